@@ -1,0 +1,62 @@
+"""Every error that Legato raises on purpose, split by what the caller does about it.
+
+LegatoError
+├── Refused          the input is wrong and stays wrong: answer 4xx, or bury the job with the reason
+├── Wait             it is not our turn yet: come back after `seconds`, at no attempt
+├── NotYet           the provider does not have it yet: take the next step of the ladder
+├── Retry            it may work when repeated: spend an attempt
+│   ├── NotAudio     what came is no audio at all: an error page, nothing, an unknown format
+│   └── DamagedAudio audio, but not whole: kept as evidence, never joined
+├── Failed           it will not work: the call fails, and somebody is told
+│   ├── TooLarge     over a limit of the configuration
+│   └── Conflict     an archived object has other bytes under the same key
+└── Stale            somebody else changed the ledger's entry in between: read it again
+"""
+
+
+class LegatoError(Exception):
+    """Base of all."""
+
+
+class Refused(LegatoError):
+    """The input is wrong, and repeating it is no use."""
+
+
+class Wait(LegatoError):
+    """Not now. `seconds` says how long until it is worth asking again."""
+
+    def __init__(self, reason: str, *, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class NotYet(LegatoError):
+    """The provider does not have it yet."""
+
+
+class Retry(LegatoError):
+    """A passing fault: a broken connection, a 5xx, a body cut short."""
+
+
+class NotAudio(Retry):
+    """What came is no audio. Often an error page behind a 200, so it is worth asking again."""
+
+
+class DamagedAudio(Retry):
+    """The bytes are audio but cannot be decoded to their end."""
+
+
+class Failed(LegatoError):
+    """Final for this call until a person acts."""
+
+
+class TooLarge(Failed):
+    """A leg or a joined recording is over a limit of the configuration."""
+
+
+class Conflict(Failed):
+    """A key of the archive already holds other bytes."""
+
+
+class Stale(LegatoError):
+    """The ledger's entry was changed since it was read."""

@@ -1,0 +1,225 @@
+"""The values that Legato speaks in. They know no provider and no AWS."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from legato.errors import Refused
+
+type Json = dict[str, Any]
+
+JOB_VERSION = 1
+PROVIDERS = ("ringex", "ringcx", "kazoo")
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time. One without a zone is UTC; raises ValueError for anything else."""
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Write a time as the contracts do: UTC, milliseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A message that says "archive this call".
+
+    `seen_at` is when the newest sign of the call was received. `attempt` counts failures, `looks`
+    counts how often the provider was asked in vain; a wait spends neither. Before `not_before` the
+    job is put back unread, because a queue cannot delay a message for more than 15 minutes.
+    """
+
+    provider: str
+    account: str
+    call: str
+    seen_at: datetime
+    hints: Json = field(default_factory=dict)
+    attempt: int = 0
+    looks: int = 0
+    not_before: datetime | None = None
+    extra: Json = field(default_factory=dict)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The recording ids that a notification named."""
+        return frozenset(self.hints.get("recordingIds", ()))
+
+    def to_message(self) -> str:
+        """Write the job as its queue message, version 1. Unknown fields are passed on."""
+        message: Json = {
+            **self.extra,
+            "v": JOB_VERSION,
+            "provider": self.provider,
+            "account": self.account,
+            "call": self.call,
+            "seen_at": format_time(self.seen_at),
+            "hints": self.hints,
+            "attempt": self.attempt,
+            "looks": self.looks,
+        }
+        if self.not_before is not None:
+            message["not_before"] = format_time(self.not_before)
+        return json.dumps(message, separators=(",", ":"))
+
+    @classmethod
+    def from_message(cls, body: str) -> Job:
+        """Read a queue message. Raises Refused, naming the field, for what is no job."""
+        try:
+            message = json.loads(body)
+        except ValueError as error:
+            raise Refused(f"the job is not valid JSON: {error}") from error
+        if not isinstance(message, dict):
+            raise Refused("the job is not a JSON object")
+        if message.pop("v", None) != JOB_VERSION:
+            raise Refused(f"the job's version `v` is not {JOB_VERSION}")
+        try:
+            not_before = message.pop("not_before", None)
+            job = cls(
+                provider=_taken(message, "provider", str),
+                account=_taken(message, "account", str),
+                call=_taken(message, "call", str),
+                seen_at=parse_time(_taken(message, "seen_at", str)),
+                hints=_taken(message, "hints", dict, default={}),
+                attempt=_taken(message, "attempt", int, default=0),
+                looks=_taken(message, "looks", int, default=0),
+                not_before=None if not_before is None else parse_time(not_before),
+                extra=message,
+            )
+        except (TypeError, ValueError) as error:
+            raise Refused(f"the job is not valid: {error}") from error
+        if job.provider not in PROVIDERS:
+            known = ", ".join(PROVIDERS)
+            raise Refused(f"the job's provider {job.provider!r} is not one of {known}")
+        if not job.call:
+            raise Refused("the job's `call` is empty")
+        named = job.hints.get("recordingIds", [])
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise Refused("the job's `hints.recordingIds` is not a list of strings")
+        return job
+
+
+def _taken[T](message: Json, name: str, kind: type[T], default: T | None = None) -> T:
+    value = message.pop(name, default)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"`{name}` is missing or not of type {kind.__name__}")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """One side of a call, as the provider names it. `role` is `from` or `to`."""
+
+    role: Literal["from", "to"]
+    number: str | None = None
+    name: str | None = None
+    extension: str | None = None
+    agent: str | None = None
+
+    def to_json(self) -> Json:
+        """Write the party for the manifest."""
+        return {
+            "role": self.role,
+            "number": self.number,
+            "name": self.name,
+            "extension": self.extension,
+            "agent": self.agent,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One recording that the provider lists. `announced_ms` is the length that it states."""
+
+    id: str
+    started_at: datetime
+    address: str
+    announced_ms: int | None = None
+    named_only: bool = False
+    """Known from a notification only: the provider's log does not list it (yet)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a provider says of one call. No legs: not recorded, or not listed yet."""
+
+    call: str
+    account: str
+    legs: tuple[Leg, ...] = ()
+    ongoing: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    direction: str | None = None
+    parties: tuple[Party, ...] = ()
+    related: tuple[str, ...] = ()
+    records: tuple[Json, ...] = ()
+    """The provider's own records, verbatim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFacts:
+    """What ffprobe says of an audio file. `extension` is `mp3` or `wav`."""
+
+    extension: Literal["mp3", "wav"]
+    media_type: str
+    codec: str
+    sample_rate: int
+    channels: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """An object of the archive. `sha256` is lower-case hex, `size` is in bytes."""
+
+    key: str
+    version_id: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLeg:
+    """A leg whose bytes are in the archive."""
+
+    leg: Leg
+    object: StoredObject
+    audio: AudioFacts
+
+
+type CallStatus = Literal["new", "working", "waiting", "archived", "empty", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallState:
+    """The ledger's entry of one call.
+
+    `looked_at` is when the provider was last asked about it, `next_look_at` when a job that waits
+    in the queue will ask again, `lease_until` how long a worker holds it. `legs` maps the id of
+    each archived leg to its SHA-256. `version` counts the writes, so that no write hides another.
+    """
+
+    provider: str
+    account: str
+    call: str
+    status: CallStatus = "new"
+    seen_at: datetime | None = None
+    named: frozenset[str] = frozenset()
+    looked_at: datetime | None = None
+    next_look_at: datetime | None = None
+    lease_until: datetime | None = None
+    prefix: str | None = None
+    revision: int = 0
+    legs: dict[str, str] = field(default_factory=dict)
+    manifest: StoredObject | None = None
+    reason: str | None = None
+    version: int = 0
+
+    def changed(self, **changes: Any) -> CallState:
+        """Return a copy with these fields replaced."""
+        return replace(self, **changes)

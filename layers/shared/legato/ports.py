@@ -1,0 +1,143 @@
+"""What the use cases need of the world, as protocols. Adapters and test fakes fit them by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from legato.model import AudioFacts, CallState, Job, Json, Leg, Listing, StoredObject
+
+
+class Clock(Protocol):
+    """Tells the time, so that no test has to wait for it."""
+
+    def now(self) -> datetime:
+        """Return the present moment, in UTC."""
+        ...
+
+
+class Jobs(Protocol):
+    """The jobs queue of a provider, and its dead-letter queue."""
+
+    def send(self, job: Job, *, delay: int) -> None:
+        """Put a job in the queue, to appear after `delay` seconds (0 to 900).
+
+        Raises Retry when the queue refuses.
+        """
+        ...
+
+    def bury(self, body: str, *, reason: str) -> None:
+        """Put a message in the dead-letter queue with the reason. Raises Retry when refused."""
+        ...
+
+
+class Ledger(Protocol):
+    """What is known and done, one entry a call."""
+
+    def load(self, provider: str, account: str, call: str) -> CallState:
+        """Return the entry, or a fresh one with status `new` and version 0."""
+        ...
+
+    def save(self, state: CallState) -> CallState:
+        """Write the entry and return it with its new version.
+
+        Raises Stale if somebody wrote it since `state` was loaded.
+        """
+        ...
+
+
+class Archive(Protocol):
+    """The bucket. Nothing in it is ever overwritten."""
+
+    def put_file(
+        self, key: str, path: Path, *, sha256: str, media_type: str, storage_class: str
+    ) -> StoredObject:
+        """Store a file whole or not at all; the same bytes already there are success.
+
+        Raises Conflict when the key holds other bytes, Retry when the store fails.
+        """
+        ...
+
+    def put_bytes(self, key: str, body: bytes, *, media_type: str) -> StoredObject:
+        """Store a small object in class STANDARD, by the same rules."""
+        ...
+
+    def find(self, prefix: str) -> dict[str, StoredObject]:
+        """Return every object below the prefix, by key."""
+        ...
+
+    def read(self, key: str, *, version_id: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Open an object for reading in pieces."""
+        ...
+
+
+class Provider(Protocol):
+    """One telephony provider: who is asked about calls, and who hands out recordings."""
+
+    name: str
+
+    def resolve(self, jobs: Sequence[Job]) -> Mapping[str, Listing]:
+        """Ask about all these calls together. A call that is not listed is absent from the answer.
+
+        Raises Wait when the provider's limit is reached, Retry for a passing fault, Failed when the
+        provider refuses us.
+        """
+        ...
+
+    def named_leg(self, job: Job, recording: str) -> Leg:
+        """Return the leg for a recording id that only a notification named."""
+        ...
+
+    def open_leg(self, leg: Leg) -> AbstractContextManager[Iterator[bytes]]:
+        """Open a leg's recording for reading in pieces.
+
+        Raises NotYet when the provider does not have it (yet), and as `resolve` does.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """How legs became one file. `offsets_ms` has one entry a leg: where it starts in the file."""
+
+    how: Literal["copy", "transcode"]
+    audio: AudioFacts
+    offsets_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """How loud a recording is, and its picture.
+
+    `peaks` is audiowaveform's JSON format, version 2, 8 bits, channels mixed to one.
+    """
+
+    longest_silence_ms: int
+    silent_share: float
+    peak_dbfs: float | None
+    loudness_dbfs: float | None
+    peaks: Json
+
+
+class Stitcher(Protocol):
+    """The only one who touches audio."""
+
+    def inspect(self, path: Path) -> AudioFacts:
+        """Say what a fetched file is, by its bytes and never by its name.
+
+        Raises NotAudio for what is no audio, DamagedAudio for audio that does not decode to its
+        end, TooLarge for audio longer than the limit.
+        """
+        ...
+
+    def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
+        """Write the legs into `target`, one after the other. Raises Failed with ffmpeg's reason."""
+        ...
+
+    def measure(self, path: Path, audio: AudioFacts) -> Levels:
+        """Measure levels and peaks in bounded memory."""
+        ...
