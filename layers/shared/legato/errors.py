@@ -3,6 +3,7 @@
 LegatoError
 ├── Refused          the input is wrong and stays wrong: answer 4xx, or bury the job with the reason
 ├── Wait             it is not our turn yet: come back after `seconds`, at no attempt
+│   └── Barred       the provider refuses our credentials: nothing is lost, but a person must act
 ├── NotYet           the provider does not have it yet: take the next step of the ladder
 ├── Retry            it may work when repeated: spend an attempt
 │   ├── NotAudio     what came is no audio at all: an error page, nothing, an unknown format
@@ -30,6 +31,10 @@ class Wait(LegatoError):
         self.seconds = seconds
 
 
+class Barred(Wait):
+    """The provider refuses us: credentials missing, revoked, or lacking a permission."""
+
+
 class NotYet(LegatoError):
     """The provider does not have it yet."""
 
@@ -43,7 +48,11 @@ class NotAudio(Retry):
 
 
 class DamagedAudio(Retry):
-    """The bytes are audio but cannot be decoded to their end."""
+    """The bytes are audio but cannot be decoded to their end. `extension` is `mp3` or `wav`."""
+
+    def __init__(self, reason: str, *, extension: str) -> None:
+        super().__init__(reason)
+        self.extension = extension
 
 
 class Failed(LegatoError):

@@ -13,6 +13,7 @@ type Json = dict[str, Any]
 
 JOB_VERSION = 1
 PROVIDERS = ("ringex", "ringcx", "kazoo")
+MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
 def parse_time(text: str) -> datetime:
@@ -152,6 +153,8 @@ class Listing:
     account: str
     legs: tuple[Leg, ...] = ()
     ongoing: bool = False
+    short: bool = False
+    """A recording was too short for the provider to keep it."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     direction: str | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from legato.errors import Retry
 from legato.model import AudioFacts, CallState, Job, Json, Leg, Listing, StoredObject
 
 
@@ -80,11 +81,14 @@ class Provider(Protocol):
 
     name: str
 
-    def resolve(self, jobs: Sequence[Job]) -> Mapping[str, Listing]:
-        """Ask about all these calls together. A call that is not listed is absent from the answer.
+    def resolve(
+        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
+    ) -> Mapping[str, Listing | Retry]:
+        """Ask about all these calls together, and about those in `closely` one by one.
 
-        Raises Wait when the provider's limit is reached, Retry for a passing fault, Failed when the
-        provider refuses us.
+        A call that the provider does not list is absent from the answer; one whose records cannot
+        be understood is answered with the error. Raises Wait when the provider's limit is reached,
+        Barred when it refuses us, Retry for a passing fault.
         """
         ...
 

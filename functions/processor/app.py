@@ -1,0 +1,60 @@
+"""ProcessorFunction: a batch of jobs in, the messages that SQS shall deliver again out."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from aws_lambda_powertools.metrics import MetricUnit
+
+from legato.archive import Message, archive
+from legato.bootstrap import workshop
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from legato.workshop import Workshop
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+logging.getLogger("legato")
+copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
+
+
+@cache
+def shop() -> Workshop:
+    """Return what this process works with, made at the first batch."""
+    return workshop()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take an SQS event; answer with a partial batch response."""
+    messages = [Message(record["messageId"], record["body"]) for record in event["Records"]]
+    left = timedelta(milliseconds=context.get_remaining_time_in_millis())
+    failed: set[str] = set()
+
+    @contextmanager
+    def guard(ids: Collection[str]) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            logger.exception("unforeseen error: SQS delivers these messages again", messages=ids)
+            failed.update(ids)
+
+    report = archive(messages, shop=shop(), until=shop().clock.now() + left, guard=guard)
+    metrics.add_metric(name="Jobs", unit=MetricUnit.Count, value=len(messages))
+    metrics.add_metric(name="JobsRedelivered", unit=MetricUnit.Count, value=len(failed))
+    for name, count in report.counts.items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+    return {"batchItemFailures": [{"itemIdentifier": name} for name in sorted(failed)]}

@@ -1,0 +1,50 @@
+"""WebhookFunction: an HTTP request in, an answer of at most 1,024 bytes out."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+
+from legato.bootstrap import Reception, reception
+from legato.receive import Request, receive
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+
+
+@cache
+def desk() -> Reception:
+    """Return what this process works with, made at the first request."""
+    return reception()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Take an API Gateway HTTP API event, payload version 2.0."""
+    hook, jobs = desk().hooks[event["routeKey"]]
+    reply = receive(
+        Request(headers=event.get("headers", {}), body=_body(event)),
+        hook=hook,
+        jobs=jobs,
+        clock=desk().clock,
+        settle=desk().settle_seconds,
+    )
+    metrics.add_metric(name=f"Notification{reply.outcome}", unit=MetricUnit.Count, value=1)
+    log = logger.error if reply.status >= 500 else logger.info
+    log("notification", outcome=reply.outcome, call=reply.call, reason=reply.reason)
+    return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()

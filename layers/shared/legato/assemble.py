@@ -1,0 +1,175 @@
+"""Assemble one call: decide which legs it has, fetch them, seal them as a revision."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from legato import layout
+from legato.errors import Failed, LegatoError, NotYet, Retry, Wait
+from legato.fetch import fetch_leg, kept_leg
+from legato.manifest import Missing
+from legato.model import Leg, parse_time
+from legato.seal import LocalLeg, known, read_manifest, seal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from legato.model import CallStatus, Listing, StoredObject
+    from legato.settle import Work
+    from legato.workshop import Workshop
+
+MAY_STILL_APPEAR = timedelta(hours=48)
+"""A recording that is not there so long after its call is gone, not late."""
+
+
+def assemble(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
+    """Archive what is listed and return `archived`, or `empty` if nothing was recorded.
+
+    `work.state` is kept up to date with the ledger. Raises what keeps the call from its end: Wait,
+    NotYet, Retry, or Failed naming each leg that is not in the archive. The legs that are good are
+    sealed before a call fails for the others.
+    """
+    legs = _legs(work, listing, shop)
+    if not legs:
+        return "archived" if work.state.revision else "empty"
+    prefix = _placed(work, listing, legs, shop)
+    present = shop.archive.find(prefix)
+    legs = _with_sealed_legs(work, legs, prefix, present, shop)
+    if {leg.id for leg in legs} <= work.state.legs.keys():
+        return "archived"
+
+    with TemporaryDirectory(dir=shop.scratch) as name:
+        folder = Path(name)
+        local, missing = _fetched(work, listing, legs, prefix, present, folder, shop)
+        if not {leg.stored.leg.id for leg in local} <= work.state.legs.keys():
+            present = shop.archive.find(prefix)
+            sealed = seal(
+                work.state,
+                listing,
+                local,
+                prefix=prefix,
+                present=present,
+                missing=_described(missing, prefix, present),
+                folder=folder,
+                shop=shop,
+            )
+            work.state = shop.ledger.save(sealed)
+    if missing:
+        raise Failed("; ".join(f"leg {leg.id}: {error}" for leg, error in missing))
+    return "archived" if work.state.revision else "empty"
+
+
+def _legs(work: Work, listing: Listing, shop: Workshop) -> list[Leg]:
+    """Return the legs to archive; a recording that only a notification named is one of them."""
+    if listing.ongoing:
+        raise Wait("the call is not over", seconds=shop.policy.ongoing)
+    unlisted = work.state.named - {leg.id for leg in listing.legs} - work.state.legs.keys()
+    if (unlisted or not listing.legs) and work.job.looks < len(shop.policy.ladder):
+        raise NotYet("the provider does not list the recording yet")
+    named = [shop.provider.named_leg(work.job, recording) for recording in sorted(unlisted)]
+    return [*listing.legs, *named]
+
+
+def _placed(work: Work, listing: Listing, legs: Sequence[Leg], shop: Workshop) -> str:
+    """Return the folder of the call, written down before its first object.
+
+    A start time that the provider corrects later does not move the call.
+    """
+    if work.state.prefix is None:
+        started_at = listing.started_at or min(leg.started_at for leg in legs)
+        prefix = layout.call_prefix(work.job.provider, work.job.call, started_at)
+        work.state = shop.ledger.save(work.state.changed(prefix=prefix))
+        return prefix
+    return work.state.prefix
+
+
+def _with_sealed_legs(
+    work: Work,
+    legs: Sequence[Leg],
+    prefix: str,
+    present: Mapping[str, StoredObject],
+    shop: Workshop,
+) -> list[Leg]:
+    """Return all legs in playing order, with those of the newest sealed revision among them.
+
+    A leg that the provider drops stays in the call. And the bucket is the truth: a manifest that
+    the ledger does not know was sealed by a worker that died before it could say so.
+    """
+    by_id: dict[str, Leg] = {}
+    if newest := layout.newest_revision(present):
+        sealed = present[layout.manifest_key(prefix, newest)]
+        content = read_manifest(sealed, shop)
+        work.state = known(work.state, sealed, content)
+        by_id = {
+            leg["id"]: Leg(
+                id=leg["id"],
+                started_at=parse_time(leg["started_at"]),
+                address="",
+                announced_ms=leg["announced_ms"],
+                named_only=leg["named_only"],
+            )
+            for leg in content["legs"]
+        }
+    by_id |= {leg.id: leg for leg in legs}
+    return sorted(by_id.values(), key=_playing_order)
+
+
+def _playing_order(leg: Leg) -> tuple[datetime, str]:
+    return (leg.started_at, leg.id)
+
+
+def _fetched(
+    work: Work,
+    listing: Listing,
+    legs: Sequence[Leg],
+    prefix: str,
+    present: Mapping[str, StoredObject],
+    folder: Path,
+    shop: Workshop,
+) -> tuple[list[LocalLeg], list[tuple[Leg, LegatoError]]]:
+    """Fetch every leg; return those that are here and those that will never be, with the reason.
+
+    Raises the error of a leg that may still come, once all the others are safe in the archive.
+    """
+    local: list[LocalLeg] = []
+    missing: list[tuple[Leg, LegatoError]] = []
+    last_try = work.job.attempt + 1 >= shop.policy.max_attempts
+    for number, leg in enumerate(legs):
+        path = folder / f"leg-{number}"
+        try:
+            stored = fetch_leg(
+                leg, prefix=prefix, present=present, path=path, last_try=last_try, shop=shop
+            )
+            local.append(LocalLeg(stored=stored, path=path))
+        except Wait:
+            raise
+        except LegatoError as error:
+            # The provider keeps no recording of a few seconds, and its log has said so.
+            if not (listing.short and leg.named_only and isinstance(error, NotYet)):
+                missing.append((leg, error))
+
+    faults = [error for _, error in missing if isinstance(error, Retry)]
+    if faults and not last_try:
+        raise faults[0]
+    late = [error for _, error in missing if isinstance(error, NotYet)]
+    if late and _may_appear(work, listing, shop):
+        raise late[0]
+    return local, missing
+
+
+def _may_appear(work: Work, listing: Listing, shop: Workshop) -> bool:
+    age = shop.clock.now() - (listing.ended_at or work.job.seen_at)
+    return work.job.looks < len(shop.policy.named_ladder) and age < MAY_STILL_APPEAR
+
+
+def _described(
+    missing: Sequence[tuple[Leg, LegatoError]], prefix: str, present: Mapping[str, StoredObject]
+) -> list[Missing]:
+    return [
+        Missing(leg=leg.id, reason=str(error), evidence=kept_leg(leg.id, prefix, present))
+        for leg, error in missing
+    ]

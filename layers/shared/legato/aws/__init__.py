@@ -1,0 +1,1 @@
+"""The adapters to AWS. boto3 lives only here."""

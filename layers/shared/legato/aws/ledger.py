@@ -1,0 +1,100 @@
+"""The ledger, on DynamoDB: one item a call, written only over the version that was read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from legato.aws.errors import code, translated
+from legato.errors import Stale
+from legato.model import CallState, StoredObject, format_time, parse_time
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_TIMES = ("seen_at", "looked_at", "next_look_at", "lease_until")
+_PLAIN = (
+    "provider",
+    "account",
+    "call",
+    "status",
+    "prefix",
+    "revision",
+    "legs",
+    "reason",
+    "version",
+)
+
+
+class DynamoLedger:
+    """The table has the keys `pk` and `sk`, both strings."""
+
+    def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def load(self, provider: str, account: str, call: str) -> CallState:
+        """Return the entry as it is now, or a fresh one. Raises Retry."""
+        with translated("the ledger cannot be read"):
+            found = self._dynamodb.get_item(
+                TableName=self._table, Key=_key(provider, call), ConsistentRead=True
+            )
+        item = found.get("Item")
+        if item is None:
+            return CallState(provider=provider, account=account, call=call)
+        return _state({name: TypeDeserializer().deserialize(value) for name, value in item.items()})
+
+    def save(self, state: CallState) -> CallState:
+        """Write the entry over the version that it was read as. Raises Stale, Retry."""
+        saved = state.changed(version=state.version + 1)
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if state.version:
+            condition = {
+                "ConditionExpression": "#version = :version",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {":version": {"N": str(state.version)}},
+            }
+        with translated("the ledger cannot be written"):
+            try:
+                self._dynamodb.put_item(TableName=self._table, Item=_item(saved), **condition)
+            except ClientError as error:
+                if code(error) != "ConditionalCheckFailedException":
+                    raise
+                raise Stale(f"the entry of {state.call} was changed by another worker") from error
+        return saved
+
+
+def _key(provider: str, call: str) -> dict[str, Any]:
+    return {"pk": {"S": f"call#{provider}#{call}"}, "sk": {"S": "state"}}
+
+
+def _item(state: CallState) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN}
+    values |= {
+        name: format_time(moment) for name in _TIMES if (moment := getattr(state, name)) is not None
+    }
+    values["named"] = sorted(state.named)
+    if state.manifest is not None:
+        values["manifest"] = {
+            "key": state.manifest.key,
+            "version_id": state.manifest.version_id,
+            "size": state.manifest.size,
+            "sha256": state.manifest.sha256,
+        }
+    present = {name: value for name, value in values.items() if value is not None}
+    return _key(state.provider, state.call) | {
+        name: TypeSerializer().serialize(value) for name, value in present.items()
+    }
+
+
+def _state(values: dict[str, Any]) -> CallState:
+    fields: dict[str, Any] = {name: values[name] for name in _PLAIN if name in values}
+    fields |= {name: parse_time(values[name]) for name in _TIMES if name in values}
+    fields["named"] = frozenset(values.get("named", ()))
+    # DynamoDB's numbers come back as decimals.
+    fields |= {name: int(values[name]) for name in ("revision", "version")}
+    if (sealed := values.get("manifest")) is not None:
+        fields["manifest"] = StoredObject(**{**sealed, "size": int(sealed["size"])})
+    return CallState(**fields)

@@ -1,0 +1,43 @@
+"""The jobs queue of a provider and its dead-letter queue, on SQS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from legato.aws.errors import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+    from legato.model import Job
+
+# SQS takes 256 characters and more in an attribute, but a reason is for people.
+_REASON_CHARACTERS = 1000
+
+
+class SqsJobs:
+    """Queue addresses are URLs. `dead_letters` may be left out by who never buries."""
+
+    def __init__(self, sqs: SQSClient, *, queue: str, dead_letters: str = "") -> None:
+        self._sqs = sqs
+        self._queue = queue
+        self._dead_letters = dead_letters
+
+    def send(self, job: Job, *, delay: int) -> None:
+        """Put a job in the queue, to appear after `delay` seconds (0 to 900). Raises Retry."""
+        with translated("the jobs queue refuses a message"):
+            self._sqs.send_message(
+                QueueUrl=self._queue, MessageBody=job.to_message(), DelaySeconds=delay
+            )
+
+    def bury(self, body: str, *, reason: str) -> None:
+        """Put a message in the dead-letter queue, its reason as an attribute. Raises Retry."""
+        printable = "".join(c if c.isprintable() else " " for c in reason)[:_REASON_CHARACTERS]
+        with translated("the dead-letter queue refuses a message"):
+            self._sqs.send_message(
+                QueueUrl=self._dead_letters,
+                MessageBody=body or "(an empty message)",
+                MessageAttributes={
+                    "reason": {"DataType": "String", "StringValue": printable or "unknown"}
+                },
+            )

@@ -1,0 +1,59 @@
+"""The credentials' secret, cached: a webhook may not wait for Secrets Manager."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from legato.aws.errors import translated
+from legato.errors import Retry
+from legato.model import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CACHE_SECONDS = 300
+FRESH_SECONDS = 60
+"""Even who asks for a fresh one reads no more often: a stranger's bad token must not cost calls."""
+
+
+class Secret:
+    """`arn` names the secret; its value is a JSON object. `seconds` is a monotonic clock."""
+
+    def __init__(
+        self,
+        secrets: SecretsManagerClient,
+        *,
+        arn: str,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._secrets = secrets
+        self._arn = arn
+        self._seconds = seconds
+        self._read_at: float | None = None
+        self._value: Json = {}
+
+    def value(self, *, fresh: bool = False) -> Json:
+        """Return the secret, at most five minutes old, or one minute if `fresh`.
+
+        Raises Retry if it cannot be read, and was never read before.
+        """
+        age = None if self._read_at is None else self._seconds() - self._read_at
+        if age is None or age >= (FRESH_SECONDS if fresh else CACHE_SECONDS):
+            self._value = self._read()
+            self._read_at = self._seconds()
+        return self._value
+
+    def _read(self) -> Json:
+        with translated("the secret cannot be read"):
+            text = self._secrets.get_secret_value(SecretId=self._arn)["SecretString"]
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise Retry("the secret is not valid JSON") from error
+        if not isinstance(value, dict):
+            raise Retry("the secret is not a JSON object")
+        return value

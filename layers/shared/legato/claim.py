@@ -1,0 +1,57 @@
+"""Decide who works on a call. One worker holds it at a time; a job that changes nothing ends here.
+
+Pure decisions on a ledger entry: the ledger only loads and saves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from legato.model import CallState, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`covered`: nothing is left to do. `busy`: another worker holds the call. `taken`: it is ours.
+
+    `state` is to be saved unless the call is busy, `job` is the one to go on with.
+    """
+
+    verdict: Literal["covered", "busy", "taken"]
+    state: CallState
+    job: Job
+
+
+def claim(state: CallState, job: Job, *, now: datetime, until: datetime, settle: int) -> Claim:
+    """Decide about one job. A worker that is killed loses its claim at `until`."""
+    if state.lease_until is not None and now < state.lease_until:
+        return Claim("busy", state, job)
+
+    covered = _covered(state, job, now=now, settle=settle)
+    seen_at = max(filter(None, (state.seen_at, job.seen_at)))
+    named = state.named | job.named
+    state = state.changed(seen_at=seen_at, named=named)
+    if covered:
+        return Claim("covered", state, job)
+
+    # A newer sign of the call starts the ladder anew: its recording may have only just ended.
+    looks = job.looks if job.seen_at == seen_at else 0
+    hints = {**job.hints, "recordingIds": sorted(named)}
+    job = replace(job, seen_at=seen_at, looks=looks, hints=hints)
+    status = state.status if state.revision else "working"
+    return Claim("taken", state.changed(status=status, lease_until=until, reason=None), job)
+
+
+def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:
+    if state.next_look_at is not None:
+        # A job that waits in the queue will look after us. Once its time has come, this is it.
+        return now < state.next_look_at
+    if state.status not in ("archived", "empty", "failed") or state.looked_at is None:
+        return False
+    looked_late_enough = state.looked_at >= job.seen_at + timedelta(seconds=settle)
+    return looked_late_enough and job.named <= state.named

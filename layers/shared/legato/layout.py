@@ -1,0 +1,56 @@
+"""Where everything lies in the archive. The layout is a contract: docs/architecture.md."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+_MANIFEST = re.compile(r"/manifest-(\d+)\.json$")
+
+
+def encoded(name: str) -> str:
+    """Percent-encode what S3 or a file system would mind, so that any id is one path segment."""
+    safe = quote(name, safe="")
+    # quote() leaves dots alone, but a segment of dots alone would climb a file system.
+    return safe.replace(".", "%2E") if set(name) <= {"."} else safe
+
+
+def call_prefix(provider: str, call: str, started_at: datetime) -> str:
+    """Return the folder of a call, with its trailing slash. `started_at` is in UTC."""
+    return f"calls/{provider}/{started_at:%Y/%m/%d}/{encoded(call)}/"
+
+
+def leg_key(prefix: str, leg: str, extension: str) -> str:
+    """Return the key of a leg, as the provider sent it."""
+    return f"{prefix}legs/{encoded(leg)}.{extension}"
+
+
+def leg_keys(prefix: str, leg: str) -> tuple[str, ...]:
+    """Return every key that a leg may have, one a format."""
+    return tuple(leg_key(prefix, leg, extension) for extension in ("mp3", "wav"))
+
+
+def recording_key(prefix: str, revision: int, extension: str) -> str:
+    """Return the key of the joined audio."""
+    return f"{prefix}recording-{revision}.{extension}"
+
+
+def peaks_key(prefix: str, revision: int) -> str:
+    """Return the key of the picture of the audio."""
+    return f"{prefix}peaks-{revision}.json"
+
+
+def manifest_key(prefix: str, revision: int) -> str:
+    """Return the key of the manifest that seals a revision."""
+    return f"{prefix}manifest-{revision}.json"
+
+
+def newest_revision(keys: Iterable[str]) -> int:
+    """Return the highest revision that has a manifest among these keys; 0 if none has."""
+    found = (_MANIFEST.search(key) for key in keys)
+    return max((int(match[1]) for match in found if match), default=0)

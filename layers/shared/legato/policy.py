@@ -1,0 +1,32 @@
+"""How long to wait and how much to take: what an operator may configure of the archiving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+QUEUE_DELAY_LIMIT = 900
+"""Seconds: the longest delay of an SQS message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Times are in seconds.
+
+    `ladder` holds the waits between looks for a call that the provider does not list,
+    `named_ladder` the same where a recording is known to exist but is not there yet.
+    """
+
+    settle: int = 120
+    ladder: tuple[int, ...] = (120, 600)
+    named_ladder: tuple[int, ...] = (120, 600, 1800, 3600, 10800, 21600, 47880)
+    ongoing: int = 300
+    max_attempts: int = 5
+    retry: int = 60
+    max_leg_bytes: int = 2 * 1024**3
+    storage_class: str = "GLACIER_IR"
+    reserve: int = 300
+    """No call is begun when less than this is left of the invocation."""
+
+    def backoff(self, attempt: int) -> int:
+        """Return the wait before the next attempt: doubled each time, an hour at most."""
+        return min(self.retry * (1 << attempt), 3600)

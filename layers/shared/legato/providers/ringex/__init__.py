@@ -1,0 +1,1 @@
+"""RingCentral's telephony. Its guide: https://developers.ringcentral.com/guide."""

@@ -1,0 +1,102 @@
+"""RingCentral's webhook: the handshake, the token, and which notifications end a call.
+
+Rules: https://developers.ringcentral.com/guide/notifications/webhooks/creating-webhooks and
+https://developers.ringcentral.com/guide/voice/telephony-session-notifications. The token arrives
+in `Verification-Token`; the guide's page on receiving names another header, wrongly.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import TYPE_CHECKING
+
+from legato.model import Job, Json
+from legato.receive import Reply, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+JSON = {"Content-Type": "application/json"}
+ENDED = {"disconnected", "gone"}
+
+# RingCentral reads at most 1,024 bytes of headers and body; the gateway adds about 200 of its own.
+_VALIDATION_TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
+_EVENT = re.compile(r"/restapi/v1\.0/account/(?P<account>[^/?]+)/(?:.*/)?telephony/sessions\b")
+_SESSION = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+class RingexHook:
+    """`token` returns the verification token; asked with `fresh=True` it reads the secret anew."""
+
+    def __init__(self, token: Callable[..., str]) -> None:
+        self._token = token
+
+    def handshake(self, request: Request) -> Reply | None:
+        """Echo `Validation-Token`, but only for an empty body: a delivery is never answered so."""
+        token = request.headers.get("validation-token")
+        if request.body or token is None:
+            return None
+        if not _VALIDATION_TOKEN.fullmatch(token):
+            return Reply(status=400, outcome="Malformed", reason="the Validation-Token is not one")
+        return Reply(status=200, outcome="Handshake", headers={**JSON, "Validation-Token": token})
+
+    def authentic(self, request: Request) -> bool:
+        """Compare `Verification-Token` in constant time; a rotated token is read once more."""
+        given = request.headers.get("verification-token", "").encode()
+        return any(_equal(given, self._token(fresh=fresh).encode()) for fresh in (False, True))
+
+    def job(self, notification: Json, *, now: datetime) -> Job | None:
+        """Return a job if a party of a telephony session has hung up or moved on.
+
+        Each notification carries only the party that changed, so nothing here can tell whether the
+        whole call is over: the call log can.
+        """
+        event = notification.get("event")
+        body = notification.get("body")
+        matched = _EVENT.match(event) if isinstance(event, str) else None
+        if matched is None or not isinstance(body, dict):
+            return None
+        session = body.get("telephonySessionId")
+        if not isinstance(session, str) or not _SESSION.fullmatch(session):
+            return None
+        parties = [party for party in _list(body.get("parties")) if isinstance(party, dict)]
+        if not any(_status(party) in ENDED for party in parties):
+            return None
+        hints: Json = {}
+        if recordings := _recordings(parties):
+            hints["recordingIds"] = recordings
+        if peers := _peers(parties, session):
+            hints["peers"] = peers
+        return Job(
+            provider="ringex", account=matched["account"], call=session, seen_at=now, hints=hints
+        )
+
+
+def _equal(given: bytes, expected: bytes) -> bool:
+    return bool(expected) and hmac.compare_digest(given, expected)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _status(party: Json) -> str:
+    # Spelling varies between deliveries ("VoiceMail", "Voicemail"), so case does not count.
+    status = party.get("status")
+    code = status.get("code") if isinstance(status, dict) else None
+    return code.lower() if isinstance(code, str) else ""
+
+
+def _recordings(parties: list[Json]) -> list[str]:
+    recordings = (item for party in parties for item in _list(party.get("recordings")))
+    ids = (item.get("id") for item in recordings if isinstance(item, dict))
+    return sorted({name for name in ids if isinstance(name, str) and _SESSION.fullmatch(name)})
+
+
+def _peers(parties: list[Json], session: str) -> list[str]:
+    statuses = (party["status"] for party in parties if isinstance(party.get("status"), dict))
+    peers = (status.get("peerId") for status in statuses)
+    ids = {peer.get("telephonySessionId") for peer in peers if isinstance(peer, dict)}
+    return sorted(name for name in ids if isinstance(name, str) and name not in ("", session))

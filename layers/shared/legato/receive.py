@@ -1,0 +1,93 @@
+"""Receive a provider's webhook: verify, decide, enqueue, answer. Calls no provider."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from legato.errors import Refused, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from legato.model import Job, Json
+    from legato.ports import Clock, Jobs
+
+MAX_BODY_BYTES = 256 * 1024
+
+type Outcome = Literal[
+    "Handshake", "Enqueued", "Ignored", "Unauthorized", "TooLarge", "Malformed", "QueueRefused"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An HTTP request. Header names are lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer. `outcome` names the metric that counts it, `reason` is for the log only."""
+
+    status: int
+    outcome: Outcome
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    call: str | None = None
+    reason: str | None = None
+
+
+class Hook(Protocol):
+    """What is particular to one provider's webhook."""
+
+    def handshake(self, request: Request) -> Reply | None:
+        """Answer the request by which the provider tries the address; None if it is not one."""
+        ...
+
+    def authentic(self, request: Request) -> bool:
+        """Say whether the request carries our secret. Compares in constant time."""
+        ...
+
+    def job(self, notification: Json, *, now: datetime) -> Job | None:
+        """Return the job that a notification asks for, or None if it is of no interest."""
+        ...
+
+
+def receive(request: Request, *, hook: Hook, jobs: Jobs, clock: Clock, settle: int) -> Reply:
+    """Answer one request; `settle` is the delay in seconds before its job is looked at.
+
+    Whatever is answered 200 is either in the queue or of no interest. A queue that refuses is a
+    503, so that the provider's own log shows it.
+    """
+    if (reply := hook.handshake(request)) is not None:
+        return reply
+    if not hook.authentic(request):
+        return Reply(status=401, outcome="Unauthorized")
+    if len(request.body) > MAX_BODY_BYTES:
+        return Reply(status=413, outcome="TooLarge", reason=f"{len(request.body)} bytes")
+    try:
+        job = hook.job(_parsed(request.body), now=clock.now())
+    except Refused as error:
+        return Reply(status=400, outcome="Malformed", reason=str(error))
+    if job is None:
+        return Reply(status=200, outcome="Ignored")
+    try:
+        jobs.send(job, delay=settle)
+    except Retry as error:
+        return Reply(status=503, outcome="QueueRefused", call=job.call, reason=str(error))
+    return Reply(status=200, outcome="Enqueued", call=job.call)
+
+
+def _parsed(body: bytes) -> Json:
+    try:
+        notification = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"the body is not JSON: {type(error).__name__}") from error
+    if not isinstance(notification, dict):
+        raise Refused("the body is not a JSON object")
+    return notification

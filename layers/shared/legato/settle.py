@@ -1,0 +1,84 @@
+"""Bring a claimed call to rest: done, put back to wait, or failed with somebody told.
+
+Always the queue first and the ledger second: a worker that dies in between leaves a job too many,
+never one too few.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.policy import QUEUE_DELAY_LIMIT
+
+if TYPE_CHECKING:
+    from legato.model import CallState, CallStatus, Job
+    from legato.ports import Jobs
+    from legato.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a batch, by the names of the metrics that count it."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Work:
+    """A call that this worker holds, with the messages that asked for it.
+
+    `state` is always the entry as the ledger has it, so that any step may be the last.
+    """
+
+    job: Job
+    state: CallState
+    messages: tuple[str, ...]
+
+
+def done(work: Work, status: CallStatus, shop: Workshop, report: Report) -> None:
+    """Let go of a call that is archived, or was never recorded."""
+    work.state = shop.ledger.save(_released(work.state, status=status))
+    report.counts[f"Call{status.capitalize()}"] += 1
+    log.info("call %s", status, extra={"call": work.job.call, "revision": work.state.revision})
+
+
+def postpone(
+    work: Work, job: Job, seconds: float, reason: str, shop: Workshop, report: Report
+) -> None:
+    """Let go of a call that is not ready: `job` comes back after so many seconds."""
+    wait = timedelta(seconds=max(1, math.ceil(seconds)))
+    due = shop.clock.now() + wait
+    send_back(replace(job, not_before=due), wait, shop.jobs)
+    status = work.state.status if work.state.revision else "waiting"
+    work.state = shop.ledger.save(
+        _released(work.state, status=status, next_look_at=due, reason=reason)
+    )
+    report.counts["CallWaiting"] += 1
+    extra = {"call": job.call, "seconds": wait.total_seconds(), "reason": reason}
+    log.info("call waiting", extra=extra)
+
+
+def fail(work: Work, reason: str, shop: Workshop, report: Report) -> None:
+    """Give up a call that cannot be archived, or not whole: its job goes to the dead letters."""
+    shop.jobs.bury(replace(work.job, not_before=None).to_message(), reason=reason)
+    work.state = shop.ledger.save(_released(work.state, status="failed", reason=reason))
+    report.counts["CallFailed"] += 1
+    log.error("call failed", extra={"call": work.job.call, "reason": reason})
+
+
+def send_back(job: Job, wait: timedelta, jobs: Jobs) -> None:
+    """Put a job back in the queue, for as much of the wait as a queue can delay."""
+    seconds = max(1, math.ceil(wait.total_seconds()))
+    jobs.send(job, delay=min(seconds, QUEUE_DELAY_LIMIT))
+
+
+def _released(state: CallState, **changes: object) -> CallState:
+    cleared = {"lease_until": None, "next_look_at": None, "reason": None}
+    return state.changed(**cleared | changes)

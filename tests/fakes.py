@@ -1,0 +1,192 @@
+"""The ports, in memory. Each is as short as what it stands for allows."""
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from legato.errors import Conflict, DamagedAudio, LegatoError, NotAudio, NotYet, Stale
+from legato.model import AudioFacts, CallState, Job, Leg, Listing, StoredObject
+from legato.policy import Policy
+from legato.ports import Joined, Levels
+from legato.workshop import Workshop
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    def __init__(self, moment=NOON):
+        self.moment = moment
+
+    def now(self):
+        return self.moment
+
+    def advance(self, seconds):
+        self.moment += timedelta(seconds=seconds)
+
+
+class FakeJobs:
+    def __init__(self):
+        self.sent = []
+        self.buried = []
+        self.refusal = None
+
+    def send(self, job, *, delay):
+        if self.refusal:
+            raise self.refusal
+        self.sent.append((job, delay))
+
+    def bury(self, body, *, reason):
+        if self.refusal:
+            raise self.refusal
+        self.buried.append((body, reason))
+
+
+class FakeLedger:
+    def __init__(self):
+        self.entries = {}
+
+    def load(self, provider, account, call):
+        fresh = CallState(provider=provider, account=account, call=call)
+        return self.entries.get((provider, call), fresh)
+
+    def save(self, state):
+        known = self.load(state.provider, state.account, state.call)
+        if known.version != state.version:
+            raise Stale("changed in between")
+        saved = replace(state, version=state.version + 1)
+        self.entries[state.provider, state.call] = saved
+        return saved
+
+
+class FakeArchive:
+    def __init__(self):
+        self.objects = {}
+
+    def put_file(self, key, path, *, sha256, media_type, storage_class):
+        body = path.read_bytes()
+        assert hashlib.sha256(body).hexdigest() == sha256
+        return self._put(key, body)
+
+    def put_bytes(self, key, body, *, media_type):
+        return self._put(key, body)
+
+    def find(self, prefix):
+        return {key: self._described(key) for key in self.objects if key.startswith(prefix)}
+
+    @contextmanager
+    def read(self, key, *, version_id):
+        yield iter([self.objects[key]])
+
+    def _put(self, key, body):
+        if self.objects.setdefault(key, body) != body:
+            raise Conflict(f"{key} already holds other bytes")
+        return self._described(key)
+
+    def _described(self, key):
+        body = self.objects[key]
+        sha256 = hashlib.sha256(body).hexdigest()
+        return StoredObject(key=key, version_id="v1", size=len(body), sha256=sha256)
+
+
+@dataclass
+class FakeProvider:
+    """Lists what `listings` holds and serves what `audio` holds, which may be an error to raise."""
+
+    listings: dict[str, Listing | LegatoError] = field(default_factory=dict)
+    audio: dict[str, bytes | LegatoError] = field(default_factory=dict)
+    failure: LegatoError | None = None
+    asked: list[tuple[set[str], set[str]]] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+    name: str = "ringex"
+
+    def resolve(self, jobs, *, closely=()):
+        self.asked.append(({job.call for job in jobs}, set(closely)))
+        if self.failure:
+            raise self.failure
+        return {job.call: self.listings[job.call] for job in jobs if job.call in self.listings}
+
+    def named_leg(self, job, recording):
+        return Leg(id=recording, started_at=job.seen_at, address=recording, named_only=True)
+
+    @contextmanager
+    def open_leg(self, leg):
+        self.fetched.append(leg.id)
+        audio = self.audio.get(leg.id, NotYet(f"no recording {leg.id}"))
+        if isinstance(audio, LegatoError):
+            raise audio
+        yield iter([audio[:3], audio[3:]])
+
+
+class FakeStitcher:
+    """Takes bytes that begin with `mp3` or `wav` for audio of a second a byte."""
+
+    def inspect(self, path):
+        body = path.read_bytes()
+        kind = body[:3].decode()
+        if kind not in ("mp3", "wav"):
+            raise NotAudio("looks like an HTML page")
+        if b"cut" in body:
+            raise DamagedAudio("ends in the middle", extension=kind)
+        return self._facts(kind, len(body))
+
+    def join(self, legs, target):
+        target.write_bytes(b"".join(path.read_bytes() for path, _ in legs))
+        kinds = {audio.extension for _, audio in legs}
+        offsets = [sum(a.duration_ms for _, a in legs[:i]) for i in range(len(legs))]
+        total = sum(audio.duration_ms for _, audio in legs)
+        return Joined(
+            how="copy" if len(kinds) == 1 else "transcode",
+            audio=self._facts("wav" if len(kinds) > 1 else kinds.pop(), total // 1000),
+            offsets_ms=tuple(offsets),
+        )
+
+    def measure(self, path, audio):
+        return Levels(
+            longest_silence_ms=0,
+            silent_share=0.0,
+            peak_dbfs=-3.0,
+            loudness_dbfs=-20.0,
+            peaks={"version": 2, "data": list(path.read_bytes()[:4])},
+        )
+
+    @staticmethod
+    def _facts(kind, seconds):
+        return AudioFacts(
+            extension=kind,
+            media_type="audio/mpeg" if kind == "mp3" else "audio/wav",
+            codec=kind,
+            sample_rate=8000,
+            channels=1,
+            duration_ms=seconds * 1000,
+        )
+
+
+def a_job(call="s-1", *, seen_at=NOON - timedelta(seconds=120), named=(), **fields):
+    hints = {"recordingIds": list(named)} if named else {}
+    return Job(
+        provider="ringex", account="1", call=call, seen_at=seen_at, **{"hints": hints, **fields}
+    )
+
+
+def a_leg(name, *, minutes_ago=10.0, address=""):
+    return Leg(id=name, started_at=NOON - timedelta(minutes=minutes_ago), address=address or name)
+
+
+def a_listing(*legs, call="s-1", **fields):
+    facts = {"started_at": NOON - timedelta(minutes=10), "ended_at": NOON - timedelta(minutes=2)}
+    return Listing(call=call, account="1", legs=legs, **{**facts, **fields})
+
+
+def a_workshop(scratch: Path, **ports) -> Workshop:
+    parts = {
+        "provider": FakeProvider(),
+        "jobs": FakeJobs(),
+        "ledger": FakeLedger(),
+        "archive": FakeArchive(),
+        "stitcher": FakeStitcher(),
+        "clock": FakeClock(),
+        "policy": Policy(),
+    }
+    return Workshop(scratch=scratch, **{**parts, **ports})

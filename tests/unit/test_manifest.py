@@ -1,0 +1,107 @@
+"""Manifests are what docs/manifest.schema.json says."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from legato.errors import NotYet
+from legato.manifest import overlaps, to_bytes
+from legato.model import AudioFacts, Party, StoredLeg, StoredObject
+from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop
+from tests.unit.test_archive import PREFIX, climb, manifest, run
+
+SCHEMA = json.loads(Path("docs/manifest.schema.json").read_text())
+
+
+@pytest.fixture
+def validator():
+    Draft202012Validator.check_schema(SCHEMA)
+    return Draft202012Validator(SCHEMA)
+
+
+def test_every_kind_of_manifest_fits_the_schema(tmp_path, validator):
+    """One leg, many legs, mixed formats, a missing leg, a second revision, leftovers."""
+    shop = a_workshop(tmp_path)
+    records = ({"id": "r", "anything": None},)
+    parties = (Party(role="from", number="+14155550100", name="Ada", extension="101"),)
+    listing = a_listing(a_leg("a"), parties=parties, records=records, direction="inbound")
+    shop.provider.listings["s-1"] = listing
+    shop.provider.audio = {"a": b"mp3-a"}
+    run(shop, a_job())
+
+    shop.clock.advance(600)
+    shop.archive.objects[f"{PREFIX}recording-2.wav"] = b"left behind"
+    legs = [a_leg("a"), a_leg("b", minutes_ago=9), a_leg("c", minutes_ago=8)]
+    shop.provider.listings["s-1"] = a_listing(*legs, related=("s-2",))
+    shop.provider.audio |= {"b": b"wav-b", "c": b"wavcut"}
+    climb(shop, a_job(seen_at=shop.clock.now() - timedelta(seconds=120)))
+
+    first, third = manifest(shop), manifest(shop, 3)
+    for sealed in (first, third):
+        validator.validate(sealed)
+    assert first["parties"][0]["extension"] == "101"
+    assert first["provider_records"] == [{"id": "r", "anything": None}]
+    assert third["recording"]["how"] == "transcode"
+    assert [missing["leg"] for missing in third["missing"]] == ["c"]
+    assert [leftover["key"] for leftover in third["abandoned"]] == [f"{PREFIX}recording-2.wav"]
+    assert third["related"] == ["s-2"]
+
+
+def test_the_schema_refuses_what_is_not_described(tmp_path, validator):
+    """A field too many or too few is an error, so the schema is the whole truth."""
+    shop = a_workshop(tmp_path)
+    shop.provider.listings["s-1"] = a_listing(a_leg("a"))
+    shop.provider.audio = {"a": b"mp3-a"}
+    run(shop, a_job())
+    sealed = manifest(shop)
+    for name in sealed:
+        lacking = {key: value for key, value in sealed.items() if key != name}
+        assert not validator.is_valid(lacking), name
+    assert not validator.is_valid({**sealed, "more": 1})
+    assert not validator.is_valid({**sealed, "legs": []})
+    assert not validator.is_valid({**sealed, "legs": [{**sealed["legs"][0], "more": 1}]})
+
+
+def stored(name, *, starts, seconds):
+    audio = AudioFacts(
+        extension="wav",
+        media_type="audio/wav",
+        codec="pcm_s16le",
+        sample_rate=8000,
+        channels=1,
+        duration_ms=seconds * 1000,
+    )
+    held = StoredObject(key=name, version_id="v", size=1, sha256="0" * 64)
+    return StoredLeg(leg=a_leg(name, minutes_ago=-starts / 60), object=held, audio=audio)
+
+
+def test_overlaps_say_which_legs_and_by_how_much():
+    """A leg within another overlaps by its own length; legs that touch do not overlap."""
+    legs = [
+        stored("a", starts=0, seconds=60),
+        stored("b", starts=50, seconds=20),
+        stored("c", starts=55, seconds=2),
+        stored("d", starts=70, seconds=5),
+    ]
+    assert overlaps(legs) == [
+        {"legs": ["a", "b"], "overlap_ms": 10000},
+        {"legs": ["a", "c"], "overlap_ms": 2000},
+        {"legs": ["b", "c"], "overlap_ms": 2000},
+    ]
+
+
+def test_a_manifest_is_readable_text():
+    """It is opened by people long after Legato is gone."""
+    assert to_bytes({"name": "Zoë"}) == '{\n  "name": "Zoë"\n}\n'.encode()
+
+
+def test_a_call_without_any_audio_has_no_manifest(tmp_path):
+    """A revision is never sealed empty."""
+    shop = a_workshop(tmp_path)
+    shop.provider.listings["s-1"] = a_listing(a_leg("a"), ended_at=NOON - timedelta(days=9))
+    shop.provider.audio = {"a": NotYet("404")}
+    run(shop, a_job())
+    assert shop.archive.objects == {}

@@ -1,0 +1,400 @@
+"""RingCentral over HTTP: tokens, limits, hosts, and bodies that break off."""
+
+import json
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from legato.errors import Barred, Failed, NotYet, Retry, Wait
+from legato.providers.ringex.api import RingexApi
+from legato.providers.ringex.provider import Ringex
+from tests.fakes import NOON, FakeClock, a_job, a_leg
+
+PLATFORM = "https://platform.ringcentral.com"
+MEDIA = "https://media.ringcentral.com"
+CONTENT = f"{MEDIA}:443/restapi/v1.0/account/1/recording/7/content"
+CREDENTIALS = {"clientId": "id", "clientSecret": "s", "jwt": "header.body.sign"}
+
+
+class RingCentral:
+    """Answers by path from `answers`, mints tokens t1, t2, …, and remembers every request."""
+
+    def __init__(self):
+        self.requests = []
+        self.heads = []
+        self.minted = 0
+        self.answers = {}
+        self.mint = None
+
+    def __call__(self, request):
+        self.requests.append(request)
+        self.heads.append(request.headers.get("authorization", ""))
+        if request.url.path == "/restapi/oauth/token":
+            self.minted += 1
+            token = {"access_token": f"t{self.minted}", "expires_in": 3600}
+            return self.mint or httpx.Response(200, json=token)
+        answer = self.answers[request.url.path]
+        answer = answer.pop(0) if isinstance(answer, list) else answer
+        return answer(request) if callable(answer) else answer
+
+    def tokens(self):
+        return [head.removeprefix("Bearer ") for head in self.heads if head.startswith("Bearer")]
+
+
+@pytest.fixture
+def server():
+    return RingCentral()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def api(server, clock):
+    return RingexApi(
+        platform=PLATFORM,
+        media=MEDIA,
+        credentials=lambda: CREDENTIALS,
+        clock=clock,
+        transport=httpx.MockTransport(server),
+    )
+
+
+def read(api, address=CONTENT):
+    with api.stream(address) as pieces:
+        return b"".join(pieces)
+
+
+CONTENT_PATH = "/restapi/v1.0/account/1/recording/7/content"
+
+
+class TestTokens:
+    def test_one_token_serves_until_it_is_about_to_expire(self, api, server, clock):
+        """The last minute is left unused, for a download that takes a while."""
+        server.answers["/x"] = lambda _: httpx.Response(200, json={})
+        api.get("/x", {})
+        clock.advance(3500)
+        api.get("/x", {})
+        assert server.minted == 1
+        clock.advance(41)
+        api.get("/x", {})
+        assert server.tokens() == ["t1", "t1", "t2"]
+
+    def test_the_jwt_is_traded_as_documented(self, api, server):
+        """Basic authentication of the app, the JWT as assertion in a form."""
+        server.answers["/x"] = httpx.Response(200, json={})
+        api.get("/x", {})
+        mint = server.requests[0]
+        assert mint.headers["authorization"].startswith("Basic ")
+        form = httpx.QueryParams(mint.content.decode())
+        assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        assert form["assertion"] == CREDENTIALS["jwt"]
+
+    def test_an_evicted_token_costs_one_new_one(self, api, server):
+        """Another client of the same app may have pushed ours out."""
+        server.answers["/x"] = [httpx.Response(401), httpx.Response(200, json={"ok": 1})]
+        assert api.get("/x", {}) == {"ok": 1}
+        assert server.tokens() == ["t1", "t2"]
+
+    def test_a_second_401_is_not_tried_again(self, api, server):
+        """Each token counts against five a minute; repeated violation suspends the app."""
+        error = {"errors": [{"errorCode": "OAU-213", "message": "m"}]}
+        server.answers["/x"] = lambda _: httpx.Response(401, json=error)
+        with pytest.raises(Barred, match="OAU-213"):
+            api.get("/x", {})
+        assert server.minted == 2
+
+    def test_refused_credentials_are_named_by_their_code(self, api, server):
+        """A 400 of the token endpoint is not to be repeated."""
+        server.mint = httpx.Response(400, json={"error": "invalid_client", "errorCode": "OAU-153"})
+        with pytest.raises(Barred, match="OAU-153"):
+            api.get("/x", {})
+        assert len(server.requests) == 1
+
+    def test_missing_credentials_are_named_before_anything_is_sent(self, server, clock):
+        """A stack that was just deployed has an empty secret."""
+        api = RingexApi(
+            platform=PLATFORM,
+            media=MEDIA,
+            credentials=lambda: {"clientId": "id"},
+            clock=clock,
+            transport=httpx.MockTransport(server),
+        )
+        with pytest.raises(Barred, match="clientSecret, jwt"):
+            api.get("/x", {})
+        assert server.requests == []
+
+    def test_a_lacking_permission_is_named(self, api, server):
+        """The operator reads which one to add."""
+        body = {
+            "errorCode": "InsufficientPermissions",
+            "errors": [{"errorCode": "CMN-401", "permissionName": "ReadCallLog"}],
+        }
+        server.answers["/x"] = httpx.Response(403, json=body)
+        with pytest.raises(Barred, match="CMN-401 ReadCallLog"):
+            api.get("/x", {})
+
+
+class TestLimits:
+    def test_no_request_leaves_inside_a_penalty(self, api, server, clock):
+        """Each one would start it anew. A second is added for the clocks."""
+        server.answers["/x"] = [
+            httpx.Response(429, headers={"Retry-After": "30"}),
+            httpx.Response(200, json={}),
+        ]
+        with pytest.raises(Wait) as first:
+            api.get("/x", {})
+        assert first.value.seconds == 31
+        sent = len(server.requests)
+        clock.advance(10)
+        with pytest.raises(Wait) as second:
+            api.get("/x", {})
+        assert second.value.seconds == 21
+        assert len(server.requests) == sent
+        clock.advance(21)
+        assert api.get("/x", {}) == {}
+
+    @pytest.mark.parametrize("header", [None, "", "soon", "-5", "0", "nan", "inf"])
+    def test_a_429_without_a_usable_retry_after_means_a_minute(self, api, server, header):
+        """The penalty of every group is 60 seconds."""
+        headers = {} if header is None else {"Retry-After": header}
+        server.answers["/x"] = httpx.Response(429, headers=headers)
+        with pytest.raises(Wait) as wait:
+            api.get("/x", {})
+        assert wait.value.seconds == 61
+
+    def test_a_429_of_the_token_endpoint_is_a_wait_too(self, api, server):
+        """The Auth group has its own five a minute."""
+        server.mint = httpx.Response(429, headers={"Retry-After": "5"})
+        with pytest.raises(Wait) as wait:
+            api.get("/x", {})
+        assert not isinstance(wait.value, Barred)
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "https://evil.example.com/recording/7/content",
+            "http://media.ringcentral.com/recording/7/content",
+            "https://media.ringcentral.com:8443/recording/7/content",
+            "https://media.ringcentral.com.evil.example.com/x",
+            "https://media.ringcentral.com@evil.example.com/x",
+        ],
+    )
+    def test_the_token_goes_to_no_other_host(self, api, server, address):
+        """Not even a request without it is sent."""
+        with pytest.raises(Failed, match="not a configured RingCentral host"):
+            read(api, address)
+        assert server.requests == []
+
+    def test_a_redirect_to_another_host_is_not_followed(self, api, server):
+        """The recording stays where it is, and the failure says why."""
+        away = {"Location": "https://evil.example.com/x"}
+        server.answers[CONTENT_PATH] = httpx.Response(302, headers=away)
+        with pytest.raises(Failed, match=r"evil\.example\.com"):
+            read(api)
+        assert {request.url.host for request in server.requests} == {
+            "platform.ringcentral.com",
+            "media.ringcentral.com",
+        }
+
+    def test_a_redirect_between_our_hosts_is_followed(self, api, server):
+        """Relative or absolute."""
+        server.answers[CONTENT_PATH] = httpx.Response(307, headers={"Location": "/elsewhere"})
+        server.answers["/elsewhere"] = httpx.Response(200, content=b"audio")
+        assert read(api) == b"audio"
+
+    def test_a_redirect_in_a_circle_ends(self, api, server):
+        """After three."""
+        circle = {"Location": CONTENT_PATH}
+        server.answers[CONTENT_PATH] = lambda _: httpx.Response(302, headers=circle)
+        with pytest.raises(Retry, match="redirects too often"):
+            read(api)
+
+
+class Broken(httpx.SyncByteStream):
+    """A body that ends before what it announced."""
+
+    def __iter__(self):
+        yield b"half"
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+
+class TestBodies:
+    def test_a_recording_comes_as_it_is(self, api, server):
+        """No compression is asked for, so nothing is unpacked on the way."""
+        server.answers[CONTENT_PATH] = httpx.Response(200, content=b"\x00\xffaudio")
+        assert read(api) == b"\x00\xffaudio"
+        assert server.requests[-1].headers["accept-encoding"] == "identity"
+
+    def test_a_body_that_breaks_off_is_repeated_later(self, api, server):
+        """It is never taken for the whole."""
+        server.answers[CONTENT_PATH] = httpx.Response(200, stream=Broken())
+        with pytest.raises(Retry, match="broke off"):
+            read(api)
+
+    @pytest.mark.parametrize(
+        ("span", "whole"),
+        [("bytes 0-4/5", True), ("bytes 0-4/10", False), ("bytes 1-5/6", False), ("", False)],
+    )
+    def test_a_206_counts_only_if_it_is_all(self, api, server, span, whole):
+        """The media server may answer 206 by itself."""
+        partial = httpx.Response(206, content=b"audio", headers={"Content-Range": span})
+        server.answers[CONTENT_PATH] = partial
+        if whole:
+            assert read(api) == b"audio"
+        else:
+            with pytest.raises(Retry, match="only a part"):
+                read(api)
+
+    @pytest.mark.parametrize("status", [404, 410])
+    def test_a_recording_that_is_not_there_may_come(self, api, server, status):
+        """Not ready, never kept, and deleted look the same; the caller knows the call's age."""
+        body = {"errors": [{"errorCode": "CMN-102"}]}
+        server.answers[CONTENT_PATH] = httpx.Response(status, json=body)
+        with pytest.raises(NotYet, match="CMN-102"):
+            read(api)
+
+    @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+    def test_a_fault_of_the_server_is_repeated_later(self, api, server, status):
+        """As an attempt of the job."""
+        server.answers[CONTENT_PATH] = httpx.Response(status, content=b"<html>")
+        with pytest.raises(Retry, match=str(status)):
+            read(api)
+
+    def test_any_other_refusal_is_final_and_named(self, api, server):
+        """With RingCentral's code, and never with a number from the query."""
+        body = {"errors": [{"errorCode": "CMN-101", "parameterName": "dateFrom"}]}
+        server.answers["/x"] = httpx.Response(400, json=body)
+        with pytest.raises(Failed, match="CMN-101") as refused:
+            api.get("/x", {"phoneNumber": "16505550100"})
+        assert "16505550100" not in str(refused.value)
+
+    @pytest.mark.parametrize("content", [b"<html>", b"[]", b""])
+    def test_json_that_is_none_is_repeated_later(self, api, server, content):
+        """An error page behind a 200."""
+        server.answers["/x"] = httpx.Response(200, content=content)
+        with pytest.raises(Retry):
+            api.get("/x", {})
+
+    def test_a_connection_that_fails_is_repeated_later(self, api, server):
+        """Named by host and path."""
+
+        def refuse(request):
+            raise httpx.ConnectError("refused", request=request)
+
+        server.answers["/x"] = refuse
+        with pytest.raises(Retry, match=r"GET platform\.ringcentral\.com/x: ConnectError"):
+            api.get("/x", {})
+
+
+LOG = "/restapi/v1.0/account/~/call-log"
+
+
+def entry(session, number=1):
+    return {
+        "id": f"{session}-{number}",
+        "telephonySessionId": session,
+        "startTime": "2026-11-20T11:00:00.000Z",
+        "duration": 60,
+        "recording": {"id": f"r-{session}", "contentUri": f"{MEDIA}/{session}"},
+    }
+
+
+class TestResolving:
+    @pytest.fixture
+    def ringex(self, api):
+        return Ringex(api, max_call_hours=4)
+
+    def queries(self, server):
+        return [dict(r.url.params) for r in server.requests if r.url.path == LOG]
+
+    def page(self, *records, more=False):
+        navigation = {"nextPage": {"uri": "https://elsewhere/"}} if more else {}
+        return httpx.Response(200, json={"records": list(records), "navigation": navigation})
+
+    def test_a_batch_is_resolved_by_one_query(self, ringex, server):
+        """A hundred sessions cost one call, most of them not being listed at all."""
+        server.answers[LOG] = self.page(entry("s-7"), entry("s-9"), entry("s-999"))
+        jobs = [a_job(f"s-{n}", seen_at=NOON - timedelta(minutes=n)) for n in range(100)]
+        found = ringex.resolve(jobs)
+        assert sorted(found) == ["s-7", "s-9"]
+        assert self.queries(server) == [
+            {
+                "view": "Detailed",
+                "recordingType": "All",
+                "dateFrom": "2026-11-20T06:21:00.000Z",
+                "perPage": "1000",
+                "page": "1",
+            }
+        ]
+
+    def test_every_page_is_read(self, ringex, server):
+        """By number: the address of the next page is not ours to trust. A double counts once."""
+        server.answers[LOG] = [
+            self.page(entry("s-1"), more=True),
+            self.page(entry("s-1"), entry("s-2"), more=True),
+            self.page(entry("s-3", 1), entry("s-3", 2)),
+        ]
+        found = ringex.resolve([a_job(f"s-{n}") for n in (1, 2, 3)])
+        assert [query["page"] for query in self.queries(server)] == ["1", "2", "3"]
+        assert len(found["s-1"].records) == 1
+        assert len(found["s-3"].records) == 2
+
+    def test_one_or_two_sessions_are_asked_by_name(self, ringex, server):
+        """Without `recordingType`, so that a call in progress and a short recording show."""
+        server.answers[LOG] = [self.page(entry("s-1")), self.page()]
+        found = ringex.resolve([a_job("s-1"), a_job("s-2")])
+        assert list(found) == ["s-1"]
+        asked = self.queries(server)
+        assert [query["telephonySessionId"] for query in asked] == ["s-1", "s-2"]
+        assert all("recordingType" not in query for query in asked)
+
+    def test_a_close_look_is_one_by_name(self, ringex, server):
+        """The others of the batch are still asked together."""
+        server.answers[LOG] = [self.page(entry("s-2")), self.page(entry("s-1"))]
+        jobs = [a_job(f"s-{n}") for n in range(1, 5)]
+        found = ringex.resolve(jobs, closely={"s-1"})
+        assert sorted(found) == ["s-1", "s-2"]
+        assert "telephonySessionId" not in self.queries(server)[0]
+        assert self.queries(server)[1]["telephonySessionId"] == "s-1"
+
+    def test_a_broken_record_concerns_its_own_call(self, ringex, server):
+        """And one without a session concerns none."""
+        nameless = {"id": "x", "startTime": 7}
+        server.answers[LOG] = self.page(
+            {**entry("s-1"), "startTime": None}, nameless, entry("s-2"), entry("s-3")
+        )
+        found = ringex.resolve([a_job(f"s-{n}") for n in (1, 2, 3)])
+        assert isinstance(found["s-1"], Retry)
+        assert [leg.id for leg in found["s-2"].legs] == ["r-s-2"]
+
+    @pytest.mark.parametrize("answer", [{}, {"records": {}}, {"records": ["odd"]}])
+    def test_a_page_without_records_concerns_all(self, ringex, server, answer):
+        """It is asked again later."""
+        server.answers[LOG] = httpx.Response(200, content=json.dumps(answer).encode())
+        with pytest.raises(Retry, match="records"):
+            ringex.resolve([a_job(f"s-{n}") for n in (1, 2, 3)])
+
+    def test_the_fallback_address_is_built_from_the_id(self, ringex, server):
+        """On the media host, with the id as one segment."""
+        leg = ringex.named_leg(a_job(), "a/b")
+        path = "/restapi/v1.0/account/~/recording/a%2Fb/content"
+        server.answers["/restapi/v1.0/account/~/recording/a/b/content"] = httpx.Response(
+            200, content=b"audio"
+        )
+        with ringex.open_leg(leg) as pieces:
+            assert b"".join(pieces) == b"audio"
+        assert server.requests[-1].url.raw_path.decode() == path
+        assert server.requests[-1].url.host == "media.ringcentral.com"
+        assert leg.named_only
+
+    def test_a_listed_address_is_used_as_given(self, ringex, server):
+        """RingCentral has changed the host of media once."""
+        server.answers["/some/path"] = httpx.Response(200, content=b"audio")
+        with ringex.open_leg(a_leg("7", address=f"{MEDIA}:443/some/path")) as pieces:
+            assert b"".join(pieces) == b"audio"
