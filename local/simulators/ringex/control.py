@@ -1,0 +1,237 @@
+"""The side under `/_sim/`, which is not RingCentral's: what happens, what breaks, what was seen.
+
+`POST /_sim/calls` places a call that has ended, and answers 201 with `telephonySessionId`,
+`sessionId`, `recordingIds`, `recordIds` and `notifications` (how many are sent). Every field is
+optional but a leg's `duration`; times are ISO 8601 in UTC, lengths in seconds:
+
+- `telephonySessionId`, `sessionId`: a known session gets one more record.
+- `legs`: a list of `recordingId`, `extensionId`, `startTime` (default: after the one before, ending
+  now), `duration`, `format` (`mp3` or `wav`), `audio` (base64, served as it is), `type`
+  (`Automatic` or `OnDemand`), `contentType`. No legs: a call that was not recorded; then
+  `startTime` and `duration` of the call itself count. A recording id may repeat within a session.
+- `readyAfter` (0): seconds from now until the recordings can be fetched.
+- `emit` (true): send notifications; `hintRecordings` (true): they name the recordings.
+- `listed` (true), `listedAfter` (`logLag` of the configuration): whether and when the call log
+  has it. `rewrittenAfter`: until then the log shows a snapshot without recordings.
+- `inProgress`: seconds that the call still runs. The log says "In Progress", the last
+  notifications come at the end.
+- `recordPerLeg` (false): one record of the log for each leg, all of one session.
+- `direction` (`Inbound`), `from` (the customer's number).
+- `transferTarget`, `transferee`: the other telephony session of a warm transfer.
+
+Fields that are not known are named in the answer's `ignored`.
+
+`POST /_sim/faults` takes one fault or a list: `kind`, `route` (a name from `GET /_sim/stats`, or
+`any`), `times` (1), `recordingId` (only this one). Kinds:
+
+- `status`: `status` (503), `errorCode`, `retryAfter`.
+- `truncate`: `share` (0.5) of the body, then the connection is dropped.
+- `stall`: `share` of the body, then nothing for `seconds` (30), then the rest.
+- `html`: an HTML page behind a 200.
+- `redirect`: 302 to `location`.
+- `evict`: all sessions are gone, at once without a `route`, else when such a request comes.
+- `bad-page`: a page of the call log whose `damage` is `startTime` (missing), `legs` (no list) or
+  `records` (no list).
+
+`truncate`, `stall` and `bad-page` wait for an answer that is good, so a 404 does not use them up.
+`DELETE /_sim/faults` takes back what did not happen yet.
+
+`GET /_sim/stats` counts; `DELETE /_sim/stats` begins anew. `POST /_sim/settings` changes the
+configuration. `POST /_sim/drain` answers when every due notification was sent. `POST /_sim/reset`
+drops calls, faults, statistics and rate-limit windows; log-ins and webhooks stay.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.simulators.ringex.calls import CUSTOMER, CallOrder, LegOrder, placed
+from local.simulators.ringex.config import BadInput
+from local.simulators.ringex.faults import DAMAGES, KINDS, Fault
+from local.simulators.ringex.fields import Fields, read_body
+from local.simulators.ringex.notifications import changes_of
+from local.simulators.ringex.operations import OPERATIONS
+from local.simulators.ringex.world import World
+
+
+class Control:
+    """Answers under `/_sim/`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def place_call(self, request: Request) -> Response:
+        """Place a call and say its ids."""
+        world = self._world
+        fields = Fields(await read_body(request))
+        emit = fields.flag("emit", default=True)
+        hint = fields.flag("hintRecordings", default=True)
+        order = call_order(fields, extension=f"{world.config.account_id[:-3]}101")
+        session, rows = world.calls.place(order)
+        answer = placed(session, rows)
+        answer["notifications"] = 0
+        if emit:
+            changes = list(changes_of(rows, world.config.account_id, hint=hint))
+            at_end = [each for each in changes if each.last and order.runs_for is not None]
+            so_far = [each for each in changes if each not in at_end]
+            answer["notifications"] = world.deliveries.announce(session, so_far)
+            if at_end:
+                world.deliveries.announce_later(session.ended_at, session, at_end)
+        if fields.ignored:
+            answer["ignored"] = fields.ignored
+        return JSONResponse(answer, status_code=201)
+
+    async def add_faults(self, request: Request) -> Response:
+        """Let something break."""
+        given = await read_body(request)
+        faults = [
+            fault_order(Fields(each, f"[{at}]."))
+            for at, each in enumerate(given if isinstance(given, list) else [given])
+        ]
+        for fault in faults:
+            if fault.kind == "evict" and fault.route == "now":
+                self._world.sessions.close_all()
+            else:
+                self._world.faults.add(fault)
+        return JSONResponse({"faults": len(faults)}, status_code=201)
+
+    async def clear_faults(self, _request: Request) -> Response:
+        """Let nothing break."""
+        self._world.faults.clear()
+        return Response(status_code=204)
+
+    async def read_stats(self, _request: Request) -> Response:
+        """Return what was counted."""
+        world = self._world
+        return JSONResponse(
+            world.stats.to_json()
+            | {
+                "pendingNotifications": world.deliveries.pending,
+                "calls": len(world.calls.sessions),
+                "recordings": len(world.recordings),
+                "subscriptions": len(world.subscriptions.living()),
+            }
+        )
+
+    async def clear_stats(self, _request: Request) -> Response:
+        """Count from zero."""
+        self._world.stats.clear()
+        return Response(status_code=204)
+
+    async def change_settings(self, request: Request) -> Response:
+        """Change the configuration of the running simulator."""
+        given = await read_body(request)
+        if not isinstance(given, dict):
+            raise BadInput("the body: must be a JSON object")
+        self._world.config.update(given)
+        if "seed" in given:
+            self._world.deliveries.reseed()
+        return Response(status_code=204)
+
+    async def drain(self, _request: Request) -> Response:
+        """Answer when every notification that is due was sent."""
+        self._world.deliveries.pump()
+        await self._world.deliveries.drain()
+        return Response(status_code=204)
+
+    async def reset(self, _request: Request) -> Response:
+        """Begin anew, with the same clients and webhooks."""
+        self._world.forget_calls()
+        self._world.faults.clear()
+        self._world.limits.forget()
+        self._world.stats.clear()
+        return Response(status_code=204)
+
+
+def routes(world: World) -> list[Route]:
+    """Return the routes under `/_sim/`."""
+    control = Control(world)
+    table = (
+        ("POST", "calls", control.place_call),
+        ("POST", "faults", control.add_faults),
+        ("DELETE", "faults", control.clear_faults),
+        ("GET", "stats", control.read_stats),
+        ("DELETE", "stats", control.clear_stats),
+        ("POST", "settings", control.change_settings),
+        ("POST", "drain", control.drain),
+        ("POST", "reset", control.reset),
+    )
+    return [Route(f"/_sim/{path}", run, methods=[method]) for method, path, run in table]
+
+
+async def refuse(_request: Request, error: Exception) -> Response:
+    """Answer bad control input."""
+    return JSONResponse({"error": str(error)}, status_code=400)
+
+
+def call_order(fields: Fields, *, extension: str) -> CallOrder:
+    """Read an order for a call. `extension` is who talks on a leg that names nobody."""
+    return CallOrder(
+        telephony_session_id=fields.text("telephonySessionId", default=None),
+        session_id=fields.text("sessionId", default=None),
+        legs=tuple(_leg_order(each, extension) for each in fields.objects("legs")),
+        direction=fields.choice("direction", ("Inbound", "Outbound")),
+        customer=fields.text("from", default=CUSTOMER),
+        starts_at=fields.moment("startTime"),
+        seconds=fields.number("duration", default=30),
+        ready_after=fields.number("readyAfter", default=0),
+        listed=fields.flag("listed", default=True),
+        listed_after=fields.number("listedAfter", default=None),
+        rewritten_after=fields.number("rewrittenAfter", default=None),
+        runs_for=fields.number("inProgress", default=None),
+        record_per_leg=fields.flag("recordPerLeg", default=False),
+        transfer_target=fields.text("transferTarget", default=None),
+        transferee=fields.text("transferee", default=None),
+    )
+
+
+def _leg_order(fields: Fields, extension: str) -> LegOrder:
+    extension = fields.text("extensionId", default=extension)
+    if not extension.isdecimal():
+        raise BadInput(f"{fields.where}extensionId: {extension!r} is not a number in a string")
+    return LegOrder(
+        recording_id=fields.text("recordingId", default=None),
+        extension_id=extension,
+        starts_at=fields.moment("startTime"),
+        seconds=fields.number("duration"),
+        format=fields.choice("format", ("mp3", "wav")),
+        type=fields.choice("type", ("Automatic", "OnDemand")),
+        content_type=fields.text("contentType", default=None),
+        audio=fields.base64("audio"),
+    )
+
+
+def fault_order(fields: Fields) -> Fault:
+    """Read an order for a fault. The route `now` is an eviction at once."""
+    kind = fields.choice("kind", ("?", *KINDS))
+    if kind == "?":
+        raise BadInput(f"{fields.where}kind: is missing; known are {', '.join(KINDS)}")
+    routes = _ROUTES if kind != "bad-page" else tuple(r for r in _ROUTES if "call-log" in r)
+    route = fields.choice("route", ("now", *routes))
+    if route == "now" and kind != "evict":
+        raise BadInput(f"{fields.where}route: is missing; known are {', '.join(routes)}")
+    location = fields.text("location", default="")
+    if kind == "redirect" and not location:
+        raise BadInput(f"{fields.where}location: is missing")
+    retry_after = fields.number("retryAfter", default=None)
+    fault = Fault(
+        route=route,
+        kind=kind,
+        times=int(fields.number("times", default=1)),
+        status=int(fields.number("status", default=503)),
+        error_code=fields.text("errorCode", default=None),
+        retry_after=None if retry_after is None else int(retry_after),
+        recording_id=fields.text("recordingId", default=None),
+        location=location,
+        seconds=fields.number("seconds", default=30),
+        share=fields.number("share", default=0.5),
+        damage=fields.choice("damage", DAMAGES),
+    )
+    if fault.times < 1 or not 200 <= fault.status <= 599 or fault.share > 1:
+        raise BadInput(f"{fields.where}times, status or share is out of range")
+    return fault
+
+
+_ROUTES = ("any", *(operation.name for operation in OPERATIONS))

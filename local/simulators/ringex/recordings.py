@@ -1,0 +1,139 @@
+"""The recordings: not there at first, then served whole or in ranges, until they are deleted.
+
+Rules: https://developers.ringcentral.com/guide/basics/media and
+https://developers.ringcentral.com/guide/voice/call-log/recordings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from local.simulators.ringex.audio import Audio
+from local.simulators.ringex.config import Json
+from local.simulators.ringex.problems import Problem, bad_parameter, not_found
+from local.simulators.ringex.times import Clock
+
+
+@dataclass(slots=True, kw_only=True)
+class Recording:
+    """The audio of one leg. `type` is Automatic or OnDemand."""
+
+    id: str
+    session: str
+    type: str
+    content_type: str
+    seconds: float
+    audio: Audio
+    ready_at: float
+    deleted: bool = False
+
+
+class Recordings:
+    """All of them, by id."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._by_id: dict[str, Recording] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def add(self, recording: Recording) -> None:
+        """Keep a recording."""
+        self._by_id[recording.id] = recording
+
+    def known(self, recording_id: str) -> Recording | None:
+        """Return a recording whether or not it is ready."""
+        return self._by_id.get(recording_id)
+
+    def ready(self, recording_id: str) -> Recording:
+        """Return a recording that can be fetched. Raises Problem 404 for every other one."""
+        recording = self._by_id.get(recording_id)
+        # One code for "not yet", "never" and "no longer": the client cannot tell them apart.
+        if recording is None or recording.deleted or self._clock() < recording.ready_at:
+            raise not_found("callRecordingId")
+        return recording
+
+    def delete(self, ids: list[str]) -> None:
+        """Delete the audio. The rows of the call log stay and lose their `recording`."""
+        found = [self._by_id.get(each) for each in ids]
+        if not all(recording and not recording.deleted for recording in found):
+            raise not_found("records")
+        for recording in found:
+            if recording:
+                recording.deleted = True
+
+    def forget(self) -> None:
+        """Drop everything."""
+        self._by_id.clear()
+
+
+def metadata(recording: Recording, content_uri: str) -> Json:
+    """Return the body of `GET …/recording/{id}` (`GetCallRecordingResponse`)."""
+    return {
+        "id": recording.id,
+        "contentUri": content_uri,
+        "contentType": recording.content_type,
+        "duration": round(recording.seconds),
+    }
+
+
+def content(recording: Recording, request: Request) -> Response:
+    """Return the audio, or the range that was asked for."""
+    size = recording.audio.size
+    headers = {"Accept-Ranges": "bytes", "Content-Type": recording.content_type}
+    disposition = request.query_params.get("contentDisposition")
+    if disposition is not None:
+        if disposition not in ("Inline", "Attachment"):
+            raise bad_parameter("contentDisposition", disposition)
+        name = request.query_params.get("contentDispositionFilename", recording.id)
+        headers["Content-Disposition"] = f'{disposition.lower()}; filename="{_plain(name)}"'
+    asked = _range(request.headers.get("range"), size)
+    if asked is None:
+        return _streamed(recording.audio, 0, size, 200, headers)
+    start, stop = asked
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return _streamed(recording.audio, start, stop, 206, headers)
+
+
+def _streamed(
+    audio: Audio, start: int, stop: int, status: int, headers: dict[str, str]
+) -> StreamingResponse:
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in audio.read(start, stop):
+            yield piece
+            # A fast client never makes us wait, and the others would.
+            await asyncio.sleep(0)
+
+    return StreamingResponse(
+        pieces(), status_code=status, headers=headers | {"Content-Length": str(stop - start)}
+    )
+
+
+def _range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Read one byte range as (start, stop). A header that is no range is ignored (RFC 9110)."""
+    matched = re.fullmatch(r"bytes=(\d*)-(\d*)", (header or "").replace(" ", ""))
+    if matched is None or matched.group() == "bytes=-":
+        return None
+    first, last = matched.groups()
+    if first and last and int(first) > int(last):
+        return None
+    if first:
+        start, stop = int(first), min(int(last) + 1, size) if last else size
+    else:
+        start, stop = max(0, size - int(last)), size
+    if start >= size:
+        problem = Problem(416, "CMN-107", "Requested range is not satisfiable")
+        problem.headers["Content-Range"] = f"bytes */{size}"
+        raise problem
+    return start, stop
+
+
+def _plain(name: str) -> str:
+    return re.sub(r'[^\x20-\x7e]|["\\]', "_", name)
