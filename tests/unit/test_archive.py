@@ -297,6 +297,18 @@ class TestFailing:
         [(_, why)] = shop.jobs.buried
         assert reason in why
 
+    def test_a_dead_letter_that_is_moved_back_begins_anew(self, shop):
+        """Once the cause is mended, nothing else needs to be done."""
+        call_of(shop, "a")
+        shop.provider.audio["a"] = Retry("503")
+        climb(shop, a_job())
+        [(body, _)] = shop.jobs.buried
+        assert (Job.from_message(body).attempt, Job.from_message(body).looks) == (0, 0)
+        shop.provider.audio["a"] = b"mp3-a"
+        run(shop, body)
+        assert entry(shop).status == "archived"
+        assert entry(shop).reason is None
+
     def test_damaged_audio_stays_as_evidence_and_out_of_the_joined_file(self, shop):
         """The good legs are sealed, the manifest names the bad one, and the call fails aloud."""
         call_of(shop, "a", "b", "c")

@@ -51,7 +51,8 @@ def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:
     if state.next_look_at is not None:
         # A job that waits in the queue will look after us. Once its time has come, this is it.
         return now < state.next_look_at
-    if state.status not in ("archived", "empty", "failed") or state.looked_at is None:
+    if state.status not in ("archived", "empty") or state.looked_at is None:
+        # A job for a call that failed is somebody's retry.
         return False
     looked_late_enough = state.looked_at >= job.seen_at + timedelta(seconds=settle)
     return looked_late_enough and job.named <= state.named

@@ -66,8 +66,12 @@ def postpone(
 
 
 def fail(work: Work, reason: str, shop: Workshop, report: Report) -> None:
-    """Give up a call that cannot be archived, or not whole: its job goes to the dead letters."""
-    shop.jobs.bury(replace(work.job, not_before=None).to_message(), reason=reason)
+    """Give up a call that cannot be archived, or not whole: its job goes to the dead letters.
+
+    Its counters are set back, so that whoever moves it into the queue again begins anew.
+    """
+    fresh = replace(work.job, attempt=0, looks=0, not_before=None)
+    shop.jobs.bury(fresh.to_message(), reason=reason)
     work.state = shop.ledger.save(_released(work.state, status="failed", reason=reason))
     report.counts["CallFailed"] += 1
     log.error("call failed", extra={"call": work.job.call, "reason": reason})
