@@ -55,6 +55,7 @@ def reception(environment: Mapping[str, str] = os.environ) -> Reception:
 
 def workshop(environment: Mapping[str, str] = os.environ) -> Workshop:
     """Return what ProcessorFunction needs for RingEX."""
+    from legato.audio.ffmpeg import find_tools
     from legato.audio.stitch import FfmpegStitcher
     from legato.aws.bucket import S3Archive
     from legato.aws.ledger import DynamoLedger
@@ -79,7 +80,10 @@ def workshop(environment: Mapping[str, str] = os.environ) -> Workshop:
         ),
         ledger=DynamoLedger(client("dynamodb"), table=settings.table),
         archive=S3Archive(client("s3", read_timeout=60), bucket=settings.bucket),
-        stitcher=FfmpegStitcher(),
+        stitcher=FfmpegStitcher(
+            find_tools(Path(folder) for folder in os.get_exec_path(environment)),
+            max_seconds=int(settings.max_audio_hours * 3600),
+        ),
         clock=clock,
         policy=Policy(
             settle=settings.settle_seconds,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from s3transfer.utils import ReadFileChunk
 
 from legato.aws.errors import code, translated
 from legato.errors import Conflict, Failed, Retry
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART_BYTES = 16 * 1024 * 1024
-"""One part is held in memory at a time; 10,000 of them are S3's limit, 160 GB."""
-PIECE_BYTES = 1024 * 1024
+"""10,000 parts are S3's limit, so the largest object has 160 GB. None is held in memory."""
+PIECE_BYTES = 256 * 1024
 
 
 class S3Archive:
@@ -46,9 +47,10 @@ class S3Archive:
             "StorageClass": storage_class,
         }
         if size <= PART_BYTES:
-            version = self._put_whole(key, path.read_bytes(), sha256, described)
+            with path.open("rb") as file:
+                version = self._put_whole(key, file, sha256, described)
         else:
-            version = self._put_parts(key, path, described)
+            version = self._put_parts(key, path, size, described)
         return self._stored(key, version, size, sha256)
 
     def put_bytes(self, key: str, body: bytes, *, media_type: str) -> StoredObject:
@@ -86,7 +88,7 @@ class S3Archive:
             body.close()
 
     def _put_whole(
-        self, key: str, body: bytes, sha256: str, described: dict[str, Any]
+        self, key: str, body: bytes | IO[bytes], sha256: str, described: dict[str, Any]
     ) -> str | None:
         """Return the version id; None if the key is taken."""
         with translated(f"the archive does not take {key}"), _taken():
@@ -101,14 +103,14 @@ class S3Archive:
             return answer.get("VersionId", "null")
         return None
 
-    def _put_parts(self, key: str, path: Path, described: dict[str, Any]) -> str | None:
+    def _put_parts(self, key: str, path: Path, size: int, described: dict[str, Any]) -> str | None:
         target: Any = {"Bucket": self._bucket, "Key": key}
         with translated(f"the archive does not take {key}"):
             upload = self._s3.create_multipart_upload(
                 **target, ChecksumAlgorithm="SHA256", **described
             )["UploadId"]
             try:
-                parts: Any = list(self._upload_parts(target, upload, path))
+                parts: Any = list(self._upload_parts(target, upload, path, size))
                 with _taken():
                     answer = self._s3.complete_multipart_upload(
                         **target,
@@ -123,11 +125,12 @@ class S3Archive:
                 self._abort(target, upload)
                 raise
 
-    def _upload_parts(self, target: Any, upload: str, path: Path) -> Iterator[dict[str, Any]]:
-        with path.open("rb") as file:
-            number = 0
-            while part := file.read(PART_BYTES):
-                number += 1
+    def _upload_parts(
+        self, target: Any, upload: str, path: Path, size: int
+    ) -> Iterator[dict[str, Any]]:
+        for number, start in enumerate(range(0, size, PART_BYTES), start=1):
+            chunk: Any = ReadFileChunk.from_filename(str(path), start, PART_BYTES)
+            with chunk as part:
                 answer = self._s3.upload_part(
                     **target,
                     UploadId=upload,
@@ -135,11 +138,11 @@ class S3Archive:
                     Body=part,
                     ChecksumAlgorithm="SHA256",
                 )
-                yield {
-                    "PartNumber": number,
-                    "ETag": answer["ETag"],
-                    "ChecksumSHA256": answer.get("ChecksumSHA256"),
-                }
+            yield {
+                "PartNumber": number,
+                "ETag": answer["ETag"],
+                "ChecksumSHA256": answer.get("ChecksumSHA256"),
+            }
 
     def _abort(self, target: Any, upload: str) -> None:
         # What stays behind all the same is removed by the bucket's own rule after a day.

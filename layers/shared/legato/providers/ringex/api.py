@@ -31,7 +31,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 PENALTY_SECONDS = 60
 REFUSED_SECONDS = 300
 MAX_REDIRECTS = 3
-PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 256 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
 # A token is not used in its last minute, so that a long download does not start with a dying one.
