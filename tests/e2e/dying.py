@@ -1,0 +1,94 @@
+"""A processor that is killed, for real, after a given step."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, replace
+from datetime import timedelta
+from pathlib import Path
+
+from legato.archive import Message, archive
+from legato.bootstrap import workshop
+
+PORTS = ("provider", "jobs", "ledger", "archive", "stitcher")
+
+
+class Countdown:
+    """Kills this very process when the last step is done; no step left to go means never."""
+
+    def __init__(self, steps, journal):
+        self._left = steps
+        self._journal = journal
+
+    def done(self, step):
+        with self._journal.open("a") as file:
+            file.write(f"{step}\n")
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Watched:
+    """A port whose every call counts as one step, a download when it was read to its end."""
+
+    def __init__(self, name, port, countdown):
+        self._name = name
+        self._port = port
+        self._countdown = countdown
+
+    def __getattr__(self, method):
+        attribute = getattr(self._port, method)
+        if not callable(attribute):
+            return attribute
+
+        def call(*args, **kwargs):
+            result = attribute(*args, **kwargs)
+            step = f"{self._name}.{method}"
+            if hasattr(result, "__enter__"):
+                return self._watched(result, step)
+            self._countdown.done(step)
+            return result
+
+        return call
+
+    @contextmanager
+    def _watched(self, context, step):
+        with context as pieces:
+            yield pieces
+        self._countdown.done(step)
+
+
+class LaterClock:
+    """The real clock, some time ahead: a redelivery comes after the dead worker's claim lapsed."""
+
+    def __init__(self, clock, ahead):
+        self._clock = clock
+        self._ahead = ahead
+
+    def now(self):
+        return self._clock.now() + self._ahead
+
+
+def process(environment, body, *, journal: Path, die_after=0, ahead=timedelta(0)) -> int:
+    """Work on one message in a process of its own; return its exit code (-9 when killed)."""
+    fork = multiprocessing.get_context("fork")
+    worker = fork.Process(target=_work, args=(environment, body, journal, die_after, ahead))
+    worker.start()
+    worker.join(60)
+    return worker.exitcode
+
+
+def _work(environment, body, journal, die_after, ahead):
+    os.environ.update(environment)
+    countdown = Countdown(die_after, journal)
+    shop = workshop(environment)
+    watched = {name: Watched(name, getattr(shop, name), countdown) for name in PORTS}
+    assert watched.keys() <= {field.name for field in fields(shop)}
+    with tempfile.TemporaryDirectory() as scratch:
+        shop = replace(shop, **watched, clock=LaterClock(shop.clock, ahead), scratch=Path(scratch))
+        until = shop.clock.now() + timedelta(minutes=15)
+        archive([Message("m", body)], shop=shop, until=until, guard=lambda _: nullcontext())

@@ -1,0 +1,89 @@
+"""500 sessions, 4,500 notifications, out of order, a fifth of them twice."""
+
+import time
+from collections import Counter
+
+import httpx
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+
+from local import aws
+
+SESSIONS = 500
+RECORDED = 100
+PATIENCE_SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def stormed(system):
+    """Place the calls and wait until the ledger has all of them at rest."""
+    ringex = system.endpoints.simulators["ringex"]
+    settings = {"shuffle": True, "duplicateShare": 0.2, "seed": 7, "deliveriesAtOnce": 8}
+    httpx.post(f"{ringex}/_sim/settings", json=settings).raise_for_status()
+    recorded, sent = set(), 0
+    with httpx.Client(timeout=60) as client:
+        for number in range(SESSIONS):
+            legs = [{"duration": 1, "format": "mp3"}] if number < RECORDED else []
+            order = {"legs": legs, "duration": 1, "emit": True}
+            answer = client.post(f"{ringex}/_sim/calls", json=order).raise_for_status().json()
+            sent += answer["notifications"]
+            if legs:
+                recorded.add(answer["telephonySessionId"])
+        client.post(f"{ringex}/_sim/drain", timeout=PATIENCE_SECONDS).raise_for_status()
+        stats = client.get(f"{ringex}/_sim/stats").json()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        entries = ledger(system)
+        at_rest = [e for e in entries.values() if e["status"] in ("archived", "empty", "failed")]
+        if len(at_rest) == SESSIONS:
+            break
+        time.sleep(1)
+    return {"recorded": recorded, "sent": sent, "stats": stats, "entries": ledger(system)}
+
+
+def ledger(system):
+    dynamodb = aws.client("dynamodb", system.endpoints.aws)
+    pages = dynamodb.get_paginator("scan").paginate(TableName=system.endpoints.table)
+    items = [item for page in pages for item in page["Items"]]
+    plain = [{k: TypeDeserializer().deserialize(v) for k, v in item.items()} for item in items]
+    return {entry["call"]: entry for entry in plain if entry["sk"] == "state"}
+
+
+def test_every_notification_is_answered_200(stormed):
+    """4,500 of them and the doubled ones, none refused."""
+    assert stormed["sent"] == SESSIONS * 9
+    answers = stormed["stats"]["notifications"]["answers"]
+    assert list(answers) == ["200"]
+    assert answers["200"] > SESSIONS * 9 * 1.15
+
+
+def test_exactly_the_recorded_calls_are_archived(stormed):
+    """The others are empty; none is missing, none failed."""
+    entries = stormed["entries"]
+    assert len(entries) == SESSIONS
+    archived = {call for call, entry in entries.items() if entry["status"] == "archived"}
+    assert archived == stormed["recorded"]
+    statuses = Counter(entry["status"] for entry in entries.values())
+    assert statuses == {"archived": RECORDED, "empty": SESSIONS - RECORDED}
+
+
+def test_none_is_archived_twice(system, stormed):
+    """Every key has one version, every call one revision."""
+    s3 = aws.client("s3", system.endpoints.aws)
+    pages = s3.get_paginator("list_object_versions").paginate(
+        Bucket=system.endpoints.bucket, Prefix="calls/"
+    )
+    keys = [version["Key"] for page in pages for version in page["Versions"]]
+    assert len(keys) == len(set(keys))
+    manifests = [key for key in keys if "/manifest-" in key]
+    assert len(manifests) == RECORDED
+    assert all(key.endswith("/manifest-1.json") for key in manifests)
+
+
+def test_nothing_is_left_behind(system, stormed):
+    """No dead letter, and the provider's rules were kept."""
+    sqs = aws.client("sqs", system.endpoints.aws)
+    counts = sqs.get_queue_attributes(
+        QueueUrl=system.endpoints.dlqs["ringex"], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    assert counts["Attributes"]["ApproximateNumberOfMessages"] == "0"
