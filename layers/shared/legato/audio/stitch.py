@@ -1,0 +1,46 @@
+"""The Stitcher: inspects what was fetched, joins legs, measures recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from legato.audio import inspect, join, measure
+from legato.audio.ffmpeg import Ffmpeg, Tools
+from legato.model import AudioFacts
+from legato.ports import Joined, Levels
+
+
+class FfmpegStitcher:
+    """Does with ffmpeg and pydub what the port `Stitcher` asks for.
+
+    `max_seconds` is the longest leg, `max_bytes` the largest file that is written, `timeout` the
+    seconds that one run of ffmpeg may take.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        *,
+        max_seconds: int = 24 * 3600,
+        max_bytes: int = 8 << 30,
+        timeout: float = 600,
+    ) -> None:
+        self._ffmpeg = Ffmpeg(tools, timeout=timeout, max_output=max_bytes)
+        self._max_seconds = max_seconds
+        self._max_bytes = max_bytes
+
+    def inspect(self, path: Path) -> AudioFacts:
+        """Say what a fetched file is. Raises NotAudio, DamagedAudio or TooLarge; see the port."""
+        return inspect.inspect(self._ffmpeg, path, max_seconds=self._max_seconds)
+
+    def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
+        """Write the legs into `target`. Raises Failed with ffmpeg's reason, or TooLarge.
+
+        `target` is written from its beginning, and is gone again when it fails.
+        """
+        return join.join(self._ffmpeg, legs, target, max_bytes=self._max_bytes)
+
+    def measure(self, path: Path, audio: AudioFacts) -> Levels:
+        """Measure levels and peaks in bounded memory. Raises Failed with ffmpeg's reason."""
+        return measure.measure(self._ffmpeg, path, audio)
