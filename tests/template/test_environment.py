@@ -1,0 +1,57 @@
+"""The template sets exactly the variables that the code reads."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Template
+
+SETTINGS = Path(__file__).parent.parent.parent / "layers" / "shared" / "legato" / "settings.py"
+
+
+def read_by(function: str) -> set[str]:
+    """Return the variables that a reader of legato/settings.py names."""
+    tree = ast.parse(SETTINGS.read_text())
+    (reader,) = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name == f"{function}_settings"
+    ]
+    return {
+        node.value
+        for node in ast.walk(reader)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.startswith("LEGATO_")
+    }
+
+
+def set_for(sam: Template, logical: str) -> set[str]:
+    common = sam.source["Globals"]["Function"]["Environment"]["Variables"]
+    own = sam.functions[logical]["Environment"]["Variables"]
+    return {*common, *own}
+
+
+@pytest.mark.parametrize("function", ["webhook", "processor"])
+def test_each_variable_that_is_read_is_set_and_the_other_way_round(
+    sam: Template, function: str
+) -> None:
+    names = set_for(sam, f"{function.capitalize()}Function")
+    assert {name for name in names if name.startswith("LEGATO_")} == read_by(function)
+
+
+def test_every_function_is_among_them(sam: Template) -> None:
+    assert set(sam.functions) == {"WebhookFunction", "ProcessorFunction"}
+
+
+def test_powertools_gets_what_it_needs(sam: Template) -> None:
+    wanted = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+    for logical in sam.functions:
+        names = set_for(sam, logical)
+        assert {name for name in names if name.startswith("POWERTOOLS_")} == wanted, logical
+        assert names == {n for n in names if n.startswith(("LEGATO_", "POWERTOOLS_"))}, logical

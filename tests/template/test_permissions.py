@@ -1,0 +1,40 @@
+"""The functions may do what the code does, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.template.test_template import statements
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Template
+
+ADAPTERS = Path(__file__).parent.parent.parent / "layers" / "shared" / "legato" / "aws"
+CALL = re.compile(r"self\._(s3|sqs|dynamodb|secrets)\s*\.\s*(?:get_paginator\(\s*\")?(\w+)")
+# What AWS asks for each call. S3 names its actions after objects, not after requests.
+ACTIONS = {
+    "put_object": "s3:PutObject",
+    "create_multipart_upload": "s3:PutObject",
+    "upload_part": "s3:PutObject",
+    "complete_multipart_upload": "s3:PutObject",
+    "abort_multipart_upload": "s3:AbortMultipartUpload",
+    "head_object": "s3:GetObject",
+    "get_object": "s3:GetObjectVersion",  # always by version id
+    "list_objects_v2": "s3:ListBucket",
+    "send_message": "sqs:SendMessage",
+    "get_item": "dynamodb:GetItem",
+    "put_item": "dynamodb:PutItem",
+    "get_secret_value": "secretsmanager:GetSecretValue",
+}
+
+
+def test_granted_is_exactly_what_is_called(sam: Template) -> None:
+    called = {
+        ACTIONS[call]
+        for path in ADAPTERS.glob("*.py")
+        for _client, call in CALL.findall(path.read_text())
+    }
+    granted = {statement["Action"] for _logical, statement in statements(sam.functions)}
+    assert {action for action in granted if not action.startswith("kms:")} == called

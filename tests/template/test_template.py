@@ -1,0 +1,368 @@
+"""Every rule of the template that a program can check."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.template.conftest import every_string
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Json, Template
+
+ROOT = Path(__file__).parent.parent.parent
+STATEFUL = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"}
+# A physical name keeps a second stack out of the account.
+NAME_PROPERTIES = {
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::Serverless::Function": "FunctionName",
+    "AWS::Serverless::LayerVersion": "LayerName",
+    "AWS::Serverless::HttpApi": "Name",
+    "AWS::IAM::Role": "RoleName",
+}
+UNNAMED = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"}
+TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def mentions(value: Any, logical: str) -> bool:
+    """Say whether a structure refers to a resource, a parameter or a condition."""
+    pattern = re.compile(rf"^{logical}(\.\w+)?$|\$\{{{logical}(\.\w+)?\}}")
+    return any(pattern.search(text) for text in every_string(value))
+
+
+def referred(value: Json) -> str:
+    """Return the logical id that a Ref or a GetAtt, in either of its forms, points to."""
+    target = value.get("Ref") or value["Fn::GetAtt"]
+    first: str = (target.split(".") if isinstance(target, str) else target)[0]
+    return first
+
+
+def statements(functions: dict[str, Json]) -> list[tuple[str, Json]]:
+    """Return every statement of the functions' own policies, looking through conditions."""
+    found = []
+    for logical, properties in functions.items():
+        for policy in properties.get("Policies", []):
+            assert isinstance(policy, dict), f"{logical} has the managed policy {policy}"
+            for statement in policy["Statement"]:
+                branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
+                found += [(logical, each) for each in branches if "Effect" in each]
+    return found
+
+
+def alarms_on(sam: Template, metric: str, dimension: str) -> dict[str, Json]:
+    """Return the alarms on a metric, by the logical id of what they watch."""
+    found = {}
+    for alarm in sam.of("AWS::CloudWatch::Alarm").values():
+        if alarm["MetricName"] == metric:
+            (value,) = [d["Value"] for d in alarm["Dimensions"] if d["Name"] == dimension]
+            found[referred(value)] = alarm
+    return found
+
+
+class TestShape:
+    def test_sections_come_in_the_order_a_reader_expects(self) -> None:
+        text = (ROOT / "template.yaml").read_text()
+        assert re.findall(r"^(\w+):", text, re.MULTILINE) == [
+            "AWSTemplateFormatVersion",
+            "Transform",
+            "Description",
+            "Metadata",
+            "Parameters",
+            "Conditions",
+            "Globals",
+            "Resources",
+            "Outputs",
+        ]
+
+    def test_nothing_has_a_physical_name(self, sam: Template) -> None:
+        for logical, resource in sam.source["Resources"].items():
+            kind = resource["Type"]
+            if kind not in UNNAMED:
+                assert NAME_PROPERTIES[kind] not in resource.get("Properties", {}), logical
+
+    def test_a_functions_block_repeats_nothing_of_the_globals(self, sam: Template) -> None:
+        common = sam.source["Globals"]["Function"]
+        for logical, properties in sam.functions.items():
+            for name in properties.keys() & common.keys():
+                assert properties[name] != common[name], f"{logical}.{name}"
+
+    def test_every_output_says_what_it_is(self, sam: Template) -> None:
+        assert all(output["Description"] for output in sam.source["Outputs"].values())
+
+    def test_every_condition_is_used(self, sam: Template) -> None:
+        for condition in sam.source["Conditions"]:
+            assert mentions(sam.source["Resources"], condition), condition
+
+    def test_samconfig_sets_only_parameters_that_exist(self, sam: Template) -> None:
+        config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+        environments = {name for name in config if name != "version"}
+        assert environments >= {"default", "prod"}
+        for name in environments:
+            for override in config[name]["deploy"]["parameters"]["parameter_overrides"]:
+                key, value = override.split("=", 1)
+                allowed = sam.source["Parameters"][key].get("AllowedValues")
+                assert allowed is None or value in [str(each) for each in allowed], override
+
+
+class TestParameters:
+    def test_every_parameter_is_described_limited_and_used(self, sam: Template) -> None:
+        used = {key: sam.source[key] for key in ("Conditions", "Globals", "Resources")}
+        for name, parameter in sam.source["Parameters"].items():
+            assert parameter["Description"], name
+            assert "Default" in parameter, name
+            limits = {"AllowedValues", "AllowedPattern", "MinValue"} & parameter.keys()
+            assert limits, f"{name} accepts anything"
+            assert ("MinValue" in parameter) == ("MaxValue" in parameter), name
+            assert mentions(used, name), f"{name} is not used"
+
+    def test_every_parameter_stands_in_one_group(self, sam: Template) -> None:
+        interface = sam.source["Metadata"]["AWS::CloudFormation::Interface"]
+        grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+        assert sorted(grouped) == sorted(sam.source["Parameters"])
+
+    def test_every_default_is_allowed(self, sam: Template) -> None:
+        for name, parameter in sam.source["Parameters"].items():
+            default = parameter["Default"]
+            if "AllowedPattern" in parameter:
+                assert re.search(parameter["AllowedPattern"], default), name
+            if "MinValue" in parameter:
+                assert parameter["MinValue"] <= default <= parameter["MaxValue"], name
+            if "AllowedValues" in parameter:
+                assert default in parameter["AllowedValues"], name
+
+    def test_a_named_recording_is_waited_for_24_hours(self, sam: Template) -> None:
+        ladder = sam.source["Parameters"]["RingexNamedLadderSeconds"]["Default"]
+        assert sum(map(int, ladder.split(","))) == 24 * 60 * 60
+
+
+class TestWhatMustNotBeLost:
+    def test_stateful_resources_outlive_the_stack(self, sam: Template) -> None:
+        found = 0
+        for logical, resource in sam.source["Resources"].items():
+            if resource["Type"] in STATEFUL:
+                found += 1
+                assert resource["DeletionPolicy"] == "Retain", logical
+                assert resource["UpdateReplacePolicy"] == "Retain", logical
+        assert found == 3
+
+    def test_the_archive_can_be_locked_and_keeps_every_version(self, sam: Template) -> None:
+        for bucket in sam.of("AWS::S3::Bucket").values():
+            assert bucket["ObjectLockEnabled"] is True
+            assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+
+    def test_no_call_object_is_written_without_a_condition(self, sam: Template) -> None:
+        (policy,) = sam.of("AWS::S3::BucketPolicy").values()
+        (rule,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Sid"] == "NoOverwrite"]
+        assert rule["Effect"] == "Deny"
+        assert rule["Principal"] == "*"
+        assert rule["Action"] == "s3:PutObject"
+        assert rule["Condition"] == {
+            "Null": {"s3:if-none-match": "true"},
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        }
+
+    def test_no_lifecycle_rule_expires_an_object(self, sam: Template) -> None:
+        for bucket in sam.of("AWS::S3::Bucket").values():
+            rules = bucket["LifecycleConfiguration"]["Rules"]
+            assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+            assert not any("Expiration" in name for rule in rules for name in rule)
+
+    def test_the_ledger_can_be_restored_to_any_second(self, sam: Template) -> None:
+        for table in sam.of("AWS::DynamoDB::Table").values():
+            assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+            assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+class TestWhoGetsIn:
+    def test_no_bucket_is_public(self, sam: Template) -> None:
+        for logical, bucket in sam.of("AWS::S3::Bucket").items():
+            assert bucket["PublicAccessBlockConfiguration"] == {
+                "BlockPublicAcls": True,
+                "BlockPublicPolicy": True,
+                "IgnorePublicAcls": True,
+                "RestrictPublicBuckets": True,
+            }, logical
+            rules = bucket["OwnershipControls"]["Rules"]
+            assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}], logical
+
+    def test_everything_is_encrypted(self, sam: Template) -> None:
+        for bucket in sam.of("AWS::S3::Bucket").values():
+            (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            condition, own_key, s3_key = rule["Fn::If"]
+            assert condition == "HasKmsKey"
+            assert own_key["ServerSideEncryptionByDefault"] == {
+                "SSEAlgorithm": "aws:kms",
+                "KMSMasterKeyID": {"Ref": "KmsKeyArn"},
+            }
+            assert s3_key["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+        for queue in sam.of("AWS::SQS::Queue").values():
+            assert queue["SqsManagedSseEnabled"] is True
+        for table in sam.of("AWS::DynamoDB::Table").values():
+            assert table["SSESpecification"]["SSEEnabled"] is True
+
+    @pytest.mark.parametrize(
+        ("kind", "policy_kind", "target"),
+        [
+            ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "Bucket"),
+            ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "Queues"),
+            ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "Topics"),
+        ],
+    )
+    def test_only_tls_is_spoken(
+        self, sam: Template, kind: str, policy_kind: str, target: str
+    ) -> None:
+        for logical in sam.of(kind):
+            denials = [
+                statement
+                for policy in sam.of(policy_kind).values()
+                if mentions(policy[target], logical)
+                for statement in policy["PolicyDocument"]["Statement"]
+                if statement["Condition"] == TLS_ONLY and mentions(statement["Resource"], logical)
+            ]
+            assert [(s["Effect"], s["Principal"]) for s in denials] == [("Deny", "*")], logical
+
+    def test_functions_may_do_single_actions_on_single_resources(self, sam: Template) -> None:
+        """An S3 object's ARN ends in its key, so the archive's prefix is the least that is."""
+        for logical, statement in statements(sam.functions):
+            assert statement["Effect"] == "Allow"
+            action, resource = statement["Action"], statement["Resource"]
+            assert isinstance(action, str), f"{logical}: one action a statement: {action}"
+            assert "*" not in action, f"{logical}: {action}"
+            assert isinstance(resource, dict), f"{logical}: {action} on {resource}"
+            objects = resource == {"Fn::Sub": "${ArchiveBucket.Arn}/calls/*"}
+            if not (objects and action.startswith("s3:")):
+                assert not any("*" in text for text in every_string(resource)), (logical, action)
+
+    def test_every_permission_names_the_code_that_needs_it(self) -> None:
+        lines = (ROOT / "template.yaml").read_text().splitlines()
+        for number, line in enumerate(lines):
+            if re.match(r"\s+(- )?Effect: Allow", line) and "Action:" in lines[number + 1]:
+                assert re.search(r"# legato/\w+", line), f"line {number + 1}: {line.strip()}"
+
+    def test_a_key_is_used_only_when_one_is_given(self, sam: Template) -> None:
+        for logical, properties in sam.functions.items():
+            for policy in properties["Policies"]:
+                for statement in policy["Statement"]:
+                    if "kms:" in " ".join(every_string(statement)):
+                        assert statement["Fn::If"][0] == "HasKmsKey", logical
+
+    def test_no_log_holds_a_header_or_a_body(self, sam: Template) -> None:
+        for api in sam.of("AWS::Serverless::HttpApi").values():
+            names = re.findall(r"\$(\w+)\.", api["AccessLogSettings"]["Format"])
+            assert set(names) == {"context"}
+
+    def test_the_verification_token_is_one_that_ringcentral_takes(self, sam: Template) -> None:
+        (secret,) = sam.of("AWS::SecretsManager::Secret").values()
+        recipe = secret["GenerateSecretString"]
+        assert recipe["GenerateStringKey"] == "ringexVerificationToken"
+        assert recipe["PasswordLength"] == 32
+        assert recipe["ExcludeUppercase"] is True
+        assert recipe["ExcludePunctuation"] is True
+        assert recipe["ExcludeCharacters"] == "ghijklmnopqrstuvwxyz"
+
+
+class TestQueues:
+    def test_every_queue_has_a_dead_letter_queue_with_an_alarm(self, sam: Template) -> None:
+        queues = sam.of("AWS::SQS::Queue")
+        dead = {
+            referred(queue["RedrivePolicy"]["deadLetterTargetArn"])
+            for queue in queues.values()
+            if "RedrivePolicy" in queue
+        }
+        watched = alarms_on(sam, "ApproximateNumberOfMessagesVisible", "QueueName")
+        for logical, queue in queues.items():
+            if logical in dead:
+                assert watched[logical]["Threshold"] == 1
+                assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+            else:
+                assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5, logical
+
+    def test_a_backlog_raises_an_alarm(self, sam: Template) -> None:
+        watched = alarms_on(sam, "ApproximateAgeOfOldestMessage", "QueueName")
+        for logical, queue in sam.of("AWS::SQS::Queue").items():
+            if "RedrivePolicy" in queue:
+                assert watched[logical]["Threshold"] == {"Ref": "BacklogAlarmSeconds"}
+
+    def test_event_sources_are_set_as_aws_asks(self, sam: Template) -> None:
+        """Hidden six times the timeout, partial failures, bounded concurrency."""
+        queues, found = sam.of("AWS::SQS::Queue"), 0
+        for logical, properties in sam.functions.items():
+            assert "ReservedConcurrentExecutions" not in properties, logical
+            for event in properties["Events"].values():
+                if event["Type"] != "SQS":
+                    continue
+                found += 1
+                source = event["Properties"]
+                queue = queues[referred(source["Queue"])]
+                assert queue["VisibilityTimeout"] == 6 * properties["Timeout"], logical
+                assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"], logical
+                assert source["ScalingConfig"]["MaximumConcurrency"], logical
+        assert found
+
+    def test_the_visibility_timeout_says_where_it_comes_from(self) -> None:
+        text = (ROOT / "template.yaml").read_text()
+        for match in re.finditer(r"(.*)\n\s+VisibilityTimeout: 5400", text):
+            assert "times" in match[1]
+
+
+class TestFunctions:
+    def test_every_function_has_a_log_group_that_ends(self, sam: Template) -> None:
+        groups = sam.of("AWS::Logs::LogGroup")
+        used = set()
+        for logical, properties in sam.functions.items():
+            group = properties["LoggingConfig"]["LogGroup"]["Ref"]
+            assert group not in used, f"{logical} shares {group}"
+            used.add(group)
+        for api in sam.of("AWS::Serverless::HttpApi").values():
+            used.add(referred(api["AccessLogSettings"]["DestinationArn"]))
+        assert used == set(groups)
+        for logical, group in groups.items():
+            assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}, logical
+
+    def test_every_functions_errors_raise_an_alarm(self, sam: Template) -> None:
+        watched = alarms_on(sam, "Errors", "FunctionName")
+        assert set(watched) == set(sam.functions)
+        assert all(alarm["Threshold"] == 1 for alarm in watched.values())
+
+    def test_every_alarm_reaches_the_address_that_was_given(self, sam: Template) -> None:
+        for logical, alarm in sam.of("AWS::CloudWatch::Alarm").items():
+            condition, topics, nothing = alarm["AlarmActions"]["Fn::If"]
+            assert condition == "HasAlarmEmail", logical
+            assert topics == [{"Ref": "AlarmTopic"}], logical
+            assert nothing == {"Ref": "AWS::NoValue"}, logical
+            assert alarm["TreatMissingData"] == "notBreaching", logical
+            assert alarm["AlarmDescription"], logical
+
+    def test_functions_run_as_the_layers_were_built(self, sam: Template) -> None:
+        common = sam.source["Globals"]["Function"]
+        assert common["Runtime"] == "python3.13"
+        assert common["Architectures"] == ["x86_64"]
+        assert common["Tracing"] == "Active"
+        assert common["LoggingConfig"]["LogFormat"] == "JSON"
+        for logical, layer in sam.of("AWS::Serverless::LayerVersion").items():
+            assert layer["CompatibleRuntimes"] == [common["Runtime"]], logical
+            assert layer["CompatibleArchitectures"] == common["Architectures"], logical
+
+    def test_every_function_is_a_folder_named_after_it(self, sam: Template) -> None:
+        """One word through every layer."""
+        for logical, properties in sam.functions.items():
+            name = logical.removesuffix("Function").lower()
+            assert properties["CodeUri"] == f"functions/{name}/"
+            assert (ROOT / "functions" / name / "app.py").is_file()
+            variables = properties["Environment"]["Variables"]
+            assert variables["POWERTOOLS_SERVICE_NAME"] == name
+
+    def test_every_function_has_a_sample_event(self, sam: Template) -> None:
+        for logical in sam.functions:
+            name = logical.removesuffix("Function").lower()
+            assert list((ROOT / "events").glob(f"{name}-*.json")), logical
