@@ -1,0 +1,74 @@
+"""`make local`: the whole system on this machine, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+
+from local import endpoints
+from local.processes import LocalError
+from local.stack import SKIPPED
+from local.system import System, running
+
+
+def main() -> int:
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            return  # it is ending already; a second Ctrl-C must not leave anything behind
+        stopping.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    print("Starting the local system…", flush=True)
+    try:
+        with running() as system:
+            _tell(system)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        print("\nStopped.", flush=True)
+        return 0
+    except LocalError as error:
+        print(f"local: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _tell(system: System) -> None:
+    found = system.endpoints.to_json()
+    _print_all(
+        {
+            "AWS": found["aws"],
+            "webhook": found["webhook"],
+            **system.endpoints.simulators,
+            "bucket": found["bucket"],
+            "table": found["table"],
+            "logs": str(system.directory / "logs"),
+            "all of this": str(system.directory / endpoints.NAME),
+        }
+    )
+    print("\nOf the template, the local system does without:")
+    kinds = sorted(set(system.stack.skipped.values()))
+    _print_all({kind: SKIPPED[kind] for kind in kinds})
+    print("\nReady. Place a call:")
+    start = (datetime.now(UTC) - timedelta(seconds=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    leg = f'{{"startTime": "{start}", "duration": 10, "format": "mp3"}}'
+    example = f'{{"legs": [{leg}, {leg}], "readyAfter": 2, "emit": true}}'
+    print(f"  curl -X POST {found['ringex']}/_sim/calls -d '{example}'")
+    print("End with Ctrl-C.", flush=True)
+
+
+def _print_all(values: Mapping[str, str]) -> None:
+    width = max(map(len, values)) + 2
+    for name, value in values.items():
+        print(f"  {name:{width}}{value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

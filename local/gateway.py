@@ -1,0 +1,151 @@
+"""Stands in for API Gateway: HTTP requests become events of payload format 2.0, and answers HTTP.
+
+Routes are the stack's own. Throttling and access logs are not played.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as HttpRoute
+
+from local.processes import LocalError
+from local.template import Route
+from local.worker import InvocationError
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+type Invoke = Callable[[Any], Any]
+
+
+def application(routes: Sequence[Route], functions: Mapping[str, Invoke]) -> Starlette:
+    """Return the HTTP API; `functions` maps a function's logical id to what runs it."""
+    for route in routes:
+        if "{" in route.path:
+            raise LocalError(f"local/gateway.py knows no path parameters yet: {route.path}")
+    table = {(route.method, route.path): route for route in routes}
+
+    async def answer(request: Request) -> Response:
+        route = table.get((request.method, request.url.path))
+        if route is None:
+            return JSONResponse({"message": "Not Found"}, 404)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                return JSONResponse({"message": "Request Entity Too Large"}, 413)
+        event = event_of(request, bytes(body), route)
+        try:
+            result = await run_in_threadpool(functions[route.function], event)
+            response = response_of(result)
+        except (InvocationError, TypeError, ValueError, AttributeError):
+            return JSONResponse({"message": "Internal Server Error"}, 500)
+        response.headers["apigw-requestid"] = event["requestContext"]["requestId"]
+        return response
+
+    return Starlette(routes=[HttpRoute("/{path:path}", answer, methods=METHODS)])
+
+
+def event_of(request: Request, body: bytes, route: Route) -> dict[str, Any]:
+    """Write a request as the event of an HTTP API, payload format 2.0."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        if name != "cookie":
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    now = datetime.now(UTC)
+    path = request.url.path
+    host = request.url.hostname or ""
+    route_key = f"{route.method} {route.path}"
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": path,
+        "rawQueryString": request.url.query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "local",
+            "domainName": host,
+            "domainPrefix": host.partition(".")[0],
+            "http": {
+                "method": request.method,
+                "path": path,
+                "protocol": f"HTTP/{request.scope['http_version']}",
+                "sourceIp": request.client.host if request.client else "",
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": str(uuid.uuid4()),
+            "routeKey": route_key,
+            "stage": "$default",
+            "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "timeEpoch": int(now.timestamp() * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if request.cookies:
+        event["cookies"] = [f"{name}={value}" for name, value in request.cookies.items()]
+    query: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        query[name] = f"{query[name]},{value}" if name in query else value
+    if query:
+        event["queryStringParameters"] = query
+    if body:
+        event |= _body(body, headers.get("content-type", ""))
+    return event
+
+
+def _body(body: bytes, content_type: str) -> dict[str, Any]:
+    if content_type.lower().startswith(TEXT_TYPES):
+        with contextlib.suppress(UnicodeDecodeError):
+            return {"body": body.decode()}
+    return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def response_of(result: Any) -> Response:
+    """Read a function's result. Raises TypeError, ValueError or AttributeError for a wrong one."""
+    if not isinstance(result, dict) or "statusCode" not in result:
+        return JSONResponse(result)  # format 2.0 takes any other value for the body
+    body = result.get("body") or ""
+    content = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode()
+    headers = {name.lower(): str(value) for name, value in (result.get("headers") or {}).items()}
+    if content:
+        headers.setdefault("content-type", "text/plain;charset=UTF-8")
+    response = Response(content, int(result["statusCode"]), headers)
+    for cookie in result.get("cookies") or []:
+        response.headers.append("set-cookie", cookie)
+    return response
+
+
+@contextlib.contextmanager
+def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
+    """Serve the application in the background; yields its URL."""
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise LocalError(f"the gateway could not listen on {host}:{port}")
+        time.sleep(0.01)
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

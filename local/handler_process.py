@@ -1,0 +1,87 @@
+"""The inside of a worker: imports a function's handler and calls it, one event after another.
+
+Runs in a process of its own with the function's environment. One JSON line on standard input is an
+invocation, one JSON line on the pipe named as argument is its answer. Standard output and error are
+the function's log.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Context:
+    """What Lambda passes to a handler beside the event. Names are Lambda's own."""
+
+    aws_request_id: str
+    function_name: str
+    invoked_function_arn: str
+    memory_limit_in_mb: str
+    log_group_name: str
+    log_stream_name: str
+    deadline: float
+    function_version: str = "$LATEST"
+    identity: None = None
+    client_context: None = None
+    _clock: Any = field(default=time.monotonic, repr=False)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.deadline - self._clock()) * 1000))
+
+
+def main() -> None:
+    module, attribute, answers_fd = sys.argv[1:]
+    with os.fdopen(int(answers_fd), "w", encoding="utf-8") as answers:
+        handler = _import(module, attribute, answers)
+        if handler is None:
+            return
+        for line in sys.stdin:
+            invocation = json.loads(line)
+            _answer(answers, _invoke(handler, invocation))
+
+
+def _import(module: str, attribute: str, answers: Any) -> Any:
+    try:
+        handler = getattr(importlib.import_module(module), attribute)
+    except BaseException as error:  # whatever a module does when imported, the caller hears of it
+        _answer(answers, _failure(error))
+        return None
+    _answer(answers, {"ready": True})
+    return handler
+
+
+def _invoke(handler: Any, invocation: dict[str, Any]) -> dict[str, Any]:
+    context = Context(
+        deadline=time.monotonic() + invocation["timeout"],
+        **invocation["context"],
+    )
+    try:
+        result = handler(invocation["event"], context)
+        json.dumps(result)  # Lambda fails a result that is not JSON, too
+    except Exception as error:  # what Lambda itself does with any exception
+        return _failure(error)
+    return {"result": result}
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    traceback.print_exception(error)
+    return {"error": {"errorType": type(error).__name__, "errorMessage": str(error)}}
+
+
+def _answer(answers: Any, value: dict[str, Any]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    answers.write(json.dumps(value) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

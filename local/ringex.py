@@ -1,0 +1,112 @@
+"""Sets RingEX up as an operator would: credentials into the secret, then the subscription."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local import aws
+from local.processes import LocalError, running_module, wait_until_answers
+
+SIMULATOR = "local.simulators.ringex"
+JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+TEN_YEARS_SECONDS = 315_360_000  # the longest that RingCentral grants a webhook
+OPERATOR_EXTENSION = "401555101"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Made up anew for every run."""
+
+    client_id: str
+    client_secret: str
+    jwt: str
+
+
+def invent_credentials() -> Credentials:
+    return Credentials(
+        client_id="legato-local",
+        client_secret=secrets.token_urlsafe(24),
+        jwt=f"local.{secrets.token_urlsafe(48)}",
+    )
+
+
+@contextlib.contextmanager
+def simulator(
+    host: str, port: int, credentials: Credentials, settings: Mapping[str, Any], *, directory: Path
+) -> Iterator[Any]:
+    """Run the simulator; yields a function that waits until it answers and returns its URL."""
+    config = directory / "ringex.json"
+    config.write_text(
+        json.dumps(
+            {
+                "clientId": credentials.client_id,
+                "clientSecret": credentials.client_secret,
+                "jwts": {credentials.jwt: OPERATOR_EXTENSION},
+                **settings,
+            },
+            indent=2,
+        ),
+        encoding="utf-8",
+    )
+    log = directory / "logs" / "ringex.log"
+    arguments = ["--host", host, "--port", str(port), "--config", str(config)]
+    with running_module(SIMULATOR, arguments, log=log) as process:
+        url = f"http://{host}:{port}"
+
+        def ready() -> str:
+            wait_until_answers(f"{url}/_sim/stats", process, log=log)
+            return url
+
+        yield ready
+
+
+def fill_secret(credentials: Credentials, *, endpoint: str, arn: str) -> str:
+    """Put the credentials into the stack's secret; return the webhook's verification token."""
+    client = aws.client("secretsmanager", endpoint)
+    content = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
+    content["ringex"] = {
+        "clientId": credentials.client_id,
+        "clientSecret": credentials.client_secret,
+        "jwt": credentials.jwt,
+    }
+    client.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
+    token: str = content["ringexVerificationToken"]
+    return token
+
+
+def subscribe(base_url: str, credentials: Credentials, *, webhook: str, token: str) -> None:
+    """Create the webhook subscription through RingCentral's own API."""
+    with httpx.Client(base_url=base_url, timeout=30) as http:
+        login = http.post(
+            "/restapi/oauth/token",
+            auth=(credentials.client_id, credentials.client_secret),
+            data={"grant_type": JWT_GRANT, "assertion": credentials.jwt},
+        )
+        _check(login, "log-in")
+        answer = http.post(
+            "/restapi/v1.0/subscription",
+            headers={"Authorization": f"Bearer {login.json()['access_token']}"},
+            json={
+                "eventFilters": ["/restapi/v1.0/account/~/telephony/sessions"],
+                "expiresIn": TEN_YEARS_SECONDS,
+                "deliveryMode": {
+                    "transportType": "WebHook",
+                    "address": webhook,
+                    "verificationToken": token,
+                },
+            },
+        )
+        _check(answer, "subscription")
+
+
+def _check(answer: httpx.Response, what: str) -> None:
+    if answer.is_error:
+        raise LocalError(f"RingEX refused the {what}: {answer.status_code} {answer.text}")

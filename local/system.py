@@ -1,0 +1,172 @@
+"""The whole system on this machine: starts its parts in order, and ends all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local import aws, endpoints, gateway, ringex, stack
+from local.endpoints import Endpoints
+from local.poller import Poller
+from local.processes import LocalError, check_free, is_listening
+from local.stack import Stack
+from local.worker import InvocationError, Pool
+
+PARAMETERS = Path(__file__).parent / "parameters.json"
+PORTS = ("aws", "webhook", "ringex", "ringcx", "kazoo")
+WEBHOOK_PROCESSES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A running system: where its parts are, and what the stack holds."""
+
+    endpoints: Endpoints
+    stack: Stack
+    directory: Path
+
+
+@contextlib.contextmanager
+def running(
+    *,
+    port: int | None = None,
+    directory: Path | None = None,
+    host: str = "127.0.0.1",
+    functions: bool = True,
+    parameters: Mapping[str, str] | None = None,
+    ringex_settings: Mapping[str, Any] | None = None,
+) -> Iterator[System]:
+    """Run the local system until the block is left.
+
+    `functions=False` leaves out what runs the functions (gateway, poller, workers) and the
+    subscription, for somebody else to run them. `parameters` go over local/parameters.json,
+    `ringex_settings` into the simulator's configuration. Raises LocalError.
+    """
+    first = endpoints.first_port() if port is None else port
+    ports = {name: first + offset for offset, name in enumerate(PORTS)}
+    where = (directory or endpoints.directory()).resolve()
+    for name in ("aws", "ringex", *(["webhook"] if functions else [])):
+        check_free(host, ports[name], name)
+    logs = _clean_logs(where)
+    with contextlib.ExitStack() as cleanup:
+        credentials = ringex.invent_credentials()
+        ringex_ready = cleanup.enter_context(
+            ringex.simulator(
+                host, ports["ringex"], credentials, ringex_settings or {}, directory=where
+            )
+        )
+        ringex_url = f"http://{host}:{ports['ringex']}"
+        endpoint = cleanup.enter_context(aws.moto_server(host, ports["aws"], log=logs / "aws.log"))
+        created = stack.create(
+            endpoint,
+            gateway=f"http://{host}:{ports['webhook']}",
+            parameters={
+                **stack.parameters_of(PARAMETERS),
+                "RingexUrl": ringex_url,
+                "RingexMediaUrl": ringex_url,
+                **(parameters or {}),
+            },
+        )
+        token = ringex.fill_secret(
+            credentials, endpoint=endpoint, arn=created.outputs["CredentialsArn"]
+        )
+        ringex_ready()
+        found = _endpoints(created, endpoint, token, {"ringex": ringex_url})
+        if functions:
+            cleanup.enter_context(_functions_running(created, endpoint, host, ports, logs))
+            ringex.subscribe(ringex_url, credentials, webhook=found.webhook, token=token)
+        endpoints.write(found, where)
+        cleanup.callback(endpoints.remove, found, where)
+        yield System(endpoints=found, stack=created, directory=where)
+
+
+def _clean_logs(where: Path) -> Path:
+    """Return the directory of the logs, empty unless another system is writing into it."""
+    logs = where / "logs"
+    other = endpoints.read(where)
+    if other is not None and is_listening(other["aws"]):
+        print(
+            f"local: another local system uses {where} too. {endpoints.NAME} there will name this "
+            "one. Set LEGATO_LOCAL_DIR to keep them apart.",
+            file=sys.stderr,
+        )
+    else:
+        shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs
+
+
+@contextlib.contextmanager
+def _functions_running(
+    created: Stack, endpoint: str, host: str, ports: Mapping[str, int], logs: Path
+) -> Iterator[None]:
+    with contextlib.ExitStack() as cleanup:
+        pools: dict[str, Pool] = {}
+        for logical, function in created.functions.items():
+            concurrency = sum(s.concurrency for s in created.sources if s.function == logical)
+            pools[logical] = Pool(
+                function,
+                endpoint=endpoint,
+                log=logs / f"{function.code.name}.log",
+                size=concurrency or WEBHOOK_PROCESSES,
+            )
+            cleanup.callback(pools[logical].close)
+        _warm(pools.values(), logs)
+        app = gateway.application(
+            created.routes, {logical: pool.invoke for logical, pool in pools.items()}
+        )
+        cleanup.enter_context(gateway.serving(app, host, ports["webhook"]))
+        for source in created.sources:
+            poller = Poller(source, pools[source.function].invoke, endpoint=endpoint)
+            poller.start()
+            cleanup.callback(poller.stop)
+        yield
+
+
+def _warm(pools: Any, logs: Path) -> None:
+    """Start one process of each function, all at the same time."""
+    errors: list[str] = []
+
+    def warm(pool: Pool) -> None:
+        try:
+            pool.warm()
+        except InvocationError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=warm, args=(pool,)) for pool in pools]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise LocalError("; ".join(errors) + f" (see {logs})")
+
+
+def _endpoints(created: Stack, endpoint: str, token: str, simulators: dict[str, str]) -> Endpoints:
+    outputs = created.outputs
+    return Endpoints(
+        aws=endpoint,
+        region=aws.REGION,
+        webhook=outputs["WebhookUrl"],
+        webhook_token=token,
+        bucket=outputs["ArchiveBucketName"],
+        table=outputs["LedgerTableName"],
+        queues=_by_provider(outputs, "JobsQueueUrl"),
+        dlqs=_by_provider(outputs, "JobsDeadLetterQueueUrl"),
+        simulators=simulators,
+    )
+
+
+def _by_provider(outputs: Mapping[str, str], ending: str) -> dict[str, str]:
+    return {
+        match[1].lower(): url
+        for name, url in outputs.items()
+        if (match := re.fullmatch(rf"(\w+?){ending}", name))
+    }

@@ -1,0 +1,94 @@
+"""Turns the real template.yaml into plain CloudFormation, offline, as SAM does on deployment."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samcli.yamlhelper import yaml_parse
+from samtranslator.internal.managed_policies import get_bundled_managed_policy_map
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+from local.aws import REGION
+
+type Json = dict[str, Any]
+
+TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+CODE_PROPERTIES = ("CodeUri", "ContentUri")
+PLACEHOLDER_BUCKET, PLACEHOLDER_KEY = "local-code", "placeholder.zip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route of an HTTP API, and the logical id of the function behind it."""
+
+    method: str
+    path: str
+    function: str
+
+
+def read(path: Path = TEMPLATE) -> Json:
+    """Read a template as it stands in the repository, with intrinsic functions in long form."""
+    parsed: Json = yaml_parse(path.read_text(encoding="utf-8"))
+    return parsed
+
+
+def translate(source: Json) -> Json:
+    """Translate a SAM template; its code is replaced by a placeholder in S3."""
+    source = copy.deepcopy(source)
+    for resource in source["Resources"].values():
+        for name in CODE_PROPERTIES:
+            if name in resource["Properties"]:
+                resource["Properties"][name] = f"s3://{PLACEHOLDER_BUCKET}/{PLACEHOLDER_KEY}"
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the translator asks for one
+    policies = get_bundled_managed_policy_map("aws")
+    translated: Json = Translator(policies, Parser()).translate(source, {})
+    return translated
+
+
+def routes(translated: Json) -> list[Route]:
+    """Return the routes of all HTTP APIs in a translated template."""
+    found = []
+    for resource in translated["Resources"].values():
+        if resource["Type"] != "AWS::ApiGatewayV2::Api":
+            continue
+        for path, methods in resource["Properties"]["Body"]["paths"].items():
+            for method, operation in methods.items():
+                uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+                function = re.search(r"\$\{(\w+)\.Arn\}/invocations", uri)
+                if function is None:
+                    raise ValueError(f"{method} {path} has an integration that is no function")
+                found.append(Route(method=method.upper(), path=path, function=function[1]))
+    return found
+
+
+def substitute(value: Any, known: dict[str, dict[str, str]]) -> Any:
+    """Replace what refers to resources in `known`: logical id → `Ref` or attribute → text."""
+    if isinstance(value, list):
+        return [substitute(item, known) for item in value]
+    if isinstance(value, str) or not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((name, argument),) = value.items()
+        if name == "Ref" and argument in known:
+            return known[argument]["Ref"]
+        if name == "Fn::GetAtt":
+            logical, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
+            if logical in known:
+                return known[logical][attribute]
+        if name == "Fn::Sub" and isinstance(argument, str):
+            return {"Fn::Sub": re.sub(r"\$\{(\w+)(?:\.(\w+))?\}", _replacement(known), argument)}
+    return {key: substitute(item, known) for key, item in value.items()}
+
+
+def _replacement(known: dict[str, dict[str, str]]) -> Any:
+    def replace(match: re.Match[str]) -> str:
+        logical, attribute = match[1], match[2] or "Ref"
+        return known[logical][attribute] if logical in known else match[0]
+
+    return replace

@@ -1,0 +1,184 @@
+"""Runs a function of the stack as Lambda would: warm processes, one event each at a time.
+
+Each process has the environment that the stack gives the function, and the local AWS. A process
+that dies or overruns the function's timeout is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import threading
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local import aws
+from local.processes import end, start
+from local.stack import Function
+
+START_SECONDS = 30
+LAYER_BINARIES = Path(__file__).parent.parent / "layers" / "ffmpeg" / "build" / "bin"
+"""Where the ffmpeg layer's binaries lie once built; in Lambda that is /opt/bin."""
+
+
+class InvocationError(Exception):
+    """The invocation failed: the handler raised, the process died, or the time was up."""
+
+
+class Worker:
+    """One process of a function."""
+
+    def __init__(self, function: Function, environment: Mapping[str, str], log: Path) -> None:
+        self._function = function
+        module, attribute = function.handler.rsplit(".", 1)
+        package = ".".join(function.code.parts)
+        answers, write_end = os.pipe()
+        self._process = start(
+            "local.handler_process",
+            [f"{package}.{module}", attribute, str(write_end)],
+            log=log,
+            environment=environment,
+            stdin=subprocess.PIPE,
+            pass_fds=[write_end],
+        )
+        os.close(write_end)
+        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
+        try:
+            self._take(START_SECONDS, "its import")
+        except BaseException:
+            self.end()
+            raise
+
+    def invoke(self, event: Any) -> Any:
+        """Call the handler and return its result. Raises InvocationError."""
+        function = self._function
+        invocation = {
+            "event": event,
+            "timeout": function.timeout,
+            "context": {
+                "aws_request_id": str(uuid.uuid4()),
+                "function_name": function.name,
+                "invoked_function_arn": function.arn,
+                "memory_limit_in_mb": str(function.memory),
+                "log_group_name": f"/aws/lambda/{function.name}",
+                "log_stream_name": "local",
+            },
+        }
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 - opened as a pipe above
+        try:
+            stdin.write(json.dumps(invocation).encode() + b"\n")
+            stdin.flush()
+        except OSError as error:
+            raise InvocationError(f"{function.logical}: its process is gone") from error
+        return self._take(function.timeout, "the invocation").get("result")
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        end(self._process)
+
+    def _listen(self, answers: int) -> None:
+        with os.fdopen(answers, encoding="utf-8") as lines:
+            for line in lines:
+                self._answers.put(line)
+        self._answers.put(None)
+
+    def _take(self, seconds: float, what: str) -> dict[str, Any]:
+        name = self._function.logical
+        try:
+            line = self._answers.get(timeout=seconds)
+        except queue.Empty:
+            self.end()
+            raise InvocationError(f"{name}: {what} took longer than {seconds:g} s") from None
+        if line is None:
+            self.end()
+            raise InvocationError(f"{name}: the process died during {what}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            error = answer["error"]
+            raise InvocationError(f"{name}: {error['errorType']}: {error['errorMessage']}")
+        return answer
+
+
+class Pool:
+    """The warm processes of one function, at most `size` at a time."""
+
+    def __init__(self, function: Function, *, endpoint: str, log: Path, size: int) -> None:
+        self.function = function
+        self._environment = environment(function, endpoint)
+        self._log = log
+        self._slots = threading.BoundedSemaphore(size)
+        self._idle: list[Worker] = []
+        self._all: set[Worker] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        log.parent.mkdir(parents=True, exist_ok=True)
+
+    def warm(self) -> None:
+        """Start one process ahead of the first event. Raises InvocationError if it cannot."""
+        self._give_back(self._borrow())
+
+    def invoke(self, event: Any) -> Any:
+        """Run an event in a free process, waiting for one if need be."""
+        with self._slots:
+            worker = self._borrow()
+            try:
+                return worker.invoke(event)
+            finally:
+                self._give_back(worker)
+
+    def close(self) -> None:
+        """End all processes, also those at work."""
+        with self._lock:
+            self._closed = True
+            workers, self._all = self._all, set()
+        threads = [threading.Thread(target=worker.end) for worker in workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _borrow(self) -> Worker:
+        with self._lock:
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.alive():
+                    return worker
+                self._all.discard(worker)
+        worker = Worker(self.function, self._environment, self._log)
+        with self._lock:
+            if not self._closed:
+                self._all.add(worker)
+                return worker
+        worker.end()
+        raise InvocationError(f"{self.function.logical}: the local system is ending")
+
+    def _give_back(self, worker: Worker) -> None:
+        with self._lock:
+            if worker.alive() and not self._closed:
+                self._idle.append(worker)
+            else:
+                self._all.discard(worker)
+
+
+def environment(function: Function, endpoint: str) -> dict[str, str]:
+    """Return a function's whole environment: what the stack says, and what Lambda itself adds."""
+    return {
+        "PATH": f"{LAYER_BINARIES}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        **aws.environment(endpoint),
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "LANG": "en_US.UTF-8",
+        "TZ": "UTC",
+        "POWERTOOLS_TRACE_DISABLED": "true",  # there is no X-Ray daemon here
+        "PYTHONUNBUFFERED": "1",
+        **function.environment,
+    }

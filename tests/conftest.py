@@ -1,0 +1,54 @@
+"""What many tests share: one local AWS for the whole run."""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local import aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return a function that finds a free port with four more behind it, as a local system needs.
+
+    Below the range from which systems take ports for outgoing connections, so that none of these
+    gets in the way between finding the port and using it.
+    """
+    candidates = list(range(20000, 32000, 10))
+    random.shuffle(candidates)
+
+    def find() -> int:
+        while True:
+            port = candidates.pop()
+            if all(_is_free(port + offset) for offset in range(5)):
+                return port
+
+    return find
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(
+    free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Run one moto server for all tests; tests make their own buckets, queues and tables."""
+    log = tmp_path_factory.mktemp("aws") / "moto.log"
+    with aws.moto_server("127.0.0.1", free_port(), log=log) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def aws_client(aws_endpoint: str) -> Callable[[str], Any]:
+    """Return a function that makes a boto3 client for the local AWS."""
+    return lambda service: aws.client(service, aws_endpoint)

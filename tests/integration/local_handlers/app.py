@@ -1,0 +1,32 @@
+"""A handler that does what the event says, to try the local runner with."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    match event["do"]:
+        case "return":
+            return event["value"]
+        case "raise":
+            raise ValueError(event["value"])
+        case "die":
+            os._exit(3)
+        case "sleep":
+            time.sleep(event["value"])
+            return None
+        case "tell":
+            sys.stdout.write("a line of the log\n")
+            return {
+                "pid": os.getpid(),
+                "environment": dict(os.environ),
+                "name": context.function_name,
+                "memory": context.memory_limit_in_mb,
+                "arn": context.invoked_function_arn,
+                "request": context.aws_request_id,
+                "millis": context.get_remaining_time_in_millis(),
+            }

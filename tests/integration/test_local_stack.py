@@ -1,0 +1,111 @@
+"""The local stack is the real template's, with every difference named."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import aws, stack, template
+from local.processes import LocalError
+from local.system import PARAMETERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.stack import Stack
+
+GATEWAY = "http://127.0.0.1:4601"
+
+
+@pytest.fixture(scope="module")
+def created(aws_endpoint: str) -> Stack:
+    parameters = stack.parameters_of(PARAMETERS)
+    return stack.create(aws_endpoint, gateway=GATEWAY, parameters=parameters, name="tried")
+
+
+def test_functions_get_the_templates_environment(created: Stack, aws_endpoint: str) -> None:
+    environment = created.functions["ProcessorFunction"].environment
+    assert environment["LEGATO_BUCKET"] == created.outputs["ArchiveBucketName"]
+    assert environment["LEGATO_TABLE"] == created.outputs["LedgerTableName"]
+    assert environment["LEGATO_RINGEX_QUEUE"] == created.outputs["RingexJobsQueueUrl"]
+    assert environment["LEGATO_RINGEX_QUEUE"].startswith(aws_endpoint)
+    assert environment["LEGATO_SETTLE_SECONDS"] == "1"
+    assert environment["LEGATO_MAX_ATTEMPTS"] == "5"
+    assert created.functions["WebhookFunction"].environment["POWERTOOLS_SERVICE_NAME"] == "webhook"
+
+
+def test_routes_and_sources_are_the_templates(created: Stack) -> None:
+    assert [(r.method, r.path, r.function) for r in created.routes] == [
+        ("POST", "/webhook/ringcentral", "WebhookFunction")
+    ]
+    assert created.outputs["WebhookUrl"] == f"{GATEWAY}/webhook/ringcentral"
+    (source,) = created.sources
+    assert source.function == "ProcessorFunction"
+    assert source.queue_url == created.outputs["RingexJobsQueueUrl"]
+    assert (source.batch_size, source.window, source.concurrency) == (100, 1, 2)
+    assert source.partial
+
+
+def test_the_bucket_is_versioned_and_locked(created: Stack, aws_endpoint: str) -> None:
+    s3, bucket = aws.client("s3", aws_endpoint), created.outputs["ArchiveBucketName"]
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    lock = s3.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]
+    assert lock["ObjectLockEnabled"] == "Enabled"
+
+
+def test_the_secret_holds_a_token_that_ringcentral_takes(created: Stack, aws_endpoint: str) -> None:
+    secrets = aws.client("secretsmanager", aws_endpoint)
+    text = secrets.get_secret_value(SecretId=created.outputs["CredentialsArn"])["SecretString"]
+    content = json.loads(text)
+    assert content["ringex"] == {"clientId": "", "clientSecret": "", "jwt": ""}
+    token = content["ringexVerificationToken"]
+    assert len(token) == 32
+    assert set(token) <= set("0123456789abcdef")
+
+
+def test_the_queue_buries_what_crashes_again_and_again(created: Stack, aws_endpoint: str) -> None:
+    sqs = aws.client("sqs", aws_endpoint)
+    url = created.outputs["RingexJobsQueueUrl"]
+    values = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert values["VisibilityTimeout"] == "5400"
+    assert '"maxReceiveCount": 5' in values["RedrivePolicy"]
+
+
+def test_what_is_left_out_has_a_reason(created: Stack) -> None:
+    assert created.skipped
+    assert set(created.skipped.values()) <= set(stack.SKIPPED)
+
+
+def test_what_moto_cannot_do_is_never_left_out_silently(aws_endpoint: str, tmp_path: Path) -> None:
+    """A resource nobody thought of stops the start."""
+    unknown = tmp_path / "template.yaml"
+    unknown.write_text(
+        "AWSTemplateFormatVersion: '2010-09-09'\n"
+        "Transform: AWS::Serverless-2016-10-31\n"
+        "Resources:\n"
+        "  Surprise:\n"
+        "    Type: AWS::Scheduler::Schedule\n"
+        "    Properties: {ScheduleExpression: rate(1 hour)}\n"
+    )
+    with pytest.raises(LocalError, match=r"Surprise \(AWS::Scheduler::Schedule\)"):
+        stack.create(
+            aws_endpoint, gateway=GATEWAY, parameters={}, template=unknown, name="surprising"
+        )
+
+
+def test_references_to_what_stands_in_are_replaced_everywhere() -> None:
+    known = {"Api": {"Ref": "local", "ApiEndpoint": "http://here"}}
+    value = {
+        "a": [{"Ref": "Api"}, {"Ref": "Other"}],
+        "b": {"Fn::GetAtt": ["Api", "ApiEndpoint"]},
+        "c": {"Fn::GetAtt": "Api.ApiEndpoint"},
+        "d": {"Fn::Sub": "${Api.ApiEndpoint}/x/${Api}/${Other.Arn}"},
+    }
+    assert template.substitute(value, known) == {
+        "a": ["local", {"Ref": "Other"}],
+        "b": "http://here",
+        "c": "http://here",
+        "d": {"Fn::Sub": "http://here/x/local/${Other.Arn}"},
+    }

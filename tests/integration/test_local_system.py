@@ -1,0 +1,127 @@
+"""`make local` starts everything, says where, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from local import aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def parts_of(runner: subprocess.Popen[bytes]) -> list[str]:
+    """Return the command lines of the processes that a runner started and that still run."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if f"local.leash {runner.pid} " in line]
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    end_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end_at, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def start(directory: Path, first_port: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local"],
+        env={
+            **os.environ,
+            "LEGATO_LOCAL_PORT": str(first_port),
+            "LEGATO_LOCAL_DIR": str(directory),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.fixture
+def first_port(free_port: Callable[[], int]) -> int:
+    return free_port()
+
+
+@pytest.fixture
+def runner(tmp_path: Path, first_port: int) -> Iterator[subprocess.Popen[bytes]]:
+    process = start(tmp_path, first_port)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_life_of_a_local_system(
+    runner: subprocess.Popen[bytes], tmp_path: Path, first_port: int
+) -> None:
+    """One start serves all these questions, because each costs seconds."""
+    file = tmp_path / "endpoints.json"
+    until(lambda: file.exists() or runner.poll() is not None, 30)
+    assert runner.poll() is None, runner.communicate()[1]
+    found: dict[str, Any] = json.loads(file.read_text())
+
+    assert found["aws"] == f"http://127.0.0.1:{first_port}"
+    assert found["webhook"] == f"http://127.0.0.1:{first_port + 1}/webhook/ringcentral"
+    assert found["ringex"] == f"http://127.0.0.1:{first_port + 2}"
+    assert found["region"] == "us-east-1"
+    assert set(found["queues"]) == set(found["dlqs"]) == {"ringex"}
+    assert set(found) == {
+        "aws",
+        "region",
+        "webhook",
+        "webhookToken",
+        "ringex",
+        "bucket",
+        "table",
+        "queues",
+        "dlqs",
+    }
+    aws.client("s3", found["aws"]).head_bucket(Bucket=found["bucket"])
+    aws.client("dynamodb", found["aws"]).describe_table(TableName=found["table"])
+    for url in (found["queues"]["ringex"], found["dlqs"]["ringex"]):
+        aws.client("sqs", found["aws"]).get_queue_attributes(QueueUrl=url)
+
+    # The webhook is the real function: a handshake is echoed, a stranger is turned away.
+    shaken = httpx.post(found["webhook"], headers={"Validation-Token": "abc"}, timeout=10)
+    assert (shaken.status_code, shaken.headers["validation-token"]) == (200, "abc")
+    assert httpx.post(found["webhook"], json={}, timeout=10).status_code == 401
+    stats = httpx.get(f"{found['ringex']}/_sim/stats", timeout=10).json()
+    assert stats["subscriptions"] == 1
+
+    # A second one on the same ports says so at once, and leaves the first alone.
+    second = start(tmp_path / "second", first_port)
+    _, complaint = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert f"port {first_port} (aws) cannot be used".encode() in complaint
+    assert b"LEGATO_LOCAL_PORT" in complaint
+    assert file.exists()
+
+    # AWS, the simulator, and a process of each function.
+    assert len(parts_of(runner)) == 4
+    runner.send_signal(signal.SIGTERM)
+    output, errors = runner.communicate(timeout=20)
+    assert runner.returncode == 0, errors
+    assert b"Stopped." in output
+    assert not file.exists()
+    assert parts_of(runner) == []
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", first_port))
+
+
+def test_nothing_outlives_a_runner_that_is_killed(
+    runner: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    until((tmp_path / "endpoints.json").exists, 30)
+    assert parts_of(runner)
+    runner.kill()
+    until(lambda: parts_of(runner) == [], 10)
