@@ -1,0 +1,18 @@
+"""`make bench`: every budget, measured in one run, with its verdict."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.bench import bench_fetch, bench_join, bench_webhook
+from tests.bench.table import show
+
+
+def main() -> int:
+    """Run all benchmarks; exit 1 if a budget does not hold."""
+    rows = [*bench_webhook.main(), *bench_fetch.main(), *bench_join.main()]
+    return 0 if show(rows, title="Budgets") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
