@@ -1,0 +1,54 @@
+# All commands of the project. Needs python3, a C compiler and make; `setup` fetches the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+# sam looks for python3.13 on the PATH, and must find the one that the locks were made for.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help setup ffmpeg demo local test check build sam-test bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: ## install Python and the locked packages into .venv
+	@scripts/setup.sh
+
+ffmpeg: setup ## build the small ffmpeg that the layer holds
+	@$(MAKE) --no-print-directory -C layers/ffmpeg
+
+demo: setup ffmpeg ## see calls become archived, verified recordings, on this machine alone
+	@python -m local.demo
+
+local: setup ffmpeg ## run the whole system on this machine, until Ctrl-C
+	@python -m local
+
+test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
+	@python -m pytest $(ARGS)
+
+check: setup ## lint, types, template rules, stale locks
+	ruff check
+	ruff format --check
+	mypy
+	sam validate --lint
+	cfn-lint template.yaml
+	python -m pytest -q tests/template
+	scripts/lock.sh --check
+
+build: setup ffmpeg ## build functions and layers for deployment (sam build)
+	sam build
+
+sam-test: setup ## run every event in events/ through sam local invoke; needs Docker and make build
+	@python scripts/sam_test.py $(ARGS)
+
+bench: setup ffmpeg ## run the benchmarks, with their table
+	@python -m tests.bench $(ARGS)
+
+lock: setup ## write the locked requirements; ARGS=--upgrade takes the newest versions
+	@scripts/lock.sh $(ARGS)
+
+clean: ## remove what was built and what the local system left
+	rm -rf .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@$(MAKE) --no-print-directory -C layers/ffmpeg clean

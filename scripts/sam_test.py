@@ -1,0 +1,332 @@
+"""Runs every event in events/ through `sam local invoke`: the built layers in Lambda's own image.
+
+Needs Docker, and `make build` before. The functions in the containers talk to a local system that
+listens on Docker's bridge, so that each event's effects can be checked: what an event shall do is
+the function of its name in EXPECTATIONS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import ipaddress
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from samcli.yamlhelper import yaml_parse
+
+from legato.model import Job, format_time
+from local import aws, endpoints
+from local.processes import LocalError
+from local.system import System, running
+
+ROOT = Path(__file__).parent.parent
+EVENTS = ROOT / "events"
+BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
+IMAGE = "/lambda/python:3.13-x86_64"
+# The events carry it, so that they can be used as they are.
+TOKEN = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of samples only
+INVOKE_SECONDS = 180
+
+
+class Unexpected(Exception):
+    """An event did not do what it should."""
+
+
+def expect(holds: object, message: str) -> None:
+    if not holds:
+        raise Unexpected(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One event against the running system."""
+
+    system: System
+    event: Path
+    template: Path
+    variables: Path
+    skip_pull: bool
+
+    def read(self) -> Any:
+        """Return the event."""
+        return json.loads(self.event.read_text(encoding="utf-8"))
+
+    def invoke(self) -> Any:
+        """Run the event in a container and return the function's answer."""
+        function = f"{self.event.stem.partition('-')[0].capitalize()}Function"
+        sam = Path(sys.executable).with_name("sam")
+        command = [str(sam), "local", "invoke", function]
+        command += ["--template", str(self.template), "--event", str(self.event)]
+        command += ["--env-vars", str(self.variables), "--region", aws.REGION]
+        command += ["--add-host", "host.docker.internal:host-gateway"]
+        command += ["--skip-pull-image"] if self.skip_pull else []
+        done = subprocess.run(
+            command,
+            cwd=self.template.parent,
+            env={**os.environ, **aws.CREDENTIALS, "SAM_CLI_TELEMETRY": "0"},
+            capture_output=True,
+            text=True,
+            timeout=INVOKE_SECONDS,
+            check=False,
+        )
+        log = self.system.directory / "logs" / f"{self.event.stem}.log"
+        log.write_text(done.stderr + done.stdout, encoding="utf-8")
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        expect(done.returncode == 0 and lines, f"sam failed, see {log}")
+        answer = json.loads(lines[-1])
+        failed = isinstance(answer, dict) and "errorMessage" in answer
+        expect(not failed, f"{answer['errorMessage'] if failed else ''}, see {log}")
+        return answer
+
+    def take_messages(self, queue: str, *, seconds: float = 0) -> list[Any]:
+        """Empty a queue, waiting that long for its first message; delayed ones come with time."""
+        sqs = aws.client("sqs", self.system.endpoints.aws)
+        taken: list[Any] = []
+        end_at = time.monotonic() + seconds
+        while True:
+            received = sqs.receive_message(
+                QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            ).get("Messages", [])
+            for message in received:
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            taken += received
+            if not received and (taken or time.monotonic() > end_at):
+                return taken
+            time.sleep(0 if received else 0.2)
+
+    def jobs(self, *, seconds: float = 0) -> list[Job]:
+        """Empty the jobs queue."""
+        queue = self.system.endpoints.queues["ringex"]
+        return [Job.from_message(m["Body"]) for m in self.take_messages(queue, seconds=seconds)]
+
+
+def handshake(run: Run) -> None:
+    """Expect the validation token back as a header, and less than 1,024 bytes in all."""
+    answer = run.invoke()
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    expect(answer["statusCode"] == 200, f"status {answer['statusCode']}")
+    token = run.read()["headers"]["validation-token"]
+    expect(headers.get("validation-token") == token, "the Validation-Token is not echoed")
+    expect(headers.get("content-type") == "application/json", "wrong content type")
+    expect(len(json.dumps(answer)) < 1024, "the answer is too large")
+    expect(not run.jobs(), "a handshake made a job")
+
+
+def notification(run: Run) -> None:
+    """Expect a job for the call that ended, with the recordings that the notification named."""
+    body = json.loads(run.read()["body"])["body"]
+    answer = run.invoke()
+    expect(answer["statusCode"] == 200, f"status {answer['statusCode']}")
+    jobs = run.jobs(seconds=10)
+    expect(len(jobs) == 1, f"{len(jobs)} jobs instead of one")
+    expect(jobs[0].call == body["telephonySessionId"], f"a job for {jobs[0].call}")
+    named = {recording["id"] for recording in body["parties"][0]["recordings"]}
+    expect(jobs[0].named == named, f"the job names {set(jobs[0].named)}")
+
+
+def bad_token(run: Run) -> None:
+    answer = run.invoke()
+    expect(answer["statusCode"] in (401, 403), f"status {answer['statusCode']}")
+    expect(not run.jobs(), "an unverified notification made a job")
+
+
+def other_kind(run: Run) -> None:
+    answer = run.invoke()
+    expect(answer["statusCode"] == 200, f"status {answer['statusCode']}")
+    expect(not run.jobs(), "a notification of no call made a job")
+
+
+def ringex_jobs(run: Run) -> None:
+    """Expect one call archived, one put back because it is not listed, one message buried."""
+    recorded, unlisted, broken = [record["body"] for record in run.read()["Records"]]
+    job = Job.from_message(recorded)
+    place_call(run, job)
+    answer = run.invoke()
+    expect(answer == {"batchItemFailures": []}, f"SQS would deliver again: {answer}")
+    check_archive(run, job)
+    again = [waiting.call for waiting in run.jobs(seconds=20)]
+    expect(again == [Job.from_message(unlisted).call], f"put back: {again}")
+    dead = run.take_messages(run.system.endpoints.dlqs["ringex"])
+    expect([message["Body"] for message in dead] == [broken], f"buried: {dead}")
+    reason = dead[0].get("MessageAttributes", {}).get("reason", {}).get("StringValue")
+    expect(reason, "the dead letter has no reason")
+
+
+def place_call(run: Run, job: Job) -> None:
+    """Place the call of a job in the simulator: two legs, one after the other."""
+    start = job.seen_at - timedelta(seconds=30)
+    legs = [
+        {
+            "startTime": format_time(start + timedelta(seconds=10 * number)),
+            "duration": 8,
+            "format": "mp3",
+        }
+        for number in range(2)
+    ]
+    call = {"telephonySessionId": job.call, "legs": legs, "readyAfter": 0, "emit": False}
+    simulator = run.system.endpoints.simulators["ringex"]
+    httpx.post(f"{simulator}/_sim/calls", json=call, timeout=30).raise_for_status()
+
+
+def check_archive(run: Run, job: Job) -> None:
+    """Expect both legs, the joined recording, and a manifest that fits them."""
+    s3, bucket = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.bucket
+    prefix = f"calls/{job.provider}/{job.seen_at:%Y/%m/%d}/{job.call}/"
+    keys = {o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])}
+    names = sorted(key.removeprefix(prefix) for key in keys if "/legs/" not in key)
+    expect(names == ["manifest-1.json", "peaks-1.json", "recording-1.mp3"], f"archived: {names}")
+    manifest = json.loads(
+        s3.get_object(Bucket=bucket, Key=f"{prefix}manifest-1.json")["Body"].read()
+    )
+    expect(len(manifest["legs"]) == 2, f"{len(manifest['legs'])} legs in the manifest")
+    for entry in (*manifest["legs"], manifest["recording"]):
+        stored = s3.get_object(Bucket=bucket, Key=entry["key"], VersionId=entry["version_id"])
+        content = stored["Body"].read()
+        found = hashlib.sha256(content).hexdigest()
+        expect(found == entry["sha256"], f"{entry['key']} is not what the manifest says")
+    played = manifest["recording"]["duration_ms"]
+    expect(15_000 < played < 17_000, f"the joined recording plays {played} ms")
+
+
+EXPECTATIONS: dict[str, Callable[[Run], None]] = {
+    "webhook-handshake": handshake,
+    "webhook-notification": notification,
+    "webhook-bad-token": bad_token,
+    "webhook-other-kind": other_kind,
+    "processor-ringex-jobs": ringex_jobs,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, add_help=True)
+    parser.add_argument("--allow-skip", action="store_true", help="exit 0 where Docker is missing")
+    parser.add_argument("names", nargs="*", help="run only these events")
+    given = parser.parse_args()
+    if not docker("info"):
+        print("SKIPPED: no Docker engine answers. No event ran in Lambda's image.", flush=True)
+        return 0 if given.allow_skip else 1
+    if not BUILT.exists():
+        print("sam-test: nothing is built yet. Run: make build", file=sys.stderr)
+        return 1
+    try:
+        failed = run_all(given.names)
+    except LocalError as error:
+        print(f"sam-test: {error}", file=sys.stderr)
+        return 1
+    return 1 if failed else 0
+
+
+def run_all(names: list[str]) -> int:
+    """Run the events and print a line for each; return how many failed."""
+    events = sorted(EVENTS.glob("*.json"))
+    failed = 0
+    for name in sorted(EXPECTATIONS.keys() ^ {event.stem for event in events}):
+        print(f"FAIL  {name}: an event and its expectation belong together", flush=True)
+        failed += 1
+    host = bridge_address()
+    directory = endpoints.directory() / "sam-test"
+    with running(
+        host=host,
+        directory=directory,
+        functions=False,
+        # SAM tells the container the template's own default level, and Powertools compares.
+        parameters={"SettleSeconds": "0", "LogLevel": "INFO"},
+        ringex_settings={"logLag": 0},
+    ) as system:
+        use_sample_token(system)
+        template, variables = write_inputs(system)
+        images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines()
+        skip_pull = any(image.endswith(IMAGE) for image in images)
+        try:
+            for event in events:
+                expectation = EXPECTATIONS.get(event.stem)
+                if expectation is None or (names and event.stem not in names):
+                    continue
+                run = Run(
+                    system=system,
+                    event=event,
+                    template=template,
+                    variables=variables,
+                    skip_pull=skip_pull,
+                )
+                failed += not passes(run, expectation)
+        finally:
+            template.unlink()
+    return failed
+
+
+def passes(run: Run, expectation: Callable[[Run], None]) -> bool:
+    began = time.monotonic()
+    try:
+        expectation(run)
+    except (Unexpected, KeyError, ValueError, httpx.HTTPError, subprocess.TimeoutExpired) as error:
+        print(f"FAIL  {run.event.stem}: {type(error).__name__}: {error}", flush=True)
+        return False
+    print(f"ok    {run.event.stem} ({time.monotonic() - began:.1f} s)", flush=True)
+    return True
+
+
+def use_sample_token(system: System) -> None:
+    """Make the token of the sample events the one that the webhook knows."""
+    secrets = aws.client("secretsmanager", system.endpoints.aws)
+    arn = system.stack.outputs["CredentialsArn"]
+    content = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    content["ringexVerificationToken"] = TOKEN
+    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
+
+
+def write_inputs(system: System) -> tuple[Path, Path]:
+    """Write the variables for the containers, and a template in which all of them are declared.
+
+    SAM passes on only what the template declares, and the real one does not name the endpoint.
+    """
+    values = {
+        logical: {**function.environment, **aws.environment(system.endpoints.aws)}
+        for logical, function in system.stack.functions.items()
+    }
+    variables = system.directory / "variables.json"
+    variables.write_text(json.dumps(values, indent=2), encoding="utf-8")
+    built = yaml_parse(BUILT.read_text(encoding="utf-8"))
+    for logical, names in values.items():
+        declared = built["Resources"][logical]["Properties"]["Environment"]["Variables"]
+        for name in names:
+            declared[name] = ""
+    template = BUILT.with_name("sam-test.json")  # beside the original: its paths are relative
+    template.write_text(json.dumps(built), encoding="utf-8")
+    return template, variables
+
+
+def bridge_address() -> str:
+    """Return this machine's address on Docker's bridge, where containers reach it."""
+    described = json.loads(docker("network", "inspect", "bridge") or "[]")
+    if not described:
+        raise LocalError("Docker has no network called bridge")
+    settings = described[0]["IPAM"]["Config"][0]
+    # A fresh engine names no gateway yet: it is the first address of the subnet.
+    first = ipaddress.ip_network(settings["Subnet"])[1]
+    return settings.get("Gateway") or str(first)
+
+
+def docker(*arguments: str) -> str:
+    """Return what a docker command prints; nothing when it fails or there is no docker."""
+    if shutil.which("docker") is None:
+        return ""
+    done = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
