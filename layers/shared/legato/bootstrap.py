@@ -1,7 +1,5 @@
 """Put the real adapters together, once a process. Whoever needs only a webhook loads no more."""
 
-
-
 from __future__ import annotations
 
 import os
