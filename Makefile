@@ -44,7 +44,8 @@ sam-test: setup ## run every event in events/ through sam local invoke; needs Do
 	@python scripts/sam_test.py $(ARGS)
 
 bench: setup ffmpeg ## run the benchmarks, with their table
-	@python -m tests.bench $(ARGS)
+	@scripts/setup.sh bench
+	@python -m tests.bench
 
 lock: setup ## write the locked requirements; ARGS=--upgrade takes the newest versions
 	@scripts/lock.sh $(ARGS)

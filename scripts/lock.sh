@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes the locked requirements: of the layer, and of everything that a developer needs.
+# Writes the locked requirements: of the layer, of everything that a developer needs, and of the
+# benchmarks beyond that.
 #   lock.sh            keeps the versions that are locked and still allowed
 #   lock.sh --upgrade  takes the newest
 #   lock.sh --check    changes nothing; exit 1 if a lock no longer says what pyproject.toml asks
@@ -10,7 +11,7 @@ uv=$(command -v uv || echo .tools/bin/uv)
 compile() { # compile OUTPUT ARGUMENTS…
     local output=$1
     shift
-    "$uv" pip compile pyproject.toml --quiet --universal --python-version 3.13 --generate-hashes \
+    "$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
         --output-file "$output" "$@"
 }
@@ -21,10 +22,13 @@ if [[ ${1:-} == --check ]]; then
     # The locked file is the preference, so only a real disagreement shows.
     cp requirements/dev.txt "$scratch/dev.txt"
     cp layers/shared/requirements.txt "$scratch/layer.txt"
-    compile "$scratch/dev.txt" --group dev
-    compile "$scratch/layer.txt" --constraint requirements/dev.txt
+    cp requirements/bench.txt "$scratch/bench.txt"
+    compile "$scratch/dev.txt" pyproject.toml --group dev
+    compile "$scratch/layer.txt" pyproject.toml --constraint requirements/dev.txt
+    compile "$scratch/bench.txt" --group bench
     status=0
-    for pair in "dev.txt requirements/dev.txt" "layer.txt layers/shared/requirements.txt"; do
+    for pair in "dev.txt requirements/dev.txt" "layer.txt layers/shared/requirements.txt" \
+        "bench.txt requirements/bench.txt"; do
         read -r new old <<<"$pair"
         if ! diff <(grep -v '^ *#' "$scratch/$new") <(grep -v '^ *#' "$old"); then
             echo "lock: $old is stale. Run: make lock" >&2
@@ -34,5 +38,6 @@ if [[ ${1:-} == --check ]]; then
     exit $status
 fi
 
-compile requirements/dev.txt --group dev "$@"
-compile layers/shared/requirements.txt --constraint requirements/dev.txt "$@"
+compile requirements/dev.txt pyproject.toml --group dev "$@"
+compile layers/shared/requirements.txt pyproject.toml --constraint requirements/dev.txt "$@"
+compile requirements/bench.txt --group bench "$@"

@@ -41,10 +41,10 @@ def main() -> list[Row]:
         ringex = system.endpoints.simulators["ringex"]
         placed = httpx.post(f"{ringex}/_sim/calls", json=order).raise_for_status().json()
         [function] = [f for f in system.stack.functions.values() if f.code.name == "processor"]
-        os.environ.update(environment(function, system.endpoints.aws))
+        variables = {**os.environ, **environment(function, system.endpoints.aws)}
         command = [sys.executable, "-m", "tests.bench.bench_fetch", "fetch"]
         ids = [placed["telephonySessionId"], placed["recordingIds"][0]]
-        said, memory = run_measured([*command, *ids])
+        said, memory = run_measured([*command, *ids], environment=variables)
     result = json.loads(said)
     size, seconds = result["bytes"], result["seconds"]
     return [

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _EVERY_SECONDS = 0.002
 
 
-def run_measured(command: Sequence[str]) -> tuple[str, float]:
+def run_measured(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None
+) -> tuple[str, float]:
     """Run a command; return what it prints and the peak memory of its process tree, in MB.
 
     Memory is the sum of the resident sets at one moment, looked at every 2 ms: pages that the
     processes share count for each of them.
     """
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     peak, done = 0, threading.Event()
 
     def watch() -> None:
