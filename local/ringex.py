@@ -19,6 +19,13 @@ SIMULATOR = "local.simulators.ringex"
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TEN_YEARS_SECONDS = 315_360_000  # the longest that RingCentral grants a webhook
 OPERATOR_EXTENSION = "401555101"
+# A minute of RingCentral's lasts a second here: the same rules, in a time that one can watch.
+SHORT_LIMITS = {
+    "Light": {"limit": 50, "window": 1, "penalty": 1},
+    "Medium": {"limit": 40, "window": 1, "penalty": 1},
+    "Heavy": {"limit": 10, "window": 1, "penalty": 1},
+    "Auth": {"limit": 5, "window": 1, "penalty": 1},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,7 @@ def simulator(
                 "clientId": credentials.client_id,
                 "clientSecret": credentials.client_secret,
                 "jwts": {credentials.jwt: OPERATOR_EXTENSION},
+                "limits": SHORT_LIMITS,
                 **settings,
             },
             indent=2,

@@ -28,7 +28,11 @@ from local.system import System, running
 PATIENCE_SECONDS = 120
 AT_REST = ("archived", "empty", "failed")
 
+WIDTH_OF_A_FILE = 170
+
 console = Console()
+if not console.is_terminal:
+    console = Console(width=WIDTH_OF_A_FILE)  # nobody's window decides where a log breaks
 
 
 @dataclass(slots=True, kw_only=True)
