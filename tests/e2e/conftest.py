@@ -18,11 +18,16 @@ def first_port(free_port):
 
 @pytest.fixture(scope="module")
 def system(request, tmp_path_factory, first_port):
-    """Run the local system; a module says by FUNCTIONS = False that it calls the code itself."""
+    """Run the local system.
+
+    A module says by FUNCTIONS = False that it calls the code itself, and by PARAMETERS what the
+    stack is given.
+    """
     with running(
         port=first_port(),
         directory=tmp_path_factory.mktemp("system"),
         functions=getattr(request.module, "FUNCTIONS", True),
+        parameters=getattr(request.module, "PARAMETERS", {}),
         ringex_settings={"limits": FAST, "logLag": 0.5},
     ) as system:
         yield system
