@@ -62,33 +62,22 @@ class Watched:
         self._countdown.done(step)
 
 
-class LaterClock:
-    """The real clock, some time ahead: a redelivery comes after the dead worker's claim lapsed."""
-
-    def __init__(self, clock, ahead):
-        self._clock = clock
-        self._ahead = ahead
-
-    def now(self):
-        return self._clock.now() + self._ahead
-
-
-def process(environment, body, *, journal: Path, die_after=0, ahead=timedelta(0)) -> int:
+def process(environment, body, *, journal: Path, die_after=0) -> int:
     """Work on one message in a process of its own; return its exit code (-9 when killed)."""
     fork = multiprocessing.get_context("fork")
-    worker = fork.Process(target=_work, args=(environment, body, journal, die_after, ahead))
+    worker = fork.Process(target=_work, args=(environment, body, journal, die_after))
     worker.start()
     worker.join(60)
     return worker.exitcode
 
 
-def _work(environment, body, journal, die_after, ahead):
+def _work(environment, body, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
     shop = workshop(environment)
     watched = {name: Watched(name, getattr(shop, name), countdown) for name in PORTS}
     assert watched.keys() <= {field.name for field in fields(shop)}
     with tempfile.TemporaryDirectory() as scratch:
-        shop = replace(shop, **watched, clock=LaterClock(shop.clock, ahead), scratch=Path(scratch))
+        shop = replace(shop, **watched, scratch=Path(scratch))
         until = shop.clock.now() + timedelta(minutes=15)
         archive([Message("m", body)], shop=shop, until=until, guard=lambda _: nullcontext())

@@ -169,6 +169,7 @@ class TestLedger:
                 looked_at=NOON + timedelta(milliseconds=1),
                 next_look_at=NOON,
                 lease_until=NOON,
+                lease_messages=frozenset({"m1"}),
                 prefix="calls/",
                 revision=2,
                 legs={"7": "ab"},

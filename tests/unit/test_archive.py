@@ -416,6 +416,19 @@ class TestCrashes:
         run(shop, a_job())
         assert entry(shop).status == "archived"
 
+    def test_a_redelivered_message_takes_over_at_once(self, shop):
+        """The queue delivers no message while the invocation that took it is alive."""
+        held = entry(shop).changed(
+            status="working",
+            lease_until=NOON + timedelta(minutes=10),
+            lease_messages=frozenset({"m0"}),
+        )
+        shop.ledger.save(held)
+        call_of(shop, "a")
+        run(shop, a_job())
+        assert entry(shop).status == "archived"
+        assert entry(shop).lease_messages == frozenset()
+
     def test_a_seal_that_the_ledger_does_not_know_is_adopted(self, shop):
         """The bucket is the truth: no second revision for the same legs."""
         call_of(shop, "a", "b")

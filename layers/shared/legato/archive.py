@@ -110,7 +110,14 @@ def _claimed(jobs: _Jobs, until: datetime, shop: Workshop, report: Report) -> li
     for _ in range(CLAIM_TRIES):
         now = shop.clock.now()
         state = shop.ledger.load(job.provider, job.account, job.call)
-        claimed = claim(state, job, now=now, until=until, settle=shop.policy.settle)
+        claimed = claim(
+            state,
+            job,
+            messages=frozenset(jobs.messages),
+            now=now,
+            until=until,
+            settle=shop.policy.settle,
+        )
         if claimed.verdict == "busy":
             send_back(job, min((state.lease_until or now) - now, BUSY_WAIT), shop.jobs)
             return []

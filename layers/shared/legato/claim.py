@@ -27,9 +27,22 @@ class Claim:
     job: Job
 
 
-def claim(state: CallState, job: Job, *, now: datetime, until: datetime, settle: int) -> Claim:
-    """Decide about one job. A worker that is killed loses its claim at `until`."""
-    if state.lease_until is not None and now < state.lease_until:
+def claim(
+    state: CallState,
+    job: Job,
+    *,
+    messages: frozenset[str],
+    now: datetime,
+    until: datetime,
+    settle: int,
+) -> Claim:
+    """Decide about one job, which came in these queue messages.
+
+    A worker that is killed loses its claim at `until`, or as soon as one of its messages comes
+    again: the queue delivers none while the invocation that took it is alive.
+    """
+    held = state.lease_until is not None and now < state.lease_until
+    if held and not messages & state.lease_messages:
         return Claim("busy", state, job)
 
     covered = _covered(state, job, now=now, settle=settle)
@@ -44,7 +57,8 @@ def claim(state: CallState, job: Job, *, now: datetime, until: datetime, settle:
     hints = {**job.hints, "recordingIds": sorted(named)}
     job = replace(job, seen_at=seen_at, looks=looks, hints=hints)
     status = state.status if state.revision else "working"
-    return Claim("taken", state.changed(status=status, lease_until=until, reason=None), job)
+    taken = state.changed(status=status, lease_until=until, lease_messages=messages, reason=None)
+    return Claim("taken", taken, job)
 
 
 def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:

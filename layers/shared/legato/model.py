@@ -203,8 +203,9 @@ class CallState:
     """The ledger's entry of one call.
 
     `looked_at` is when the provider was last asked about it, `next_look_at` when a job that waits
-    in the queue will ask again, `lease_until` how long a worker holds it. `legs` maps the id of
-    each archived leg to its SHA-256. `version` counts the writes, so that no write hides another.
+    in the queue will ask again, `lease_until` how long a worker holds it, for the queue messages
+    `lease_messages`. `legs` maps the id of each archived leg to its SHA-256. `version` counts the
+    writes, so that no write hides another.
     """
 
     provider: str
@@ -216,6 +217,7 @@ class CallState:
     looked_at: datetime | None = None
     next_look_at: datetime | None = None
     lease_until: datetime | None = None
+    lease_messages: frozenset[str] = frozenset()
     prefix: str | None = None
     revision: int = 0
     legs: dict[str, str] = field(default_factory=dict)

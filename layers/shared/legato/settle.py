@@ -84,5 +84,10 @@ def send_back(job: Job, wait: timedelta, jobs: Jobs) -> None:
 
 
 def _released(state: CallState, **changes: object) -> CallState:
-    cleared = {"lease_until": None, "next_look_at": None, "reason": None}
+    cleared: dict[str, object] = {
+        "lease_until": None,
+        "lease_messages": frozenset(),
+        "next_look_at": None,
+        "reason": None,
+    }
     return state.changed(**cleared | changes)

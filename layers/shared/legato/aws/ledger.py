@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _TIMES = ("seen_at", "looked_at", "next_look_at", "lease_until")
+_SETS = ("named", "lease_messages")
 _PLAIN = (
     "provider",
     "account",
@@ -75,7 +76,7 @@ def _item(state: CallState) -> dict[str, Any]:
     values |= {
         name: format_time(moment) for name in _TIMES if (moment := getattr(state, name)) is not None
     }
-    values["named"] = sorted(state.named)
+    values |= {name: sorted(getattr(state, name)) for name in _SETS}
     if state.manifest is not None:
         values["manifest"] = {
             "key": state.manifest.key,
@@ -92,7 +93,7 @@ def _item(state: CallState) -> dict[str, Any]:
 def _state(values: dict[str, Any]) -> CallState:
     fields: dict[str, Any] = {name: values[name] for name in _PLAIN if name in values}
     fields |= {name: parse_time(values[name]) for name in _TIMES if name in values}
-    fields["named"] = frozenset(values.get("named", ()))
+    fields |= {name: frozenset(values.get(name, ())) for name in _SETS}
     # DynamoDB's numbers come back as decimals.
     fields |= {name: int(values[name]) for name in ("revision", "version")}
     if (sealed := values.get("manifest")) is not None:
