@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from legato.errors import Conflict, DamagedAudio, LegatoError, NotAudio, NotYet, Stale
-from legato.model import AudioFacts, CallState, Job, Leg, Listing, StoredObject
+from legato.model import AudioFacts, CallState, Job, Leg, Listing, Note, StoredObject
 from legato.policy import Policy
 from legato.ports import Joined, Levels
 from legato.workshop import Workshop
@@ -58,6 +58,20 @@ class FakeLedger:
         saved = replace(state, version=state.version + 1)
         self.entries[state.provider, state.call] = saved
         return saved
+
+
+class FakeNotes:
+    def __init__(self):
+        self.notes = {}
+
+    def read(self, key):
+        return self.notes.get(key, Note(key=key))
+
+    def write(self, note):
+        if self.read(note.key).version != note.version:
+            raise Stale("changed in between")
+        self.notes[note.key] = replace(note, version=note.version + 1)
+        return self.notes[note.key]
 
 
 class FakeArchive:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,8 +16,8 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import Secret
 from legato.errors import Conflict, Failed, Retry, Stale
-from legato.model import StoredObject
-from tests.fakes import NOON, FakeArchive, FakeLedger, a_job
+from legato.model import Note, StoredObject
+from tests.fakes import NOON, FakeArchive, FakeLedger, FakeNotes, a_job
 
 WAV = "audio/wav"
 
@@ -192,6 +193,30 @@ class TestLedger:
         with pytest.raises(Stale):
             ledger.save(first.changed(status="empty"))
         assert ledger.load("ringex", "1", "s-1").status == "archived"
+
+
+class TestNotes:
+    @pytest.fixture(params=["fake", "dynamodb"])
+    def notes(self, request, aws_client, table):
+        if request.param == "fake":
+            return FakeNotes()
+        return DynamoLedger(aws_client("dynamodb"), table=table)
+
+    def test_a_note_comes_back_as_it_was_written(self, notes):
+        """Any JSON object, also a large one."""
+        content = {"grants": [1.5, 2], "text": "é", "none": None, "long": "x" * 1_000_000}
+        written = notes.write(replace(notes.read("gate#a"), content=content))
+        assert notes.read("gate#a") == written
+        assert (written.content, written.version) == (content, 1)
+        assert notes.read("gate#b") == Note(key="gate#b")
+
+    def test_nobody_writes_over_what_he_has_not_read(self, notes):
+        """Of two who read the same version, one is told."""
+        empty = notes.read("token")
+        notes.write(replace(empty, content={"a": 1}))
+        with pytest.raises(Stale):
+            notes.write(replace(empty, content={"a": 2}))
+        assert notes.read("token").content == {"a": 1}
 
 
 def test_a_table_that_is_not_there_is_a_passing_fault(aws_client):

@@ -195,6 +195,18 @@ class StoredLeg:
     audio: AudioFacts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something else that the ledger remembers: a gate, a token, a cursor. Empty if never written.
+
+    `version` counts the writes, as in a call's state.
+    """
+
+    key: str
+    content: Json = field(default_factory=dict)
+    version: int = 0
+
+
 type CallStatus = Literal["new", "working", "waiting", "archived", "empty", "failed"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from legato.errors import Retry
-from legato.model import AudioFacts, CallState, Job, Json, Leg, Listing, StoredObject
+from legato.model import AudioFacts, CallState, Job, Json, Leg, Listing, Note, StoredObject
 
 
 class Clock(Protocol):
@@ -47,6 +47,21 @@ class Ledger(Protocol):
         """Write the entry and return it with its new version.
 
         Raises Stale if somebody wrote it since `state` was loaded.
+        """
+        ...
+
+
+class Notes(Protocol):
+    """What functions share beside the calls, one small JSON object a key; also in the ledger."""
+
+    def read(self, key: str) -> Note:
+        """Return the note as it is now, or an empty one with version 0. Raises Retry."""
+        ...
+
+    def write(self, note: Note) -> Note:
+        """Write the note and return it with its new version.
+
+        Raises Stale if somebody wrote it since it was read, Retry.
         """
         ...
 

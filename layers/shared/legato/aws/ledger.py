@@ -1,7 +1,10 @@
-"""The ledger, on DynamoDB: one item a call, written only over the version that was read."""
+"""The ledger, on DynamoDB: an item a call or note, written only over the version that was read."""
 
 from __future__ import annotations
 
+import json
+import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -9,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from legato.aws.errors import code, translated
 from legato.errors import Stale
-from legato.model import CallState, StoredObject, format_time, parse_time
+from legato.model import CallState, Note, StoredObject, format_time, parse_time
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,7 +33,7 @@ _PLAIN = (
 
 
 class DynamoLedger:
-    """The table has the keys `pk` and `sk`, both strings."""
+    """Ledger and notes. The table has the keys `pk` and `sk`, both strings."""
 
     def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
         self._dynamodb = dynamodb
@@ -38,11 +41,7 @@ class DynamoLedger:
 
     def load(self, provider: str, account: str, call: str) -> CallState:
         """Return the entry as it is now, or a fresh one. Raises Retry."""
-        with translated("the ledger cannot be read"):
-            found = self._dynamodb.get_item(
-                TableName=self._table, Key=_key(provider, call), ConsistentRead=True
-            )
-        item = found.get("Item")
+        item = self._get(_key(provider, call))
         if item is None:
             return CallState(provider=provider, account=account, call=call)
         return _state({name: TypeDeserializer().deserialize(value) for name, value in item.items()})
@@ -50,21 +49,50 @@ class DynamoLedger:
     def save(self, state: CallState) -> CallState:
         """Write the entry over the version that it was read as. Raises Stale, Retry."""
         saved = state.changed(version=state.version + 1)
+        self._put(_item(saved), over=state.version)
+        return saved
+
+    def read(self, key: str) -> Note:
+        """Return a note as it is now, or an empty one. Raises Retry."""
+        item = self._get(_note_key(key))
+        if item is None:
+            return Note(key=key)
+        content = json.loads(zlib.decompress(item["content"]["B"]))
+        return Note(key=key, content=content, version=int(item["version"]["N"]))
+
+    def write(self, note: Note) -> Note:
+        """Write a note over the version that it was read as. Raises Stale, Retry."""
+        written = replace(note, version=note.version + 1)
+        content = zlib.compress(json.dumps(note.content, separators=(",", ":")).encode())
+        item = {"content": {"B": content}, "version": {"N": str(written.version)}}
+        self._put(_note_key(note.key) | item, over=note.version)
+        return written
+
+    def _get(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        with translated("the ledger cannot be read"):
+            found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        item: dict[str, Any] | None = found.get("Item")
+        return item
+
+    def _put(self, item: dict[str, Any], *, over: int) -> None:
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if state.version:
+        if over:
             condition = {
                 "ConditionExpression": "#version = :version",
                 "ExpressionAttributeNames": {"#version": "version"},
-                "ExpressionAttributeValues": {":version": {"N": str(state.version)}},
+                "ExpressionAttributeValues": {":version": {"N": str(over)}},
             }
         with translated("the ledger cannot be written"):
             try:
-                self._dynamodb.put_item(TableName=self._table, Item=_item(saved), **condition)
+                self._dynamodb.put_item(TableName=self._table, Item=item, **condition)
             except ClientError as error:
                 if code(error) != "ConditionalCheckFailedException":
                     raise
-                raise Stale(f"the entry of {state.call} was changed by another worker") from error
-        return saved
+                raise Stale(f"{item['pk']['S']} was changed by another worker") from error
+
+
+def _note_key(key: str) -> dict[str, Any]:
+    return {"pk": {"S": key}, "sk": {"S": "note"}}
 
 
 def _key(provider: str, call: str) -> dict[str, Any]:

@@ -72,6 +72,13 @@ class RingexApi:
         with self._answer(request) as response:
             return _object(_read(response), request)
 
+    def send(self, method: str, path: str, body: Json | None = None) -> Json:
+        """POST, PUT or DELETE on the platform; return the answer, empty where it has no body."""
+        request = self._client.build_request(method, self._platform.join(path), json=body)
+        with self._answer(request) as response:
+            content = _read(response)
+            return _object(content, request) if content else {}
+
     @contextmanager
     def stream(self, address: str) -> Iterator[Iterator[bytes]]:
         """GET a recording in pieces from an address that RingCentral gave, on a configured host.
