@@ -125,7 +125,7 @@ class FakeProvider:
         return Leg(id=recording, started_at=job.seen_at, address=recording, named_only=True)
 
     @contextmanager
-    def open_leg(self, leg):
+    def open_leg(self, leg, *, turn=False):
         self.fetched.append(leg.id)
         audio = self.audio.get(leg.id, NotYet(f"no recording {leg.id}"))
         if isinstance(audio, LegatoError):
@@ -198,6 +198,7 @@ def a_workshop(scratch: Path, **ports) -> Workshop:
         "provider": FakeProvider(),
         "jobs": FakeJobs(),
         "ledger": FakeLedger(),
+        "notes": FakeNotes(),
         "archive": FakeArchive(),
         "stitcher": FakeStitcher(),
         "clock": FakeClock(),

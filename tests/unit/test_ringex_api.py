@@ -7,14 +7,16 @@ import httpx
 import pytest
 
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
+from legato.gate import Limit
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex
-from tests.fakes import NOON, FakeClock, a_job, a_leg
+from tests.fakes import NOON, FakeClock, FakeNotes, a_job, a_leg
 
 PLATFORM = "https://platform.ringcentral.com"
 MEDIA = "https://media.ringcentral.com"
 CONTENT = f"{MEDIA}:443/restapi/v1.0/account/1/recording/7/content"
 CREDENTIALS = {"clientId": "id", "clientSecret": "s", "jwt": "header.body.sign"}
+LIMITS = {group: Limit(10, 60) for group in ("Light", "Medium", "Heavy", "Auth")}
 
 
 class RingCentral:
@@ -53,14 +55,26 @@ def clock():
 
 
 @pytest.fixture
-def api(server, clock):
+def notes():
+    return FakeNotes()
+
+
+def an_api(server, clock, notes, credentials=CREDENTIALS, limits=LIMITS):
     return RingexApi(
         platform=PLATFORM,
         media=MEDIA,
-        credentials=lambda: CREDENTIALS,
+        credentials=lambda: credentials,
+        limits=limits,
+        notes=notes,
         clock=clock,
+        sleep=clock.advance,
         transport=httpx.MockTransport(server),
     )
+
+
+@pytest.fixture
+def api(server, clock, notes):
+    return an_api(server, clock, notes)
 
 
 def read(api, address=CONTENT):
@@ -72,16 +86,24 @@ CONTENT_PATH = "/restapi/v1.0/account/1/recording/7/content"
 
 
 class TestTokens:
-    def test_one_token_serves_until_it_is_about_to_expire(self, api, server, clock):
-        """The last minute is left unused, for a download that takes a while."""
+    def test_one_token_serves_until_its_last_tenth(self, api, server, clock):
+        """Then it is renewed, while it is still alive."""
         server.answers["/x"] = lambda _: httpx.Response(200, json={})
         api.get("/x", {})
-        clock.advance(3500)
+        clock.advance(3200)
         api.get("/x", {})
         assert server.minted == 1
         clock.advance(41)
         api.get("/x", {})
         assert server.tokens() == ["t1", "t1", "t2"]
+
+    def test_two_workers_share_one_token(self, server, clock, notes):
+        """It stands in the ledger, and not as it is."""
+        server.answers["/x"] = lambda _: httpx.Response(200, json={})
+        for _ in range(2):
+            an_api(server, clock, notes).get("/x", {})
+        assert server.tokens() == ["t1", "t1"]
+        assert "t1" not in json.dumps([note.content for note in notes.notes.values()])
 
     def test_the_jwt_is_traded_as_documented(self, api, server):
         """Basic authentication of the app, the JWT as assertion in a form."""
@@ -99,13 +121,21 @@ class TestTokens:
         assert api.get("/x", {}) == {"ok": 1}
         assert server.tokens() == ["t1", "t2"]
 
-    def test_a_second_401_is_not_tried_again(self, api, server):
+    def test_a_second_401_sets_the_credential_aside_for_five_minutes(self, api, server, clock):
         """Each token counts against five a minute; repeated violation suspends the app."""
         error = {"errors": [{"errorCode": "OAU-213", "message": "m"}]}
         server.answers["/x"] = lambda _: httpx.Response(401, json=error)
         with pytest.raises(Barred, match="OAU-213"):
             api.get("/x", {})
         assert server.minted == 2
+        sent = len(server.requests)
+        with pytest.raises(Barred, match="OAU-213") as barred:
+            api.get("/x", {})
+        assert barred.value.seconds == 300
+        assert len(server.requests) == sent
+        clock.advance(301)
+        server.answers["/x"] = httpx.Response(200, json={})
+        assert api.get("/x", {}) == {}
 
     def test_refused_credentials_are_named_by_their_code(self, api, server):
         """A 400 of the token endpoint is not to be repeated."""
@@ -114,18 +144,22 @@ class TestTokens:
             api.get("/x", {})
         assert len(server.requests) == 1
 
-    def test_missing_credentials_are_named_before_anything_is_sent(self, server, clock):
+    def test_missing_credentials_are_named_before_anything_is_sent(self, server, clock, notes):
         """A stack that was just deployed has an empty secret."""
-        api = RingexApi(
-            platform=PLATFORM,
-            media=MEDIA,
-            credentials=lambda: {"clientId": "id"},
-            clock=clock,
-            transport=httpx.MockTransport(server),
-        )
+        api = an_api(server, clock, notes, {"clientId": "id"})
         with pytest.raises(Barred, match="clientSecret, jwt"):
             api.get("/x", {})
         assert server.requests == []
+
+    def test_mended_credentials_are_tried_at_once(self, server, clock, notes):
+        """Who puts the right client secret into the secret need not wait."""
+        server.mint = httpx.Response(400, json={"error": "invalid_client"})
+        with pytest.raises(Barred):
+            an_api(server, clock, notes).get("/x", {})
+        server.mint = None
+        server.answers["/x"] = httpx.Response(200, json={"ok": 1})
+        mended = {**CREDENTIALS, "clientSecret": "right"}
+        assert an_api(server, clock, notes, mended).get("/x", {}) == {"ok": 1}
 
     def test_a_lacking_permission_is_named(self, api, server):
         """The operator reads which one to add."""
@@ -139,32 +173,46 @@ class TestTokens:
 
 
 class TestLimits:
-    def test_no_request_leaves_inside_a_penalty(self, api, server, clock):
+    def test_no_request_leaves_inside_a_penalty_from_any_worker(self, server, clock, notes):
         """Each one would start it anew. A second is added for the clocks."""
         server.answers["/x"] = [
             httpx.Response(429, headers={"Retry-After": "30"}),
             httpx.Response(200, json={}),
         ]
         with pytest.raises(Wait) as first:
-            api.get("/x", {})
+            an_api(server, clock, notes).get("/x", {})
         assert first.value.seconds == 31
         sent = len(server.requests)
         clock.advance(10)
         with pytest.raises(Wait) as second:
-            api.get("/x", {})
-        assert second.value.seconds == 21
+            an_api(server, clock, notes).get("/x", {})
+        assert second.value.seconds == pytest.approx(21)
         assert len(server.requests) == sent
         clock.advance(21)
-        assert api.get("/x", {}) == {}
+        assert an_api(server, clock, notes).get("/x", {}, turn=True) == {}
 
-    @pytest.mark.parametrize("header", [None, "", "soon", "-5", "0", "nan", "inf"])
-    def test_a_429_without_a_usable_retry_after_means_a_minute(self, api, server, header):
-        """The penalty of every group is 60 seconds."""
+    @pytest.mark.parametrize(
+        ("header", "seconds"),
+        [
+            (None, 60),
+            ("", 60),
+            ("soon", 60),
+            ("-5", 60),
+            ("0", 60),
+            ("nan", 60),
+            ("inf", 86400),
+            ("90000", 86400),
+            ("Fri, 20 Nov 2026 12:00:20 GMT", 20),
+            ("Fri, 20 Nov 2026 11:59:00 GMT", 60),
+        ],
+    )
+    def test_retry_after_is_read_with_care(self, api, server, header, seconds):
+        """Absent, past or unreadable it is the usual minute; nobody waits for more than a day."""
         headers = {} if header is None else {"Retry-After": header}
         server.answers["/x"] = httpx.Response(429, headers=headers)
         with pytest.raises(Wait) as wait:
             api.get("/x", {})
-        assert wait.value.seconds == 61
+        assert wait.value.seconds == seconds + 1
 
     def test_a_429_of_the_token_endpoint_is_a_wait_too(self, api, server):
         """The Auth group has its own five a minute."""
@@ -172,6 +220,47 @@ class TestLimits:
         with pytest.raises(Wait) as wait:
             api.get("/x", {})
         assert not isinstance(wait.value, Barred)
+
+    def test_what_the_answers_say_of_the_limit_counts(self, api, server):
+        """Support may have raised it, or another program may use the same user."""
+        said = {
+            "X-Rate-Limit-Group": "heavy",
+            "X-Rate-Limit-Limit": "3",
+            "X-Rate-Limit-Remaining": "1",
+            "X-Rate-Limit-Window": "60",
+        }
+        server.answers["/x"] = lambda _: httpx.Response(200, json={}, headers=said)
+        api.get("/x", {})
+        api.get("/x", {})
+        with pytest.raises(Wait):
+            api.get("/x", {})
+
+    def test_work_goes_to_the_credential_with_the_most_room(self, server, clock, notes):
+        """Three users carry three times as much."""
+        server.answers["/x"] = lambda _: httpx.Response(200, json={})
+        many = {**CREDENTIALS, "jwt": ["a", "b", "c"]}
+        api = an_api(server, clock, notes, many, {**LIMITS, "Heavy": Limit(4, 60)})
+        for _ in range(12):
+            api.get("/x", {})
+        with pytest.raises(Wait):
+            api.get("/x", {})
+        assert sorted(server.tokens().count(f"t{n}") for n in (1, 2, 3)) == [4, 4, 4]
+
+    def test_a_refused_credential_does_not_stop_the_others(self, server, clock, notes, caplog):
+        """It is set aside, and the log says so for the alarm; the JWT itself is not in it."""
+
+        def answer(request):
+            revoked = request.headers["authorization"] == "Bearer t1"
+            return httpx.Response(403 if revoked else 200, json={})
+
+        server.answers["/x"] = answer
+        many = {**CREDENTIALS, "jwt": ["jwt-one", "jwt-two"]}
+        api = an_api(server, clock, notes, many)
+        for _ in range(3):
+            assert api.get("/x", {}) == {}
+        assert server.tokens().count("t1") == 1
+        assert [record.message for record in caplog.records] == ["credential set aside"]
+        assert "jwt-" not in str(caplog.records[0].__dict__)
 
 
 class TestHosts:
@@ -231,9 +320,45 @@ class TestBodies:
         assert read(api) == b"\x00\xffaudio"
         assert server.requests[-1].headers["accept-encoding"] == "identity"
 
-    def test_a_body_that_breaks_off_is_repeated_later(self, api, server):
+    def test_a_body_that_breaks_off_is_resumed_where_it_broke(self, api, server):
+        """With Range, and nothing comes twice."""
+
+        def answer(request):
+            if "range" not in request.headers:
+                return httpx.Response(200, stream=Broken())
+            assert request.headers["range"] == "bytes=4-"
+            return httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 4-7/8"})
+
+        server.answers[CONTENT_PATH] = answer
+        assert read(api) == b"halfrest"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            httpx.Response(200, content=b"halfrest"),
+            httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 3-7/8"}),
+            httpx.Response(206, content=b"re", headers={"Content-Range": "bytes 4-5/8"}),
+        ],
+    )
+    def test_what_is_not_the_rest_is_not_taken_for_it(self, api, server, answer):
+        """The download starts again later."""
+        server.answers[CONTENT_PATH] = lambda request: (
+            answer if "range" in request.headers else httpx.Response(200, stream=Broken())
+        )
+        with pytest.raises(Retry):
+            read(api)
+
+    def test_a_body_that_always_breaks_off_is_repeated_later(self, api, server):
         """It is never taken for the whole."""
-        server.answers[CONTENT_PATH] = httpx.Response(200, stream=Broken())
+
+        def answer(request):
+            if "range" not in request.headers:
+                return httpx.Response(200, stream=Broken())
+            start = int(request.headers["range"].split("=")[1][:-1])
+            span = f"bytes {start}-99/100"
+            return httpx.Response(206, stream=Broken(), headers={"Content-Range": span})
+
+        server.answers[CONTENT_PATH] = answer
         with pytest.raises(Retry, match="broke off"):
             read(api)
 

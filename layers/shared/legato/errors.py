@@ -24,11 +24,15 @@ class Refused(LegatoError):
 
 
 class Wait(LegatoError):
-    """Not now. `seconds` says how long until it is worth asking again."""
+    """Not now. `seconds` says how long until it is worth asking again.
 
-    def __init__(self, reason: str, *, seconds: float) -> None:
+    `turn` says that this moment was promised to us, before all who ask later.
+    """
+
+    def __init__(self, reason: str, *, seconds: float, turn: bool = False) -> None:
         super().__init__(reason)
         self.seconds = seconds
+        self.turn = turn
 
 
 class Barred(Wait):

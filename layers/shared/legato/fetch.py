@@ -24,6 +24,7 @@ def fetch_leg(
     present: Mapping[str, StoredObject],
     path: Path,
     last_try: bool,
+    turn: bool = False,
     shop: Workshop,
 ) -> StoredLeg:
     """Bring a leg to `path` and into the archive.
@@ -39,7 +40,7 @@ def fetch_leg(
     if kept is not None:
         return _back_from_archive(leg, kept, path, shop)
 
-    with shop.provider.open_leg(leg) as pieces:
+    with shop.provider.open_leg(leg, turn=turn) as pieces:
         sha256 = _write(pieces, path, leg, limit=shop.policy.max_leg_bytes)
     try:
         audio = shop.stitcher.inspect(path)

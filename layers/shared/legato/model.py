@@ -33,7 +33,8 @@ class Job:
 
     `seen_at` is when the newest sign of the call was received. `attempt` counts failures, `looks`
     counts how often the provider was asked in vain; a wait spends neither. Before `not_before` the
-    job is put back unread, because a queue cannot delay a message for more than 15 minutes.
+    job is put back unread, because a queue cannot delay a message for more than 15 minutes. `turn`
+    says that the gate has promised it the moment `not_before`.
     """
 
     provider: str
@@ -44,12 +45,23 @@ class Job:
     attempt: int = 0
     looks: int = 0
     not_before: datetime | None = None
+    turn: bool = False
     extra: Json = field(default_factory=dict)
 
     @property
     def named(self) -> frozenset[str]:
-        """The recording ids that a notification named."""
+        """The recording ids that are known to exist: a notification or the provider named them."""
         return frozenset(self.hints.get("recordingIds", ()))
+
+    @property
+    def listed(self) -> frozenset[str]:
+        """Those of them for which the provider's list of changes is the reason of this job."""
+        return frozenset(self.hints.get("listed", ()))
+
+    @property
+    def related(self) -> frozenset[str]:
+        """The calls that say they belong to this one."""
+        return frozenset(self.hints.get("related", ()))
 
     def to_message(self) -> str:
         """Write the job as its queue message, version 1. Unknown fields are passed on."""
@@ -66,6 +78,8 @@ class Job:
         }
         if self.not_before is not None:
             message["not_before"] = format_time(self.not_before)
+        if self.turn:
+            message["turn"] = True
         return json.dumps(message, separators=(",", ":"))
 
     @classmethod
@@ -90,6 +104,7 @@ class Job:
                 attempt=_taken(message, "attempt", int, default=0),
                 looks=_taken(message, "looks", int, default=0),
                 not_before=None if not_before is None else parse_time(not_before),
+                turn=message.pop("turn", False) is True,
                 extra=message,
             )
         except (TypeError, ValueError) as error:
@@ -99,9 +114,10 @@ class Job:
             raise Refused(f"the job's provider {job.provider!r} is not one of {known}")
         if not job.call:
             raise Refused("the job's `call` is empty")
-        named = job.hints.get("recordingIds", [])
-        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-            raise Refused("the job's `hints.recordingIds` is not a list of strings")
+        for hint in ("recordingIds", "listed", "related"):
+            ids = job.hints.get(hint, [])
+            if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
+                raise Refused(f"the job's `hints.{hint}` is not a list of strings")
         return job
 
 
@@ -155,6 +171,10 @@ class Listing:
     ongoing: bool = False
     short: bool = False
     """A recording was too short for the provider to keep it."""
+    final: bool = False
+    """Nothing more will be listed without a new job, so it is no use to look again."""
+    kept_until: datetime | None = None
+    """When the provider deletes its recordings."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     direction: str | None = None
@@ -216,8 +236,9 @@ class CallState:
 
     `looked_at` is when the provider was last asked about it, `next_look_at` when a job that waits
     in the queue will ask again, `lease_until` how long a worker holds it, for the queue messages
-    `lease_messages`. `legs` maps the id of each archived leg to its SHA-256. `version` counts the
-    writes, so that no write hides another.
+    `lease_messages`. `legs` maps the id of each archived leg to its SHA-256, `related` holds the
+    calls that its newest manifest names. `version` counts the writes, so that no write hides
+    another.
     """
 
     provider: str
@@ -233,6 +254,7 @@ class CallState:
     prefix: str | None = None
     revision: int = 0
     legs: dict[str, str] = field(default_factory=dict)
+    related: frozenset[str] = frozenset()
     manifest: StoredObject | None = None
     reason: str | None = None
     version: int = 0

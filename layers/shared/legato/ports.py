@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from legato.errors import Retry
+from legato.errors import LegatoError
 from legato.model import AudioFacts, CallState, Job, Json, Leg, Listing, Note, StoredObject
 
 
@@ -98,12 +98,12 @@ class Provider(Protocol):
 
     def resolve(
         self, jobs: Sequence[Job], *, closely: Collection[str] = ()
-    ) -> Mapping[str, Listing | Retry]:
+    ) -> Mapping[str, Listing | LegatoError]:
         """Ask about all these calls together, and about those in `closely` one by one.
 
         A call that the provider does not list is absent from the answer; one whose records cannot
-        be understood is answered with the error. Raises Wait when the provider's limit is reached,
-        Barred when it refuses us, Retry for a passing fault.
+        be understood, or that must wait, is answered with the error. Raises Wait when the
+        provider's limit is reached, Barred when it refuses us, Retry for a passing fault.
         """
         ...
 
@@ -111,8 +111,8 @@ class Provider(Protocol):
         """Return the leg for a recording id that only a notification named."""
         ...
 
-    def open_leg(self, leg: Leg) -> AbstractContextManager[Iterator[bytes]]:
-        """Open a leg's recording for reading in pieces.
+    def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
+        """Open a leg's recording for reading in pieces; `turn` is for who was promised one.
 
         Raises NotYet when the provider does not have it (yet), and as `resolve` does.
         """

@@ -82,6 +82,7 @@ def known(state: CallState, sealed: StoredObject, content: Json) -> CallState:
     return state.changed(
         revision=content["revision"],
         legs={leg["id"]: leg["sha256"] for leg in content["legs"]},
+        related=frozenset(content["related"]),
         manifest=sealed,
     )
 

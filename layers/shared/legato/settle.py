@@ -70,7 +70,7 @@ def fail(work: Work, reason: str, shop: Workshop, report: Report) -> None:
 
     Its counters are set back, so that whoever moves it into the queue again begins anew.
     """
-    fresh = replace(work.job, attempt=0, looks=0, not_before=None)
+    fresh = replace(work.job, attempt=0, looks=0, not_before=None, turn=False)
     shop.jobs.bury(fresh.to_message(), reason=reason)
     work.state = shop.ledger.save(_released(work.state, status="failed", reason=reason))
     report.counts["CallFailed"] += 1

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from legato.model import Job
     from legato.policy import Policy
-    from legato.ports import Archive, Clock, Jobs, Ledger, Provider, Stitcher
+    from legato.ports import Archive, Clock, Jobs, Ledger, Notes, Provider, Stitcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class Workshop:
     provider: Provider
     jobs: Jobs
     ledger: Ledger
+    notes: Notes
     archive: Archive
     stitcher: Stitcher
     clock: Clock

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _TIMES = ("seen_at", "looked_at", "next_look_at", "lease_until")
-_SETS = ("named", "lease_messages")
+_SETS = ("named", "lease_messages", "related")
 _PLAIN = (
     "provider",
     "account",

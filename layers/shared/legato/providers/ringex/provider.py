@@ -72,9 +72,9 @@ class Ringex:
             named_only=True,
         )
 
-    def open_leg(self, leg: Leg) -> AbstractContextManager[Iterator[bytes]]:
+    def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
         """Open a recording's content."""
-        return self._api.stream(leg.address)
+        return self._api.stream(leg.address, turn=turn)
 
     def _pages(self, jobs: Sequence[Job], **filters: str) -> Iterator[Json]:
         """Yield every record of every page, each once."""
@@ -91,6 +91,7 @@ class Ringex:
                     "page": page,
                     **filters,
                 },
+                turn=any(job.turn for job in jobs),
             )
             for record in _records(answer):
                 # A call that is logged between two requests moves others to the next page.

@@ -1,0 +1,105 @@
+"""RingCentral's credentials: one app, one or many service users, each with a JWT.
+
+Rate limits count for each user and app, so throughput grows with the number of users.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from legato.errors import Barred, Stale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from legato.model import Json
+    from legato.ports import Clock, Notes
+
+log = logging.getLogger(__name__)
+
+INCOMPLETE_SECONDS = 300
+_NOTE = "credentials#ringex"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """`id` names it in notes and logs; nothing can be learned from it."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    jwt: str = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.jwt.encode()).hexdigest()[:12]
+
+
+def read_credentials(secret: Json) -> list[Credential]:
+    """Read `{"clientId", "clientSecret", "jwt"}`; `jwt` is one or a list of them.
+
+    Raises Barred, naming what lacks: a stack that was just deployed has an empty secret.
+    """
+    jwts = secret.get("jwt")
+    listed = jwts if isinstance(jwts, list) else [jwts]
+    given = [jwt for jwt in listed if isinstance(jwt, str) and jwt]
+    missing = [name for name in ("clientId", "clientSecret") if not secret.get(name)]
+    if missing or not given:
+        names = ", ".join([*missing, *([] if given else ["jwt"])])
+        raise Barred(f"the secret has no RingCentral {names}", seconds=INCOMPLETE_SECONDS)
+    unique = dict.fromkeys(given)
+    return [Credential(secret["clientId"], secret["clientSecret"], jwt) for jwt in unique]
+
+
+class Pool:
+    """The credentials, less those that RingCentral has refused a short while ago.
+
+    `read` returns the secret's part for RingCentral, and is asked every time, so that a credential
+    that was mended or added counts at once.
+    """
+
+    def __init__(self, read: Callable[[], Json], notes: Notes, clock: Clock) -> None:
+        self._read = read
+        self._notes = notes
+        self._clock = clock
+
+    def usable(self) -> list[Credential]:
+        """Return those that may be tried. Raises Barred with the last reason if there is none."""
+        aside = self._notes.read(_NOTE).content
+        now = self._clock.now().timestamp()
+        waits: list[tuple[float, str]] = []
+        usable = []
+        for credential in read_credentials(self._read()):
+            refused = aside.get(_fingerprint(credential))
+            if refused is not None and refused["until"] > now:
+                waits.append((refused["until"] - now, refused["reason"]))
+            else:
+                usable.append(credential)
+        if not usable:
+            seconds, reason = min(waits)
+            raise Barred(reason, seconds=seconds)
+        return usable
+
+    def set_aside(self, credential: Credential, reason: str, *, seconds: float) -> None:
+        """Do without a credential for so long. The log entry is what the alarm counts."""
+        log.error(
+            "credential set aside",
+            extra={"credential": credential.id, "reason": reason, "seconds": seconds},
+        )
+        entry = {"until": self._clock.now().timestamp() + seconds, "reason": reason}
+        while True:
+            note = self._notes.read(_NOTE)
+            content = {**note.content, _fingerprint(credential): entry}
+            try:
+                self._notes.write(replace(note, content=content))
+            except Stale:
+                continue
+            return
+
+
+def _fingerprint(credential: Credential) -> str:
+    """Tell a credential from the same one mended: a new client secret is worth a new try."""
+    text = "\n".join((credential.client_id, credential.client_secret, credential.jwt))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

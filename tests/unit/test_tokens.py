@@ -1,0 +1,174 @@
+"""One token for all workers."""
+
+import threading
+import time
+
+import pytest
+
+from legato.clock import SystemClock
+from legato.errors import Barred, Wait
+from legato.providers.ringex.credentials import Credential, Pool, read_credentials
+from legato.providers.ringex.tokens import Tokens
+from tests.fakes import FakeClock, FakeNotes
+
+ONE = Credential("id", "secret", "jwt")
+
+
+class Mint:
+    def __init__(self, life=3600):
+        self.minted = 0
+        self.life = life
+        self.error = None
+
+    def __call__(self, credential):
+        if self.error:
+            raise self.error
+        self.minted += 1
+        return f"token-{self.minted}", self.life
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def notes():
+    return FakeNotes()
+
+
+def tokens(notes, clock, mint):
+    return Tokens(notes, clock, mint=mint, sleep=clock.advance)
+
+
+def test_fifty_workers_starting_at_once_mint_one_token():
+    """Each with nothing in memory, all on one ledger."""
+    lock, inner, mint = threading.Lock(), FakeNotes(), Mint()
+
+    class Locked(FakeNotes):
+        def read(self, key):
+            return inner.read(key)
+
+        def write(self, note):
+            with lock:
+                return inner.write(note)
+
+    got = []
+
+    def work():
+        shared = Tokens(Locked(), SystemClock(), mint=mint, sleep=time.sleep)
+        got.append(shared.token(ONE))
+
+    threads = [threading.Thread(target=work) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert mint.minted == 1
+    assert got == ["token-1"] * 50
+
+
+def test_one_worker_renews_while_the_others_use_the_old_one(notes, clock):
+    """In the last tenth of its life the token is still good."""
+    mint = Mint()
+    tokens(notes, clock, mint).token(ONE)
+    clock.advance(3300)
+    other = tokens(notes, clock, Mint())
+
+    def while_minting(credential):
+        assert other.token(credential) == "token-1"
+        return "token-new", 3600
+
+    assert tokens(notes, clock, while_minting).token(ONE) == "token-new"
+    assert other.token(ONE) == "token-new"
+
+
+def test_a_refused_token_is_forgotten_unless_a_newer_one_stands_there(notes, clock):
+    """Two workers whose token was evicted mint one new token, not two."""
+    mint = Mint()
+    first, second = tokens(notes, clock, mint), tokens(notes, clock, mint)
+    assert first.token(ONE) == second.token(ONE) == "token-1"
+    first.refused(ONE, "token-1")
+    assert first.token(ONE) == "token-2"
+    second.refused(ONE, "token-1")
+    assert second.token(ONE) == "token-2"
+
+
+def test_a_worker_that_dies_while_minting_blocks_nobody_for_long(notes, clock):
+    """After twenty seconds another one mints; until then the others wait their turn."""
+
+    def die(_credential):
+        raise SystemExit
+
+    broken = tokens(notes, clock, die)
+    broken._written = lambda note, content, write=broken._written: (
+        write(note, content) if "minting_until" in content else None
+    )
+    with pytest.raises(SystemExit):
+        broken.token(ONE)
+    with pytest.raises(Wait):
+        tokens(notes, clock, Mint()).token(ONE)
+    clock.advance(20)
+    assert tokens(notes, clock, Mint()).token(ONE) == "token-1"
+
+
+def test_a_mint_that_fails_leaves_the_others_a_free_hand(notes, clock):
+    """The error is the caller's; the next one tries again at once."""
+    mint = Mint()
+    mint.error = Barred("invalid_client", seconds=300)
+    with pytest.raises(Barred):
+        tokens(notes, clock, mint).token(ONE)
+    mint.error = None
+    assert tokens(notes, clock, mint).token(ONE) == "token-1"
+
+
+def test_the_ledger_alone_gives_no_access(notes, clock):
+    """The key is in the secret; with other credentials the token cannot be read."""
+    tokens(notes, clock, Mint()).token(ONE)
+    [note] = notes.notes.values()
+    assert "token-1" not in str(note.content)
+    changed = Credential("id", "other secret", "jwt")
+    assert tokens(notes, clock, lambda _: ("other", 60)).token(changed) == "other"
+
+
+def test_one_jwt_or_many():
+    """A list of service users; a double counts once, an empty one not at all."""
+    both = {"clientId": "id", "clientSecret": "s"}
+    assert [c.jwt for c in read_credentials({**both, "jwt": "a"})] == ["a"]
+    assert [c.jwt for c in read_credentials({**both, "jwt": ["a", "b", "a", ""]})] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "named"),
+    [
+        ({}, "clientId, clientSecret, jwt"),
+        ({"clientId": "id", "clientSecret": "", "jwt": "a"}, "clientSecret"),
+        ({"clientId": "id", "clientSecret": "s", "jwt": []}, "jwt"),
+        ({"clientId": "id", "clientSecret": "s", "jwt": 7}, "jwt"),
+    ],
+)
+def test_what_lacks_in_the_secret_is_named(secret, named):
+    """For the operator who has just deployed."""
+    with pytest.raises(Barred, match=named):
+        read_credentials(secret)
+
+
+def test_a_credential_tells_nothing_of_itself():
+    """Neither its id nor its repr holds a secret."""
+    assert "jwt" not in ONE.id
+    assert "secret" not in repr(ONE).replace("client_secret", "")
+
+
+def test_all_set_aside_is_told_with_the_soonest_return(notes, clock):
+    """And each comes back when its time is over."""
+    secret = {"clientId": "id", "clientSecret": "s", "jwt": ["a", "b"]}
+    pool = Pool(lambda: secret, notes, clock)
+    first, second = pool.usable()
+    pool.set_aside(first, "revoked", seconds=300)
+    assert pool.usable() == [second]
+    pool.set_aside(second, "no permission", seconds=900)
+    with pytest.raises(Barred, match="revoked") as barred:
+        pool.usable()
+    assert barred.value.seconds == 300
+    clock.advance(301)
+    assert pool.usable() == [first]
