@@ -272,8 +272,8 @@ def climb(shop, job):
     """Let the job come back as often as it wants, on time; return its waits in seconds."""
     delays = []
     run(shop, job)
-    while shop.jobs.sent:
-        [(job, _)] = shop.jobs.sent
+    while own := [sent for sent, _ in shop.jobs.sent if sent.call == job.call]:
+        [job] = own
         shop.jobs.sent.clear()
         wait = (job.not_before - shop.clock.now()).total_seconds()
         delays.append(wait)
@@ -398,6 +398,125 @@ class TestFailing:
         assert [name for name, _ in failed] == ["m0"]
 
 
+class TestFollowed:
+    """Where changes of the log are followed: what is listed is final, and more has its own job."""
+
+    def test_a_call_that_will_not_be_listed_is_empty_at_once(self, shop):
+        """Should it have a recording after all, that comes with a job of its own."""
+        shop.provider.listings["s-1"] = a_listing(final=True)
+        run(shop, a_job())
+        assert entry(shop).status == "empty"
+        assert shop.jobs.sent == []
+
+    def test_a_recording_that_was_named_is_waited_for_all_the_same(self, shop):
+        """Final is only what nobody has named."""
+        shop.provider.listings["s-1"] = a_listing(final=True)
+        delays = climb(shop, a_job(named=["r1"]))
+        assert sum(delays) == 24 * 3600
+        assert entry(shop).status == "failed"
+
+    def test_a_call_that_goes_on_waits_all_the_same(self, shop):
+        """Its records say so."""
+        shop.provider.listings["s-1"] = a_listing(a_leg("a"), ongoing=True, final=True)
+        run(shop, a_job())
+        [(_, delay)] = shop.jobs.sent
+        assert delay == 300
+
+    def test_a_leg_that_is_listed_later_makes_a_revision(self, shop):
+        """Of all legs, whatever was looked at before; the first revision stays as it is."""
+        call_of(shop, "a", "b")
+        run(shop, listed("a", "b", seen_at=NOON))
+        before = dict(shop.archive.objects)
+        call_of(shop, "a", "b", "c")
+        report, _ = run(shop, listed("c", seen_at=NOON - timedelta(hours=1)))
+        assert report.counts == {"CallArchived": 1}
+        assert [leg["id"] for leg in manifest(shop, 2)["legs"]] == ["a", "b", "c"]
+        assert before.items() <= shop.archive.objects.items()
+
+    @pytest.mark.parametrize("settle", [0, 120])
+    def test_a_listed_leg_is_never_covered_by_an_earlier_look(self, tmp_path, settle):
+        """Found empty in the very moment in which the leg was listed, and sent without delay."""
+        shop = a_workshop(tmp_path, policy=Policy(settle=settle))
+        shop.provider.listings["s-1"] = a_listing(final=True)
+        run(shop, a_job(seen_at=NOON - timedelta(seconds=settle)))
+        assert entry(shop).status == "empty"
+        call_of(shop, "a")
+        run(shop, listed("a", seen_at=NOON - timedelta(seconds=settle)))
+        assert entry(shop).status == "archived"
+
+    def test_a_listed_leg_is_never_covered_by_a_job_that_waits(self, shop):
+        """That one may come back hours later; then nothing is left for it to do."""
+        call_of(shop, "a")
+        shop.provider.audio["a"] = NotYet("404")
+        run(shop, listed("a"))
+        [(waiting, _)] = shop.jobs.sent
+        shop.jobs.sent.clear()
+        call_of(shop, "a", "b")
+        report, _ = run(shop, listed("b"))
+        assert report.counts == {"CallArchived": 1}
+        shop.clock.advance(121)
+        report, _ = run(shop, waiting)
+        assert report.counts == {"JobCovered": 1}
+
+    def test_a_listed_leg_that_waits_goes_on_waiting(self, shop):
+        """Its own job is not covered by itself."""
+        call_of(shop, "a")
+        shop.provider.audio["a"] = NotYet("404")
+        assert sum(climb(shop, listed("a"))) == 24 * 3600
+
+    def test_legs_that_are_archived_already_cost_nothing(self, shop):
+        """The notification's job was faster."""
+        call_of(shop, "a", "b")
+        run(shop, a_job())
+        report, _ = run(shop, listed("a", "b", seen_at=NOON + timedelta(seconds=30)))
+        assert report.counts == {"JobCovered": 1}
+        assert len(shop.provider.asked) == 1
+
+    def test_a_leg_that_vanishes_before_it_was_fetched_is_not_forgotten(self, shop):
+        """It was listed once, so it is fetched by its id, or missed aloud."""
+        shop.provider.listings["s-1"] = a_listing(final=True)
+        shop.provider.audio["a"] = b"mp3-a"
+        climb(shop, listed("a"))
+        assert [leg["id"] for leg in manifest(shop)["legs"]] == ["a"]
+
+    def test_listed_legs_of_doubled_jobs_are_put_together(self, shop):
+        """A newer notification in the batch does not make them wait for another job."""
+        run(shop, a_job(named=["a"]))
+        assert entry(shop).next_look_at
+        call_of(shop, "a", "b")
+        run(shop, listed("b"), a_job(seen_at=NOON + timedelta(seconds=1)), listed("a"))
+        assert [leg["id"] for leg in manifest(shop)["legs"]] == ["a", "b"]
+
+
+class TestOrder:
+    def test_the_oldest_job_goes_first(self, shop):
+        """Nothing that comes later overtakes it."""
+        batch_of(shop, {"s-1": None, "s-2": None, "s-3": None})
+        jobs = [a_job(f"s-{n}", seen_at=NOON - timedelta(minutes=n)) for n in (1, 2, 3)]
+        run(shop, *jobs)
+        assert shop.provider.fetched == ["s-3", "s-2", "s-1"]
+
+    def test_what_the_provider_is_about_to_delete_goes_before_all(self, shop):
+        """Less than ten days left, the soonest first; beyond that it is no hurry."""
+        batch_of(shop, {"s-1": 9, "s-2": 3, "s-3": 11, "s-4": None})
+        jobs = [a_job(f"s-{n}", seen_at=NOON - timedelta(minutes=n)) for n in (1, 2, 3, 4)]
+        run(shop, *jobs)
+        assert shop.provider.fetched == ["s-2", "s-1", "s-4", "s-3"]
+
+
+def listed(*names, seen_at=NOON):
+    """Return the job that the provider's list of changes makes of these legs."""
+    return a_job(seen_at=seen_at, hints={"recordingIds": list(names), "listed": list(names)})
+
+
+def batch_of(shop, calls):
+    """List calls of one leg each, by the days for which the provider still keeps it."""
+    for call, days in calls.items():
+        kept_until = None if days is None else NOON + timedelta(days=days)
+        shop.provider.listings[call] = a_listing(a_leg(call), call=call, kept_until=kept_until)
+        shop.provider.audio[call] = b"mp3"
+
+
 class TestCrashes:
     def test_a_call_that_another_worker_holds_comes_back(self, shop):
         """Nobody works on it twice, and the job is not lost."""
@@ -464,3 +583,53 @@ class TestCrashes:
 class FakeArchiveWithOtherHash(type(a_workshop(None).archive)):
     def _described(self, key):
         return replace(super()._described(key), sha256="0" * 64)
+
+
+class TestRelated:
+    """A warm transfer is two calls, which name each other."""
+
+    def place(self, shop, call, leg, related=()):
+        fields = {"call": call, "related": tuple(related)}
+        shop.provider.listings[call] = a_listing(a_leg(leg), **fields)
+        shop.provider.audio[leg] = f"mp3-{leg}".encode()
+
+    def settle(self, shop):
+        """Let every job in the queue have its turn."""
+        while shop.jobs.sent:
+            jobs, shop.jobs.sent[:] = [job for job, _ in shop.jobs.sent], []
+            shop.clock.advance(200)
+            run(shop, *jobs)
+
+    @pytest.mark.parametrize("order", [("s-1", "s-2"), ("s-2", "s-1")])
+    def test_both_sides_name_each_other_whichever_was_archived_first(self, shop, order):
+        """Only the records of s-1 tell of s-2; whoever is sealed without the other is revised."""
+        self.place(shop, "s-1", "a", related=["s-2"])
+        self.place(shop, "s-2", "b")
+        for call in order:
+            run(shop, a_job(call, seen_at=shop.clock.now() - timedelta(seconds=120)))
+            shop.clock.advance(300)
+        self.settle(shop)
+        for call, other in (("s-1", "s-2"), ("s-2", "s-1")):
+            state = entry(shop, call)
+            assert state.status == "archived"
+            prefix = f"calls/ringex/2026/11/20/{call}/"
+            assert manifest(shop, state.revision, prefix)["related"] == [other]
+        assert entry(shop, "s-1").revision == 1
+        assert entry(shop, "s-2").revision == (1 if order[0] == "s-1" else 2)
+
+    def test_each_side_is_told_once(self, shop):
+        """A look that finds nothing new sends no job."""
+        self.place(shop, "s-1", "a", related=["s-2"])
+        run(shop, a_job("s-1"))
+        assert [job.call for job, _ in shop.jobs.sent] == ["s-2"]
+        shop.jobs.sent.clear()
+        shop.clock.advance(600)
+        run(shop, a_job("s-1", seen_at=shop.clock.now() - timedelta(seconds=120)))
+        assert shop.jobs.sent == []
+
+    def test_a_side_that_was_never_recorded_ends_empty(self, shop):
+        """Being named by another call makes no recording."""
+        self.place(shop, "s-1", "a", related=["s-2"])
+        run(shop, a_job("s-1"))
+        self.settle(shop)
+        assert entry(shop, "s-2").status == "empty"

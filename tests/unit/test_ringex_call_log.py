@@ -58,6 +58,12 @@ def test_legs_come_in_the_order_of_their_start():
     assert found.ended_at == datetime(2026, 11, 20, 11, 6, 30, tzinfo=UTC)
 
 
+def test_recordings_are_kept_for_ninety_days():
+    """After the call; then RingCentral deletes them."""
+    found = listing(a_job(), [record(), record("2026-11-20T11:05:00Z")])
+    assert found.kept_until == datetime(2027, 2, 18, 11, 6, 30, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     "sign",
     [

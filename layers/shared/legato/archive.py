@@ -31,6 +31,7 @@ type Guard = Callable[[Collection[str]], AbstractContextManager[None]]
 
 CLAIM_TRIES = 5
 BUSY_WAIT = timedelta(seconds=120)
+ABOUT_TO_BE_DELETED = timedelta(days=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,25 @@ def archive(
         with guard(jobs.messages):
             works += _claimed(jobs, until, shop, report)
 
-    works.sort(key=lambda work: work.job.seen_at)
     looked_at = shop.clock.now()
     with guard([message for work in works for message in work.messages]):
         listings = _resolved(works, shop)
-        for work in works:
+        for work in sorted(works, key=lambda work: _order(work, listings, looked_at)):
             with guard(work.messages):
                 found = listings[work.job.call]
                 _finish(work, found, looked_at=looked_at, until=until, shop=shop, report=report)
     return report
+
+
+def _order(
+    work: Work, listings: Mapping[str, Listing | LegatoError], now: datetime
+) -> tuple[bool, datetime]:
+    """Put first what the provider is about to delete, the soonest first; then the oldest job."""
+    found = listings[work.job.call]
+    kept_until = found.kept_until if isinstance(found, Listing) else None
+    if kept_until is not None and kept_until - now < ABOUT_TO_BE_DELETED:
+        return (False, kept_until)
+    return (True, work.job.seen_at)
 
 
 @dataclass(slots=True)
@@ -73,7 +84,7 @@ class _Jobs:
         """Return one job for all: the newest sign counts, and every hint."""
         newest = max(self.jobs, key=lambda job: (job.seen_at, job.looks, job.attempt))
         hints = dict(newest.hints)
-        for name in ("recordingIds", "peers"):
+        for name in ("recordingIds", "listed", "peers", "related"):
             if union := {item for job in self.jobs for item in job.hints.get(name, ())}:
                 hints[name] = sorted(union)
         return replace(newest, hints=hints)
@@ -176,17 +187,18 @@ def _finish(
         if isinstance(error, Barred):
             report.counts["ProviderRefused"] += 1
             log.error("provider refuses us", extra={"call": work.job.call, "reason": str(error)})
-        postpone(work, work.job, error.seconds, str(error), shop, report)
+        job = replace(work.job, turn=error.turn)
+        postpone(work, job, error.seconds, str(error), shop, report)
     except NotYet as error:
         recorded = bool(work.state.named) or (isinstance(found, Listing) and bool(found.legs))
         ladder = shop.policy.named_ladder if recorded else shop.policy.ladder
         if work.job.looks >= len(ladder):
             fail(work, str(error), shop, report)
         else:
-            job = replace(work.job, looks=work.job.looks + 1)
+            job = replace(work.job, looks=work.job.looks + 1, turn=False)
             postpone(work, job, ladder[work.job.looks], str(error), shop, report)
     except Retry as error:
-        job = replace(work.job, attempt=work.job.attempt + 1)
+        job = replace(work.job, attempt=work.job.attempt + 1, turn=False)
         if job.attempt >= shop.policy.max_attempts:
             fail(work, str(error), shop, report)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from legato.errors import Failed, LegatoError, NotYet, Retry, Wait
 from legato.fetch import fetch_leg, kept_leg
 from legato.manifest import Missing
 from legato.model import Leg, parse_time
+from legato.relate import related_to, tell
 from legato.seal import LocalLeg, known, read_manifest, seal
 
 if TYPE_CHECKING:
@@ -36,16 +38,22 @@ def assemble(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
     legs = _legs(work, listing, shop)
     if not legs:
         return "archived" if work.state.revision else "empty"
+    tell(work.job, listing.related, shop)
+    related = related_to(work.job.call, shop) | set(listing.related)
+    listing = replace(listing, related=tuple(sorted(related)))
     prefix = _placed(work, listing, legs, shop)
     present = shop.archive.find(prefix)
     legs = _with_sealed_legs(work, legs, prefix, present, shop)
-    if {leg.id for leg in legs} <= work.state.legs.keys():
+    told_all = related <= work.state.related
+    if told_all and {leg.id for leg in legs} <= work.state.legs.keys():
         return "archived"
 
     with TemporaryDirectory(dir=shop.scratch) as name:
         folder = Path(name)
         local, missing = _fetched(work, listing, legs, prefix, present, folder, shop)
-        if not {leg.stored.leg.id for leg in local} <= work.state.legs.keys():
+        if local and not (
+            told_all and {leg.stored.leg.id for leg in local} <= work.state.legs.keys()
+        ):
             present = shop.archive.find(prefix)
             sealed = seal(
                 work.state,
@@ -68,7 +76,8 @@ def _legs(work: Work, listing: Listing, shop: Workshop) -> list[Leg]:
     if listing.ongoing:
         raise Wait("the call is not over", seconds=shop.policy.ongoing)
     unlisted = work.state.named - {leg.id for leg in listing.legs} - work.state.legs.keys()
-    if (unlisted or not listing.legs) and work.job.looks < len(shop.policy.ladder):
+    incomplete = unlisted or not (listing.legs or listing.final)
+    if incomplete and work.job.looks < len(shop.policy.ladder):
         raise NotYet("the provider does not list the recording yet")
     named = [shop.provider.named_leg(work.job, recording) for recording in sorted(unlisted)]
     return [*listing.legs, *named]
@@ -142,7 +151,13 @@ def _fetched(
         path = folder / f"leg-{number}"
         try:
             stored = fetch_leg(
-                leg, prefix=prefix, present=present, path=path, last_try=last_try, shop=shop
+                leg,
+                prefix=prefix,
+                present=present,
+                path=path,
+                last_try=last_try,
+                turn=work.job.turn,
+                shop=shop,
             )
             local.append(LocalLeg(stored=stored, path=path))
         except Wait:

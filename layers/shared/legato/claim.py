@@ -62,11 +62,17 @@ def claim(
 
 
 def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:
+    if job.listed:
+        # The provider lists legs: nothing else decides than whether they are in the archive. A job
+        # that waits for another leg may come hours later, and an earlier look did not see them.
+        return state.status == "archived" and job.named <= state.legs.keys()
     if state.next_look_at is not None:
         # A job that waits in the queue will look after us. Once its time has come, this is it.
         return now < state.next_look_at
     if state.status not in ("archived", "empty") or state.looked_at is None:
         # A job for a call that failed is somebody's retry.
+        return False
+    if state.status == "archived" and not job.related <= state.related:
         return False
     looked_late_enough = state.looked_at >= job.seen_at + timedelta(seconds=settle)
     return looked_late_enough and job.named <= state.named

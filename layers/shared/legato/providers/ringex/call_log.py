@@ -17,12 +17,17 @@ from legato.model import Job, Json, Leg, Listing, Party, parse_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+# https://developers.ringcentral.com/guide/voice/call-log/archival; an account may have it shorter,
+# none has it longer.
+RETENTION = timedelta(days=90)
+
 
 def listing(job: Job, records: Sequence[Json]) -> Listing:
     """Return what the records of one session say. Raises Retry, naming the field that lacks."""
     spans = [_span(record, "record") for record in records]
     related = {*_related(records), *job.hints.get("peers", ())} - {job.call}
     direction = records[0].get("direction")
+    ended_at = max(span.ended_at for span in spans)
     return Listing(
         call=job.call,
         account=job.account,
@@ -30,12 +35,26 @@ def listing(job: Job, records: Sequence[Json]) -> Listing:
         ongoing=any(_ongoing(entry) for entry in _entries(records)),
         short=any(entry.get("shortRecording") is True for entry in _entries(records)),
         started_at=min(span.started_at for span in spans),
-        ended_at=max(span.ended_at for span in spans),
+        ended_at=ended_at,
+        kept_until=ended_at + RETENTION,
         direction=direction.lower() if isinstance(direction, str) else None,
         parties=tuple(_parties(records)),
         related=tuple(sorted(related)),
         records=tuple(records),
     )
+
+
+def recording_ids(records: Iterable[Json]) -> frozenset[str]:
+    """Return the ids of all recordings that records and their legs name. Raises Retry."""
+    found = set()
+    for entry in _entries(records):
+        recording = entry.get("recording")
+        if recording is not None:
+            name = recording.get("id") if isinstance(recording, dict) else None
+            if not isinstance(name, str) or not name:
+                raise Retry(f"the call log's {_name(entry)} has a recording without id")
+            found.add(name)
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,356 @@
+"""A whole day in a minute: the real use cases and the real RingCentral client, in virtual time.
+
+The simulator answers in the same process, queue and ledger are in memory, and the clock jumps from
+one message to the next. So limits are those of production, and nothing waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from legato.archive import Message, archive
+from legato.errors import NotAudio
+from legato.gate import Limit
+from legato.model import AudioFacts, Job
+from legato.policy import Policy
+from legato.ports import Levels
+from legato.providers.ringex.api import RingexApi
+from legato.providers.ringex.provider import Ringex
+from legato.providers.ringex.tail import RingexTail
+from legato.providers.ringex.tailed import TailedRingex
+from legato.sweep import sweep
+from local.simulators.ringex.app import create_app
+from local.simulators.ringex.calls import CallOrder, LegOrder
+from local.simulators.ringex.config import Config
+from tests.fakes import FakeArchive, FakeLedger, FakeNotes, FakeStitcher, a_workshop
+
+BASE = "https://platform.ringcentral.com"
+MORNING = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+BATCH = 100
+WINDOW = 2.0
+SETTLE = 120
+LIMITS = {"Light": 50, "Medium": 40, "Heavy": 10, "Auth": 5}
+
+
+class VirtualClock:
+    """Tells virtual time, and sleeps by moving it."""
+
+    def __init__(self) -> None:
+        self._now = MORNING.timestamp()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._now, UTC)
+
+    def seconds(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+    def reach(self, moment: float) -> None:
+        self._now = max(self._now, moment)
+
+
+class VirtualQueue:
+    """Messages by the moment at which they appear."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._order = itertools.count()
+        self._messages: list[tuple[float, int, str]] = []
+        self.buried: list[tuple[str, str]] = []
+        self.sent = 0
+
+    def send(self, job: Job, *, delay: int) -> None:
+        due = self._clock.seconds() + delay
+        heapq.heappush(self._messages, (due, next(self._order), job.to_message()))
+        self.sent += 1
+
+    def bury(self, body: str, *, reason: str) -> None:
+        self.buried.append((body, reason))
+
+    def next_at(self) -> float | None:
+        return self._messages[0][0] if self._messages else None
+
+    def take(self) -> list[Message]:
+        """Return a batch of what has appeared."""
+        taken = []
+        while (
+            self._messages and len(taken) < BATCH and self._messages[0][0] <= self._clock.seconds()
+        ):
+            _, number, body = heapq.heappop(self._messages)
+            taken.append(Message(str(number), body))
+        return taken
+
+
+class Broken(httpx.SyncByteStream):
+    """A body that ends before what was announced."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+        raise httpx.RemoteProtocolError("peer closed connection without sending complete message")
+
+
+class InProcess(httpx.BaseTransport):
+    """Hands requests to the simulator without a network, and drops the line where it does."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._loop = asyncio.new_event_loop()
+        self.before: Callable[[], None] = lambda: None
+        """Called before each request, to let something break."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.before()
+        return self._loop.run_until_complete(self._answered(request, request.read()))
+
+    async def _answered(self, request: httpx.Request, content: bytes) -> httpx.Response:
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": request.url.scheme,
+            "path": request.url.path,
+            "raw_path": request.url.raw_path.split(b"?")[0],
+            "query_string": request.url.query,
+            "root_path": "",
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "server": (request.url.host, 443),
+            "client": ("127.0.0.1", 1),
+        }
+        start: dict[str, Any] = {}
+        body = bytearray()
+
+        asked = itertools.count()
+
+        async def receive() -> dict[str, Any]:
+            if next(asked):
+                await asyncio.Event().wait()  # the client never hangs up
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                body.extend(message.get("body", b""))
+
+        with suppress(Stalled):
+            await self._app(scope, receive, send)
+        headers = httpx.Headers(start["headers"])
+        if len(body) < int(headers.get("content-length", 0)):
+            return httpx.Response(start["status"], headers=headers, stream=Broken(bytes(body)))
+        return httpx.Response(start["status"], headers=headers, content=bytes(body))
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+class Stalled(Exception):
+    """Nothing more comes; a real client would give up after half a minute."""
+
+
+async def stall(_seconds: float) -> None:
+    raise Stalled
+
+
+class Deaf(FakeStitcher):
+    """Takes whatever came for audio: what is tested here is whether it comes."""
+
+    def inspect(self, path: Path) -> AudioFacts:
+        if path.read_bytes()[:1] in (b"", b"<"):
+            raise NotAudio("an error page, or nothing")
+        return self._facts("mp3", max(1, path.stat().st_size // 4000))
+
+    def measure(self, path: Path, audio: AudioFacts) -> Levels:
+        return Levels(
+            longest_silence_ms=0, silent_share=0, peak_dbfs=None, loudness_dbfs=None, peaks={}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a day came to. `saturation` is the share of the allowance used while there was work."""
+
+    archived: int
+    empty: int
+    other: int
+    recordings: int
+    heavy: int
+    too_many: int
+    rules_broken: int
+    minted: int
+    minutes: float
+    saturation: float
+    messages: int
+
+    @property
+    def heavy_per_recording(self) -> float:
+        return self.heavy / self.recordings
+
+    @property
+    def recordings_per_minute(self) -> float:
+        return self.recordings / self.minutes
+
+
+class Day:
+    """One company, its archive, and one processor after the other."""
+
+    def __init__(self, scratch: Path, *, credentials: int = 1, notify: bool = True) -> None:
+        self.clock = VirtualClock()
+        users = {f"jwt-{n}": str(401555101 + n) for n in range(credentials)}
+        config = Config.from_json({"jwts": users, "logLag": 20, "sessionsPerUser": 5})
+        self.app = create_app(config, clock=self.clock.seconds, sleep=stall)
+        self.world = self.app.state.world
+        self.line = InProcess(self.app)
+        self._notify = notify
+        self._credentials = credentials
+        self.queue = VirtualQueue(self.clock)
+        self.notes = FakeNotes()
+        self.ledger = FakeLedger()
+        self.archive = FakeArchive()
+        self._heavy_at: list[float] = []
+        secret = {
+            "clientId": config.client_id,
+            "clientSecret": config.client_secret,
+            "jwt": list(users),
+        }
+        api = RingexApi(
+            platform=BASE,
+            media=BASE,
+            credentials=lambda: secret,
+            limits={group: Limit(calls, 60) for group, calls in LIMITS.items()},
+            notes=self.notes,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            transport=self.line,
+        )
+        tail = RingexTail(api, self.clock, first=timedelta(hours=24), overlap=timedelta(minutes=10))
+
+        def swept() -> Any:
+            return sweep(
+                tail=tail,
+                jobs=self.queue,
+                notes=self.notes,
+                clock=self.clock,
+                until=self.clock.now() + timedelta(seconds=120),
+                settle=0,
+            )
+
+        self._sweep = swept
+        provider = TailedRingex(
+            Ringex(api, max_call_hours=4),
+            self.notes,
+            self.clock,
+            sweep=swept,
+            patience=timedelta(seconds=SETTLE),
+            max_call=timedelta(hours=4),
+        )
+        self._shop = a_workshop(
+            scratch,
+            provider=provider,
+            jobs=self.queue,
+            ledger=self.ledger,
+            notes=self.notes,
+            archive=self.archive,
+            stitcher=Deaf(),
+            clock=self.clock,
+            policy=Policy(),
+        )
+
+    def run(
+        self, *, sessions: int, recorded: int, recordings: int, minutes: float, seed: int = 1
+    ) -> Figures:
+        """Let so many sessions end within so many minutes, and work until all is quiet."""
+        dice = random.Random(seed)
+        legs = [1] * recorded
+        for _ in range(recordings - recorded):
+            legs[dice.randrange(recorded)] += 1
+        calls = [*legs, *[0] * (sessions - recorded)]
+        dice.shuffle(calls)
+        start = self.clock.seconds()
+        ends = sorted(start + dice.uniform(0, minutes * 60) for _ in calls)
+        arrivals = list(zip(ends, calls, strict=True))
+        sweep_at = start
+        quiet_until = None
+        while True:
+            now = self.clock.seconds()
+            while arrivals and arrivals[0][0] <= now:
+                self._end_call(arrivals.pop(0)[1])
+            if now >= sweep_at:
+                self._sweep()
+                sweep_at = max(sweep_at + 60, now)
+            if batch := self.queue.take():
+                self._work(batch)
+                continue
+            coming = [sweep_at, *([arrivals[0][0]] if arrivals else [])]
+            if (due := self.queue.next_at()) is not None:
+                # A batch is gathered for a while, as the event source mapping does.
+                coming.append(due + WINDOW)
+            if not arrivals and due is None:
+                quiet_until = quiet_until or now + 600
+                if now >= quiet_until:
+                    return self._figures(recordings)
+            else:
+                quiet_until = None
+            self.clock.reach(min(coming))
+
+    def _end_call(self, legs: int) -> None:
+        order = CallOrder(
+            legs=tuple(LegOrder(extension_id="401555101", seconds=1) for _ in range(legs)),
+            seconds=60,
+        )
+        session, _rows = self.world.calls.place(order)
+        if self._notify:
+            # The last two of a call's notifications: the parties hang up a moment apart.
+            for _ in range(2):
+                job = Job(provider="ringex", account="~", call=session.id, seen_at=self.clock.now())
+                self.queue.send(job, delay=SETTLE)
+
+    def _work(self, batch: list[Message]) -> None:
+        @contextmanager
+        def strict(_ids: Any) -> Any:
+            yield
+
+        until = self.clock.now() + timedelta(minutes=15)
+        before = self._heavy()
+        archive(batch, shop=self._shop, until=until, guard=strict)
+        self._heavy_at += [self.clock.seconds()] * (self._heavy() - before)
+
+    def _heavy(self) -> int:
+        return int(self.world.stats.to_json()["grants"].get("Heavy", 0))
+
+    def _figures(self, recordings: int) -> Figures:
+        stats = self.world.stats.to_json()
+        statuses = [entry.status for entry in self.ledger.entries.values()]
+        first, last = self._heavy_at[0], self._heavy_at[-1]
+        span = last - first
+        allowance = LIMITS["Heavy"] * self._credentials * (span / 60)
+        used = sum(1 for at in self._heavy_at if first < at <= last)
+        return Figures(
+            archived=statuses.count("archived"),
+            empty=statuses.count("empty"),
+            other=len(statuses) - statuses.count("archived") - statuses.count("empty"),
+            recordings=recordings,
+            heavy=self._heavy(),
+            too_many=sum(stats["tooManyRequests"].values()),
+            rules_broken=sum(stats["rulesBroken"].values()),
+            minted=stats["tokensMinted"],
+            minutes=span / 60,
+            saturation=used / allowance,
+            messages=self.queue.sent,
+        )

@@ -1,0 +1,115 @@
+"""Calls are found by following the call log; notifications only make it faster."""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from legato.aws.ledger import DynamoLedger
+from local import aws
+
+PATIENCE_SECONDS = 30
+LOOKS = {"call-log", "call-log-record", "recording"}
+"""Requests that ask about a single call or a batch of them."""
+TWO_LEGS = [{"duration": 1, "format": "mp3"}] * 2
+
+
+@pytest.fixture(scope="module")
+def ledger(system):
+    return DynamoLedger(aws.client("dynamodb", system.endpoints.aws), table=system.endpoints.table)
+
+
+@pytest.fixture(scope="module")
+def ringex(system):
+    with httpx.Client(base_url=f"{system.endpoints.simulators['ringex']}/_sim") as client:
+        yield client
+
+
+@pytest.fixture
+def place(ringex):
+    def place(**order):
+        answer = ringex.post("/calls", json=order).raise_for_status().json()
+        return answer["telephonySessionId"]
+
+    return place
+
+
+@pytest.fixture
+def at_rest(ledger):
+    """Return a function that waits until a call is as it should be, and returns its entry."""
+
+    def wait(call, status, revision=0):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            state = ledger.load("ringex", "1", call)
+            if (state.status, state.revision) == (status, revision) and state.lease_until is None:
+                return state
+            assert time.monotonic() < until, state
+            time.sleep(0.1)
+
+    return wait
+
+
+def objects(system, state):
+    """Return every version of every object of a call, with its bytes' tag."""
+    s3 = aws.client("s3", system.endpoints.aws)
+    listed = s3.list_object_versions(Bucket=system.endpoints.bucket, Prefix=state.prefix)
+    assert "DeleteMarkers" not in listed
+    return {(item["Key"], item["VersionId"]): item["ETag"] for item in listed["Versions"]}
+
+
+def read(system, stored):
+    s3 = aws.client("s3", system.endpoints.aws)
+    answer = s3.get_object(
+        Bucket=system.endpoints.bucket, Key=stored.key, VersionId=stored.version_id
+    )
+    return json.loads(answer["Body"].read())
+
+
+def test_a_call_of_which_no_notification_came_is_archived_all_the_same(ringex, place, at_rest):
+    """With no request of the call log beside the sweeps."""
+    ringex.delete("/stats").raise_for_status()
+    state = at_rest(place(legs=TWO_LEGS, emit=False), "archived", 1)
+    assert len(state.legs) == 2
+    requests = ringex.get("/stats").json()["requests"]
+    assert not LOOKS & set(requests)
+    assert requests["content"] == {"200": 2}
+
+
+def test_a_record_that_is_rewritten_later_makes_a_revision_of_all_legs(system, place, at_rest):
+    """By itself, hours after the call or seconds as here; the first revision is not touched."""
+    legs = [{"duration": 1, "format": "mp3"}] * 3
+    call = place(legs=legs, legsAtFirst=2, rewrittenAfter=8, emit=False)
+    first = at_rest(call, "archived", 1)
+    before = objects(system, first)
+    sealed = read(system, first.manifest)
+    assert len(sealed["legs"]) == 2
+
+    second = at_rest(call, "archived", 2)
+
+    manifest = read(system, second.manifest)
+    assert len(manifest["legs"]) == 3
+    assert manifest["supersedes"]["key"] == first.manifest.key
+    assert before.items() <= objects(system, second).items()
+    assert read(system, first.manifest) == sealed
+
+
+def test_a_call_that_was_never_recorded_is_empty_without_a_request(ringex, place, at_rest):
+    """Its notifications cost messages and reads of the ledger, and nothing at RingCentral."""
+    ringex.delete("/stats").raise_for_status()
+    calls = [place(legs=[], duration=5, emit=True) for _ in range(5)]
+    for call in calls:
+        assert at_rest(call, "empty").reason is None
+    stats = ringex.get("/stats").json()
+    assert stats["notifications"]["sent"] > len(calls)
+    assert not (LOOKS | {"content"}) & set(stats["requests"])
+
+
+def test_a_token_that_has_expired_loses_nothing(ringex, place, at_rest):
+    """The sweep begins anew, from before the last time that it came to an end."""
+    ringex.post("/settings", json={"syncTokenSeconds": 0}).raise_for_status()
+    ringex.delete("/stats").raise_for_status()
+    at_rest(place(legs=TWO_LEGS, emit=False), "archived", 1)
+    assert ringex.get("/stats").json()["requests"]["call-log-extract-sync"]["400"] >= 1
+    ringex.post("/settings", json={"syncTokenSeconds": 3600}).raise_for_status()
