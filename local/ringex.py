@@ -1,4 +1,4 @@
-"""Sets RingEX up as an operator would: credentials into the secret, then the subscription."""
+"""Sets RingEX up as an operator would: credentials into the secret. The keeper subscribes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from local import aws
-from local.processes import LocalError, running_module, wait_until_answers
+from local.processes import running_module, wait_until_answers
 
 SIMULATOR = "local.simulators.ringex"
-JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TEN_YEARS_SECONDS = 315_360_000  # the longest that RingCentral grants a webhook
 OPERATOR_EXTENSION = "401555101"
 # A minute of RingCentral's lasts a second here: the same rules, in a time that one can watch.
 SHORT_LIMITS = {
@@ -88,33 +84,3 @@ def fill_secret(credentials: Credentials, *, endpoint: str, arn: str) -> str:
     client.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
     token: str = content["ringexVerificationToken"]
     return token
-
-
-def subscribe(base_url: str, credentials: Credentials, *, webhook: str, token: str) -> None:
-    """Create the webhook subscription through RingCentral's own API."""
-    with httpx.Client(base_url=base_url, timeout=30) as http:
-        login = http.post(
-            "/restapi/oauth/token",
-            auth=(credentials.client_id, credentials.client_secret),
-            data={"grant_type": JWT_GRANT, "assertion": credentials.jwt},
-        )
-        _check(login, "log-in")
-        answer = http.post(
-            "/restapi/v1.0/subscription",
-            headers={"Authorization": f"Bearer {login.json()['access_token']}"},
-            json={
-                "eventFilters": ["/restapi/v1.0/account/~/telephony/sessions"],
-                "expiresIn": TEN_YEARS_SECONDS,
-                "deliveryMode": {
-                    "transportType": "WebHook",
-                    "address": webhook,
-                    "verificationToken": token,
-                },
-            },
-        )
-        _check(answer, "subscription")
-
-
-def _check(answer: httpx.Response, what: str) -> None:
-    if answer.is_error:
-        raise LocalError(f"RingEX refused the {what}: {answer.status_code} {answer.text}")

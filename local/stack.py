@@ -37,7 +37,12 @@ SKIPPED = {
     "AWS::Lambda::Permission": "moto enforces no policies",
     "AWS::Lambda::LayerVersion": "the workers import from the checkout; moto gives it no id",
     "AWS::CloudWatch::Alarm": "nothing measures here",
+    "AWS::Logs::MetricFilter": "nothing measures here",
 }
+SCHEDULE = "AWS::Scheduler::Schedule"
+CUSTOM = "Custom::"
+# What CloudFormation keeps to itself instead of telling the function.
+NOT_PASSED_ON = {"ServiceToken", "ServiceTimeout"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +74,34 @@ class EventSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A schedule of EventBridge Scheduler. `function` is a logical id, `input` JSON or nothing."""
+
+    logical: str
+    function: str
+    expression: str
+    input: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Custom:
+    """A custom resource. `function` is the logical id of who is told of it."""
+
+    logical: str
+    type: str
+    function: str
+    properties: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """What the local AWS holds after the stack was created."""
 
     functions: dict[str, Function]
     routes: list[Route]
     sources: list[EventSource]
+    schedules: list[Schedule]
+    customs: list[Custom]
     outputs: dict[str, str]
     skipped: dict[str, str]
     """Logical id → type, of what the local system does without."""
@@ -96,6 +123,14 @@ def create(
     known = _played_here(resources, endpoint, gateway, name)
     for logical in known:
         del resources[logical]
+    # moto knows no schedules, and would call a custom resource's function itself, in Docker.
+    played = {
+        logical: resources.pop(logical)
+        for logical, resource in list(resources.items())
+        if resource["Type"] == SCHEDULE or resource["Type"].startswith(CUSTOM)
+    }
+    questions = _questions(played)
+    translated["Outputs"] = {**translated.get("Outputs", {}), **questions}
     for resource in resources.values():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             # moto would invoke the function itself, in Docker. The poller does that.
@@ -116,14 +151,15 @@ def create(
     skipped = _skipped(translated, created)
     _lock_buckets(resources, created, endpoint)
     description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
+    answers = {question: outputs.pop(question) for question in questions if question in outputs}
     return Stack(
         functions=_functions(source, created, endpoint),
         routes=found,
         sources=_sources(created, endpoint),
-        outputs={
-            output["OutputKey"]: _reachable(output["OutputValue"], endpoint)
-            for output in description["Outputs"]
-        },
+        schedules=_schedules(played, answers),
+        customs=_customs(played, answers),
+        outputs={key: _reachable(value, endpoint) for key, value in outputs.items()},
         skipped=skipped,
     )
 
@@ -207,6 +243,8 @@ def _functions(source: Json, created: Mapping[str, str], endpoint: str) -> dict[
     for logical, resource in source["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
+        if logical not in created and "Condition" in resource:
+            continue
         settings = lambdas.get_function_configuration(FunctionName=created[logical])
         functions[logical] = Function(
             logical=logical,
@@ -247,6 +285,77 @@ def _sources(created: Mapping[str, str], endpoint: str) -> list[EventSource]:
             )
         )
     return sources
+
+
+def _questions(played: Json) -> Json:
+    """Return outputs by which moto says what the properties of these resources come to."""
+    return {
+        _question(logical, name): {"Value": value}
+        | ({"Condition": resource["Condition"]} if "Condition" in resource else {})
+        for logical, resource in played.items()
+        for name, value in _texts(resource).items()
+    }
+
+
+def _question(logical: str, name: str) -> str:
+    return f"Local{logical}{name}"
+
+
+def _texts(resource: Json) -> Json:
+    properties: Json = resource["Properties"]
+    if resource["Type"] == SCHEDULE:
+        target = properties["Target"]
+        state = {"State": properties.get("State", "ENABLED")}
+        inputs = {"Input": target["Input"]} if "Input" in target else {}
+        return {"Expression": properties["ScheduleExpression"], **state, **inputs}
+    return {name: value for name, value in properties.items() if name not in NOT_PASSED_ON}
+
+
+def _schedules(played: Json, answers: Mapping[str, str]) -> list[Schedule]:
+    found = []
+    for logical, resource in played.items():
+        if resource["Type"] != SCHEDULE:
+            continue
+        said = {name: answers.get(_question(logical, name)) for name in _texts(resource)}
+        # A false condition leaves no answer.
+        if said["Expression"] is not None and said["State"] == "ENABLED":
+            found.append(
+                Schedule(
+                    logical=logical,
+                    function=_function_of(logical, resource["Properties"]["Target"]["Arn"]),
+                    expression=said["Expression"],
+                    input=said.get("Input"),
+                )
+            )
+    return found
+
+
+def _customs(played: Json, answers: Mapping[str, str]) -> list[Custom]:
+    found = []
+    for logical, resource in played.items():
+        if not resource["Type"].startswith(CUSTOM):
+            continue
+        said = {name: answers.get(_question(logical, name)) for name in _texts(resource)}
+        properties = {name: value for name, value in said.items() if value is not None}
+        if properties:
+            found.append(
+                Custom(
+                    logical=logical,
+                    type=resource["Type"],
+                    function=_function_of(logical, resource["Properties"]["ServiceToken"]),
+                    properties=properties,
+                )
+            )
+    return found
+
+
+def _function_of(logical: str, arn: Any) -> str:
+    match arn:
+        case {"Fn::GetAtt": [str(function), "Arn"]}:
+            return function
+        case {"Fn::GetAtt": str(text)} if text.endswith(".Arn"):
+            return text.removesuffix(".Arn")
+    raise LocalError(f"{logical} calls no function of this template: {arn}")
 
 
 def _reachable(value: str, endpoint: str) -> str:

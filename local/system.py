@@ -7,15 +7,16 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import aws, endpoints, gateway, ringex, stack
+from local import aws, custom, endpoints, gateway, ringex, stack
 from local.endpoints import Endpoints
 from local.poller import Poller
 from local.processes import LocalError, check_free, is_listening
+from local.schedules import Timer
 from local.stack import Stack
 from local.worker import InvocationError, Pool
 
@@ -31,6 +32,8 @@ class System:
     endpoints: Endpoints
     stack: Stack
     directory: Path
+    invoke: Callable[[str, Any], Any]
+    """Runs a function, by its logical id, with an event. Raises InvocationError."""
 
 
 @contextlib.contextmanager
@@ -45,8 +48,8 @@ def running(
 ) -> Iterator[System]:
     """Run the local system until the block is left.
 
-    `functions=False` leaves out what runs the functions (gateway, poller, workers) and the
-    subscription, for somebody else to run them. `parameters` go over local/parameters.json,
+    `functions=False` leaves out what runs the functions (gateway, pollers, schedules, custom
+    resources, workers), for somebody else to run them. `parameters` go over local/parameters.json,
     `ringex_settings` into the simulator's configuration. Raises LocalError.
     """
     first = endpoints.first_port() if port is None else port
@@ -79,12 +82,17 @@ def running(
         )
         ringex_ready()
         found = _endpoints(created, endpoint, token, {"ringex": ringex_url})
+        invoke: Callable[[str, Any], Any] = _nobody
         if functions:
-            cleanup.enter_context(_functions_running(created, endpoint, host, ports, logs))
-            ringex.subscribe(ringex_url, credentials, webhook=found.webhook, token=token)
+            parts = _functions_running(created, endpoint, host, ports, logs)
+            invoke = cleanup.enter_context(parts)
         endpoints.write(found, where)
         cleanup.callback(endpoints.remove, found, where)
-        yield System(endpoints=found, stack=created, directory=where)
+        yield System(endpoints=found, stack=created, directory=where, invoke=invoke)
+
+
+def _nobody(logical: str, _event: Any) -> Any:
+    raise InvocationError(f"{logical}: this local system runs no functions")
 
 
 def _clean_logs(where: Path) -> Path:
@@ -106,7 +114,7 @@ def _clean_logs(where: Path) -> Path:
 @contextlib.contextmanager
 def _functions_running(
     created: Stack, endpoint: str, host: str, ports: Mapping[str, int], logs: Path
-) -> Iterator[None]:
+) -> Iterator[Callable[[str, Any], Any]]:
     with contextlib.ExitStack() as cleanup:
         pools: dict[str, Pool] = {}
         for logical, function in created.functions.items():
@@ -119,15 +127,19 @@ def _functions_running(
             )
             cleanup.callback(pools[logical].close)
         _warm(pools.values(), logs)
-        app = gateway.application(
-            created.routes, {logical: pool.invoke for logical, pool in pools.items()}
-        )
+        invokes = {logical: pool.invoke for logical, pool in pools.items()}
+        app = gateway.application(created.routes, invokes)
         cleanup.enter_context(gateway.serving(app, host, ports["webhook"]))
+        cleanup.enter_context(custom.created(created.customs, invokes))
         for source in created.sources:
             poller = Poller(source, pools[source.function].invoke, endpoint=endpoint)
             poller.start()
             cleanup.callback(poller.stop)
-        yield
+        for schedule in created.schedules:
+            timer = Timer(schedule, invokes[schedule.function])
+            timer.start()
+            cleanup.callback(timer.stop)
+        yield lambda logical, event: invokes[logical](event)
 
 
 def _warm(pools: Any, logs: Path) -> None:

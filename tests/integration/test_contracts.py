@@ -14,7 +14,7 @@ from legato.aws import bucket as bucket_module
 from legato.aws.bucket import S3Archive
 from legato.aws.ledger import DynamoLedger
 from legato.aws.queue import SqsJobs
-from legato.aws.secret import Secret
+from legato.aws.secret import CACHE_SECONDS, FRESH_SECONDS, Secret
 from legato.errors import Conflict, Failed, Retry, Stale
 from legato.model import Note, StoredObject
 from tests.fakes import NOON, FakeArchive, FakeLedger, FakeNotes, a_job
@@ -171,6 +171,7 @@ class TestLedger:
                 next_look_at=NOON,
                 lease_until=NOON,
                 lease_messages=frozenset({"m1"}),
+                related=frozenset({"s-2"}),
                 prefix="calls/",
                 revision=2,
                 legs={"7": "ab"},
@@ -288,20 +289,43 @@ class TestSecret:
         return answer["ARN"]
 
     def test_it_is_read_rarely_and_fresher_on_demand(self, aws_client, arn):
-        """Five minutes for most, one for who has seen a wrong token."""
+        """Five minutes for most, seconds for who has seen a wrong token."""
         secrets = aws_client("secretsmanager")
         time = [0.0]
         secret = Secret(secrets, arn=arn, seconds=lambda: time[0])
         assert secret.value() == {"token": "one"}
         secrets.put_secret_value(SecretId=arn, SecretString='{"token": "two"}')
-        time[0] = 59
+        time[0] = FRESH_SECONDS - 0.1
         assert secret.value(fresh=True) == {"token": "one"}
-        time[0] = 61
+        time[0] = FRESH_SECONDS + 0.1
         assert secret.value() == {"token": "one"}
         assert secret.value(fresh=True) == {"token": "two"}
         secrets.put_secret_value(SecretId=arn, SecretString='{"token": "three"}')
-        time[0] = 362
+        time[0] += CACHE_SECONDS + 1
         assert secret.value() == {"token": "three"}
+
+    def test_while_it_cannot_be_read_the_old_one_is_good_enough(self, aws_client, arn):
+        """A notification is not refused because Secrets Manager has a bad hour."""
+        secrets, time = aws_client("secretsmanager"), [0.0]
+        secret = Secret(secrets, arn=arn, seconds=lambda: time[0])
+        secret.value()
+        secrets.put_secret_value(SecretId=arn, SecretString="nonsense")
+        time[0] = CACHE_SECONDS + 1
+        assert secret.value() == {"token": "one"}
+
+    def test_who_changes_it_reads_it_anew_and_writes_all_of_it(self, aws_client, arn):
+        """Whatever stands in the cache."""
+        secret = Secret(aws_client("secretsmanager"), arn=arn)
+        assert secret.value() == {"token": "one"}
+        secret.write({"token": "two", "ringex": {"jwt": "j"}})
+        assert secret.value() == {"token": "one"}
+        assert secret.read() == {"token": "two", "ringex": {"jwt": "j"}}
+
+    def test_a_secret_that_cannot_be_written_is_a_retry(self, aws_client):
+        """With AWS's own code, and without what should have been written."""
+        with pytest.raises(Retry, match="secret cannot be written: ResourceNotFound") as bad:
+            Secret(aws_client("secretsmanager"), arn="none").write({"token": "hidden"})
+        assert "hidden" not in str(bad.value)
 
     @pytest.mark.parametrize("text", ["nonsense", "[]"])
     def test_what_is_no_json_object_is_named(self, aws_client, arn, text):

@@ -86,10 +86,10 @@ def test_what_moto_cannot_do_is_never_left_out_silently(aws_endpoint: str, tmp_p
         "Transform: AWS::Serverless-2016-10-31\n"
         "Resources:\n"
         "  Surprise:\n"
-        "    Type: AWS::Scheduler::Schedule\n"
-        "    Properties: {ScheduleExpression: rate(1 hour)}\n"
+        "    Type: AWS::Synthetics::Canary\n"
+        "    Properties: {Name: tweety}\n"
     )
-    with pytest.raises(LocalError, match=r"Surprise \(AWS::Scheduler::Schedule\)"):
+    with pytest.raises(LocalError, match=r"Surprise \(AWS::Synthetics::Canary\)"):
         stack.create(
             aws_endpoint, gateway=GATEWAY, parameters={}, template=unknown, name="surprising"
         )

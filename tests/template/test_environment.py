@@ -37,7 +37,7 @@ def set_for(sam: Template, logical: str) -> set[str]:
     return {*common, *own}
 
 
-@pytest.mark.parametrize("function", ["webhook", "processor"])
+@pytest.mark.parametrize("function", ["webhook", "sweeper", "keeper", "processor"])
 def test_each_variable_that_is_read_is_set_and_the_other_way_round(
     sam: Template, function: str
 ) -> None:
@@ -46,7 +46,12 @@ def test_each_variable_that_is_read_is_set_and_the_other_way_round(
 
 
 def test_every_function_is_among_them(sam: Template) -> None:
-    assert set(sam.functions) == {"WebhookFunction", "ProcessorFunction"}
+    assert set(sam.functions) == {
+        "WebhookFunction",
+        "SweeperFunction",
+        "KeeperFunction",
+        "ProcessorFunction",
+    }
 
 
 def test_powertools_gets_what_it_needs(sam: Template) -> None:

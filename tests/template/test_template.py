@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from legato.keep import HOLD
 from tests.template.conftest import every_string
 
 if TYPE_CHECKING:
@@ -25,12 +26,20 @@ NAME_PROPERTIES = {
     "AWS::SNS::Topic": "TopicName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::Logs::MetricFilter": "FilterName",
     "AWS::Serverless::Function": "FunctionName",
     "AWS::Serverless::LayerVersion": "LayerName",
     "AWS::Serverless::HttpApi": "Name",
     "AWS::IAM::Role": "RoleName",
 }
-UNNAMED = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"}
+UNNAMED = {
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::QueuePolicy",
+    "AWS::SNS::TopicPolicy",
+    "Custom::RingexSubscription",
+}
+# Measured by each run of a schedule, so that nothing measured means that nothing runs.
+HEARTBEATS = {"TailAgeSeconds", "SubscriptionHealthy"}
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -271,6 +280,36 @@ class TestWhoGetsIn:
         assert recipe["ExcludeCharacters"] == "ghijklmnopqrstuvwxyz"
 
 
+class TestKeeper:
+    def test_it_can_be_left_out_as_a_whole(self, sam: Template) -> None:
+        """Whatever names the keeper, or is named after it, has its condition."""
+        for section in ("Resources", "Outputs"):
+            for logical, entry in sam.source[section].items():
+                own = logical.startswith(("Keeper", "RingexSubscription"))
+                if own or mentions(entry, "KeeperFunction"):
+                    assert entry["Condition"] == "ManagesRingexSubscription", logical
+
+    def test_the_address_is_the_webhooks(self, sam: Template) -> None:
+        """What is subscribed, what changes the resource, and what an operator reads."""
+        (resource,) = sam.of("Custom::RingexSubscription").values()
+        variables = sam.functions["KeeperFunction"]["Environment"]["Variables"]
+        address = sam.source["Outputs"]["WebhookUrl"]["Value"]
+        assert resource["Address"] == variables["LEGATO_RINGEX_WEBHOOK_URL"] == address
+
+    def test_the_webhook_stands_before_it_is_tried(self, sam: Template) -> None:
+        """The stage and the permission that the route needs, as SAM names them."""
+        waited_for = sam.source["Resources"]["RingexSubscription"]["DependsOn"]
+        kinds = {sam.translated["Resources"][logical]["Type"] for logical in waited_for}
+        assert kinds == {"AWS::ApiGatewayV2::Stage", "AWS::Lambda::Permission"}
+
+    def test_no_two_keepers_work_at_the_same_time(self, sam: Template) -> None:
+        """One that runs out of time has lost its hold before the next one comes."""
+        keeper = sam.functions["KeeperFunction"]
+        assert keeper["Timeout"] < HOLD.total_seconds() < 600
+        schedule = keeper["Events"]["EveryTenMinutes"]["Properties"]
+        assert schedule["ScheduleExpression"] == "rate(10 minutes)"
+
+
 class TestQueues:
     def test_every_queue_has_a_dead_letter_queue_with_an_alarm(self, sam: Template) -> None:
         queues = sam.of("AWS::SQS::Queue")
@@ -340,8 +379,18 @@ class TestFunctions:
             assert condition == "HasAlarmEmail", logical
             assert topics == [{"Ref": "AlarmTopic"}], logical
             assert nothing == {"Ref": "AWS::NoValue"}, logical
-            assert alarm["TreatMissingData"] == "notBreaching", logical
+            silent = "breaching" if alarm["MetricName"] in HEARTBEATS else "notBreaching"
+            assert alarm["TreatMissingData"] == silent, logical
             assert alarm["AlarmDescription"], logical
+
+    def test_calls_that_nobody_looks_for_raise_an_alarm(self, sam: Template) -> None:
+        """Only where they are looked for at all: the schedule and the alarm go together."""
+        alarm = sam.source["Resources"]["RingexTailAgeAlarm"]
+        assert alarm["Condition"] == "FollowsRingex"
+        assert alarm["Properties"]["Threshold"] == 15 * 60
+        schedule = sam.functions["SweeperFunction"]["Events"]["EveryMinute"]["Properties"]
+        assert schedule["ScheduleExpression"] == "rate(1 minute)"
+        assert schedule["State"] == {"Fn::If": ["FollowsRingex", "ENABLED", "DISABLED"]}
 
     def test_functions_run_as_the_layers_were_built(self, sam: Template) -> None:
         common = sam.source["Globals"]["Function"]

@@ -45,7 +45,7 @@ def post(jobs, content, *, token=TOKEN, secret=TOKEN, headers=None):
     named = {} if token is None else {"verification-token": token}
     return receive(
         Request(headers={**named, **(headers or {})}, body=body),
-        hook=RingexHook(lambda *, fresh: secret),
+        hook=RingexHook(lambda *, fresh: [secret]),
         jobs=jobs,
         clock=FakeClock(),
         settle=120,
@@ -146,17 +146,29 @@ def test_a_rotated_token_is_read_anew(jobs):
     """The cached token is tried first; only a mismatch looks for a fresh one."""
     asked = []
 
-    def token(*, fresh):
+    def tokens(*, fresh):
         asked.append(fresh)
-        return TOKEN if fresh else "f" * 32
+        return [TOKEN if fresh else "f" * 32]
 
-    hook = RingexHook(token)
+    hook = RingexHook(tokens)
     good = Request(headers={"verification-token": TOKEN}, body=b"{}")
     assert hook.authentic(good)
     assert asked == [False, True]
     asked.clear()
     assert hook.authentic(Request(headers={"verification-token": "f" * 32}, body=b"{}"))
     assert asked == [False]
+
+
+@pytest.mark.parametrize(
+    ("given", "good"), [(TOKEN, True), ("f" * 32, True), ("e" * 32, False), ("", False)]
+)
+def test_during_a_rotation_both_tokens_are_accepted(given, good):
+    """The old subscription delivers until the new one is there."""
+    hook = RingexHook(lambda *, fresh: [TOKEN, "f" * 32])
+    request = Request(headers={"verification-token": given}, body=b"{}")
+    assert hook.authentic(request) is good
+    alone = RingexHook(lambda *, fresh: [TOKEN, ""])
+    assert alone.authentic(Request(headers={"verification-token": ""}, body=b"{}")) is False
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,13 @@
 
 import pytest
 
-from legato.settings import BadSettings, processor_settings, webhook_settings
+from legato.settings import (
+    BadSettings,
+    keeper_settings,
+    processor_settings,
+    sweeper_settings,
+    webhook_settings,
+)
 
 WEBHOOK = {
     "LEGATO_SECRET": "arn:secret",
@@ -25,6 +31,30 @@ def test_everything_that_is_wrong_stands_in_one_error():
         "LEGATO_SECRET is not set; LEGATO_RINGEX_QUEUE is not set; "
         "LEGATO_SETTLE_SECONDS is not a whole number: 'soon'"
     )
+
+
+def test_a_choice_that_there_is_not_is_named():
+    """With those that there are."""
+    with pytest.raises(BadSettings, match="LEGATO_RINGEX_DISCOVERY is not sync or recipe: 'poll'"):
+        sweeper_settings({"LEGATO_RINGEX_DISCOVERY": "poll"})
+
+
+def test_what_the_keeper_needs():
+    """Where the webhook is, how long to subscribe, when to rotate."""
+    settings = keeper_settings(
+        {
+            "LEGATO_SECRET": "arn:secret",
+            "LEGATO_TABLE": "table",
+            "LEGATO_RINGEX_URL": "https://platform",
+            "LEGATO_RINGEX_MEDIA_URL": "https://media",
+            "LEGATO_RINGEX_LIMITS": "Light=50,Medium=40,Heavy=10,Auth=5",
+            "LEGATO_RINGEX_WEBHOOK_URL": "https://hook",
+            "LEGATO_RINGEX_SUBSCRIPTION_SECONDS": "315360000",
+            "LEGATO_KEEPER_TOKEN_DAYS": "90",
+        }
+    )
+    assert settings.ringex_webhook_url == "https://hook"
+    assert (settings.ringex_subscription_seconds, settings.keeper_token_days) == (315360000, 90)
 
 
 def test_a_ladder_that_is_none_is_named():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+DISCOVERIES = ("sync", "recipe")
 
 
 class BadSettings(Exception):
@@ -22,6 +25,35 @@ class WebhookSettings:
     settle_seconds: int
 
 
+class RingexSettings(Protocol):
+    """What every function that talks to RingCentral is told."""
+
+    @property
+    def ringex_url(self) -> str: ...
+    @property
+    def ringex_media_url(self) -> str: ...
+    @property
+    def ringex_limits(self) -> dict[str, int]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweeperSettings:
+    """What SweeperFunction is told."""
+
+    secret: str
+    table: str
+    ringex_queue: str
+    ringex_dead_letters: str
+    ringex_url: str
+    ringex_media_url: str
+    ringex_limits: dict[str, int]
+    ringex_discovery: str
+    ringex_sweep_hours: float
+    ringex_tail_seconds: float
+    settle_seconds: int
+    max_call_hours: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorSettings:
     """What ProcessorFunction is told. Times in seconds unless the name says otherwise."""
@@ -34,6 +66,11 @@ class ProcessorSettings:
     ringex_url: str
     ringex_media_url: str
     ringex_storage_class: str
+    ringex_limits: dict[str, int]
+    ringex_discovery: str
+    ringex_sweep_hours: float
+    ringex_tail_seconds: float
+    ringex_log_lag_seconds: int
     settle_seconds: int
     max_call_hours: float
     ladder_seconds: tuple[int, ...]
@@ -45,6 +82,20 @@ class ProcessorSettings:
     max_audio_hours: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperSettings:
+    """What KeeperFunction is told."""
+
+    secret: str
+    table: str
+    ringex_url: str
+    ringex_media_url: str
+    ringex_limits: dict[str, int]
+    ringex_webhook_url: str
+    ringex_subscription_seconds: int
+    keeper_token_days: int
+
+
 def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
     """Read what the webhook needs. Raises BadSettings."""
     reader = _Reader(environment)
@@ -52,6 +103,27 @@ def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
         secret=reader.text("LEGATO_SECRET"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
+    )
+    reader.complain()
+    return settings
+
+
+def sweeper_settings(environment: Mapping[str, str]) -> SweeperSettings:
+    """Read what the sweeper needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = SweeperSettings(
+        secret=reader.text("LEGATO_SECRET"),
+        table=reader.text("LEGATO_TABLE"),
+        ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
+        ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
+        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
+        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
+        ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
+        ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
+        ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
+        settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
+        max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
     )
     reader.complain()
     return settings
@@ -69,6 +141,11 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         ringex_url=reader.text("LEGATO_RINGEX_URL"),
         ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
         ringex_storage_class=reader.text("LEGATO_RINGEX_STORAGE_CLASS"),
+        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
+        ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
+        ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
+        ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
+        ringex_log_lag_seconds=reader.whole("LEGATO_RINGEX_LOG_LAG_SECONDS"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
         max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
         ladder_seconds=reader.whole_list("LEGATO_LADDER_SECONDS"),
@@ -81,6 +158,28 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
     )
     reader.complain()
     return settings
+
+
+def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
+    """Read what the keeper needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = KeeperSettings(
+        secret=reader.text("LEGATO_SECRET"),
+        table=reader.text("LEGATO_TABLE"),
+        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
+        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
+        ringex_webhook_url=reader.text("LEGATO_RINGEX_WEBHOOK_URL"),
+        ringex_subscription_seconds=reader.whole("LEGATO_RINGEX_SUBSCRIPTION_SECONDS"),
+        keeper_token_days=reader.whole("LEGATO_KEEPER_TOKEN_DAYS"),
+    )
+    reader.complain()
+    return settings
+
+
+def _limits(text: str) -> dict[str, int]:
+    pairs = (item.split("=") for item in text.split(","))
+    return {group.strip(): int(calls) for group, calls in pairs}
 
 
 class _Reader:
@@ -101,6 +200,12 @@ class _Reader:
 
     def whole_list(self, name: str) -> tuple[int, ...]:
         return self._read(name, _whole_list, "whole numbers between commas", ())
+
+    def limits(self, name: str) -> dict[str, int]:
+        return self._read(name, _limits, "like Heavy=10,Auth=5", {})
+
+    def one_of(self, name: str, known: tuple[str, ...]) -> str:
+        return self._read(name, lambda text: known[known.index(text)], " or ".join(known), "")
 
     def complain(self) -> None:
         if self._complaints:

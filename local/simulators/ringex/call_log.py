@@ -123,8 +123,7 @@ def read_call_log(calls: Calls, given: QueryParams, place: Place, now: float) ->
     rows = _candidates(calls, query)
     found = [(row, look) for row in rows if (look := row.seen_at(now)) and query.lets_through(row)]
     if query.recording_type:
-        # While a call runs, or is a snapshot, its row does not show its recording.
-        found = [each for each in found if each[1][1] == "final"]
+        found = [(row, look) for row, look in found if _shows_recordings(row, look[1])]
     found.sort(key=lambda each: (each[0].starts_at, each[0].id), reverse=True)
     first = (query.page - 1) * query.per_page
     shown = found[first : first + query.per_page]
@@ -159,7 +158,7 @@ def render(
 ) -> Json:
     """Return a row as it looks now."""
     since, phase = look
-    legs = row.legs if phase == "final" else row.legs[:1]
+    legs = row.legs if phase == "final" else row.legs[: row.order.legs_at_first or 1]
     first = legs[0]
     record = {
         "uri": place.uri(f"call-log/{row.id}?view={'Detailed' if detailed else 'Simple'}"),
@@ -221,10 +220,11 @@ def _base(row: Row, leg: Leg, phase: Phase, place: Place) -> Json:
         base["transferTarget"] = {"telephonySessionId": order.transfer_target}
     if order.transferee:
         base["transferee"] = {"telephonySessionId": order.transferee}
-    if phase == "final" and leg.too_short:
+    shown = _shows_recordings(row, phase)
+    if shown and leg.too_short:
         base["shortRecording"] = True
     recording = _kept(leg)
-    if phase == "final" and recording:
+    if shown and recording:
         base["recording"] = {
             "id": recording.id,
             "uri": place.uri(f"recording/{recording.id}"),
@@ -232,6 +232,11 @@ def _base(row: Row, leg: Leg, phase: Phase, place: Place) -> Json:
             "contentUri": place.content(recording.id),
         }
     return base
+
+
+def _shows_recordings(row: Row, phase: Phase) -> bool:
+    """While a call runs, its row shows no recording, nor does a snapshot unless it was ordered."""
+    return phase == "final" or (phase == "snapshot" and row.order.legs_at_first > 0)
 
 
 def _result(phase: Phase, *, inbound: bool) -> str:

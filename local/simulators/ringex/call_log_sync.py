@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 
 from starlette.datastructures import QueryParams
 
@@ -20,14 +21,19 @@ from local.simulators.ringex.problems import Problem, bad_parameter
 _HOUR = 3600
 
 
-def extract(calls: Calls, given: QueryParams, place: Place, now: float) -> Json:
-    """Return the body of `GET …/call-log-extract-sync` (`CallLogExtractSyncResponse`)."""
+def extract(
+    calls: Calls, given: QueryParams, place: Place, now: float, *, token_seconds: float
+) -> Json:
+    """Return the body of `GET …/call-log-extract-sync` (`CallLogExtractSyncResponse`).
+
+    Raises Problem CLG-101 for a token that is older than `token_seconds`, or none of ours.
+    """
     detailed = read_view(given)
     sync_type = given.get("syncType", "FSync")
     if sync_type == "FSync":
         since, count = _from(given, now), _count(given)
     elif sync_type == "ISync":
-        since, count = _read_token(given.get("syncToken", "")), 1000
+        since, count = _read_token(given.get("syncToken", ""), now - token_seconds), 1000
     else:
         raise bad_parameter("syncType", sync_type)
     changed = [
@@ -46,7 +52,7 @@ def extract(calls: Calls, given: QueryParams, place: Place, now: float) -> Json:
         "records": [render(row, look, place, detailed=detailed, now=now) for row, look in shown],
         "syncInfo": {
             "syncType": sync_type,
-            "syncToken": _token(until),
+            "syncToken": _token(until, now),
             "syncTime": times.write(now),
             "newerRecordsExist": more,
         },
@@ -69,12 +75,15 @@ def _count(given: QueryParams) -> int:
     return min(1000, int(text))
 
 
-def _token(since: float) -> str:
-    return base64.urlsafe_b64encode(repr(since).encode()).decode()
+def _token(since: float, now: float) -> str:
+    return base64.urlsafe_b64encode(json.dumps([since, now]).encode()).decode()
 
 
-def _read_token(token: str) -> float:
+def _read_token(token: str, oldest: float) -> float:
     try:
-        return float(base64.urlsafe_b64decode(token).decode())
-    except (ValueError, binascii.Error):
+        since, issued_at = json.loads(base64.urlsafe_b64decode(token))
+        if issued_at >= oldest:
+            return float(since)
+    except (TypeError, ValueError, binascii.Error):
         raise Problem(400, "CLG-101", "Sync token is invalid") from None
+    raise Problem(400, "CLG-101", "Sync token has expired")

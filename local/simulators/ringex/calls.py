@@ -66,6 +66,7 @@ class CallOrder:
     listed: bool = True
     listed_after: float | None = None
     rewritten_after: float | None = None
+    legs_at_first: int = 0
     runs_for: float | None = None
     record_per_leg: bool = False
     transfer_target: str | None = None

@@ -51,6 +51,8 @@ class Config:
     token_seconds: float = 3600
     """How long an access token lives, unless the client asks for another `access_token_ttl`."""
     sessions_per_user: int = 5
+    sync_token_seconds: float = 7 * 24 * 3600
+    """How long a token of `call-log-extract-sync` can be used. Undocumented."""
     log_lag: float = 2
     """Seconds until an ended call is listed. Really 15 to 30, too long to watch on a laptop."""
     session_kept: float = 30
@@ -68,7 +70,10 @@ class Config:
     blacklist_seconds: float | None = 600
     """Failing this long in a row blacklists a subscription; `null`: never."""
     allow_loopback_http: bool = True
-    """Accept a webhook at http://127.0.0.1, which the platform itself would refuse (SUB-523)."""
+    """Accept a webhook at http:// on this machine or its private network, where containers see it.
+
+    The platform itself would refuse it (SUB-523).
+    """
 
     @classmethod
     def from_json(cls, given: Json) -> Config:

@@ -12,7 +12,8 @@ optional but a leg's `duration`; times are ISO 8601 in UTC, lengths in seconds:
 - `readyAfter` (0): seconds from now until the recordings can be fetched.
 - `emit` (true): send notifications; `hintRecordings` (true): they name the recordings.
 - `listed` (true), `listedAfter` (`logLag` of the configuration): whether and when the call log
-  has it. `rewrittenAfter`: until then the log shows a snapshot without recordings.
+  has it. `rewrittenAfter`: until then the log shows a snapshot without recordings, or with the
+  first `legsAtFirst` legs and theirs.
 - `inProgress`: seconds that the call still runs. The log says "In Progress", the last
   notifications come at the end.
 - `recordPerLeg` (false): one record of the log for each leg, all of one session.
@@ -35,6 +36,11 @@ Fields that are not known are named in the answer's `ignored`.
 
 `truncate`, `stall` and `bad-page` wait for an answer that is good, so a 404 does not use them up.
 `DELETE /_sim/faults` takes back what did not happen yet.
+
+`GET /_sim/subscriptions` lists all subscriptions, with the `verificationToken` that the platform
+never shows. `POST /_sim/subscriptions` changes the one with this `id`: `status` (`Active`,
+`Blacklisted` for a `reason`, or `Deleted`), `expiresIn` (seconds from now), `disabled` (a filter
+that delivers nothing any more, for want of a permission).
 
 `GET /_sim/stats` counts; `DELETE /_sim/stats` begins anew. `POST /_sim/settings` changes the
 configuration. `POST /_sim/drain` answers when every due notification was sent. `POST /_sim/reset`
@@ -130,6 +136,34 @@ class Control:
             self._world.deliveries.reseed()
         return Response(status_code=204)
 
+    async def list_subscriptions(self, request: Request) -> Response:
+        """Return every subscription, whoever made it."""
+        subscriptions = self._world.subscriptions
+        base = str(request.base_url).rstrip("/")
+        return JSONResponse(
+            [
+                subscriptions.render(each, base) | {"verificationToken": each.token}
+                for each in subscriptions.living()
+            ]
+        )
+
+    async def change_subscription(self, request: Request) -> Response:
+        """Let something happen to a subscription."""
+        world = self._world
+        fields = Fields(await read_body(request))
+        name = fields.text("id", default=None)
+        found = [each for each in world.subscriptions.living() if each.id == name]
+        if not found:
+            raise BadInput(f"id: {name!r} is no subscription")
+        status = fields.choice("status", ("Active", "Blacklisted", "Deleted"))
+        reason = fields.text("reason", default="I/O operation is failed. Details: [Read timed out]")
+        world.subscriptions.change(
+            found[0], status, reason, disabled=fields.text("disabled", default=None)
+        )
+        if (seconds := fields.number("expiresIn", default=None)) is not None:
+            found[0].expires_at = world.clock() + seconds
+        return Response(status_code=204)
+
     async def drain(self, _request: Request) -> Response:
         """Answer when every notification that is due was sent."""
         self._world.deliveries.pump()
@@ -154,6 +188,8 @@ def routes(world: World) -> list[Route]:
         ("DELETE", "faults", control.clear_faults),
         ("GET", "stats", control.read_stats),
         ("DELETE", "stats", control.clear_stats),
+        ("GET", "subscriptions", control.list_subscriptions),
+        ("POST", "subscriptions", control.change_subscription),
         ("POST", "settings", control.change_settings),
         ("POST", "drain", control.drain),
         ("POST", "reset", control.reset),
@@ -180,6 +216,7 @@ def call_order(fields: Fields, *, extension: str) -> CallOrder:
         listed=fields.flag("listed", default=True),
         listed_after=fields.number("listedAfter", default=None),
         rewritten_after=fields.number("rewrittenAfter", default=None),
+        legs_at_first=int(fields.number("legsAtFirst", default=0)),
         runs_for=fields.number("inProgress", default=None),
         record_per_leg=fields.flag("recordPerLeg", default=False),
         transfer_target=fields.text("transferTarget", default=None),

@@ -75,7 +75,8 @@ class Deliveries:
         for change in changes:
             body = body_of(session, change)
             for subscription in self._subscriptions.living():
-                event = next((f for f in subscription.filters if wants(f, change.party)), None)
+                live = [f for f in subscription.filters if f not in subscription.disabled]
+                event = next((f for f in live if wants(f, change.party)), None)
                 if event is not None:
                     notification = self._envelope(subscription, event, body)
                     lanes.setdefault(subscription.id, deque()).append(notification)

@@ -107,8 +107,14 @@ async def _read_call_record(world: World, request: Request, _: Session) -> Respo
 
 async def _extract_call_log(world: World, request: Request, _: Session) -> Response:
     place = _place(world, request)
-    given = request.query_params
-    return JSONResponse(call_log_sync.extract(world.calls, given, place, world.clock()))
+    changes = call_log_sync.extract(
+        world.calls,
+        request.query_params,
+        place,
+        world.clock(),
+        token_seconds=world.config.sync_token_seconds,
+    )
+    return JSONResponse(changes)
 
 
 async def _read_recording(world: World, request: Request, _: Session) -> Response:

@@ -12,7 +12,7 @@ import ipaddress
 import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -49,6 +49,8 @@ class Subscription:
     blacklisted_at: float | None = None
     reason: str | None = None
     failing_since: float | None = None
+    disabled: list[str] = field(default_factory=list)
+    """Filters that deliver nothing, because the user lacks a permission."""
 
     def renew(self, now: float, lifetime: int) -> None:
         """Let it live for so long from now. It does not bring a blacklisted one back."""
@@ -132,6 +134,17 @@ class Subscriptions:
         """Forget one. Raises Problem 404."""
         del self._by_id[self.get(session, name).id]
 
+    def change(
+        self, subscription: Subscription, status: str, reason: str, *, disabled: str | None
+    ) -> None:
+        """Do what the platform does by itself: `Active`, `Blacklisted` for a reason, `Deleted`."""
+        blacklisted = status == "Blacklisted"
+        subscription.blacklisted_at = self._clock() if blacklisted else None
+        subscription.reason = reason if blacklisted else None
+        subscription.disabled = [disabled] if disabled else []
+        if status == "Deleted":
+            del self._by_id[subscription.id]
+
     def forget(self) -> None:
         """Forget all."""
         self._by_id.clear()
@@ -142,7 +155,14 @@ class Subscriptions:
             "uri": f"{base}/restapi/v1.0/subscription/{subscription.id}",
             "id": subscription.id,
             "eventFilters": subscription.filters,
-            "disabledFilters": [],
+            "disabledFilters": [
+                {
+                    "filter": each,
+                    "reason": "CMN-408",
+                    "message": "In order to call this API endpoint, user needs permission",
+                }
+                for each in subscription.disabled
+            ],
             "expirationTime": write(subscription.expires_at),
             "expiresIn": max(1, int(subscription.expires_at - self._clock())),
             "status": "Active",
@@ -166,7 +186,7 @@ class Subscriptions:
         if not isinstance(given, str) or not urlsplit(given).hostname:
             raise bad_parameter("deliveryMode.address", given)
         split = urlsplit(given)
-        local = self._config.allow_loopback_http and _is_loopback(split.hostname or "")
+        local = self._config.allow_loopback_http and _is_near(split.hostname or "")
         if split.scheme != "https" and not (split.scheme == "http" and local):
             raise Problem(400, "SUB-523", "HTTPS is required")
         return given
@@ -239,10 +259,10 @@ def _check_reminder(reminder: str, lifetime: int) -> None:
         raise Problem(400, "SUB-516", "Reminder event filter parameters are not valid")
 
 
-def _is_loopback(host: str) -> bool:
+def _is_near(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host).is_private
     except ValueError:
         return False

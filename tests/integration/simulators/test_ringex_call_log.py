@@ -258,3 +258,35 @@ def test_changes_since_a_time_come_oldest_first_and_go_on_from_a_token(ringex: D
     ringex.log_in()
     assert ask()[0] == late
     assert ringex.ask(sync, params={"syncType": "ISync", "syncToken": "x"}).status_code == 400
+
+
+def test_a_token_of_the_changes_expires(ringex: Driver) -> None:
+    sync = f"{ACCOUNT}/call-log-extract-sync"
+    ringex.world.config.sync_token_seconds = 60
+    token = ringex.ask(sync).json()["syncInfo"]["syncToken"]
+    ringex.clock.now += 60
+    assert ringex.ask(sync, params={"syncType": "ISync", "syncToken": token}).status_code == 200
+    ringex.clock.now += 1
+
+    refused = ringex.ask(sync, params={"syncType": "ISync", "syncToken": token})
+
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["errorCode"] == "CLG-101"
+
+
+def test_a_record_can_gain_a_leg_when_it_is_rewritten(ringex: Driver) -> None:
+    """The same record comes again, with another recording."""
+    sync = f"{ACCOUNT}/call-log-extract-sync"
+    placed = ringex.place(legs=legs(60, 90), legsAtFirst=1, rewrittenAfter=3600, listedAfter=0)
+    first = ringex.ask(sync, params={"view": "Detailed"}).json()
+    token = first["syncInfo"]["syncToken"]
+    ringex.clock.now += 3600
+    ringex.log_in()
+    second = ringex.ask(
+        sync, params={"view": "Detailed", "syncType": "ISync", "syncToken": token}
+    ).json()
+
+    for answer, ids in ((first, placed["recordingIds"][:1]), (second, placed["recordingIds"])):
+        [record] = answer["records"]
+        assert record["id"] == placed["recordIds"][0]
+        assert sorted({leg["recording"]["id"] for leg in record["legs"]}) == sorted(ids)

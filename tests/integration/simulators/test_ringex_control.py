@@ -237,6 +237,35 @@ def test_statistics_count_and_begin_anew(ringex: Driver) -> None:
     assert ringex.ask("/restapi/v1.0/subscription").json()["records"]
 
 
+def test_what_happens_to_a_subscription_can_be_ordered(ringex: Driver) -> None:
+    made = ringex.subscribe().json()
+    place_one(ringex)
+    assert ringex.stats()["notifications"]["sent"] == 9
+
+    def change(**what: Any) -> dict[str, Any]:
+        assert ringex.control("subscriptions", {"id": made["id"], **what}).status_code == 204
+        shown: dict[str, Any] = ringex.ask(f"/restapi/v1.0/subscription/{made['id']}").json()
+        check_component("SubscriptionInfo", shown)
+        return shown
+
+    shown = change(disabled=made["eventFilters"][0])
+    assert [each["filter"] for each in shown["disabledFilters"]] == made["eventFilters"]
+    place_one(ringex)
+    shown = change(status="Blacklisted", reason="Webhook responses with code: [404]")
+    assert shown["status"] == "Blacklisted"
+    assert shown["blacklistedData"]["reason"] == "Webhook responses with code: [404]"
+    place_one(ringex)
+    assert ringex.stats()["notifications"]["sent"] == 9
+
+    assert change(expiresIn=100)["expiresIn"] == 100
+    [listed] = ringex.control("subscriptions", method="GET").json()
+    assert (listed["status"], listed["verificationToken"]) == ("Active", "a1" * 16)
+    ringex.control("subscriptions", {"id": made["id"], "status": "Deleted"})
+    assert ringex.control("subscriptions", method="GET").json() == []
+    refused = ringex.control("subscriptions", {"id": made["id"]})
+    assert (refused.status_code, "is no subscription" in refused.text) == (400, True)
+
+
 def test_settings_are_checked(ringex: Driver) -> None:
     refused = ringex.control("settings", {"logLag": 5, "colour": "red"})
 

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CACHE_SECONDS = 300
-FRESH_SECONDS = 60
-"""Even who asks for a fresh one reads no more often: a stranger's bad token must not cost calls."""
+FRESH_SECONDS = 5
+"""Even who asks for a fresh one reads no more often: a stranger's bad token must not cost calls.
+
+As short as that, because a new token must be known everywhere before a delivery carries it.
+"""
 
 
 class Secret:
@@ -37,15 +40,28 @@ class Secret:
         self._value: Json = {}
 
     def value(self, *, fresh: bool = False) -> Json:
-        """Return the secret, at most five minutes old, or one minute if `fresh`.
+        """Return the secret, at most five minutes old, or five seconds if `fresh`.
 
         Raises Retry if it cannot be read, and was never read before.
         """
         age = None if self._read_at is None else self._seconds() - self._read_at
         if age is None or age >= (FRESH_SECONDS if fresh else CACHE_SECONDS):
-            self._value = self._read()
+            try:
+                self._value = self._read()
+            except Retry:
+                if age is None:
+                    raise  # else the old one is better than none
             self._read_at = self._seconds()
         return self._value
+
+    def read(self) -> Json:
+        """Return the secret as it is now, for who is going to change it. Raises Retry."""
+        return self._read()
+
+    def write(self, value: Json) -> None:
+        """Put another value in its place. Raises Retry."""
+        with translated("the secret cannot be written"):
+            self._secrets.put_secret_value(SecretId=self._arn, SecretString=json.dumps(value))
 
     def _read(self) -> Json:
         with translated("the secret cannot be read"):

@@ -15,7 +15,7 @@ from legato.model import Job, Json
 from legato.receive import Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 JSON = {"Content-Type": "application/json"}
@@ -28,10 +28,13 @@ _SESSION = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 class RingexHook:
-    """`token` returns the verification token; asked with `fresh=True` it reads the secret anew."""
+    """`tokens` returns the tokens that are accepted: two while one replaces the other.
 
-    def __init__(self, token: Callable[..., str]) -> None:
-        self._token = token
+    Asked with `fresh=True` it reads the secret anew.
+    """
+
+    def __init__(self, tokens: Callable[..., Sequence[str]]) -> None:
+        self._tokens = tokens
 
     def handshake(self, request: Request) -> Reply | None:
         """Echo `Validation-Token`, but only for an empty body: a delivery is never answered so."""
@@ -45,7 +48,7 @@ class RingexHook:
     def authentic(self, request: Request) -> bool:
         """Compare `Verification-Token` in constant time; a rotated token is read once more."""
         given = request.headers.get("verification-token", "").encode()
-        return any(_equal(given, self._token(fresh=fresh).encode()) for fresh in (False, True))
+        return any(_among(given, self._tokens(fresh=fresh)) for fresh in (False, True))
 
     def job(self, notification: Json, *, now: datetime) -> Job | None:
         """Return a job if a party of a telephony session has hung up or moved on.
@@ -74,8 +77,10 @@ class RingexHook:
         )
 
 
-def _equal(given: bytes, expected: bytes) -> bool:
-    return bool(expected) and hmac.compare_digest(given, expected)
+def _among(given: bytes, expected: Sequence[str]) -> bool:
+    # All are compared before one counts, so that the time does not tell which one it was.
+    equal = [hmac.compare_digest(given, token.encode()) for token in expected if token]
+    return any(equal)
 
 
 def _list(value: object) -> list[object]:
