@@ -617,6 +617,16 @@ class TestRelated:
         assert entry(shop, "s-1").revision == 1
         assert entry(shop, "s-2").revision == (1 if order[0] == "s-1" else 2)
 
+    def test_a_peer_that_is_named_after_the_call_was_sealed_is_not_forgotten(self, shop):
+        """The notification of a warm transfer may come when the log has been read already."""
+        self.place(shop, "s-1", "a")
+        run(shop, a_job("s-1"))
+        self.place(shop, "s-1", "a", related=["s-2"])
+        late = a_job("s-1", hints={"peers": ["s-2"], "recordingIds": ["a"], "listed": ["a"]})
+        report, _ = run(shop, late)
+        assert report.counts["CallArchived"] == 1
+        assert entry(shop, "s-1").related == {"s-2"}
+
     def test_each_side_is_told_once(self, shop):
         """A look that finds nothing new sends no job."""
         self.place(shop, "s-1", "a", related=["s-2"])

@@ -62,6 +62,8 @@ def claim(
 
 
 def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:
+    if state.status == "archived" and not job.related <= state.related:
+        return False
     if job.listed:
         # The provider lists legs: nothing else decides than whether they are in the archive. A job
         # that waits for another leg may come hours later, and an earlier look did not see them.
@@ -71,8 +73,6 @@ def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:
         return now < state.next_look_at
     if state.status not in ("archived", "empty") or state.looked_at is None:
         # A job for a call that failed is somebody's retry.
-        return False
-    if state.status == "archived" and not job.related <= state.related:
         return False
     looked_late_enough = state.looked_at >= job.seen_at + timedelta(seconds=settle)
     return looked_late_enough and job.named <= state.named

@@ -60,8 +60,8 @@ class Job:
 
     @property
     def related(self) -> frozenset[str]:
-        """The calls that say they belong to this one."""
-        return frozenset(self.hints.get("related", ()))
+        """The calls that say they belong to this one, and those that a notification named."""
+        return frozenset(self.hints.get("related", ())) | frozenset(self.hints.get("peers", ()))
 
     def to_message(self) -> str:
         """Write the job as its queue message, version 1. Unknown fields are passed on."""
@@ -114,7 +114,7 @@ class Job:
             raise Refused(f"the job's provider {job.provider!r} is not one of {known}")
         if not job.call:
             raise Refused("the job's `call` is empty")
-        for hint in ("recordingIds", "listed", "related"):
+        for hint in ("recordingIds", "listed", "related", "peers"):
             ids = job.hints.get(hint, [])
             if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
                 raise Refused(f"the job's `hints.{hint}` is not a list of strings")
