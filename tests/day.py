@@ -44,13 +44,14 @@ LIMITS = {"Light": 50, "Medium": 40, "Heavy": 10, "Auth": 5}
 
 
 class VirtualClock:
-    """Tells virtual time, and sleeps by moving it."""
+    """Tells virtual time, and sleeps by moving it. Our clock may be `skew` seconds off."""
 
-    def __init__(self) -> None:
+    def __init__(self, skew: float) -> None:
         self._now = MORNING.timestamp()
+        self._skew = skew
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._now, UTC)
+        return datetime.fromtimestamp(self._now + self._skew, UTC)
 
     def seconds(self) -> float:
         return self._now
@@ -113,9 +114,13 @@ class InProcess(httpx.BaseTransport):
         self._loop = asyncio.new_event_loop()
         self.before: Callable[[], None] = lambda: None
         """Called before each request, to let something break."""
+        self.drop = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.before()
+        if self.drop:
+            self.drop = False
+            raise httpx.ReadError("connection reset by peer", request=request)
         return self._loop.run_until_complete(self._answered(request, request.read()))
 
     async def _answered(self, request: httpx.Request, content: bytes) -> httpx.Response:
@@ -210,8 +215,10 @@ class Figures:
 class Day:
     """One company, its archive, and one processor after the other."""
 
-    def __init__(self, scratch: Path, *, credentials: int = 1, notify: bool = True) -> None:
-        self.clock = VirtualClock()
+    def __init__(
+        self, scratch: Path, *, credentials: int = 1, notify: bool = True, skew: float = 0
+    ) -> None:
+        self.clock = VirtualClock(skew)
         users = {f"jwt-{n}": str(401555101 + n) for n in range(credentials)}
         config = Config.from_json({"jwts": users, "logLag": 20, "sessionsPerUser": 5})
         self.app = create_app(config, clock=self.clock.seconds, sleep=stall)

@@ -84,14 +84,17 @@ def test_a_token_evicted_every_twenty_requests_loses_nothing(tmp_path):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_faults_at_random_lose_nothing(usual, tmp_path, seed):
-    """429, 500, 503, stalls, cut bodies, error pages and evictions, in one request of eight."""
+    """Errors, stalls, cut bodies, lost lines, evictions: in one request of eight."""
     day, dice = Day(tmp_path), random.Random(seed)
 
     def perhaps():
         day.world.faults.clear()
         if dice.random() > 1 / 8:
             return
-        kind = dice.choice(["429", "500", "503", "stall", "truncate", "html", "evict"])
+        kind = dice.choice(["429", "500", "503", "stall", "truncate", "html", "evict", "drop"])
+        if kind == "drop":
+            day.line.drop = True
+            return
         if kind.isdigit():
             fault = Fault(route="any", kind="status", status=int(kind), retry_after=30)
         else:
@@ -105,3 +108,12 @@ def test_faults_at_random_lose_nothing(usual, tmp_path, seed):
     assert set(archive_of(day)) == set(archive_of(usual[0])), "no object is short"
     assert day.world.stats.to_json()["rulesBroken"]["penalty restarted"] == 0
     assert len(day.world.stats.to_json()["faults"]) >= 7
+
+
+@pytest.mark.parametrize("skew", [-30, 30])
+def test_a_clock_that_is_half_a_minute_off_loses_nothing(tmp_path, skew):
+    """Neither the limit nor a call depends on our clock agreeing with RingCentral's."""
+    day = Day(tmp_path, skew=skew)
+    figures = day.run(sessions=200, recorded=60, recordings=80, minutes=5)
+    assert (figures.archived, figures.empty, figures.other) == (60, 140, 0)
+    assert (figures.too_many, figures.rules_broken) == (0, 0)
