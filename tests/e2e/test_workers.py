@@ -1,0 +1,51 @@
+"""Fifty workers that start at the same moment, on one ledger and one RingCentral."""
+
+import os
+import threading
+
+import httpx
+import pytest
+
+from legato.bootstrap import workshop
+from legato.model import Job
+from local.worker import environment
+from tests.fakes import NOON
+
+FUNCTIONS = False
+WORKERS = 50
+
+
+@pytest.fixture
+def variables(system, monkeypatch):
+    """The environment that the stack gives the processor, without a limit that would slow it."""
+    [function] = [f for f in system.stack.functions.values() if f.code.name == "processor"]
+    given = {
+        **os.environ,
+        **environment(function, system.endpoints.aws),
+        "LEGATO_RINGEX_LIMITS": "Light=1000,Medium=1000,Heavy=1000,Auth=5",
+        "LEGATO_RINGEX_DISCOVERY": "recipe",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    return given
+
+
+def test_fifty_workers_starting_at_once_mint_one_token(system, variables):
+    """RingCentral suspends an app whose processes each log in for themselves."""
+    shops = [workshop(variables) for _ in range(WORKERS)]
+    start, answers = threading.Barrier(WORKERS), []
+
+    def work(shop):
+        start.wait()
+        job = Job(provider="ringex", account="~", call="s-1", seen_at=NOON)
+        answers.append(shop.provider.resolve([job]))
+
+    threads = [threading.Thread(target=work, args=(shop,)) for shop in shops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stats = httpx.get(f"{system.endpoints.simulators['ringex']}/_sim/stats").json()
+    assert answers == [{}] * WORKERS
+    assert stats["tokensMinted"] == 1
+    assert stats["tooManyRequests"] == {}
