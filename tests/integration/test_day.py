@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from local.simulators.ringex.calls import CallOrder, LegOrder
 from local.simulators.ringex.faults import Fault
 from tests.day import Day
 
@@ -117,3 +118,22 @@ def test_a_clock_that_is_half_a_minute_off_loses_nothing(tmp_path, skew):
     figures = day.run(sessions=200, recorded=60, recordings=80, minutes=5)
     assert (figures.archived, figures.empty, figures.other) == (60, 140, 0)
     assert (figures.too_many, figures.rules_broken) == (0, 0)
+
+
+def test_a_record_rewritten_two_hours_later_makes_revision_two(tmp_path):
+    """No notification says so: the tail shows the third leg, and revision 1 stays as it was."""
+    day = Day(tmp_path, notify=False)
+    leg = LegOrder(extension_id="401555101", seconds=1)
+    session, _ = day.world.calls.place(
+        CallOrder(legs=(leg,) * 3, seconds=60, legs_at_first=2, rewritten_after=7200)
+    )
+    nothing_else = {"sessions": 0, "recorded": 0, "recordings": 0, "minutes": 0}
+    day.run(**nothing_else, quiet=60)
+    state = day.ledger.load("ringex", "~", session.id)
+    assert (state.revision, len(state.legs)) == (1, 2)
+    before = dict(day.archive.objects)
+
+    day.run(**nothing_else, quiet=120)
+    state = day.ledger.load("ringex", "~", session.id)
+    assert (state.status, state.revision, len(state.legs)) == ("archived", 2, 3)
+    assert before.items() <= day.archive.objects.items()
