@@ -1,4 +1,4 @@
-"""What the stitcher says of files, with the real ffmpeg."""
+"""What the stitcher says of files, and of the same bytes as a stream, with the real ffmpeg."""
 
 from __future__ import annotations
 
@@ -54,6 +54,24 @@ def stitcher(tools):
     return FfmpegStitcher(tools)
 
 
+def of_file(stitcher, path):
+    return stitcher.inspect(path)
+
+
+def of_stream(stitcher, path):
+    content = path.read_bytes()
+    with stitcher.listen(content[:4096]) as listener:
+        for at in range(0, len(content), 1000):
+            listener.hear(content[at : at + 1000])
+        return listener.heard()[0]
+
+
+@pytest.fixture(params=[of_file, of_stream], ids=["file", "stream"])
+def facts_of(request):
+    """Give a function that judges a recording: one that lies there, or one that passes by."""
+    return request.param
+
+
 @pytest.mark.parametrize(
     ("name", "milliseconds"),
     [
@@ -64,9 +82,9 @@ def stitcher(tools):
         ("id3v2", 2448),
     ],
 )
-def test_an_mp3_is_as_long_as_its_frames(stitcher, name, milliseconds):
+def test_an_mp3_is_as_long_as_its_frames(facts_of, stitcher, name, milliseconds):
     """An MP3's length is counted in frames of 72 ms, not estimated from its bit rate."""
-    facts = stitcher.inspect(FIXTURES / f"{name}.mp3")
+    facts = facts_of(stitcher, FIXTURES / f"{name}.mp3")
     assert facts == replace(MP3, duration_ms=milliseconds)
 
 
@@ -74,9 +92,9 @@ def test_an_mp3_is_as_long_as_its_frames(stitcher, name, milliseconds):
     ("name", "rate", "channels", "milliseconds"),
     [("stereo-44k", 44100, 2, 1045), ("vbr-xing-16k", 16000, 1, 2088)],
 )
-def test_an_mp3_keeps_its_rate_and_channels(stitcher, name, rate, channels, milliseconds):
+def test_an_mp3_keeps_its_rate_and_channels(facts_of, stitcher, name, rate, channels, milliseconds):
     """Higher rates and two channels are recordings as well."""
-    facts = stitcher.inspect(FIXTURES / f"{name}.mp3")
+    facts = facts_of(stitcher, FIXTURES / f"{name}.mp3")
     assert (facts.sample_rate, facts.channels) == (rate, channels)
     assert facts.duration_ms == milliseconds
 
@@ -93,10 +111,10 @@ def test_an_mp3_keeps_its_rate_and_channels(stitcher, name, rate, channels, mill
         (ALAW, 8, "pcm_alaw"),
     ],
 )
-def test_a_wav_of_every_codec_of_telephony_is_known(stitcher, tmp_path, tag, bits, codec):
+def test_a_wav_of_every_codec_of_telephony_is_known(facts_of, stitcher, tmp_path, tag, bits, codec):
     """The codec is what the header says, the length what the bytes say."""
     path = write_wav(tmp_path / "leg", bytes(8000 * bits // 8 * 2), tag=tag, bits=bits, channels=2)
-    facts = stitcher.inspect(path)
+    facts = facts_of(stitcher, path)
     assert (facts.codec, facts.channels, facts.duration_ms) == (codec, 2, 1000)
     assert (facts.extension, facts.media_type) == ("wav", "audio/wav")
 
@@ -111,12 +129,12 @@ def test_a_wav_of_every_codec_of_telephony_is_known(stitcher, tmp_path, tag, bit
     ids=["adpcm", "gsm", "mp3"],
 )
 def test_a_wav_of_a_codec_with_blocks_is_decoded_to_be_measured(
-    stitcher, tmp_path, content, codec, samples
+    facts_of, stitcher, tmp_path, content, codec, samples
 ):
     """A codec of blocks is as long as its samples are many."""
     path = tmp_path / "leg"
     path.write_bytes(content)
-    facts = stitcher.inspect(path)
+    facts = facts_of(stitcher, path)
     assert (facts.codec, facts.duration_ms) == (codec, round(samples / 8))
 
 
@@ -147,67 +165,67 @@ def test_a_wav_of_a_codec_with_blocks_is_decoded_to_be_measured(
         "a-hole",
     ],
 )
-def test_harmless_oddities_of_real_recorders_are_accepted(stitcher, tmp_path, content):
+def test_harmless_oddities_of_real_recorders_are_accepted(facts_of, stitcher, tmp_path, content):
     """A refused leg is a call that is never joined, so what a player plays is accepted."""
     path = tmp_path / "leg"
     path.write_bytes(content)
-    assert stitcher.inspect(path).duration_ms > 0
+    assert facts_of(stitcher, path).duration_ms > 0
 
 
-def test_a_file_of_several_mp3s_counts_all_of_them(stitcher, tmp_path):
+def test_a_file_of_several_mp3s_counts_all_of_them(facts_of, stitcher, tmp_path):
     """The header of the first part does not hide the second."""
     path = tmp_path / "leg"
     path.write_bytes((FIXTURES / "vbr-xing.mp3").read_bytes() * 2)
-    assert stitcher.inspect(path).duration_ms >= 2 * 3312
+    assert facts_of(stitcher, path).duration_ms >= 2 * 3312
 
 
-def test_a_frame_that_does_not_decode_counts_as_well(stitcher, tmp_path):
+def test_a_frame_that_does_not_decode_counts_as_well(facts_of, stitcher, tmp_path):
     """It is copied when legs are joined, so leaving it out would shift every offset behind it."""
     content = bytearray(BARE)
     for frame in range(5, 30, 2):
         content[frame * 144 + 4 : frame * 144 + 144] = b"\xaa" * 140
     path = tmp_path / "leg"
     path.write_bytes(content)
-    legs = [(path, stitcher.inspect(path))] * 2
+    legs = [(path, facts_of(stitcher, path))] * 2
     assert legs[0][1].duration_ms == 2448
     stitcher.join(legs, target := tmp_path / "joined.mp3")
-    assert stitcher.inspect(target).duration_ms == 2 * 2448
+    assert facts_of(stitcher, target).duration_ms == 2 * 2448
 
 
 @pytest.mark.parametrize("announced", [0, 0xFFFFFFFF, 0x7FFFF000])
-def test_a_streamed_wav_is_whole(stitcher, tmp_path, announced):
+def test_a_streamed_wav_is_whole(facts_of, stitcher, tmp_path, announced):
     """A recorder that cannot seek back leaves the length open."""
     path = tmp_path / "leg"
     head = riff(chunk(b"fmt ", form(PCM, 8000, 1, 16)))
     path.write_bytes(head + b"data" + struct.pack("<I", announced) + tone(1.5))
-    assert stitcher.inspect(path).duration_ms == 1500
+    assert facts_of(stitcher, path).duration_ms == 1500
 
 
 @pytest.mark.parametrize("cut", [1, 40, 143, 145])
-def test_an_mp3_cut_within_a_frame_is_damaged(stitcher, tmp_path, cut):
+def test_an_mp3_cut_within_a_frame_is_damaged(facts_of, stitcher, tmp_path, cut):
     """The message says how much is lacking, and the error says what kind of file is kept."""
     path = tmp_path / "leg"
     path.write_bytes(BARE[:-cut])
     with pytest.raises(DamagedAudio, match=f"its last frame lacks {cut % 144} bytes") as raised:
-        stitcher.inspect(path)
+        facts_of(stitcher, path)
     assert raised.value.extension == "mp3"
 
 
-def test_an_mp3_cut_between_frames_is_damaged_when_its_header_knows(stitcher, tmp_path):
+def test_an_mp3_cut_between_frames_is_damaged_when_its_header_knows(facts_of, stitcher, tmp_path):
     """A Xing header counts the frames, so half of them is not the whole."""
     whole = (FIXTURES / "cbr-info.mp3").read_bytes()
     path = tmp_path / "leg"
     path.write_bytes(whole[: len(whole) // 216 // 2 * 216])
     with pytest.raises(DamagedAudio, match="of 46 frames are there"):
-        stitcher.inspect(path)
+        facts_of(stitcher, path)
 
 
-def test_a_wav_cut_short_is_damaged(stitcher, tmp_path):
+def test_a_wav_cut_short_is_damaged(facts_of, stitcher, tmp_path):
     """The header promises more than came."""
     path = write_pcm(tmp_path / "leg", tone(2))
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(DamagedAudio, match="31,000 of 32,000 bytes of audio are there") as raised:
-        stitcher.inspect(path)
+        facts_of(stitcher, path)
     assert raised.value.extension == "wav"
 
 
@@ -221,25 +239,25 @@ def test_a_wav_cut_short_is_damaged(stitcher, tmp_path):
     ],
     ids=["no-samples", "unknown-codec", "too-many-channels", "impossible-rate"],
 )
-def test_a_wav_that_is_no_recording_is_damaged(stitcher, tmp_path, content, reason):
+def test_a_wav_that_is_no_recording_is_damaged(facts_of, stitcher, tmp_path, content, reason):
     """A header alone, a codec nobody knows and impossible numbers are refused with the reason."""
     path = tmp_path / "leg"
     path.write_bytes(content)
     with pytest.raises(DamagedAudio, match=reason):
-        stitcher.inspect(path)
+        facts_of(stitcher, path)
 
 
-def test_a_leg_over_the_limit_is_too_large(tools, tmp_path):
+def test_a_leg_over_the_limit_is_too_large(facts_of, tools, tmp_path):
     """The limit is in seconds of audio, and what is over it is not decoded to its end."""
     limited = FfmpegStitcher(tools, max_seconds=2)
-    assert limited.inspect(write_pcm(tmp_path / "short", tone(2))).duration_ms == 2000
+    assert facts_of(limited, write_pcm(tmp_path / "short", tone(2))).duration_ms == 2000
     with pytest.raises(TooLarge, match="longer than the limit of 2 s"):
-        limited.inspect(write_pcm(tmp_path / "long", tone(2.1)))
+        facts_of(limited, write_pcm(tmp_path / "long", tone(2.1)))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_bytes_of_any_kind_are_judged(stitcher, tmp_path, data):
+def test_bytes_of_any_kind_are_judged(facts_of, stitcher, tmp_path, data):
     """A damaged recording is audio, no audio or damaged; nothing else ever comes out."""
     source = data.draw(st.sampled_from([BARE, (FIXTURES / "vbr-xing.mp3").read_bytes()]))
     content = bytearray(source)
@@ -248,7 +266,7 @@ def test_bytes_of_any_kind_are_judged(stitcher, tmp_path, data):
     path = tmp_path / "leg"
     path.write_bytes(content)
     with contextlib.suppress(NotAudio, DamagedAudio):
-        assert stitcher.inspect(path).duration_ms > 0
+        assert facts_of(stitcher, path).duration_ms > 0
 
 
 def test_ffmpeg_sees_nothing_of_our_environment(tmp_path, monkeypatch):
@@ -287,16 +305,16 @@ def test_a_file_that_grows_over_the_limit_is_stopped(tools, tmp_path):
 
 @pytest.mark.parametrize("lure", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXTINF:2,\n{}\n"])
 @pytest.mark.parametrize("front", [b"", b"ID3\4\0\0\0\0\0\0"], ids=["bare", "behind-a-tag"])
-def test_a_list_of_other_files_is_never_followed(stitcher, tmp_path, lure, front):
+def test_a_list_of_other_files_is_never_followed(facts_of, stitcher, tmp_path, lure, front):
     """A playlist could make ffmpeg put another file's content into the archive."""
     secret = write_pcm(tmp_path / "secret.wav", tone(2))
     path = tmp_path / "leg.mp3"
     path.write_bytes(front + lure.format(secret.name).encode())
     with pytest.raises(NotAudio):
-        stitcher.inspect(path)
+        facts_of(stitcher, path)
     path.write_bytes(front + lure.format(secret.name).encode() + BARE)
     with pytest.raises(NotAudio):
-        stitcher.inspect(path)
+        facts_of(stitcher, path)
     with pytest.raises(Failed):
         stitcher.join([(path, MP3), (path, MP3)], tmp_path / "joined")
 

@@ -8,17 +8,20 @@ memory.
 
 from __future__ import annotations
 
+import os
 import re
 import resource
+import selectors
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from legato.audio.formats import Format
 from legato.errors import Failed, TooLarge
@@ -33,7 +36,8 @@ _DECODERS = (
 )
 _GUARD = ("-protocol_whitelist", "file,pipe", "-codec_whitelist", _DECODERS)
 _MEMORY = 1 << 30
-_STDERR_TAIL = 2000
+_STDERR_TAIL = 4000
+_PIPE = 65536
 
 
 class FfmpegFailed(Failed):
@@ -73,6 +77,11 @@ def reading(path: Path, form: Format, *options: str) -> list[str]:
     """Return the arguments that open a recording as `form` and as nothing else."""
     # The prefix makes any name a file: one with a colon is no protocol, one with a dash no option.
     return [*_GUARD, *options, "-f", form, "-i", f"file:{path.absolute()}"]
+
+
+def reading_pipe(form: Format, *options: str) -> list[str]:
+    """Return the arguments that open what is given on standard input as `form`, nothing else."""
+    return [*_GUARD, *options, "-f", form, "-i", "pipe:0"]
 
 
 def reading_list(form: Format) -> list[str]:
@@ -126,16 +135,51 @@ class Ffmpeg:
         with self._running(self._command(arguments)) as out:
             yield out
 
-    def _command(self, arguments: Sequence[str]) -> list[str]:
+    @contextmanager
+    def fed(self, arguments: Sequence[str]) -> Iterator[Fed]:
+        """Run ffmpeg on what it is given piece by piece. Left early, it is ended.
+
+        Raises Failed when it cannot be started.
+        """
+        # Only at this level does it say how many packets it has read.
+        command = self._command(arguments, said="level+verbose")
+        pipe = subprocess.PIPE
+        with (
+            self._started(command, stdin=pipe, stdout=pipe, stderr=pipe) as process,
+            selectors.DefaultSelector() as selector,
+        ):
+            try:
+                yield Fed(process, selector, timeout=self._timeout)
+            finally:
+                process.kill()
+
+    def _command(self, arguments: Sequence[str], said: str = "error") -> list[str]:
         return [
             str(self._tools.ffmpeg),
             "-nostdin",
             "-hide_banner",
             "-nostats",
             "-v",
-            "error",
+            said,
             *arguments,
         ]
+
+    def _started(
+        self,
+        command: list[str],
+        *,
+        stdin: IO[bytes] | int,
+        stdout: IO[bytes] | int,
+        stderr: IO[bytes] | int,
+    ) -> subprocess.Popen[bytes]:
+        try:
+            process = subprocess.Popen(
+                command, stdin=stdin, stdout=stdout, stderr=stderr, env={}, cwd="/"
+            )
+        except OSError as error:
+            raise Failed(f"{command[0]} cannot be started: {error.strerror}") from error
+        self._limit(process.pid)
+        return process
 
     @contextmanager
     def _running(
@@ -145,18 +189,9 @@ class Ffmpeg:
         with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as given:
             given.write(feed)
             given.seek(0)
-            try:
-                process = subprocess.Popen(
-                    command,
-                    stdin=given,
-                    stdout=output or subprocess.PIPE,
-                    stderr=errors,
-                    env={},
-                    cwd="/",
-                )
-            except OSError as error:
-                raise Failed(f"{command[0]} cannot be started: {error.strerror}") from error
-            self._limit(process.pid)
+            process = self._started(
+                command, stdin=given, stdout=output or subprocess.PIPE, stderr=errors
+            )
             expired = threading.Event()
 
             def end() -> None:
@@ -174,7 +209,13 @@ class Ffmpeg:
                 process.wait()
                 if process.stdout:
                     process.stdout.close()
-            self._judge(process.returncode, expired.is_set(), errors)
+            if expired.is_set() and process.returncode:
+                raise TimedOut(f"ffmpeg did not end within {self._timeout:g} s")
+            if process.returncode == -signal.SIGXFSZ:
+                raise TooLarge(f"the audio grows over the limit of {self._max_output:,} bytes")
+            errors.seek(0, 2)
+            errors.seek(max(0, errors.tell() - _STDERR_TAIL))
+            _judge(process.returncode, errors.read())
 
     def _limit(self, pid: int) -> None:
         # Set from outside: code between fork and exec is not safe where threads run.
@@ -190,20 +231,101 @@ class Ffmpeg:
             except ProcessLookupError:
                 return  # it has ended already
 
-    def _judge(self, code: int, expired: bool, errors: IO[bytes]) -> None:
-        if expired and code:
-            raise TimedOut(f"ffmpeg did not end within {self._timeout:g} s")
-        if code == -signal.SIGXFSZ:
-            raise TooLarge(f"the audio grows over the limit of {self._max_output:,} bytes")
-        if code:
-            errors.seek(0, 2)
-            errors.seek(max(0, errors.tell() - _STDERR_TAIL))
-            said = re.sub(
-                r"\[(\w+) @ 0x[0-9a-f]+\] ", r"\1: ", errors.read().decode(errors="replace")
-            )
-            raise FfmpegFailed(
-                f"ffmpeg ended with {code}: {' / '.join(said.split('\n')).strip(' /')}"
-            )
+
+class Fed:
+    """An ffmpeg that is given its input piece by piece, and whose output comes back in between.
+
+    One thread does both: it waits until ffmpeg takes or gives, so neither can block the other. Only
+    these waits count as the time that ffmpeg takes, not those for who brings the next piece.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        selector: selectors.BaseSelector,
+        *,
+        timeout: float,
+    ) -> None:
+        self._process, self._selector = process, selector
+        self._timeout = self._patience = timeout
+        self._said = b""
+        self._input = cast(IO[bytes], process.stdin)
+        self._output = cast(IO[bytes], process.stdout)
+        self._errors = cast(IO[bytes], process.stderr)
+        os.set_blocking(self._input.fileno(), False)
+        selector.register(self._input, selectors.EVENT_WRITE)
+        selector.register(self._output, selectors.EVENT_READ)
+        selector.register(self._errors, selectors.EVENT_READ)
+
+    def give(self, piece: bytes) -> Iterator[bytes]:
+        """Pass the piece on, and hand out what comes back meanwhile.
+
+        Raises FfmpegFailed as soon as it ended with an error, and TimedOut. One that ended well has
+        no use for the rest, which is passed over.
+        """
+        left = memoryview(piece)
+        while left and not self._input.closed:
+            for stream in self._ready():
+                if stream is not self._input:
+                    yield from self._take(stream)
+                    continue
+                try:
+                    left = left[os.write(self._input.fileno(), left[:_PIPE]) :]
+                except BrokenPipeError:
+                    yield from self.end()
+                    return
+
+    def end(self) -> Iterator[bytes]:
+        """Say that this was all, and hand out what still comes. Raises as `give` does."""
+        if not self._input.closed:
+            self._selector.unregister(self._input)
+            self._input.close()
+        while self._selector.get_map():
+            for stream in self._ready():
+                yield from self._take(stream)
+        try:
+            code = self._process.wait(max(self._patience, 0.1))
+        except subprocess.TimeoutExpired:
+            raise self._too_slow() from None
+        _judge(code, b"".join(map(b"".join, _COMPLAINT.findall(self._said))))
+
+    @property
+    def packets(self) -> int:
+        """How many packets it has read, after its end. Raises FfmpegFailed if it does not tell."""
+        told = re.findall(rb"Input stream #0:0 .*?: (\d+) packets read", self._said)
+        if not told:
+            raise FfmpegFailed("ffmpeg does not say how many packets it has read")
+        return int(told[-1])
+
+    def _ready(self) -> list[IO[bytes]]:
+        began = time.monotonic()
+        ready = self._selector.select(max(self._patience, 0))
+        self._patience -= time.monotonic() - began
+        if not ready:
+            raise self._too_slow()
+        return [cast(IO[bytes], key.fileobj) for key, _ in ready]
+
+    def _take(self, stream: IO[bytes]) -> Iterator[bytes]:
+        if not (piece := os.read(stream.fileno(), _PIPE)):
+            self._selector.unregister(stream)
+        elif stream is self._errors:
+            self._said = (self._said + piece)[-_STDERR_TAIL:]
+        else:
+            yield piece
+
+    def _too_slow(self) -> TimedOut:
+        return TimedOut(f"ffmpeg took longer than {self._timeout:g} s")
+
+
+_COMPLAINT = re.compile(
+    rb"^(\[\w+ @ 0x[0-9a-f]+\] )?\[(?:error|fatal|panic)\] (.*\n)", re.MULTILINE
+)
+
+
+def _judge(code: int, said: bytes) -> None:
+    if code:
+        text = re.sub(r"\[(\w+) @ 0x[0-9a-f]+\] ", r"\1: ", said.decode(errors="replace"))
+        raise FfmpegFailed(f"ffmpeg ended with {code}: {' / '.join(text.split('\n')).strip(' /')}")
 
 
 def _last(pipe: IO[bytes], size: int) -> bytes:

@@ -16,6 +16,9 @@ from legato.errors import NotAudio
 
 type Format = Literal["mp3", "wav"]
 
+HEAD = 4096
+"""Bytes that are looked at to recognise a stream."""
+
 _OTHERS = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a ZIP archive"),
@@ -44,11 +47,33 @@ def recognise(path: Path) -> Format:
         raise NotAudio("what came is not a regular file")
     with path.open("rb") as file:
         head = file.read(512)
-        if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        if _is_wave(head):
             return "wav"
         if mpeg.audio_start(file) is not None:
             return "mp3"
-    raise NotAudio(f"what came is {describe(head)}, not MP3 or WAV audio")
+    raise refusal(head)
+
+
+def recognise_stream(head: bytes) -> Format:
+    """Return the format of what begins with `head`: 4096 bytes, or all if it has less.
+
+    Raises NotAudio as `recognise` does. An MP3 behind a tag or zeros that fill the head is believed
+    to be one; whoever reads on must see it.
+    """
+    if _is_wave(head):
+        return "wav"
+    if mpeg.may_begin(head[:HEAD], whole=len(head) < HEAD):
+        return "mp3"
+    raise refusal(head)
+
+
+def _is_wave(head: bytes) -> bool:
+    return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
+
+
+def refusal(head: bytes) -> NotAudio:
+    """Return the error for a file or stream that begins so."""
+    return NotAudio(f"what came is {describe(head[:512])}, not MP3 or WAV audio")
 
 
 def describe(head: bytes) -> str:

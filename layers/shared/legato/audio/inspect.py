@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from legato.audio import mpeg
 from legato.audio.ffmpeg import Ffmpeg, FfmpegFailed, reading
 from legato.audio.formats import Format, recognise
-from legato.audio.riff import read_wave
+from legato.audio.riff import Wave, read_wave
 from legato.errors import DamagedAudio, TooLarge
 from legato.model import MEDIA_TYPES, AudioFacts
 
@@ -39,14 +39,19 @@ def inspect(ffmpeg: Ffmpeg, path: Path, *, max_seconds: int) -> AudioFacts:
         codec, rate, channels, frames = _probe(ffmpeg, path, form)
         samples = _decoded(ffmpeg, path, form, channels, max_seconds + 1)
     except FfmpegFailed as error:
-        raise DamagedAudio(f"it cannot be decoded: {error}", extension=form) from error
+        raise undecodable(error, form) from error
     if not samples:
-        raise DamagedAudio("it holds no audio", extension=form)
+        raise empty(form)
     if form == "mp3":
         # A frame that does not decode is copied and played over all the same, so frames count.
-        samples = _refuse_lost_frames(path, frames, rate)
-    if samples > max_seconds * rate:
-        raise TooLarge(f"the recording is longer than the limit of {max_seconds:,} s")
+        with path.open("rb") as file:
+            samples = refuse_lost_frames(frames, mpeg.promised_frames(file), rate)
+    refuse_long(samples, rate, max_seconds)
+    return facts_of(form, codec, rate, channels, samples)
+
+
+def facts_of(form: Format, codec: str, rate: int, channels: int, samples: int) -> AudioFacts:
+    """Return the facts of a recording with so many samples of one channel."""
     return AudioFacts(
         extension=form,
         media_type=MEDIA_TYPES[form],
@@ -59,24 +64,55 @@ def inspect(ffmpeg: Ffmpeg, path: Path, *, max_seconds: int) -> AudioFacts:
 
 def _refuse_cut_end(path: Path, form: Format) -> None:
     if form == "wav":
-        wave = read_wave(path)
-        if wave.missing:
-            promised = wave.size + wave.missing
-            _cut_short(form, f"{wave.size:,} of {promised:,} bytes of audio are there")
+        refuse_cut_wave(read_wave(path))
         return
     with path.open("rb") as file:
-        if missing := mpeg.missing_at_end(file):
-            _cut_short(form, f"its last frame lacks {missing:,} bytes")
+        refuse_cut_mp3(file)
 
 
-def _refuse_lost_frames(path: Path, frames: int, rate: int) -> int:
+def refuse_cut_wave(wave: Wave) -> None:
+    """Raise DamagedAudio if the header promises more than is there."""
+    if wave.missing:
+        promised = wave.size + wave.missing
+        _cut_short("wav", f"{wave.size:,} of {promised:,} bytes of audio are there")
+
+
+def refuse_cut_mp3(file: BinaryIO) -> None:
+    """Raise DamagedAudio if the file, or the end of a stream, ends within a frame."""
+    if missing := mpeg.missing_at_end(file):
+        _cut_short("mp3", f"its last frame lacks {missing:,} bytes")
+
+
+def refuse_lost_frames(frames: int, promise: tuple[int, int], rate: int) -> int:
     """Compare with what the header promises, and return the samples of all frames."""
-    with path.open("rb") as file:
-        promised, each = mpeg.promised_frames(file)
+    promised, each = promise
     # Encoders differ by a frame or two, and a frame that is broken on the way may swallow another.
     if (promised - frames) * each > rate:
         _cut_short("mp3", f"{frames:,} of {promised:,} frames are there")
     return frames * each
+
+
+def refuse_absurd(rate: int, channels: int, form: Format) -> None:
+    """Raise DamagedAudio for numbers that no recording has."""
+    if not (0 < rate <= _MAX_RATE and 0 < channels <= _MAX_CHANNELS):
+        reason = f"no recording has {channels} channels of {rate} Hz"
+        raise DamagedAudio(reason, extension=form)
+
+
+def empty(form: Format) -> DamagedAudio:
+    """Return the error for a recording in which there is not one sample."""
+    return DamagedAudio("it holds no audio", extension=form)
+
+
+def refuse_long(samples: int, rate: int, max_seconds: int) -> None:
+    """Raise TooLarge if so many samples are more than `max_seconds`."""
+    if samples > max_seconds * rate:
+        raise TooLarge(f"the recording is longer than the limit of {max_seconds:,} s")
+
+
+def undecodable(error: FfmpegFailed, form: Format) -> DamagedAudio:
+    """Return what ffmpeg's failure says of the recording that it read."""
+    return DamagedAudio(f"it cannot be decoded: {error}", extension=form)
 
 
 def _cut_short(form: Format, reason: str) -> NoReturn:
@@ -93,9 +129,7 @@ def _probe(ffmpeg: Ffmpeg, path: Path, form: Format) -> tuple[str, int, int, int
     stream = (said.get("streams") or [{}])[0]
     codec = stream.get("codec_name", "unknown")
     rate, channels = int(stream.get("sample_rate", 0)), int(stream.get("channels", 0))
-    if not (0 < rate <= _MAX_RATE and 0 < channels <= _MAX_CHANNELS):
-        reason = f"no recording has {channels} channels of {rate} Hz"
-        raise DamagedAudio(reason, extension=form)
+    refuse_absurd(rate, channels, form)
     return codec, rate, channels, int(stream.get("nb_read_packets", 0))
 
 

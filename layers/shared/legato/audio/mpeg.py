@@ -5,6 +5,7 @@ ffmpeg finds a frame anywhere in anything, which is right for a player and wrong
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,6 +14,8 @@ from typing import BinaryIO
 # bytes; anything longer that is not audio is not a recording.
 _LEADING_JUNK = 4096
 _TAIL = 65536
+PROOF = _TAIL + _LEADING_JUNK
+"""Behind the tags of a stream, so many bytes tell where audio starts as well as all would."""
 _BITRATES = {
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -81,15 +84,34 @@ def audio_start(file: BinaryIO) -> int | None:
     return None
 
 
+def may_begin(head: bytes, *, whole: bool) -> bool:
+    """Tell whether a stream that begins with `head`, or is `whole` in it, may be an MP3.
+
+    Where the head shows too little, because a tag or zeros fill it, it may.
+    """
+    file = io.BytesIO(head)
+    if whole or audio_start(file) is not None:
+        return audio_start(file) is not None
+    behind = head[_behind_tags(file) :].lstrip(b"\0")
+    # Text is never passed over, and other bytes only so far; a header of four must fit in.
+    return len(behind) < 16 or (len(behind) < _LEADING_JUNK - 3 and not is_text(behind[:16]))
+
+
+def tag_size(head: bytes) -> int:
+    """Return the bytes of the ID3v2 tag that these ten bytes begin; 0 if they begin none."""
+    if len(head) < 10 or head[:3] != b"ID3" or any(byte & 0x80 for byte in head[6:10]):
+        return 0
+    length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return 10 + length + (10 if head[5] & 0x10 else 0)
+
+
 def _behind_tags(file: BinaryIO) -> int:
     position = 0
     while True:
         file.seek(position)
-        head = file.read(10)
-        if len(head) < 10 or head[:3] != b"ID3" or any(byte & 0x80 for byte in head[6:10]):
+        if not (size := tag_size(file.read(10))):
             return position
-        length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        position += 10 + length + (10 if head[5] & 0x10 else 0)
+        position += size
 
 
 def promised_frames(file: BinaryIO) -> tuple[int, int]:

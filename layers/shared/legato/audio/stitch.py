@@ -1,21 +1,22 @@
-"""The Stitcher: inspects what was fetched, joins legs, measures recordings."""
+"""The Stitcher: inspects what was fetched, joins legs, measures recordings, listens to streams."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from legato.audio import inspect, join, measure
+from legato.audio import inspect, join, listen, measure, together
 from legato.audio.ffmpeg import Ffmpeg, Tools
 from legato.model import AudioFacts
-from legato.ports import Joined, Levels
+from legato.ports import Joined, Levels, Listener
 
 
 class FfmpegStitcher:
     """Does with ffmpeg and pydub what the port `Stitcher` asks for.
 
     `max_seconds` is the longest leg, `max_bytes` the largest file that is written, `timeout` the
-    seconds that one run of ffmpeg may take.
+    seconds that one run of ffmpeg may take; of one that reads a stream, those that we wait for it.
     """
 
     def __init__(
@@ -29,6 +30,14 @@ class FfmpegStitcher:
         self._ffmpeg = Ffmpeg(tools, timeout=timeout, max_output=max_bytes)
         self._max_seconds = max_seconds
         self._max_bytes = max_bytes
+
+    def listen(self, head: bytes) -> AbstractContextManager[Listener]:
+        """Begin to listen to a stream. Raises NotAudio; see the port and `legato.audio.listen`."""
+        return listen.listen(self._ffmpeg, head, max_seconds=self._max_seconds)
+
+    def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
+        """Return the levels and peaks of one or more recordings that play one after the other."""
+        return together.together(parts)
 
     def inspect(self, path: Path) -> AudioFacts:
         """Say what a fetched file is. Raises NotAudio, DamagedAudio or TooLarge; see the port."""

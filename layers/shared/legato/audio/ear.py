@@ -1,0 +1,167 @@
+"""The ear: how loud a recording is, and its picture for players.
+
+pydub listens to a tenth of a second at a time, and nothing is kept but the result: a day of audio
+takes the memory of a minute. It makes no difference in which pieces the samples come.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import audioop
+
+from legato.model import Json
+from legato.ports import Levels
+
+with warnings.catch_warnings():
+    # It warns that it finds no ffmpeg of its own. It is not asked to decode anything.
+    warnings.simplefilter("ignore")
+    from pydub import AudioSegment
+    from pydub.utils import ratio_to_db
+
+SILENCE_DBFS = -50.0
+"""A tenth of a second whose mean level is below this is silence."""
+
+MAX_POINTS = 8192
+_FULL_SCALE = 32768
+
+
+class Ear:
+    """Hears PCM16 of `channels` interleaved channels at `rate` Hz.
+
+    `samples` counts those of one channel that were heard so far.
+    """
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self.rate, self.channels = rate, channels
+        self.samples = 0
+        self._window = max(1, rate // 10) * channels * 2
+        self._rest = b""
+        self._loudness = _Loudness(rate)
+        self._peaks = _Peaks(rate, 1 if channels < 3 else channels)
+
+    def hear(self, pcm: bytes) -> None:
+        """Take the next samples; a piece may end within one."""
+        heard = self._rest + pcm
+        whole = len(heard) // self._window * self._window
+        self._rest = heard[whole:]
+        if whole:
+            self._listen(heard[:whole])
+
+    def levels(self) -> Levels:
+        """Return levels over all channels, and peaks of their mixture, after the last samples."""
+        frame = 2 * self.channels
+        if rest := self._rest[: len(self._rest) // frame * frame]:
+            self._listen(rest)
+        self._rest = b""
+        return self._loudness.result(self._peaks.to_json())
+
+    def _listen(self, pcm: bytes) -> None:
+        for at in range(0, len(pcm), self._window):
+            self._loudness.add(self._segment(pcm[at : at + self._window]))
+        self._peaks.add(self._mono(pcm))
+        self.samples += len(pcm) // (2 * self.channels)
+
+    def _mono(self, pcm: bytes) -> bytes:
+        if self.channels != 2:
+            # More than two are not met; pydub would mix them sample by sample, in Python.
+            return pcm
+        mixed: bytes = self._segment(pcm).set_channels(1).raw_data
+        return mixed
+
+    def _segment(self, pcm: bytes) -> AudioSegment:
+        return AudioSegment(data=pcm, sample_width=2, frame_rate=self.rate, channels=self.channels)
+
+
+class _Loudness:
+    """Sums up windows. Counts samples of one channel."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._samples = self._silent = self._silence = self._longest = self._peak = 0
+        self._energy = 0.0
+        self._threshold = _FULL_SCALE * 10 ** (SILENCE_DBFS / 20)
+
+    def add(self, window: AudioSegment) -> None:
+        samples, rms = int(window.frame_count()), window.rms
+        self._samples += samples
+        self._energy += rms * rms * samples
+        self._peak = max(self._peak, window.max)
+        if rms < self._threshold:
+            self._silent += samples
+            self._silence += samples
+            self._longest = max(self._longest, self._silence)
+        else:
+            self._silence = 0
+
+    def result(self, peaks: Json) -> Levels:
+        rms = math.sqrt(self._energy / self._samples) if self._samples else 0.0
+        return Levels(
+            longest_silence_ms=round(self._longest * 1000 / self._rate),
+            silent_share=round(self._silent / self._samples, 4) if self._samples else 1.0,
+            peak_dbfs=dbfs(self._peak / _FULL_SCALE),
+            loudness_dbfs=dbfs(rms / _FULL_SCALE),
+            peaks=peaks,
+        )
+
+
+def dbfs(ratio: float) -> float | None:
+    """Return a level, of which 1.0 is full scale, in decibels; there is none for silence."""
+    return round(ratio_to_db(ratio), 2) if ratio else None
+
+
+class _Peaks:
+    """Lowest and highest sample of each pixel; pixels double as the recording turns out longer."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate = rate
+        self._frame = 2 * channels
+        self._samples = 64
+        self._pairs: list[tuple[int, int]] = []
+        self._due = self._low = self._high = 0
+        self._begin()
+
+    def add(self, pcm: bytes) -> None:
+        at = 0
+        while at < len(pcm):
+            piece = pcm[at : at + self._due]
+            low, high = audioop.minmax(piece, 2)
+            self._low, self._high = min(self._low, low), max(self._high, high)
+            at += len(piece)
+            self._due -= len(piece)
+            if not self._due:
+                self._finish()
+
+    def to_json(self) -> Json:
+        if self._low <= self._high:
+            self._finish()
+        return audiowaveform(self._rate, self._samples, self._pairs)
+
+    def _begin(self) -> None:
+        self._due = self._frame * self._samples
+        self._low, self._high = _FULL_SCALE, -_FULL_SCALE
+
+    def _finish(self) -> None:
+        self._pairs.append((self._low >> 8, self._high >> 8))
+        if len(self._pairs) == MAX_POINTS:
+            halves = zip(self._pairs[::2], self._pairs[1::2], strict=True)
+            self._pairs = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in halves]
+            self._samples *= 2
+        self._begin()
+
+
+def audiowaveform(rate: int, samples_per_pixel: int, pairs: list[tuple[int, int]]) -> Json:
+    """Return the lowest and highest sample of each pixel, in 8 bits, as players read them.
+
+    The format is https://github.com/bbc/audiowaveform/blob/master/doc/DataFormat.md
+    """
+    return {
+        "version": 2,
+        "channels": 1,
+        "sample_rate": rate,
+        "samples_per_pixel": samples_per_pixel,
+        "bits": 8,
+        "length": len(pairs),
+        "data": [value for pair in pairs for value in pair],
+    }

@@ -1,0 +1,70 @@
+"""Puts what was heard of several recordings together, as if they were one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+
+from legato.audio.ear import MAX_POINTS, audiowaveform, dbfs
+from legato.model import AudioFacts, Json
+from legato.ports import Levels
+
+type Parts = Sequence[tuple[AudioFacts, Levels]]
+
+
+def together(parts: Parts) -> Levels:
+    """Return levels and peaks of one or more recordings that play one after the other.
+
+    The longest silence is that of any one of them: silence is not followed across their borders.
+    The silent share is that of the whole time, loudness is the mean of their energy. One recording
+    alone is returned as it is.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    lengths = [max(1, audio.duration_ms) for audio, _ in parts]
+    heard = [levels for _, levels in parts]
+    silent = sum(each.silent_share * ms for each, ms in zip(heard, lengths, strict=True))
+    energy = sum(
+        10 ** (each.loudness_dbfs / 10) * ms
+        for each, ms in zip(heard, lengths, strict=True)
+        if each.loudness_dbfs is not None
+    )
+    return Levels(
+        longest_silence_ms=max(each.longest_silence_ms for each in heard),
+        silent_share=round(silent / sum(lengths), 4),
+        peak_dbfs=max(
+            (each.peak_dbfs for each in heard if each.peak_dbfs is not None), default=None
+        ),
+        loudness_dbfs=dbfs(math.sqrt(energy / sum(lengths))),
+        peaks=_one_picture([each.peaks for each in heard], lengths),
+    )
+
+
+def _one_picture(pictures: Sequence[Json], lengths: Sequence[int]) -> Json:
+    """Return one picture in which each part takes its length in milliseconds.
+
+    Its pixels are as fine as the coarsest of the parts allows, and no more than MAX_POINTS. A pixel
+    that lies across the border of two shows in both, so that no peak is lost. A part whose picture
+    ends before its time, because frames did not decode, is silent there.
+    """
+    rates = [picture["sample_rate"] for picture in pictures]
+    # Everything is counted in ticks of which milliseconds and samples of all rates are whole.
+    second = math.lcm(1000, *rates)
+    widths = [
+        picture["samples_per_pixel"] * (second // picture["sample_rate"]) for picture in pictures
+    ]
+    starts = list(accumulate((length * (second // 1000) for length in lengths), initial=0))
+    sample = second // max(rates)
+    finest = max(*widths, -(-starts[-1] // MAX_POINTS))
+    pixel = -(-finest // sample) * sample
+    pairs: list[tuple[int, int] | None] = [None] * -(-starts[-1] // pixel)
+    for picture, width, start, end in zip(pictures, widths, starts, starts[1:], strict=False):
+        data = picture["data"]
+        for at, pair in enumerate(zip(data[::2], data[1::2], strict=True)):
+            first = min(start + at * width, end - 1)
+            last = min(start + (at + 1) * width, end) - 1
+            for point in {first // pixel, last // pixel}:
+                known = pairs[point] or pair
+                pairs[point] = min(known[0], pair[0]), max(known[1], pair[1])
+    return audiowaveform(max(rates), pixel // sample, [pair or (0, 0) for pair in pairs])
