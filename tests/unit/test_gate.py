@@ -1,7 +1,11 @@
 """The gate: never more than the limit, nobody starves, and a penalty holds for everybody."""
 
+import heapq
+import math
+import random
 import threading
 import time
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -11,9 +15,11 @@ from hypothesis import strategies as st
 from legato.clock import SystemClock
 from legato.errors import Wait
 from legato.gate import Gate, Limit
-from tests.fakes import FakeClock, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeNotes
 
 KEY = "ringex#one#Heavy"
+WINDOWS = "ringcx#one#Metadata"
+BOTH = (Limit(3, 60), Limit(9, 900))
 
 
 @pytest.fixture
@@ -27,15 +33,25 @@ def notes():
 
 
 def a_gate(notes, clock):
-    return Gate(notes, clock, limits={"Heavy": Limit(10, 60)}, sleep=clock.advance)
+    limits = {"Heavy": (Limit(10, 60),), "Metadata": BOTH}
+    return Gate(notes, clock, limits=limits, sleep=clock.advance)
 
 
-def entered(gate, *, turn=False):
+def entered(gate, key=KEY, *, turn=False):
     """Return 0 when granted, else the seconds to wait."""
     try:
-        gate.enter(KEY, turn=turn)
+        gate.enter(key, turn=turn)
     except Wait as wait:
         return wait.seconds if wait.turn else -1
+    return 0
+
+
+def entered_behind(gate, key=KEY):
+    """Return 0 when granted, else the seconds to wait; nothing is promised."""
+    try:
+        gate.enter(key, behind=True)
+    except Wait as wait:
+        return -1 if wait.turn else wait.seconds
     return 0
 
 
@@ -156,6 +172,159 @@ def test_no_span_ever_holds_more_than_the_limit(pauses, turn):
         assert sum(1 for other in grants if grant <= other < grant + 60) <= 10
 
 
+def test_of_two_windows_the_one_that_is_full_counts(notes, clock):
+    """Three pass, the fourth waits for the minute, the tenth for the quarter of an hour."""
+    gate = a_gate(notes, clock)
+    for _ in range(3):
+        assert [entered(gate, WINDOWS) for _ in range(3)] == [0, 0, 0]
+        assert gate.wait(WINDOWS, turn=True) >= 61.2
+        clock.advance(70)
+    assert gate.wait(WINDOWS, turn=True) == pytest.approx(900 * 1.02 - 210)
+
+
+def test_the_room_is_that_of_the_fuller_window(notes, clock):
+    """It tells which credential is to be asked."""
+    gate = a_gate(notes, clock)
+    assert gate.wait(WINDOWS) == -3
+    for _ in range(8):
+        clock.advance(30)
+        gate.enter(WINDOWS)
+    clock.advance(62)
+    assert gate.wait(WINDOWS) == -1
+    assert gate.wait(WINDOWS, behind=True) > 0
+
+
+def crowd(arrivals, *, seconds=math.inf):
+    """Let everybody come, and come again when told to; return the grants and the broken promises.
+
+    `arrivals` are pairs of the second at which somebody comes and whether it goes behind.
+    """
+    notes, clock = FakeNotes(), FakeClock()
+    gate = a_gate(notes, clock)
+    grants, broken = [], []
+    coming = [(at, number, False, behind) for number, (at, behind) in enumerate(arrivals)]
+    heapq.heapify(coming)
+    while coming and coming[0][0] < seconds:
+        at, number, turn, behind = heapq.heappop(coming)
+        clock.moment = max(clock.moment, NOON + timedelta(seconds=at))
+        try:
+            gate.enter(WINDOWS, turn=turn, behind=behind)
+        except Wait as wait:
+            now = (clock.now() - NOON).total_seconds()
+            if turn:
+                broken.append(now)
+            heapq.heappush(coming, (now + wait.seconds, number, wait.turn, behind))
+        else:
+            grants.append(((clock.now() - NOON).total_seconds(), behind))
+    return grants, broken
+
+
+def fullest(grants, seconds):
+    """Return the largest number of grants in any span of so many seconds."""
+    moments = [at for at, _ in grants]
+    return max(sum(start <= at < start + seconds for at in moments) for start in moments)
+
+
+ARRIVALS = st.lists(st.tuples(st.floats(0, 1200), st.booleans()), min_size=1, max_size=60)
+
+
+@given(ARRIVALS)
+def test_no_window_of_several_is_ever_too_full_and_everybody_passes(arrivals):
+    """Whoever comes, in a hurry or not, and however many at once."""
+    grants, _ = crowd(arrivals)
+    assert len(grants) == len(arrivals)
+    assert fullest(grants, 60) <= 3
+    assert fullest(grants, 900) <= 9
+
+
+@given(ARRIVALS)
+def test_a_promise_holds_in_both_windows(arrivals):
+    """Who comes back at the promised moment is let through, whoever else comes."""
+    assert crowd(arrivals)[1] == []
+
+
+def test_a_day_of_crowds_uses_all_that_both_windows_allow():
+    """Nine in each quarter of an hour and its margin, and three in the first minute."""
+    chance = random.Random(7)
+    arrivals = [(chance.uniform(0, 86_400), False) for _ in range(2000)]
+    grants, broken = crowd([(0, False)] * 9 + arrivals, seconds=86_400)
+    assert len(grants) >= 9 * 86_400 // 918
+    assert fullest(grants, 900) == 9
+    assert fullest(grants, 60) == 3
+    assert broken == []
+
+
+def test_who_goes_behind_uses_all_but_one_call():
+    """A backfill of a day, with nobody else there."""
+    grants, _ = crowd([(0, True)] * 1000, seconds=86_400)
+    assert len(grants) >= 8 * 86_400 // 918
+    assert fullest(grants, 900) == 8
+    assert fullest(grants, 60) == 2
+
+
+@given(ARRIVALS)
+def test_who_goes_behind_leaves_room_in_every_window(arrivals):
+    """Right after it has passed, one call more could be made by somebody else."""
+    grants, _ = crowd(arrivals)
+    for number, (at, behind) in enumerate(grants):
+        if behind:
+            moments = [moment for moment, _ in grants[: number + 1]]
+            assert sum(moment > at - 60 for moment in moments) <= 2
+            assert sum(moment > at - 900 for moment in moments) <= 8
+
+
+def test_a_tenth_of_a_larger_limit_is_for_the_others(notes, clock):
+    """Nine of ten; the others find the tenth."""
+    gate = a_gate(notes, clock)
+    assert [entered_behind(gate) for _ in range(9)] == [0] * 9
+    assert entered_behind(gate) > 0
+    assert entered(gate) == 0
+
+
+def test_who_goes_behind_does_not_take_what_was_promised(notes, clock):
+    """Not even while there is room, because who was promised it is on the way."""
+    gate = a_gate(notes, clock)
+    for _ in range(10):
+        gate.enter(KEY)
+    promised = entered(gate)
+    clock.advance(promised)
+    assert entered_behind(gate) > 0
+    assert entered(gate, turn=True) == 0
+
+
+def test_who_goes_behind_is_promised_nothing_and_hinders_nobody(notes, clock):
+    """A newcomer waits as long as if nobody stood there."""
+    gate = a_gate(notes, clock)
+    for _ in range(10):
+        gate.enter(KEY)
+    for _ in range(100):
+        entered_behind(gate)
+    assert gate.wait(KEY) == pytest.approx(61.2)
+
+
+def test_many_who_go_behind_come_back_one_by_one(notes, clock):
+    """Not a thousand in the same second, most of them in vain."""
+    gate = a_gate(notes, clock)
+    gate.block(KEY, seconds=30)
+    waits = [entered_behind(gate) for _ in range(20)]
+    assert waits[0] == pytest.approx(30)
+    assert [later - earlier for earlier, later in pairwise(waits)] == pytest.approx([6.8] * 19)
+
+
+def test_a_limit_of_one_call_is_shared_all_the_same(notes, clock):
+    """To leave room in it would be to leave all of it, and a backfill would never end."""
+    gate = Gate(notes, clock, limits={"Heavy": (Limit(1, 60),)}, sleep=clock.advance)
+    assert entered_behind(gate) == 0
+
+
+def test_a_limit_that_is_learned_replaces_all(notes, clock):
+    """What the provider says now counts more than what its documentation said."""
+    gate = a_gate(notes, clock)
+    gate.learn(WINDOWS, Limit(20, 60), remaining=20)
+    assert [entered(gate, WINDOWS) for _ in range(20)] == [0] * 20
+    assert entered(gate, WINDOWS) == pytest.approx(61.2)
+
+
 def test_many_workers_at_once_get_no_more_than_the_limit():
     """Fifty threads on one ledger: ten grants, and everybody has an answer."""
     lock, notes = threading.Lock(), FakeNotes()
@@ -171,7 +340,9 @@ def test_many_workers_at_once_get_no_more_than_the_limit():
     shared, clock, results = Locked(), SystemClock(), []
 
     def work():
-        gate = Gate(shared, clock, limits={"Heavy": Limit(10, 60)}, sleep=lambda _: time.sleep(0))
+        gate = Gate(
+            shared, clock, limits={"Heavy": (Limit(10, 60),)}, sleep=lambda _: time.sleep(0)
+        )
         results.append(entered(gate, turn=True))
 
     threads = [threading.Thread(target=work) for _ in range(50)]

@@ -16,7 +16,7 @@ PLATFORM = "https://platform.ringcentral.com"
 MEDIA = "https://media.ringcentral.com"
 CONTENT = f"{MEDIA}:443/restapi/v1.0/account/1/recording/7/content"
 CREDENTIALS = {"clientId": "id", "clientSecret": "s", "jwt": "header.body.sign"}
-LIMITS = {group: Limit(10, 60) for group in ("Light", "Medium", "Heavy", "Auth")}
+LIMITS = {group: (Limit(10, 60),) for group in ("Light", "Medium", "Heavy", "Auth")}
 
 
 class RingCentral:
@@ -239,7 +239,7 @@ class TestLimits:
         """Three users carry three times as much."""
         server.answers["/x"] = lambda _: httpx.Response(200, json={})
         many = {**CREDENTIALS, "jwt": ["a", "b", "c"]}
-        api = an_api(server, clock, notes, many, {**LIMITS, "Heavy": Limit(4, 60)})
+        api = an_api(server, clock, notes, many, {**LIMITS, "Heavy": (Limit(4, 60),)})
         for _ in range(12):
             api.get("/x", {})
         with pytest.raises(Wait):

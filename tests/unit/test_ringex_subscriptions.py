@@ -152,7 +152,7 @@ def test_a_missing_scope_stops_the_subscription_and_nothing_else():
         platform="https://platform",
         media="https://media",
         credentials=lambda: {"clientId": "c", "clientSecret": "s", "jwt": "j"},
-        limits={group: Limit(10, 60) for group in ("Light", "Medium", "Heavy", "Auth")},
+        limits={group: (Limit(10, 60),) for group in ("Light", "Medium", "Heavy", "Auth")},
         notes=FakeNotes(),
         clock=clock,
         sleep=clock.advance,

@@ -6,25 +6,24 @@ import time
 import pytest
 
 from legato.clock import SystemClock
-from legato.errors import Barred, Wait
-from legato.providers.ringex.credentials import Credential, Pool, read_credentials
-from legato.providers.ringex.tokens import Tokens
+from legato.errors import Barred, Retry, Wait
+from legato.providers.credentials import Credential, Pool, read_credentials
+from legato.providers.tokens import Minted, Tokens
 from tests.fakes import FakeClock, FakeNotes
 
 ONE = Credential("id", "secret", "jwt")
 
 
 class Mint:
-    def __init__(self, life=3600):
+    def __init__(self):
         self.minted = 0
-        self.life = life
         self.error = None
 
-    def __call__(self, credential):
+    def __call__(self, credential, refresh):
         if self.error:
             raise self.error
         self.minted += 1
-        return f"token-{self.minted}", self.life
+        return Minted(f"token-{self.minted}", 3600)
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def notes():
 
 
 def tokens(notes, clock, mint):
-    return Tokens(notes, clock, mint=mint, sleep=clock.advance)
+    return Tokens(notes, clock, name="ringex", mint=mint, sleep=clock.advance)
 
 
 def test_fifty_workers_starting_at_once_mint_one_token():
@@ -56,7 +55,7 @@ def test_fifty_workers_starting_at_once_mint_one_token():
     got = []
 
     def work():
-        shared = Tokens(Locked(), SystemClock(), mint=mint, sleep=time.sleep)
+        shared = Tokens(Locked(), SystemClock(), name="ringex", mint=mint, sleep=time.sleep)
         got.append(shared.token(ONE))
 
     threads = [threading.Thread(target=work) for _ in range(50)]
@@ -75,9 +74,9 @@ def test_one_worker_renews_while_the_others_use_the_old_one(notes, clock):
     clock.advance(3300)
     other = tokens(notes, clock, Mint())
 
-    def while_minting(credential):
+    def while_minting(credential, refresh):
         assert other.token(credential) == "token-1"
-        return "token-new", 3600
+        return Minted("token-new", 3600)
 
     assert tokens(notes, clock, while_minting).token(ONE) == "token-new"
     assert other.token(ONE) == "token-new"
@@ -97,7 +96,7 @@ def test_a_refused_token_is_forgotten_unless_a_newer_one_stands_there(notes, clo
 def test_a_worker_that_dies_while_minting_blocks_nobody_for_long(notes, clock):
     """After twenty seconds another one mints; until then the others wait their turn."""
 
-    def die(_credential):
+    def die(_credential, _refresh):
         raise SystemExit
 
     broken = tokens(notes, clock, die)
@@ -122,20 +121,77 @@ def test_a_mint_that_fails_leaves_the_others_a_free_hand(notes, clock):
     assert tokens(notes, clock, mint).token(ONE) == "token-1"
 
 
+class Rotating:
+    """Gives each token a refresh token that serves once, and remembers with what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, credential, refresh):
+        self.asked.append(refresh)
+        n = len(self.asked)
+        return Minted(f"token-{n}", 300, f"refresh-{n}", {"account": "9"} if n == 1 else {})
+
+
+def test_a_refresh_token_is_used_once_and_by_any_worker(notes, clock):
+    """It stands in the ledger beside the token; what the log-in told outlives the renewals."""
+    mint = Rotating()
+    for _ in range(3):
+        assert tokens(notes, clock, mint).token_and_facts(ONE)[1] == {"account": "9"}
+        clock.advance(271)
+    assert mint.asked == [None, "refresh-1", "refresh-2"]
+
+
+def test_a_token_that_was_refused_is_not_renewed(notes, clock):
+    """Whatever ended it may have ended its refresh token too, so there is a new log-in."""
+    mint = Rotating()
+    shared = tokens(notes, clock, mint)
+    shared.refused(ONE, shared.token(ONE))
+    assert shared.token(ONE) == "token-2"
+    assert mint.asked == [None, None]
+
+
+def test_a_renewal_that_fails_keeps_what_there_was(notes, clock):
+    """The token for the others, the refresh token for the next attempt."""
+    mint = Rotating()
+    tokens(notes, clock, mint).token(ONE)
+    before = notes.read(f"token#ringex#{ONE.id}").content
+    clock.advance(271)
+
+    def fail(credential, refresh):
+        raise Retry("down")
+
+    with pytest.raises(Retry):
+        tokens(notes, clock, fail).token(ONE)
+    assert notes.read(f"token#ringex#{ONE.id}").content == before
+    tokens(notes, clock, mint).token(ONE)
+    assert mint.asked == [None, "refresh-1"]
+
+
+def test_tokens_of_two_providers_are_told_apart(notes, clock):
+    """One service user may serve both."""
+    ringex = Tokens(notes, clock, name="ringex", mint=Mint(), sleep=clock.advance)
+    ringcx = Tokens(notes, clock, name="ringcx", mint=Rotating(), sleep=clock.advance)
+    assert ringex.token_and_facts(ONE) == ("token-1", {})
+    assert ringcx.token_and_facts(ONE) == ("token-1", {"account": "9"})
+    assert sorted(notes.notes) == [f"token#ringcx#{ONE.id}", f"token#ringex#{ONE.id}"]
+
+
 def test_the_ledger_alone_gives_no_access(notes, clock):
-    """The key is in the secret; with other credentials the token cannot be read."""
-    tokens(notes, clock, Mint()).token(ONE)
+    """The key is in the secret; with other credentials the tokens cannot be read."""
+    tokens(notes, clock, Rotating()).token(ONE)
     [note] = notes.notes.values()
     assert "token-1" not in str(note.content)
+    assert "refresh-1" not in str(note.content)
     changed = Credential("id", "other secret", "jwt")
-    assert tokens(notes, clock, lambda _: ("other", 60)).token(changed) == "other"
+    assert tokens(notes, clock, lambda *_: Minted("other", 60)).token(changed) == "other"
 
 
 def test_one_jwt_or_many():
     """A list of service users; a double counts once, an empty one not at all."""
-    both = {"clientId": "id", "clientSecret": "s"}
-    assert [c.jwt for c in read_credentials({**both, "jwt": "a"})] == ["a"]
-    assert [c.jwt for c in read_credentials({**both, "jwt": ["a", "b", "a", ""]})] == ["a", "b"]
+    both, many = {"clientId": "id", "clientSecret": "s"}, ["a", "b", "a", ""]
+    assert [c.jwt for c in read_credentials({**both, "jwt": "a"}, "ringex")] == ["a"]
+    assert [c.jwt for c in read_credentials({**both, "jwt": many}, "ringex")] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -149,8 +205,8 @@ def test_one_jwt_or_many():
 )
 def test_what_lacks_in_the_secret_is_named(secret, named):
     """For the operator who has just deployed."""
-    with pytest.raises(Barred, match=named):
-        read_credentials(secret)
+    with pytest.raises(Barred, match=f"no RingCentral {named} in its part `ringcx`"):
+        read_credentials(secret, "ringcx")
 
 
 def test_a_credential_tells_nothing_of_itself():
@@ -162,7 +218,7 @@ def test_a_credential_tells_nothing_of_itself():
 def test_all_set_aside_is_told_with_the_soonest_return(notes, clock):
     """And each comes back when its time is over."""
     secret = {"clientId": "id", "clientSecret": "s", "jwt": ["a", "b"]}
-    pool = Pool(lambda: secret, notes, clock)
+    pool = Pool(lambda: secret, notes, clock, provider="ringex")
     first, second = pool.usable()
     pool.set_aside(first, "revoked", seconds=300)
     assert pool.usable() == [second]

@@ -1,12 +1,13 @@
 """The gate: a provider's rate limit, shared by every running function through the ledger.
 
-A sliding window of grants for each credential and group. Whoever wants to call asks first, and is
-granted or told how long to wait. Who has to wait for long is promised a turn, so that jobs that
-come later do not overtake: nothing starves.
+Sliding windows over the grants of each credential and group. Whoever wants to call asks first, and
+is granted or told how long to wait. Who has to wait for long is promised a turn, so that jobs that
+come later do not overtake: nothing starves. Who is in no hurry lets all others go first.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ SHORT_WAIT = 2.0
 TRIES = 50
 MARGIN_SHARE = 0.02
 MARGIN_SECONDS = 0.05
+SHORTEST_SLEEP = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,16 @@ class Limit:
     calls: int
     seconds: float
 
+    def spared(self) -> Limit:
+        """Return what is left for who is in no hurry: a tenth, or one call, is for the others.
+
+        A limit of one call leaves nothing to share, and is nobody's more than another's.
+        """
+        return replace(self, calls=max(1, self.calls - math.ceil(self.calls / 10)))
+
 
 class Gate:
-    """`limits` holds the limit of each group, until the provider says another one.
+    """`limits` holds the limits of each group, which all hold, until the provider says another one.
 
     A key names a window, as `ringex#credential#Heavy`; its group is the last part.
     """
@@ -46,7 +55,7 @@ class Gate:
         notes: Notes,
         clock: Clock,
         *,
-        limits: Mapping[str, Limit],
+        limits: Mapping[str, tuple[Limit, ...]],
         sleep: Callable[[float], None],
     ) -> None:
         self._notes = notes
@@ -54,33 +63,40 @@ class Gate:
         self._limits = limits
         self._sleep = sleep
 
-    def enter(self, key: str, *, turn: bool = False) -> None:
+    def enter(self, key: str, *, turn: bool = False, behind: bool = False) -> None:
         """Take a grant, sleeping for two seconds at most.
 
-        `turn` is for who was promised one. Raises Wait with the time until its turn comes.
+        `turn` is for who was promised one. `behind` is for who lets all others go first, as a
+        backfill does: it waits behind every promise, leaves room in every window (`Limit.spared`),
+        and is promised nothing. Raises Wait with the time until its turn comes, or until there may
+        be room for one more who goes behind.
         """
         patience = SHORT_WAIT
         for _ in range(TRIES):
             note, now = self._notes.read(_name(key)), self._now()
-            window = _Window(note.content, self._limit(key, note))
-            wait = window.wait(now, turn=turn)
+            window = self._window(key, note, behind=behind)
+            wait = window.wait(now, turn=turn and not behind)
             if wait > patience:
-                content = note.content if turn else window.booked(now, wait)
+                content = note.content
+                if behind:
+                    content, wait = window.lined_up(now, wait)
+                elif not turn:
+                    content = window.booked(now, wait)
                 if self._written(note, content):
-                    raise Wait("it is not our turn at the provider", seconds=wait, turn=True)
+                    reason = "it is not our turn at the provider"
+                    raise Wait(reason, seconds=wait, turn=not behind)
             elif wait > 0:
-                self._sleep(wait)
+                self._sleep(max(wait, SHORTEST_SLEEP))
                 patience -= wait
             elif self._written(note, window.granted(now)):
                 return
         raise Wait("too many ask at the same time", seconds=SHORT_WAIT)
 
-    def wait(self, key: str, *, turn: bool = False) -> float:
+    def wait(self, key: str, *, turn: bool = False, behind: bool = False) -> float:
         """Return the seconds until a grant could be had, negative by the room there is now."""
-        note = self._notes.read(_name(key))
-        window = _Window(note.content, self._limit(key, note))
+        window = self._window(key, self._notes.read(_name(key)), behind=behind)
         now = self._now()
-        return window.wait(now, turn=turn) or -window.room(now)
+        return window.wait(now, turn=turn and not behind) or -window.room(now)
 
     def block(self, key: str, *, seconds: float) -> None:
         """Let nobody through for so long: the provider has sent a 429."""
@@ -91,14 +107,14 @@ class Gate:
         )
 
     def learn(self, key: str, limit: Limit, *, remaining: int) -> None:
-        """Correct the window by what the provider says of it.
+        """Replace the group's limits by the one that the provider says it is.
 
         Fewer calls remaining than we count means that somebody else uses the same credential: the
         difference is taken as used now.
         """
 
         def learned(content: Json, now: float) -> Json:
-            window = _Window(content, limit)
+            window = _Window(content, (limit,))
             strangers = max(0, window.room(now) - remaining)
             return {
                 **content,
@@ -108,8 +124,8 @@ class Gate:
             }
 
         note = self._notes.read(_name(key))
-        known = self._limit(key, note)
-        if known != limit or _Window(note.content, limit).room(self._now()) > remaining:
+        known = self._limits_of(key, note)
+        if known != (limit,) or _Window(note.content, known).room(self._now()) > remaining:
             self._change(key, learned)
 
     def _change(self, key: str, change: Callable[[Json, float], Json]) -> None:
@@ -129,9 +145,13 @@ class Gate:
             return False
         return True
 
-    def _limit(self, key: str, note: Note) -> Limit:
+    def _window(self, key: str, note: Note, *, behind: bool) -> _Window:
+        limits = self._limits_of(key, note)
+        return _Window(note.content, tuple(map(Limit.spared, limits)) if behind else limits)
+
+    def _limits_of(self, key: str, note: Note) -> tuple[Limit, ...]:
         if "limit" in note.content:
-            return Limit(note.content["limit"], note.content["seconds"])
+            return (Limit(note.content["limit"], note.content["seconds"]),)
         return self._limits[key.rpartition("#")[2]]
 
     def _now(self) -> float:
@@ -148,35 +168,69 @@ def _blocked(content: Json) -> float:
 
 
 class _Window:
-    """Times are seconds since the epoch."""
+    """Times are seconds since the epoch.
 
-    def __init__(self, content: Json, limit: Limit) -> None:
+    `promised` are the moments that were promised, oldest first, of which no more are kept than the
+    largest limit has calls: those before them can delay nobody.
+    """
+
+    def __init__(self, content: Json, limits: tuple[Limit, ...]) -> None:
         self._content = content
-        self._limit = limit
         # A request may reach the provider later than its grant, and the next one sooner.
-        self._span = limit.seconds + max(MARGIN_SECONDS, MARGIN_SHARE * limit.seconds)
+        self._limits = [
+            replace(one, seconds=one.seconds + max(MARGIN_SECONDS, MARGIN_SHARE * one.seconds))
+            for one in limits
+        ]
 
     def live(self, now: float) -> list[float]:
         """Return the grants that still count. One of the future is a clock that is off: it does."""
-        return [grant for grant in self._content.get("grants", []) if grant > now - self._span]
+        longest = max(limit.seconds for limit in self._limits)
+        return [grant for grant in self._content.get("grants", []) if grant > now - longest]
 
     def room(self, now: float) -> int:
-        return max(0, self._limit.calls - len(self.live(now)))
+        live = self.live(now)
+        return max(
+            0, min(limit.calls - _since(live, now - limit.seconds) for limit in self._limits)
+        )
 
     def wait(self, now: float, *, turn: bool) -> float:
-        """Return the seconds until there is room, and nobody is left who was promised it before."""
+        """Return the seconds until there is room, and nobody is left who was promised it before.
+
+        For who was promised nothing, the calls that were promised are as good as made.
+        """
         waits = [0.0, _blocked(self._content) - now]
-        live = sorted(self.live(now))
-        if len(live) >= self._limit.calls:
-            waits.append(live[-self._limit.calls] + self._span - now)
-        if not turn:
-            waits.append(self._content.get("booked_until", 0.0) - now)
+        taken = self.live(now)
+        if not turn and (promised := self._content.get("promised")):
+            # Who comes back for the last promise may be late by as much as the time one call takes.
+            waits.append(promised[-1] + min(self._paces()) - now)
+            taken += [moment for moment in promised if moment > now]
+        taken.sort()
+        waits += [
+            taken[-limit.calls] + limit.seconds - now
+            for limit in self._limits
+            if len(taken) >= limit.calls
+        ]
         return max(waits)
 
     def granted(self, now: float) -> Json:
         return {**self._content, "grants": [*self.live(now), now]}
 
     def booked(self, now: float, wait: float) -> Json:
-        """Promise the moment at which `wait` is over, and with it the time that one call takes."""
-        each = self._span / self._limit.calls
-        return {**self._content, "booked_until": now + wait + each}
+        """Promise the moment at which `wait` is over."""
+        most = max(limit.calls for limit in self._limits)
+        ahead = [moment for moment in self._content.get("promised", []) if moment > now]
+        return {**self._content, "promised": [*ahead, now + wait][-most:]}
+
+    def lined_up(self, now: float, wait: float) -> tuple[Json, float]:
+        """Spread those who are promised nothing: each is told to come a call's time later."""
+        moment = max(now + wait, self._content.get("lined_up_until", 0.0))
+        until = moment + max(self._paces())
+        return {**self._content, "lined_up_until": until}, moment - now
+
+    def _paces(self) -> list[float]:
+        """Return the time that one call takes by each limit."""
+        return [limit.seconds / limit.calls for limit in self._limits]
+
+
+def _since(moments: list[float], start: float) -> int:
+    return sum(moment > start for moment in moments)

@@ -12,34 +12,32 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from legato.errors import Barred, Failed, NotYet, Retry, Wait
+from legato.errors import Barred, Failed, NotYet, Retry
 from legato.gate import Gate
-from legato.providers.ringex import answers
-from legato.providers.ringex.credentials import Pool
-from legato.providers.ringex.tokens import Tokens
+from legato.providers import answers
+from legato.providers.credentials import Pool, Unaccepted
+from legato.providers.line import Line, origin
+from legato.providers.log_in import UNAUTHORIZED_SECONDS, log_in
+from legato.providers.tokens import Minted, Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from legato.gate import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
-    from legato.providers.ringex.credentials import Credential
+    from legato.providers.credentials import Credential
 
-JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - an address, not a token
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-UNAUTHORIZED_SECONDS = 300
 FORBIDDEN_SECONDS = 900
 MAX_REDIRECTS = 3
-MAX_RESUMES = 3
 
 
 class RingexApi:
     """Requests against RingCentral.
 
-    `credentials` returns the secret's part for RingCentral (`read_credentials`), `limits` hold the
-    calls of each group (Light, Medium, Heavy, Auth), `platform` and `media` are base URLs.
+    `credentials` returns the secret's part for RingCentral (`read_credentials`), `limits` hold what
+    each group may (Light, Medium, Heavy, Auth), `platform` and `media` are base URLs.
 
     Every method raises Wait (not our turn, or 429), Barred (no credential is accepted), NotYet
     (404), Retry (5xx or network), Failed (any other refusal). `turn` is for who was promised one.
@@ -51,7 +49,7 @@ class RingexApi:
         platform: str,
         media: str,
         credentials: Callable[[], Json],
-        limits: Mapping[str, Limit],
+        limits: Mapping[str, tuple[Limit, ...]],
         notes: Notes,
         clock: Clock,
         sleep: Callable[[float], None] = time.sleep,
@@ -59,23 +57,20 @@ class RingexApi:
     ) -> None:
         self._platform = httpx.URL(platform)
         self._media = httpx.URL(media)
-        self._clock = clock
-        self._client = httpx.Client(
-            transport=transport, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
-        )
-        self._pool = Pool(credentials, notes, clock)
         self._gate = Gate(notes, clock, limits=limits, sleep=sleep)
-        self._tokens = Tokens(notes, clock, mint=self._mint, sleep=sleep)
+        self._line = Line(self._gate, clock, transport=transport)
+        self._pool = Pool(credentials, notes, clock, provider="ringex")
+        self._tokens = Tokens(notes, clock, name="ringex", mint=self._mint, sleep=sleep)
 
     def get(self, path: str, params: Json, *, turn: bool = False) -> Json:
         """GET a JSON object from the platform."""
-        request = self._client.build_request("GET", self._platform.join(path), params=params)
+        request = self._line.request("GET", self._platform.join(path), params=params)
         with self._answer(request, turn=turn) as response:
             return answers.read_object(response)
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
         """POST, PUT or DELETE on the platform; return the answer, empty where it has no body."""
-        request = self._client.build_request(method, self._platform.join(path), json=body)
+        request = self._line.request(method, self._platform.join(path), json=body)
         with self._answer(request) as response:
             if response.status_code == httpx.codes.NO_CONTENT:
                 return {}
@@ -88,25 +83,13 @@ class RingexApi:
         A connection that breaks is resumed where it broke. A body that stays shorter than
         announced raises Retry while it is read.
         """
-        request = self._client.build_request("GET", self._media.join(address))
-        with closing(self._pieces(request, turn=turn)) as pieces:
-            yield pieces
 
-    def _pieces(self, request: httpx.Request, *, turn: bool) -> Generator[bytes]:
-        received = 0
-        for resumes in range(MAX_RESUMES + 1):
-            if received:
-                request.headers["Range"] = f"bytes={received}-"
-            with self._followed(request, turn=turn) as response:
-                try:
-                    for piece in answers.resume(response, request, received):
-                        received += len(piece)
-                        yield piece
-                except httpx.HTTPError as error:
-                    if resumes == MAX_RESUMES:
-                        raise answers.broken_off(response, error) from error
-                    continue
-            return
+        def opened(headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
+            request = self._line.request("GET", self._media.join(address), headers=headers)
+            return self._followed(request, turn=turn)
+
+        with closing(answers.pieces(opened)) as pieces:
+            yield pieces
 
     @contextmanager
     def _followed(self, request: httpx.Request, *, turn: bool) -> Iterator[httpx.Response]:
@@ -118,15 +101,13 @@ class RingexApi:
                     return
                 location = response.headers.get("location", "")
                 headers = {"Range": request.headers["Range"]} if "Range" in request.headers else {}
-                request = self._client.build_request(
-                    "GET", request.url.join(location), headers=headers
-                )
+                request = self._line.request("GET", request.url.join(location), headers=headers)
         raise Retry(f"{answers.where(request)} redirects too often")
 
     @contextmanager
     def _answer(self, request: httpx.Request, *, turn: bool = False) -> Iterator[httpx.Response]:
         """Send a request with whichever credential has room, until one is accepted."""
-        if _origin(request.url) not in (_origin(self._platform), _origin(self._media)):
+        if origin(request.url) not in (origin(self._platform), origin(self._media)):
             raise Failed(
                 f"{request.url.host} is not a configured RingCentral host, so it gets no token"
             )
@@ -160,7 +141,7 @@ class RingexApi:
                 token = self._tokens.token(credential)
                 response = self._sent(request, credential, group, token, turn=True)
             self._check(response)
-        except _Refused as refused:
+        except Unaccepted as refused:
             self._pool.set_aside(credential, str(refused), seconds=refused.seconds)
             return None
         return response
@@ -169,29 +150,7 @@ class RingexApi:
         self, request: httpx.Request, credential: Credential, group: str, token: str, *, turn: bool
     ) -> httpx.Response:
         request.headers["Authorization"] = f"Bearer {token}"
-        return self._exchange(request, _key(credential, group), turn=turn)
-
-    def _exchange(
-        self, request: httpx.Request, key: str, *, turn: bool, auth: httpx.Auth | None = None
-    ) -> httpx.Response:
-        """Send one request through the gate, and tell the gate what the answer says of the limit.
-
-        A 429 closes the gate for everybody and raises Wait.
-        """
-        self._gate.enter(key, turn=turn)
-        try:
-            response = self._client.send(request, auth=auth, stream=True)
-        except httpx.TransportError as error:
-            raise Retry(f"{answers.where(request)}: {type(error).__name__}: {error}") from error
-        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            response.close()
-            seconds = answers.retry_after(response, self._clock.now()) + 1
-            self._gate.block(key, seconds=seconds)
-            raise Wait("RingCentral's rate limit is reached", seconds=seconds, turn=True)
-        said = answers.rate_limit(response)
-        if said is not None and key.endswith(f"#{said[0]}"):
-            self._gate.learn(key, said[1], remaining=said[2])
-        return response
+        return self._line.send(request, _key(credential, group), turn=turn)
 
     def _check(self, response: httpx.Response) -> None:
         """Raise what an answer says that is no success. The response is closed then."""
@@ -204,49 +163,20 @@ class RingexApi:
             response.close()
         reason = f"{answers.where(response.request)} answers {status} {code}".rstrip()
         if status == httpx.codes.UNAUTHORIZED:
-            raise _Refused(reason, seconds=UNAUTHORIZED_SECONDS)
+            raise Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
         if status == httpx.codes.FORBIDDEN:
             # Subscribing needs a scope of its own: who lacks it can fetch recordings all the same.
             subscribing = "/subscription" in response.request.url.path
-            raise (Barred if subscribing else _Refused)(reason, seconds=FORBIDDEN_SECONDS)
+            raise (Barred if subscribing else Unaccepted)(reason, seconds=FORBIDDEN_SECONDS)
         if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
             raise NotYet(reason)
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
+        if answers.passes(status):
             raise Retry(reason)
         raise Failed(reason)
 
-    def _mint(self, credential: Credential) -> tuple[str, float]:
-        """Trade the JWT for an access token; return it with its life in seconds.
-
-        https://developers.ringcentral.com/guide/authentication/jwt-flow
-        """
-        request = self._client.build_request(
-            "POST",
-            self._platform.join(TOKEN_PATH),
-            data={"grant_type": JWT_GRANT, "assertion": credential.jwt},
-        )
-        basic = httpx.BasicAuth(credential.client_id, credential.client_secret)
-        # RingCentral counts log-ins for the whole app, and suspends an app that overdoes it.
-        app = f"ringex#app-{credential.client_id}#Auth"
-        response = self._exchange(request, app, turn=True, auth=basic)
-        try:
-            if response.is_client_error:
-                # "Do not repeat" says RingCentral: the same credentials get the same answer.
-                code = answers.error_code(response)
-                raise _Refused(f"RingCentral mints no token: {code}", seconds=UNAUTHORIZED_SECONDS)
-            if not response.is_success:
-                raise Retry(f"{answers.where(request)} answers {response.status_code}")
-            answer = answers.read_object(response)
-        finally:
-            response.close()
-        token, life = answer.get("access_token"), answer.get("expires_in")
-        if not isinstance(token, str) or not isinstance(life, int):
-            raise Retry(f"{answers.where(request)} answers without access_token and expires_in")
-        return token, life
-
-
-class _Refused(Barred):
-    """RingCentral refuses this credential; another one may not be."""
+    def _mint(self, credential: Credential, _refresh: str | None) -> Minted:
+        token, life = log_in(self._line, self._platform, credential)
+        return Minted(token, life)
 
 
 def group_of(method: str, path: str) -> str:
@@ -261,8 +191,3 @@ def group_of(method: str, path: str) -> str:
 
 def _key(credential: Credential, group: str) -> str:
     return f"ringex#{credential.id}#{group}"
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    port = url.port or {"https": 443, "http": 80}.get(url.scheme)
-    return (url.scheme, url.host, port)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from legato.providers.ringex.call_log import recording_ids
 from legato.sweep import Change, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from legato.ports import Clock
     from legato.providers.ringex.api import RingexApi
@@ -41,7 +43,8 @@ class RingexTail:
     the moment before which nothing was ever read.
     """
 
-    name = "ringex"
+    name = key = watch = "ringex"
+    behind = False
 
     def __init__(
         self, api: RingexApi, clock: Clock, *, first: timedelta, overlap: timedelta
@@ -114,10 +117,18 @@ def _by_session(records: Iterable[Json]) -> tuple[tuple[Change, ...], tuple[Json
         elif _is_recorded(record):
             strays.append(record)
     changes = tuple(
-        Change(call=session, account=accounts[session], records=found)
+        Change(call=session, account=accounts[session], records=found, began_at=_began_at(found))
         for session, found in sessions.items()
     )
     return changes, tuple(strays)
+
+
+def _began_at(records: Mapping[str, Json]) -> datetime | None:
+    started = []
+    for record in records.values():
+        with suppress(TypeError, ValueError):
+            started.append(parse_time(record.get("startTime", "")))
+    return min(started, default=None)
 
 
 def _account(record: Json) -> str:

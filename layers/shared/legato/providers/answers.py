@@ -1,11 +1,11 @@
-"""Read RingCentral's answers: bodies, error codes, how long to wait."""
+"""Read a provider's answers: bodies, how long to wait, what is left of a recording."""
 
 from __future__ import annotations
 
 import json
 import re
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -13,7 +13,8 @@ from legato.errors import Retry
 from legato.gate import Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from legato.model import Json
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PENALTY_SECONDS = 60
 LONGEST_PENALTY_SECONDS = 24 * 3600
 MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_RESUMES = 3
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -28,6 +30,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 def where(request: httpx.Request) -> str:
     """Name a request in an error or a log: never its query, which may carry numbers."""
     return f"{request.method} {request.url.host}{request.url.path}"
+
+
+def passes(status: int) -> bool:
+    """Say whether a status is a passing fault.
+
+    416 is one: the line broke after the last byte, and nothing was left to ask for.
+    """
+    codes = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE)
+    return status in codes or status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
 def retry_after(response: httpx.Response, now: datetime) -> float:
@@ -94,12 +105,17 @@ def broken_off(response: httpx.Response, error: httpx.HTTPError) -> Retry:
     return Retry(f"{where(response.request)} broke off: {type(error).__name__}: {error}")
 
 
-def read_object(response: httpx.Response) -> Json:
-    """Read a JSON object. Raises Retry for anything else."""
+def read_json(response: httpx.Response) -> Any:
+    """Read a body as JSON. Raises Retry if it is none."""
     try:
-        answer = json.loads(read(response))
+        return json.loads(read(response))
     except ValueError as error:
         raise Retry(f"{where(response.request)} answers with something that is no JSON") from error
+
+
+def read_object(response: httpx.Response) -> Json:
+    """Read a JSON object. Raises Retry for anything else."""
+    answer = read_json(response)
     if not isinstance(answer, dict):
         raise Retry(f"{where(response.request)} answers with JSON that is no object")
     return answer
@@ -111,12 +127,35 @@ def span(response: httpx.Response) -> tuple[int, int, int] | None:
     return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
 
 
-def resume(response: httpx.Response, request: httpx.Request, start: int) -> Iterator[bytes]:
+def resume(response: httpx.Response, start: int) -> Iterator[bytes]:
     """Read the rest of a recording from byte `start` on. Raises Retry if it is not the rest."""
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         found = span(response)
         if found is None or found[0] != start or found[1] + 1 != found[2]:
-            raise Retry(f"{where(request)} sends only a part of the recording")
+            raise Retry(f"{where(response.request)} sends only a part of the recording")
     elif start:
-        raise Retry(f"{where(request)} cannot be resumed at byte {start}")
+        raise Retry(f"{where(response.request)} cannot be resumed at byte {start}")
     return response.iter_bytes()  # as it arrives: what a buffer held would be lost with the line
+
+
+def pieces(
+    opened: Callable[[dict[str, str]], AbstractContextManager[httpx.Response]],
+) -> Generator[bytes]:
+    """Yield a recording as it arrives; `opened` asks for it with these headers.
+
+    A connection that breaks is resumed where it broke. A body that stays shorter than announced
+    raises Retry.
+    """
+    received = 0
+    for resumes in range(MAX_RESUMES + 1):
+        headers = {"Range": f"bytes={received}-"} if received else {}
+        with opened(headers) as response:
+            try:
+                for piece in resume(response, received):
+                    received += len(piece)
+                    yield piece
+            except httpx.HTTPError as error:
+                if resumes == MAX_RESUMES:
+                    raise broken_off(response, error) from error
+                continue
+        return

@@ -1,6 +1,7 @@
 """RingCentral's credentials: one app, one or many service users, each with a JWT.
 
-Rate limits count for each user and app, so throughput grows with the number of users.
+RingEX and RingCX begin with the same log-in, each with its own part of the secret. Rate limits
+count for each user and app, so throughput grows with the number of users.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INCOMPLETE_SECONDS = 300
-_NOTE = "credentials#ringex"
+
+
+class Unaccepted(Barred):
+    """RingCentral refuses this credential; another one may not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,11 @@ class Credential:
         return hashlib.sha256(self.jwt.encode()).hexdigest()[:12]
 
 
-def read_credentials(secret: Json) -> list[Credential]:
-    """Read `{"clientId", "clientSecret", "jwt"}`; `jwt` is one or a list of them.
+def read_credentials(secret: Json, provider: str) -> list[Credential]:
+    """Read `{"clientId", "clientSecret", "jwt"}`, a provider's part of the secret.
 
-    Raises Barred, naming what lacks: a stack that was just deployed has an empty secret.
+    `jwt` is one or a list of them. Raises Barred, naming what lacks: a stack that was just deployed
+    has an empty secret.
     """
     jwts = secret.get("jwt")
     listed = jwts if isinstance(jwts, list) else [jwts]
@@ -48,7 +53,8 @@ def read_credentials(secret: Json) -> list[Credential]:
     missing = [name for name in ("clientId", "clientSecret") if not secret.get(name)]
     if missing or not given:
         names = ", ".join([*missing, *([] if given else ["jwt"])])
-        raise Barred(f"the secret has no RingCentral {names}", seconds=INCOMPLETE_SECONDS)
+        reason = f"the secret has no RingCentral {names} in its part `{provider}`"
+        raise Barred(reason, seconds=INCOMPLETE_SECONDS)
     unique = dict.fromkeys(given)
     return [Credential(secret["clientId"], secret["clientSecret"], jwt) for jwt in unique]
 
@@ -56,22 +62,26 @@ def read_credentials(secret: Json) -> list[Credential]:
 class Pool:
     """The credentials, less those that RingCentral has refused a short while ago.
 
-    `read` returns the secret's part for RingCentral, and is asked every time, so that a credential
+    `read` returns the provider's part of the secret, and is asked every time, so that a credential
     that was mended or added counts at once.
     """
 
-    def __init__(self, read: Callable[[], Json], notes: Notes, clock: Clock) -> None:
+    def __init__(
+        self, read: Callable[[], Json], notes: Notes, clock: Clock, *, provider: str
+    ) -> None:
         self._read = read
         self._notes = notes
         self._clock = clock
+        self._provider = provider
+        self._note = f"credentials#{provider}"
 
     def usable(self) -> list[Credential]:
         """Return those that may be tried. Raises Barred with the last reason if there is none."""
-        aside = self._notes.read(_NOTE).content
+        aside = self._notes.read(self._note).content
         now = self._clock.now().timestamp()
         waits: list[tuple[float, str]] = []
         usable = []
-        for credential in read_credentials(self._read()):
+        for credential in read_credentials(self._read(), self._provider):
             refused = aside.get(_fingerprint(credential))
             if refused is not None and refused["until"] > now:
                 waits.append((refused["until"] - now, refused["reason"]))
@@ -90,7 +100,7 @@ class Pool:
         )
         entry = {"until": self._clock.now().timestamp() + seconds, "reason": reason}
         while True:
-            note = self._notes.read(_NOTE)
+            note = self._notes.read(self._note)
             content = {**note.content, _fingerprint(credential): entry}
             try:
                 self._notes.write(replace(note, content=content))

@@ -2,7 +2,8 @@
 
 RingCentral allows five mints a minute, and keeps about five sessions alive for a user and app: a
 worker that minted its own would push out another's
-(https://developers.ringcentral.com/guide/authentication/tokens).
+(https://developers.ringcentral.com/guide/authentication/tokens). RingCX allows five a minute too,
+for tokens that live for five minutes.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken
 
 from legato.errors import Stale, Wait
+from legato.model import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from legato.model import Json, Note
+    from legato.model import Note
     from legato.ports import Clock, Notes
-    from legato.providers.ringex.credentials import Credential
+    from legato.providers.credentials import Credential
 
 RENEW_SHARE = 0.1
 """Of a token's life: in its last tenth one worker renews it, while the others still use it."""
@@ -32,42 +34,65 @@ PAUSE_SECONDS = 0.25
 PATIENCE_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A token and its life in seconds.
+
+    `refresh` renews it once. `facts` is what else the log-in has told; a renewal need not repeat
+    it.
+    """
+
+    token: str = field(repr=False)
+    life: float
+    refresh: str | None = field(default=None, repr=False)
+    facts: Json = field(default_factory=dict)
+
+
 class Tokens:
-    """`mint` trades a credential's JWT for a token and its life in seconds."""
+    """`mint` trades a credential for a token, and may renew the last one with its refresh token.
+
+    `name` tells these tokens from others of the same credential. Threads may share one of these.
+    """
 
     def __init__(
         self,
         notes: Notes,
         clock: Clock,
         *,
-        mint: Callable[[Credential], tuple[str, float]],
+        name: str,
+        mint: Callable[[Credential, str | None], Minted],
         sleep: Callable[[float], None],
     ) -> None:
         self._notes = notes
         self._clock = clock
+        self._name = name
         self._mint = mint
         self._sleep = sleep
-        self._known: dict[str, tuple[str, float]] = {}
+        self._known: dict[str, tuple[str, Json, float]] = {}
 
     def token(self, credential: Credential) -> str:
         """Return a token that is alive. Raises Wait while another worker mints, and as `mint`."""
+        return self.token_and_facts(credential)[0]
+
+    def token_and_facts(self, credential: Credential) -> tuple[str, Json]:
+        """Return also what its log-in has told. Raises as `token` does."""
         known = self._known.get(credential.id)
-        if known is not None and self._now() < known[1]:
-            return known[0]
+        if known is not None and self._now() < known[2]:
+            return known[:2]
         patience = PATIENCE_SECONDS
         while True:
-            note = self._notes.read(_name(credential))
-            token = _decrypted(note, credential)
+            note = self._notes.read(self._key(credential))
+            token, facts = _unsealed(note, "token", credential), note.content.get("facts", {})
             now = self._now()
             if token is not None and now < note.content["renew_at"]:
-                return self._remembered(credential, token, note.content["renew_at"])
+                return self._remembered(credential, token, note.content)
             if now >= note.content.get("minting_until", 0.0):
                 minted = self._minted(note, credential)
                 if minted is not None:
                     return minted
                 continue
             if token is not None and now < note.content["expires_at"]:
-                return token
+                return token, facts
             if patience <= 0:
                 raise Wait("another worker is minting the token", seconds=PATIENCE_SECONDS)
             self._sleep(PAUSE_SECONDS)
@@ -76,35 +101,38 @@ class Tokens:
     def refused(self, credential: Credential, token: str) -> None:
         """Forget a token that was answered 401, unless a newer one stands in the ledger."""
         self._known.pop(credential.id, None)
-        note = self._notes.read(_name(credential))
-        if _decrypted(note, credential) == token:
+        note = self._notes.read(self._key(credential))
+        if _unsealed(note, "token", credential) == token:
             self._written(note, {})
 
-    def _minted(self, note: Note, credential: Credential) -> str | None:
+    def _minted(self, note: Note, credential: Credential) -> tuple[str, Json] | None:
         """Mint, if nobody else began at the same moment."""
         claim = note.content | {"minting_until": self._now() + MINT_SECONDS}
         claimed = self._written(note, claim)
         if claimed is None:
             return None
         try:
-            token, life = self._mint(credential)
+            minted = self._mint(credential, _unsealed(note, "refresh", credential))
         except BaseException:
             # What is alive is still good for the others; what went wrong is tried again by one.
             self._written(claimed, note.content)
             raise
         now = self._now()
-        renew_at = now + life * (1 - RENEW_SHARE)
-        content = {
-            "token": _cipher(credential).encrypt(token.encode()).decode(),
-            "renew_at": renew_at,
-            "expires_at": now + life - 1,
+        content: Json = {
+            "token": _sealed(minted.token, credential),
+            "renew_at": now + minted.life * (1 - RENEW_SHARE),
+            "expires_at": now + minted.life - 1,
+            "facts": note.content.get("facts", {}) | minted.facts,
         }
+        if minted.refresh is not None:
+            content["refresh"] = _sealed(minted.refresh, credential)
         self._written(claimed, content)
-        return self._remembered(credential, token, renew_at)
+        return self._remembered(credential, minted.token, content)
 
-    def _remembered(self, credential: Credential, token: str, until: float) -> str:
-        self._known[credential.id] = (token, until)
-        return token
+    def _remembered(self, credential: Credential, token: str, content: Json) -> tuple[str, Json]:
+        facts = content.get("facts", {})
+        self._known[credential.id] = (token, facts, content["renew_at"])
+        return token, facts
 
     def _written(self, note: Note, content: Json) -> Note | None:
         try:
@@ -112,12 +140,11 @@ class Tokens:
         except Stale:
             return None
 
+    def _key(self, credential: Credential) -> str:
+        return f"token#{self._name}#{credential.id}"
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
-
-
-def _name(credential: Credential) -> str:
-    return f"token#ringex#{credential.id}"
 
 
 def _cipher(credential: Credential) -> Fernet:
@@ -130,8 +157,12 @@ def _cipher(credential: Credential) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(key))
 
 
-def _decrypted(note: Note, credential: Credential) -> str | None:
-    sealed = note.content.get("token")
+def _sealed(text: str, credential: Credential) -> str:
+    return _cipher(credential).encrypt(text.encode()).decode()
+
+
+def _unsealed(note: Note, name: str, credential: Credential) -> str | None:
+    sealed = note.content.get(name)
     if sealed is None:
         return None
     try:

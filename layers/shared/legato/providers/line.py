@@ -1,0 +1,81 @@
+"""The line to a provider: HTTP behind the gate, used by many threads at the same time."""
+
+from __future__ import annotations
+
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from legato import __version__
+from legato.errors import Retry, Wait
+from legato.providers import answers
+
+if TYPE_CHECKING:
+    from legato.gate import Gate
+    from legato.ports import Clock
+
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+HEADERS = {
+    # What names itself like a browser gets recordings as MP3 from RingCX
+    # (https://developers.ringcentral.com/engage/voice/guide/integration/reports).
+    "User-Agent": f"Legato/{__version__}",
+    "Accept-Encoding": "identity",
+}
+
+
+class Line:
+    """Nothing is sent that the gate did not grant, and no redirect is followed here.
+
+    Cookies are not kept: a request is made by the token that it carries, and by nothing else.
+    """
+
+    def __init__(self, gate: Gate, clock: Clock, *, transport: httpx.BaseTransport | None) -> None:
+        self._gate = gate
+        self._clock = clock
+        self._client = httpx.Client(
+            transport=transport,
+            timeout=TIMEOUT,
+            headers=HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )
+
+    def request(self, method: str, url: httpx.URL, **parts: Any) -> httpx.Request:
+        """Return a request, with httpx's parts: params, headers, json, data."""
+        return self._client.build_request(method, url, **parts)
+
+    def send(
+        self,
+        request: httpx.Request,
+        key: str,
+        *,
+        turn: bool = False,
+        behind: bool = False,
+        auth: httpx.Auth | None = None,
+    ) -> httpx.Response:
+        """Send one request through the gate, and tell the gate what the answer says of the limit.
+
+        The body of the answer is not read yet. A 429 closes the gate for everybody and raises Wait,
+        a broken connection Retry.
+        """
+        self._gate.enter(key, turn=turn, behind=behind)
+        try:
+            response = self._client.send(request, auth=auth, stream=True)
+        except httpx.TransportError as error:
+            reason = f"{answers.where(request)}: {type(error).__name__}: {error}"
+            raise Retry(reason) from error
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            response.close()
+            seconds = answers.retry_after(response, self._clock.now()) + 1
+            self._gate.block(key, seconds=seconds)
+            raise Wait("RingCentral's rate limit is reached", seconds=seconds, turn=not behind)
+        said = answers.rate_limit(response)
+        if said is not None and key.endswith(f"#{said[0]}"):
+            self._gate.learn(key, said[1], remaining=said[2])
+        return response
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Return what makes a host another one: scheme, name, port."""
+    port = url.port or {"https": 443, "http": 80}.get(url.scheme)
+    return (url.scheme, url.host, port)
