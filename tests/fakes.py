@@ -1,15 +1,16 @@
 """The ports, in memory. Each is as short as what it stands for allows."""
 
+import base64
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from legato.errors import Conflict, DamagedAudio, LegatoError, NotAudio, NotYet, Stale
+from legato.errors import Conflict, DamagedAudio, Failed, LegatoError, NotAudio, NotYet, Stale
 from legato.model import AudioFacts, CallState, Job, Leg, Listing, Note, StoredObject
 from legato.policy import Policy
-from legato.ports import Joined, Levels
+from legato.ports import Joined, Levels, Sent
 from legato.workshop import Workshop
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -73,35 +74,89 @@ class FakeNotes:
         self.notes[note.key] = replace(note, version=note.version + 1)
         return self.notes[note.key]
 
+    def first(self, name):
+        listed = [note for note in self.notes.values() if note.listed and note.listed[0] == name]
+        return min(listed, key=lambda note: note.listed[1], default=None)
+
 
 class FakeArchive:
+    """Holds `objects` in their `storage_classes`; those in `streamed` do not say their SHA-256."""
+
     def __init__(self):
         self.objects = {}
+        self.storage_classes = {}
+        self.streamed = set()
+        self.refusal = None
+
+    @contextmanager
+    def upload(self, key, *, media_type, storage_class):
+        self._obey()
+        yield FakeUpload(self, key, storage_class)
 
     def put_file(self, key, path, *, sha256, media_type, storage_class):
         body = path.read_bytes()
         assert hashlib.sha256(body).hexdigest() == sha256
-        return self._put(key, body)
+        return self.put(key, body, storage_class)
 
     def put_bytes(self, key, body, *, media_type):
-        return self._put(key, body)
+        return self.put(key, body, "STANDARD")
 
     def find(self, prefix):
         return {key: self._described(key) for key in self.objects if key.startswith(prefix)}
 
     @contextmanager
     def read(self, key, *, version_id):
+        if self.storage_classes.get(key) == "GLACIER":
+            raise Failed(f"{key} is in cold storage; restore it and retry")
         yield iter([self.objects[key]])
 
-    def _put(self, key, body):
+    def put(self, key, body, storage_class):
+        self._obey()
         if self.objects.setdefault(key, body) != body:
             raise Conflict(f"{key} already holds other bytes")
+        self.storage_classes.setdefault(key, storage_class)
         return self._described(key)
+
+    def _obey(self):
+        if self.refusal:
+            raise self.refusal
 
     def _described(self, key):
         body = self.objects[key]
-        sha256 = hashlib.sha256(body).hexdigest()
-        return StoredObject(key=key, version_id="v1", size=len(body), sha256=sha256)
+        digest = hashlib.sha256(body)
+        return StoredObject(
+            key=key,
+            version_id="v1",
+            size=len(body),
+            sha256="" if key in self.streamed else digest.hexdigest(),
+            checksum=base64.b64encode(digest.digest()).decode(),
+        )
+
+
+class FakeUpload:
+    def __init__(self, archive, key, storage_class):
+        self.archive = archive
+        self.key = key
+        self.storage_class = storage_class
+        self.body = b""
+
+    def write(self, piece):
+        self.archive._obey()
+        self.body += piece
+
+    def finish(self):
+        self.archive._obey()
+        if not self.body:
+            raise Failed(f"nothing was written to {self.key}")
+        digest = hashlib.sha256(self.body)
+        checksum = base64.b64encode(digest.digest()).decode()
+        return Sent(size=len(self.body), sha256=digest.hexdigest(), checksum=checksum)
+
+    def complete(self):
+        sent = self.finish()
+        stored = self.archive.put(self.key, self.body, self.storage_class)
+        self.archive.streamed.add(self.key)
+        return replace(stored, sha256=sent.sha256)
 
 
 @dataclass
@@ -136,11 +191,19 @@ class FakeProvider:
 class FakeStitcher:
     """Takes bytes that begin with `mp3` or `wav` for audio of a second a byte."""
 
+    @contextmanager
+    def listen(self, head):
+        yield FakeListener(self, self._kind(head))
+
+    def together(self, parts):
+        peaks = [value for _, levels in parts for value in levels.peaks["data"]]
+        return self._levels(peaks)
+
     def inspect(self, path):
-        body = path.read_bytes()
-        kind = body[:3].decode()
-        if kind not in ("mp3", "wav"):
-            raise NotAudio("looks like an HTML page")
+        return self.judge(path.read_bytes())
+
+    def judge(self, body):
+        kind = self._kind(body)
         if b"cut" in body:
             raise DamagedAudio("ends in the middle", extension=kind)
         return self._facts(kind, len(body))
@@ -157,12 +220,26 @@ class FakeStitcher:
         )
 
     def measure(self, path, audio):
+        return self.hear(path.read_bytes())
+
+    def hear(self, body):
+        return self._levels(list(body[:4]))
+
+    @staticmethod
+    def _kind(body):
+        kind = body[:3].decode()
+        if kind not in ("mp3", "wav"):
+            raise NotAudio("looks like an HTML page")
+        return kind
+
+    @staticmethod
+    def _levels(peaks):
         return Levels(
             longest_silence_ms=0,
             silent_share=0.0,
             peak_dbfs=-3.0,
             loudness_dbfs=-20.0,
-            peaks={"version": 2, "data": list(path.read_bytes()[:4])},
+            peaks={"version": 2, "data": peaks},
         )
 
     @staticmethod
@@ -175,6 +252,19 @@ class FakeStitcher:
             channels=1,
             duration_ms=seconds * 1000,
         )
+
+
+@dataclass
+class FakeListener:
+    stitcher: FakeStitcher
+    extension: str
+    body: bytes = b""
+
+    def hear(self, piece):
+        self.body += piece
+
+    def heard(self):
+        return self.stitcher.judge(self.body), self.stitcher.hear(self.body)
 
 
 def a_job(call="s-1", *, seen_at=NOON - timedelta(seconds=120), named=(), **fields):

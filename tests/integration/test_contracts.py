@@ -2,13 +2,18 @@
 
 import base64
 import hashlib
+import io
 import json
+import random
+import tracemalloc
 import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
+from urllib3 import HTTPResponse
 
 from legato.aws import bucket as bucket_module
 from legato.aws.bucket import S3Archive
@@ -17,9 +22,12 @@ from legato.aws.queue import SqsJobs
 from legato.aws.secret import CACHE_SECONDS, FRESH_SECONDS, Secret
 from legato.errors import Conflict, Failed, Retry, Stale
 from legato.model import Note, StoredObject
+from legato.ports import Sent
 from tests.fakes import NOON, FakeArchive, FakeLedger, FakeNotes, a_job
 
 WAV = "audio/wav"
+PART_BYTES = bucket_module.PART_BYTES
+LONG = random.Random(1).randbytes(2 * PART_BYTES + 1000)
 
 
 @pytest.fixture
@@ -37,10 +45,22 @@ def table(aws_client):
     aws_client("dynamodb").create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+        AttributeDefinitions=[
+            {"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk", "listed", "order")
+        ],
         KeySchema=[
             {"AttributeName": "pk", "KeyType": "HASH"},
             {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "Listed",
+                "KeySchema": [
+                    {"AttributeName": "listed", "KeyType": "HASH"},
+                    {"AttributeName": "order", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
         ],
     )
     return name
@@ -63,6 +83,31 @@ def put_file(archive, tmp_path, key, body, *, storage_class="GLACIER_IR"):
     path.write_bytes(body)
     sha256 = hashlib.sha256(body).hexdigest()
     return archive.put_file(key, path, sha256=sha256, media_type=WAV, storage_class=storage_class)
+
+
+def stream(archive, key, body, *, storage_class="GLACIER_IR", piece=999_983):
+    with archive.upload(key, media_type=WAV, storage_class=storage_class) as upload:
+        for start in range(0, len(body), piece):
+            upload.write(body[start : start + piece])
+        sent = upload.finish()
+        return sent, upload.complete()
+
+
+def break_off(archive, key):
+    with archive.upload(key, media_type=WAV, storage_class="GLACIER") as upload:
+        upload.write(b"audio")
+        raise KeyError
+
+
+def refuse(s3, operation, status, code):
+    """Let S3 refuse every request of one kind."""
+    body = f"<Error><Code>{code}</Code></Error>".encode()
+
+    def answer(request, **_):
+        raw = HTTPResponse(io.BytesIO(body), preload_content=False)
+        return AWSResponse(request.url, status, {}, raw)
+
+    s3.meta.events.register(f"before-send.s3.{operation}", answer)
 
 
 def read(archive, stored):
@@ -95,16 +140,191 @@ class TestArchive:
             archive.put_bytes("k", b"{}", media_type="application/json")
         assert read(archive, first) == b"audio"
 
+    def test_a_cold_object_says_so(self, archive, tmp_path):
+        """It is restored first, not asked for again and again."""
+        cold = put_file(archive, tmp_path, "k", b"audio", storage_class="GLACIER")
+        with pytest.raises(Failed, match="restore it"):
+            read(archive, cold)
+
+
+class TestUpload:
+    def test_what_is_sent_is_what_is_stored(self, archive):
+        """Its SHA-256 is known on the way; who finds it later knows it by the checksum."""
+        sent, stored = stream(archive, "calls/a/legs/1.wav", LONG)
+        assert (sent.size, sent.sha256) == (len(LONG), hashlib.sha256(LONG).hexdigest())
+        assert Sent(size=stored.size, sha256=stored.sha256, checksum=stored.checksum) == sent
+        assert archive.find("calls/") == {"calls/a/legs/1.wav": replace(stored, sha256="")}
+        assert sent.checksum
+        assert read(archive, stored) == LONG
+
+    def test_nobody_sees_it_before_it_is_complete(self, archive):
+        """Between the last byte and its appearance there is time to note what it is."""
+        with archive.upload("k", media_type=WAV, storage_class="GLACIER") as upload:
+            upload.write(b"audio")
+            upload.finish()
+            assert archive.find("") == {}
+            upload.complete()
+        assert list(archive.find("")) == ["k"]
+
+    def test_left_early_nothing_remains(self, archive):
+        """Whether it is an error or a change of mind."""
+        with archive.upload("k", media_type=WAV, storage_class="GLACIER") as upload:
+            upload.write(b"audio")
+            upload.finish()
+        with pytest.raises(KeyError):
+            break_off(archive, "k")
+        assert archive.find("") == {}
+        stream(archive, "k", b"other")
+
+    def test_the_same_bytes_again_are_success(self, archive):
+        """However they are cut, and without another version."""
+        assert stream(archive, "k", LONG) == stream(archive, "k", LONG, piece=3_000_017)
+
+    def test_other_bytes_are_a_conflict_and_change_nothing(self, archive):
+        """Even of the same length, and even if only the end differs."""
+        _, first = stream(archive, "k", LONG)
+        with pytest.raises(Conflict, match="k already holds other bytes"):
+            stream(archive, "k", LONG[:-1] + bytes([LONG[-1] ^ 1]))
+        assert read(archive, first) == LONG
+
+    def test_nothing_at_all_is_no_object(self, archive):
+        """S3 knows no upload without parts."""
+        with pytest.raises(Failed, match="nothing was written to k"):
+            stream(archive, "k", b"")
+        assert archive.find("") == {}
+
 
 class TestS3:
     @pytest.fixture
     def s3(self, aws_client):
         return aws_client("s3")
 
+    @pytest.fixture
+    def left_behind(self, s3, bucket):
+        """Return a function that lists unfinished uploads."""
+        return lambda: s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+
+    def test_a_stream_is_in_its_class_from_the_first_version(self, s3, bucket, left_behind):
+        """It never costs what another class asks for early deletion."""
+        stream(S3Archive(s3, bucket=bucket), "k", LONG, storage_class="GLACIER")
+        stream(S3Archive(s3, bucket=bucket), "k", LONG, storage_class="GLACIER")
+        [version] = s3.list_object_versions(Bucket=bucket)["Versions"]
+        assert version["StorageClass"] == "GLACIER"
+        assert s3.head_object(Bucket=bucket, Key="k")["ContentType"] == WAV
+        assert not left_behind()
+
+    def test_s3_is_told_each_parts_hash(self, s3, bucket):
+        """And given full parts, whatever the pieces were."""
+        sent = []
+        s3.meta.events.register(
+            "before-call.s3.UploadPart",
+            lambda params, **_: sent.append(
+                (params["body"].getvalue(), params["headers"]["x-amz-checksum-sha256"])
+            ),
+        )
+        stored, _ = stream(S3Archive(s3, bucket=bucket), "k", LONG, piece=len(LONG))
+        parts = [LONG[start : start + PART_BYTES] for start in range(0, len(LONG), PART_BYTES)]
+        digests = [hashlib.sha256(part).digest() for part in parts]
+        assert sent == [
+            (part, base64.b64encode(digest).decode())
+            for part, digest in zip(parts, digests, strict=True)
+        ]
+        whole = hashlib.sha256(b"".join(digests)).digest()
+        assert stored.checksum == base64.b64encode(whole).decode()
+
+    def test_a_stream_takes_one_part_of_memory(self, s3, bucket):
+        """However long it is."""
+        piece = bytes(256 * 1024)
+        archive = S3Archive(s3, bucket=bucket)
+        with archive.upload("k", media_type=WAV, storage_class="GLACIER") as upload:
+            tracemalloc.start()
+            for _ in range(4 * PART_BYTES // len(piece)):
+                upload.write(piece)
+            upload.complete()
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert peak < 1.5 * PART_BYTES
+
+    def test_what_is_left_early_is_aborted(self, s3, bucket, left_behind):
+        """Unfinished uploads are invisible, and billed."""
+        archive = S3Archive(s3, bucket=bucket)
+        with archive.upload("k", media_type=WAV, storage_class="GLACIER") as upload:
+            upload.write(LONG)
+            assert len(left_behind()) == 1
+        assert not left_behind()
+        stream(archive, "k", LONG)
+        with pytest.raises(Conflict):
+            stream(archive, "k", LONG[::-1])
+        assert not left_behind()
+
+    def test_what_is_complete_is_not_aborted(self, s3, bucket):
+        """It would be a request for nothing, for every recording."""
+        aborts = []
+        s3.meta.events.register(
+            "before-call.s3.AbortMultipartUpload", lambda **_: aborts.append("abort")
+        )
+        stream(S3Archive(s3, bucket=bucket), "k", b"audio")
+        assert not aborts
+
+    def test_an_abort_that_fails_hides_no_error(self, s3, bucket):
+        """What went wrong before is what counts; the bucket's own rule cleans up."""
+        refuse(s3, "AbortMultipartUpload", 403, "AccessDenied")
+        with pytest.raises(KeyError):
+            break_off(S3Archive(s3, bucket=bucket), "k")
+
+    def test_two_who_write_at_the_same_moment_are_told_to_come_again(self, s3, bucket, left_behind):
+        """S3 does not say who will win."""
+        refuse(s3, "CompleteMultipartUpload", 409, "ConditionalRequestConflict")
+        with pytest.raises(Retry, match="ConditionalRequestConflict"):
+            stream(S3Archive(s3, bucket=bucket), "k", b"audio")
+        assert not left_behind()
+
+    @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart"])
+    def test_a_refusal_on_the_way_is_a_retry(self, s3, bucket, left_behind, operation):
+        """And nothing stays behind."""
+        refuse(s3, operation, 403, "AccessDenied")
+        with pytest.raises(Retry, match="does not take k: AccessDenied"):
+            stream(S3Archive(s3, bucket=bucket), "k", b"audio")
+        assert not left_behind()
+
+    @pytest.mark.parametrize("told", ["right", "wrong"])
+    def test_what_s3_says_it_has_is_compared(self, s3, bucket, told):
+        """It appends the number of parts to its checksum; the local one says none here."""
+        part = hashlib.sha256(b"audio").digest()
+        checksum = base64.b64encode(hashlib.sha256(part).digest()).decode()
+        answers = {"right": f"{checksum}-1", "wrong": f"{checksum[::-1]}-1"}
+        s3.meta.events.register(
+            "after-call.s3.CompleteMultipartUpload",
+            lambda parsed, **_: parsed.update(ChecksumSHA256=answers[told]),
+        )
+        archive = S3Archive(s3, bucket=bucket)
+        if told == "right":
+            assert stream(archive, "k", b"audio")[1].checksum == checksum
+        else:
+            with pytest.raises(Conflict, match="other bytes than were sent"):
+                stream(archive, "k", b"audio")
+
+    def test_the_number_of_parts_is_no_part_of_the_checksum(self, s3, bucket):
+        """HeadObject appends it too, so that the same object would not be recognised."""
+        s3.meta.events.register(
+            "after-call.s3.HeadObject",
+            lambda parsed, **_: parsed.update(ChecksumSHA256=f"{parsed['ChecksumSHA256']}-3"),
+        )
+        archive = S3Archive(s3, bucket=bucket)
+        sent, first = stream(archive, "k", LONG)
+        assert stream(archive, "k", LONG) == (sent, first)
+        assert archive.find("k")["k"].checksum == sent.checksum
+
+    def test_a_stream_of_a_file_that_is_there_is_success(self, s3, bucket, tmp_path):
+        """Its hash says so, though S3's checksum is another one."""
+        archive = S3Archive(s3, bucket=bucket)
+        file = put_file(archive, tmp_path, "k", b"audio")
+        assert stream(archive, "k", b"audio")[1] == file
+
     def test_large_files_go_in_parts_by_the_same_rules(self, s3, bucket, tmp_path):
         """Written once, whole, in their class, and nothing half-sent stays behind."""
         archive = S3Archive(s3, bucket=bucket)
-        body = bytes(range(256)) * (3 * bucket_module.PART_BYTES // 256) + b"tail"
+        body = bytes(range(256)) * (3 * PART_BYTES // 256) + b"tail"
         first = put_file(archive, tmp_path, "big", body)
         assert put_file(archive, tmp_path, "big", body) == first
         with pytest.raises(Conflict):
@@ -134,18 +354,13 @@ class TestS3:
         assert sent[0]["x-amz-checksum-sha256"] == base64.b64encode(digest).decode()
         assert sent[0]["If-None-Match"] == "*"
 
-    def test_a_cold_object_says_so(self, s3, bucket, tmp_path):
-        """It is restored first, not asked for again and again."""
-        archive = S3Archive(s3, bucket=bucket)
-        cold = put_file(archive, tmp_path, "k", b"audio", storage_class="GLACIER")
-        with pytest.raises(Failed, match="restore it"):
-            read(archive, cold)
-
     def test_a_bucket_that_is_not_there_is_a_passing_fault(self, s3, tmp_path):
         """It may be a permission that is just being mended."""
         archive = S3Archive(s3, bucket="no-such-bucket-at-all")
         with pytest.raises(Retry, match="NoSuchBucket"):
             put_file(archive, tmp_path, "k", b"audio")
+        with pytest.raises(Retry, match="NoSuchBucket"):
+            stream(archive, "k", b"audio")
         with pytest.raises(Retry, match="NoSuchBucket"):
             archive.find("calls/")
         with pytest.raises(Retry, match="NoSuchBucket"):
@@ -161,7 +376,7 @@ class TestLedger:
     def test_an_entry_comes_back_as_it_was_saved(self, ledger):
         """Every field, at its own type."""
         fresh = ledger.load("ringex", "1", "s-1")
-        sealed = StoredObject(key="m", version_id="v", size=7, sha256="ab")
+        sealed = StoredObject(key="m", version_id="v", size=7, sha256="ab", checksum="cd")
         saved = ledger.save(
             fresh.changed(
                 status="archived",
@@ -219,12 +434,65 @@ class TestNotes:
             notes.write(replace(empty, content={"a": 2}))
         assert notes.read("token").content == {"a": 1}
 
+    def listed(self, notes, key, order, name="calls", **content):
+        note = replace(notes.read(key), content=content, listed=(name, order))
+        return notes.write(note)
+
+    def test_the_first_of_a_list_is_found(self, notes):
+        """By what it is to be ordered by, whole, and among its own list only."""
+        self.listed(notes, "call#2", "2026-11-02", about="two")
+        first = self.listed(notes, "call#1", "2026-11-01", about="one")
+        self.listed(notes, "call#0", "2026-10-01", name="others")
+        notes.write(replace(notes.read("gate#a"), content={"calls": 1}))
+        assert notes.first("calls") == first == notes.read("call#1")
+        assert first.listed == ("calls", "2026-11-01")
+        assert notes.first("nobody") is None
+
+    def test_a_note_written_without_its_list_leaves_it(self, notes):
+        """And stays a note."""
+        self.listed(notes, "call#1", "2026-11-01")
+        second = self.listed(notes, "call#2", "2026-11-02")
+        left = notes.write(replace(notes.read("call#1"), listed=None))
+        assert notes.first("calls") == second
+        assert notes.read("call#1") == left
+        notes.write(replace(second, listed=("archived", "2026-11-02")))
+        assert notes.first("calls") is None
+
+    def test_a_note_that_moves_in_its_list_is_found_where_it_is(self, notes):
+        """The last order counts, and its version guards it as always."""
+        moved = self.listed(notes, "call#1", "2026-11-01")
+        second = self.listed(notes, "call#2", "2026-11-02")
+        self.listed(notes, "call#1", "2026-11-03")
+        assert notes.first("calls") == second
+        with pytest.raises(Stale):
+            notes.write(replace(moved, listed=None))
+
+
+def test_what_left_the_list_in_between_is_passed_over(aws_client, table):
+    """The index of a table is a moment behind it."""
+    dynamodb = aws_client("dynamodb")
+    notes = DynamoLedger(dynamodb, table=table)
+    for day in "123":
+        notes.write(Note(key=f"call#{day}", listed=("calls", f"2026-11-0{day}")))
+
+    def archive(key):
+        notes.write(replace(notes.read(key), listed=None))
+
+    late = iter([["call#1"], ["call#2", "call#3"]])
+    dynamodb.meta.events.register(
+        "after-call.dynamodb.Query", lambda **_: [archive(key) for key in next(late)] and None
+    )
+    assert notes.first("calls") == notes.read("call#2")
+    assert notes.first("calls") is None
+
 
 def test_a_table_that_is_not_there_is_a_passing_fault(aws_client):
     """Named by what was tried and AWS's own code."""
     ledger = DynamoLedger(aws_client("dynamodb"), table="none")
     with pytest.raises(Retry, match="ledger cannot be read: ResourceNotFound"):
         ledger.load("ringex", "1", "s-1")
+    with pytest.raises(Retry, match="ledger cannot be searched: ResourceNotFound"):
+        ledger.first("calls")
 
 
 class TestQueue:

@@ -26,6 +26,7 @@ ACTIONS = {
     "send_message": "sqs:SendMessage",
     "get_item": "dynamodb:GetItem",
     "put_item": "dynamodb:PutItem",
+    "query": "dynamodb:Query",  # of an index, which is a resource of its own
     "get_secret_value": "secretsmanager:GetSecretValue",
     "put_secret_value": "secretsmanager:PutSecretValue",
 }

@@ -130,9 +130,12 @@ def _taken[T](message: Json, name: str, kind: type[T], default: T | None = None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
-    """One side of a call, as the provider names it. `role` is `from` or `to`."""
+    """One side of a call, as the provider names it.
 
-    role: Literal["from", "to"]
+    RingCX does not say who called whom: its sides are `contact`, `channel` and `agent`.
+    """
+
+    role: Literal["from", "to", "contact", "channel", "agent"]
     number: str | None = None
     name: str | None = None
     extension: str | None = None
@@ -159,6 +162,10 @@ class Leg:
     announced_ms: int | None = None
     named_only: bool = False
     """Known from a notification only: the provider's log does not list it (yet)."""
+    behind: bool = False
+    """There is no hurry: who asks the provider for something else goes first."""
+    details: Json | None = None
+    """What the provider says of this leg alone, for the manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,12 +205,17 @@ class AudioFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object of the archive. `sha256` is lower-case hex, `size` is in bytes."""
+    """An object of the archive. `sha256` is lower-case hex, `size` is in bytes.
+
+    `checksum` is what the store itself keeps of the bytes. An object that came as a stream does not
+    say its own `sha256`: it is empty then, and the ledger knows it by the checksum.
+    """
 
     key: str
     version_id: str
     size: int
     sha256: str
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,12 +231,14 @@ class StoredLeg:
 class Note:
     """Something else that the ledger remembers: a gate, a token, a cursor. Empty if never written.
 
-    `version` counts the writes, as in a call's state.
+    `version` counts the writes, as in a call's state. A note that is `listed` under a name, with a
+    text to order by, can be found among its like until it is written without.
     """
 
     key: str
     content: Json = field(default_factory=dict)
     version: int = 0
+    listed: tuple[str, str] | None = None
 
 
 type CallStatus = Literal["new", "working", "waiting", "archived", "empty", "failed"]

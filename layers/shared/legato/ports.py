@@ -65,9 +65,50 @@ class Notes(Protocol):
         """
         ...
 
+    def first(self, name: str) -> Note | None:
+        """Return the first of the notes listed under this name, or None. Raises Retry.
+
+        It may be a moment old, so whoever writes it reads it again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent of an object that is not complete yet. Fields as in StoredObject."""
+
+    size: int
+    sha256: str
+    checksum: str
+
+
+class Upload(Protocol):
+    """An object on its way into the archive. Nobody sees anything of it before it is complete."""
+
+    def write(self, piece: bytes) -> None:
+        """Add bytes, of which no more than one part is held in memory. Raises Retry."""
+        ...
+
+    def finish(self) -> Sent:
+        """Send what is left and say what was sent. Raises Retry."""
+        ...
+
+    def complete(self) -> StoredObject:
+        """Let the finished object appear; the same bytes already there are success.
+
+        Raises Conflict when the key holds other bytes, Retry when the store fails.
+        """
+        ...
+
 
 class Archive(Protocol):
     """The bucket. Nothing in it is ever overwritten."""
+
+    def upload(
+        self, key: str, *, media_type: str, storage_class: str
+    ) -> AbstractContextManager[Upload]:
+        """Begin an object that comes as a stream. Left before it is complete, nothing remains."""
+        ...
 
     def put_file(
         self, key: str, path: Path, *, sha256: str, media_type: str, storage_class: str
@@ -142,8 +183,36 @@ class Levels:
     peaks: Json
 
 
+class Listener(Protocol):
+    """Listens to a recording while it passes by, in bounded memory."""
+
+    extension: Literal["mp3", "wav"]
+
+    def hear(self, piece: bytes) -> None:
+        """Take the next bytes.
+
+        Raises DamagedAudio, TooLarge when it grows too long, NotAudio when none comes after all.
+        """
+        ...
+
+    def heard(self) -> tuple[AudioFacts, Levels]:
+        """Say what it was, after its last byte. Raises DamagedAudio if it is not whole."""
+        ...
+
+
 class Stitcher(Protocol):
     """The only one who touches audio."""
+
+    def listen(self, head: bytes) -> AbstractContextManager[Listener]:
+        """Begin to listen to a recording whose first bytes are `head`: 4096, or all if it is less.
+
+        They tell the format, and are to be given to `hear` too. Raises NotAudio.
+        """
+        ...
+
+    def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
+        """Return the levels and peaks of recordings that play one after the other."""
+        ...
 
     def inspect(self, path: Path) -> AudioFacts:
         """Say what a fetched file is, by its bytes and never by its name.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -13,15 +16,21 @@ from s3transfer.utils import ReadFileChunk
 from legato.aws.errors import code, translated
 from legato.errors import Conflict, Failed, Retry
 from legato.model import StoredObject
+from legato.ports import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mypy_boto3_s3 import S3Client
 
-PART_BYTES = 16 * 1024 * 1024
-"""10,000 parts are S3's limit, so the largest object has 160 GB. None is held in memory."""
+PART_BYTES = 8 * 1024 * 1024
+"""10,000 parts are S3's limit, so the largest object has 80 GB.
+
+S3's checksum of an object in parts depends on their size: after a change, a stream that is sent
+again would look like other bytes.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+"""
 PIECE_BYTES = 256 * 1024
 
 
@@ -29,12 +38,28 @@ class S3Archive:
     """A versioned bucket. Writes carry `If-None-Match: *`, so that no key is written twice.
 
     S3 checks the SHA-256 of what it receives; we keep it as the metadata `sha256` too, because
-    S3's own checksum of an object in parts is not the hash of the whole.
+    S3's own checksum of an object in parts is not the hash of the whole. Metadata is written before
+    the first byte, so an object that came as a stream has none.
+
+    `StoredObject.checksum` is S3's own: the SHA-256 of the whole or, for an object in parts, of the
+    parts' SHA-256 one after the other, in Base64. S3 appends `-` and the number of parts to the
+    latter in HeadObject and CompleteMultipartUpload and not in GetObjectAttributes; here it is
+    without. https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
     """
 
     def __init__(self, s3: S3Client, *, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
+
+    @contextmanager
+    def upload(self, key: str, *, media_type: str, storage_class: str) -> Iterator[S3Upload]:
+        """Begin an object that comes as a stream, always in parts, in its class from the start.
+
+        Left before it is complete, nothing remains. Raises Retry if S3 refuses.
+        """
+        described = {"ContentType": media_type, "StorageClass": storage_class}
+        with self._in_parts(key, described) as parts:
+            yield S3Upload(key, parts, partial(self._stored, key))
 
     def put_file(
         self, key: str, path: Path, *, sha256: str, media_type: str, storage_class: str
@@ -48,17 +73,20 @@ class S3Archive:
         }
         if size <= PART_BYTES:
             with path.open("rb") as file:
-                version = self._put_whole(key, file, sha256, described)
-        else:
-            version = self._put_parts(key, path, size, described)
-        return self._stored(key, version, size, sha256)
+                return self._put_whole(key, file, size, bytes.fromhex(sha256), described)
+        with self._in_parts(key, described) as parts:
+            for start in range(0, size, PART_BYTES):
+                chunk: Any = ReadFileChunk.from_filename(str(path), start, PART_BYTES)
+                with chunk as part:
+                    parts.send(part)
+            sent = Sent(size=size, sha256=sha256, checksum=parts.checksum)
+            return self._stored(key, parts.complete(), sent)
 
     def put_bytes(self, key: str, body: bytes, *, media_type: str) -> StoredObject:
         """Store a small object in class STANDARD, by the same rules."""
-        sha256 = hashlib.sha256(body).hexdigest()
-        described = {"ContentType": media_type, "Metadata": {"sha256": sha256}}
-        version = self._put_whole(key, body, sha256, described)
-        return self._stored(key, version, len(body), sha256)
+        digest = hashlib.sha256(body)
+        described = {"ContentType": media_type, "Metadata": {"sha256": digest.hexdigest()}}
+        return self._put_whole(key, body, len(body), digest.digest(), described)
 
     def find(self, prefix: str) -> dict[str, StoredObject]:
         """Return every object below the prefix, by key. Raises Retry."""
@@ -88,84 +116,166 @@ class S3Archive:
             body.close()
 
     def _put_whole(
-        self, key: str, body: bytes | IO[bytes], sha256: str, described: dict[str, Any]
-    ) -> str | None:
-        """Return the version id; None if the key is taken."""
+        self, key: str, body: bytes | IO[bytes], size: int, digest: bytes, described: dict[str, Any]
+    ) -> StoredObject:
+        sent = Sent(size=size, sha256=digest.hex(), checksum=_base64(digest))
+        version = None
         with translated(f"the archive does not take {key}"), _taken():
             answer = self._s3.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,
-                ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=sent.checksum,
                 IfNoneMatch="*",
                 **described,
             )
-            return answer.get("VersionId", "null")
-        return None
+            version = answer.get("VersionId", "null")
+        return self._stored(key, version, sent)
 
-    def _put_parts(self, key: str, path: Path, size: int, described: dict[str, Any]) -> str | None:
+    @contextmanager
+    def _in_parts(self, key: str, described: dict[str, Any]) -> Iterator[_Parts]:
         target: Any = {"Bucket": self._bucket, "Key": key}
         with translated(f"the archive does not take {key}"):
-            upload = self._s3.create_multipart_upload(
+            answer = self._s3.create_multipart_upload(
                 **target, ChecksumAlgorithm="SHA256", **described
-            )["UploadId"]
-            try:
-                parts: Any = list(self._upload_parts(target, upload, path, size))
-                with _taken():
-                    answer = self._s3.complete_multipart_upload(
-                        **target,
-                        UploadId=upload,
-                        MultipartUpload={"Parts": parts},
-                        IfNoneMatch="*",
-                    )
-                    return answer.get("VersionId", "null")
-                self._abort(target, upload)
-                return None
-            except BaseException:
-                self._abort(target, upload)
-                raise
+            )
+        target["UploadId"] = answer["UploadId"]
+        parts = _Parts(self._s3, target)
+        try:
+            yield parts
+        finally:
+            if not parts.completed:
+                # What stays behind all the same is removed by the bucket's own rule after a day.
+                with suppress(ClientError, BotoCoreError):
+                    self._s3.abort_multipart_upload(**target)
 
-    def _upload_parts(
-        self, target: Any, upload: str, path: Path, size: int
-    ) -> Iterator[dict[str, Any]]:
-        for number, start in enumerate(range(0, size, PART_BYTES), start=1):
-            chunk: Any = ReadFileChunk.from_filename(str(path), start, PART_BYTES)
-            with chunk as part:
-                answer = self._s3.upload_part(
-                    **target,
-                    UploadId=upload,
-                    PartNumber=number,
-                    Body=part,
-                    ChecksumAlgorithm="SHA256",
-                )
-            yield {
-                "PartNumber": number,
-                "ETag": answer["ETag"],
-                "ChecksumSHA256": answer.get("ChecksumSHA256"),
-            }
-
-    def _abort(self, target: Any, upload: str) -> None:
-        # What stays behind all the same is removed by the bucket's own rule after a day.
-        with suppress(ClientError, BotoCoreError):
-            self._s3.abort_multipart_upload(**target, UploadId=upload)
-
-    def _stored(self, key: str, version: str | None, size: int, sha256: str) -> StoredObject:
+    def _stored(self, key: str, version: str | None, sent: Sent) -> StoredObject:
+        """Return what the key holds; `version` is None if it was there before."""
         if version is not None:
-            return StoredObject(key=key, version_id=version, size=size, sha256=sha256)
+            return StoredObject(
+                key=key,
+                version_id=version,
+                size=sent.size,
+                sha256=sent.sha256,
+                checksum=sent.checksum,
+            )
         with translated(f"the archive cannot say what {key} is"):
             present = self._head(key)
-        if (present.size, present.sha256) != (size, sha256):
+        same = present.checksum == sent.checksum or present.sha256 == sent.sha256
+        if present.size != sent.size or not same:
             raise Conflict(f"{key} already holds other bytes")
-        return present
+        return replace(present, sha256=sent.sha256)
 
     def _head(self, key: str) -> StoredObject:
-        head = self._s3.head_object(Bucket=self._bucket, Key=key)
+        head = self._s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         return StoredObject(
             key=key,
             version_id=head.get("VersionId", "null"),
             size=head["ContentLength"],
             sha256=head["Metadata"].get("sha256", ""),
+            checksum=_without_count(head.get("ChecksumSHA256", "")),
         )
+
+
+class S3Upload:
+    """An object on its way, of which no more than one part is in memory."""
+
+    def __init__(
+        self, key: str, parts: _Parts, stored: Callable[[str | None, Sent], StoredObject]
+    ) -> None:
+        self._key = key
+        self._parts = parts
+        self._stored = stored
+        self._part = io.BytesIO()
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+
+    def write(self, piece: bytes) -> None:
+        """Add bytes, and send the part that they fill. Raises Retry if S3 refuses it."""
+        self._size += len(piece)
+        self._sha256.update(piece)
+        rest = memoryview(piece)
+        while rest:
+            room = PART_BYTES - self._part.tell()
+            self._part.write(rest[:room])
+            rest = rest[room:]
+            if self._part.tell() == PART_BYTES:
+                self._send()
+
+    def finish(self) -> Sent:
+        """Send what is left. Raises Retry if S3 refuses it, Failed if nothing was written."""
+        if not self._size:
+            raise Failed(f"nothing was written to {self._key}")
+        if self._part.tell():
+            self._send()
+        return Sent(size=self._size, sha256=self._sha256.hexdigest(), checksum=self._parts.checksum)
+
+    def complete(self) -> StoredObject:
+        """Let the object appear, unless its key is taken. Raises as `put_file`."""
+        sent = self.finish()
+        return self._stored(self._parts.complete(), sent)
+
+    def _send(self) -> None:
+        # BytesIO hands its bytes out as they are; so does botocore with bytes, and copies others.
+        part = self._part.getvalue()
+        self._part = io.BytesIO()
+        self._parts.send(part, hashlib.sha256(part).digest())
+
+
+class _Parts:
+    """An object in parts, which appear together or not at all."""
+
+    def __init__(self, s3: S3Client, target: Any) -> None:
+        self._s3 = s3
+        self._target = target
+        self._parts: list[Any] = []
+        self.completed = False
+
+    @property
+    def checksum(self) -> str:
+        """S3's checksum of the whole, as StoredObject has it."""
+        digests = b"".join(base64.b64decode(part["ChecksumSHA256"]) for part in self._parts)
+        return _base64(hashlib.sha256(digests).digest())
+
+    def send(self, body: bytes | IO[bytes], digest: bytes | None = None) -> None:
+        """Send the next part. Its SHA-256 is for botocore to compute if it is not given."""
+        number = len(self._parts) + 1
+        part: Any = {"PartNumber": number, "Body": body, "ChecksumAlgorithm": "SHA256"}
+        if digest is not None:
+            part["ChecksumSHA256"] = _base64(digest)
+        with translated(f"the archive does not take {self._target['Key']}"):
+            answer = self._s3.upload_part(**self._target, **part)
+        self._parts.append(
+            {
+                "PartNumber": number,
+                "ETag": answer["ETag"],
+                "ChecksumSHA256": answer["ChecksumSHA256"],
+            }
+        )
+
+    def complete(self) -> str | None:
+        """Return the version id; None if the key is taken.
+
+        A writer of the same key at the same moment is a Retry: S3 wants all parts again then.
+        """
+        with translated(f"the archive does not take {self._target['Key']}"), _taken():
+            answer = self._s3.complete_multipart_upload(
+                **self._target, MultipartUpload={"Parts": self._parts}, IfNoneMatch="*"
+            )
+            self.completed = True
+            if _without_count(answer.get("ChecksumSHA256", self.checksum)) != self.checksum:
+                raise Conflict(f"{self._target['Key']} holds other bytes than were sent")
+            return answer.get("VersionId", "null")
+        return None
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def _without_count(checksum: str) -> str:
+    return checksum.partition("-")[0]
 
 
 @contextmanager

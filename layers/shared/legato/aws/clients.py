@@ -7,6 +7,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+_CONNECTIONS = 40
+"""As many segments as one processor may fetch at the same time, and a few more."""
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
 
 
@@ -15,6 +17,11 @@ def client(service: str, *, read_timeout: float = 30) -> Any:
 
     Region, credentials and endpoint are boto3's own business: it reads them where AWS says.
     """
-    config = Config(connect_timeout=3, read_timeout=read_timeout, retries=_RETRIES)
+    config = Config(
+        connect_timeout=3,
+        read_timeout=read_timeout,
+        retries=_RETRIES,
+        max_pool_connections=_CONNECTIONS,
+    )
     make: Any = boto3.client  # its types know each service's name, ours is any of them
     return make(service, config=config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -30,10 +30,16 @@ _PLAIN = (
     "reason",
     "version",
 )
+_FEW = 10
+"""So many notes may have left the list while its index does not know it yet."""
 
 
 class DynamoLedger:
-    """Ledger and notes. The table has the keys `pk` and `sk`, both strings."""
+    """Ledger and notes.
+
+    The table has the keys `pk` and `sk`, and the index `Listed` with the keys `listed` and `order`,
+    all strings. Only a note that is listed has the latter two.
+    """
 
     def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
         self._dynamodb = dynamodb
@@ -57,16 +63,39 @@ class DynamoLedger:
         item = self._get(_note_key(key))
         if item is None:
             return Note(key=key)
-        content = json.loads(zlib.decompress(item["content"]["B"]))
-        return Note(key=key, content=content, version=int(item["version"]["N"]))
+        return Note(
+            key=key,
+            content=json.loads(zlib.decompress(item["content"]["B"])),
+            version=int(item["version"]["N"]),
+            listed=(item["listed"]["S"], item["order"]["S"]) if "listed" in item else None,
+        )
 
     def write(self, note: Note) -> Note:
         """Write a note over the version that it was read as. Raises Stale, Retry."""
         written = replace(note, version=note.version + 1)
         content = zlib.compress(json.dumps(note.content, separators=(",", ":")).encode())
-        item = {"content": {"B": content}, "version": {"N": str(written.version)}}
+        item: dict[str, Any] = {"content": {"B": content}, "version": {"N": str(written.version)}}
+        if note.listed is not None:
+            name, order = note.listed
+            item |= {"listed": {"S": name}, "order": {"S": order}}
         self._put(_note_key(note.key) | item, over=note.version)
         return written
+
+    def first(self, name: str) -> Note | None:
+        """Return the first of the notes listed under this name, or None. Raises Retry.
+
+        An index cannot be read consistently, so what it says is looked up in the table.
+        """
+        with translated("the ledger cannot be searched"):
+            found = self._dynamodb.query(
+                TableName=self._table,
+                IndexName="Listed",
+                KeyConditionExpression="listed = :name",
+                ExpressionAttributeValues={":name": {"S": name}},
+                Limit=_FEW,
+            )
+        notes = (self.read(item["pk"]["S"]) for item in found["Items"])
+        return next((note for note in notes if note.listed and note.listed[0] == name), None)
 
     def _get(self, key: dict[str, Any]) -> dict[str, Any] | None:
         with translated("the ledger cannot be read"):
@@ -106,12 +135,7 @@ def _item(state: CallState) -> dict[str, Any]:
     }
     values |= {name: sorted(getattr(state, name)) for name in _SETS}
     if state.manifest is not None:
-        values["manifest"] = {
-            "key": state.manifest.key,
-            "version_id": state.manifest.version_id,
-            "size": state.manifest.size,
-            "sha256": state.manifest.sha256,
-        }
+        values["manifest"] = asdict(state.manifest)
     present = {name: value for name, value in values.items() if value is not None}
     return _key(state.provider, state.call) | {
         name: TypeSerializer().serialize(value) for name, value in present.items()
