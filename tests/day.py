@@ -81,6 +81,12 @@ class VirtualQueue:
     def bury(self, body: str, *, reason: str) -> None:
         self.buried.append((body, reason))
 
+    def put_back(self, batch: list[Message], *, delay: float) -> None:
+        """Let messages appear again that nobody acknowledged."""
+        due = self._clock.seconds() + delay
+        for message in batch:
+            heapq.heappush(self._messages, (due, next(self._order), message.body))
+
     def next_at(self) -> float | None:
         return self._messages[0][0] if self._messages else None
 
@@ -240,7 +246,7 @@ class Day:
             platform=BASE,
             media=BASE,
             credentials=lambda: secret,
-            limits={group: Limit(calls, 60) for group, calls in LIMITS.items()},
+            limits={group: (Limit(calls, 60),) for group, calls in LIMITS.items()},
             notes=self.notes,
             clock=self.clock,
             sleep=self.clock.sleep,

@@ -30,16 +30,17 @@ copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
 
 
 @cache
-def shop() -> Workshop:
-    """Return what this process works with, made at the first batch."""
-    return workshop()
+def shop(queue: str) -> Workshop:
+    """Return what this process works with for the jobs of a queue, made at its first batch."""
+    return workshop(queue)
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take an SQS event; answer with a partial batch response."""
+    """Take an SQS event, whose messages are all of one queue; answer which of them failed."""
+    work = shop(event["Records"][0]["eventSourceARN"])
     messages = [Message(record["messageId"], record["body"]) for record in event["Records"]]
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
     failed: set[str] = set()
@@ -52,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             logger.exception("unforeseen error: SQS delivers these messages again", messages=ids)
             failed.update(ids)
 
-    report = archive(messages, shop=shop(), until=shop().clock.now() + left, guard=guard)
+    report = archive(messages, shop=work, until=work.clock.now() + left, guard=guard)
     metrics.add_metric(name="Jobs", unit=MetricUnit.Count, value=len(messages))
     metrics.add_metric(name="JobsRedelivered", unit=MetricUnit.Count, value=len(failed))
     for name, count in report.counts.items():

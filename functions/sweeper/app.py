@@ -11,11 +11,13 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
-from legato.bootstrap import Round, sweeper
-from legato.sweep import sweep
+from legato.bootstrap import sweeper
+from legato.rounds import go_round
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from legato.rounds import Round
 
 logger = Logger()
 metrics = Metrics()
@@ -25,35 +27,39 @@ copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
 
 
 @cache
-def rounds() -> Round:
-    """Return what this process works with, made at the first event."""
-    return sweeper()
+def rounds(provider: str) -> Round:
+    """Return what this process works with for a provider, made at its first event."""
+    return sweeper(provider)
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 @tracer.capture_lambda_handler(capture_response=False)
-def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take any event; answer with what was found."""
-    work = rounds()
-    if work.tail is None:
-        return {"swept": False}
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take `{"provider": …, "goOn": …}`; answer with what was found.
+
+    `goOn` only goes on where the last run ended early. Without a provider it is RingEX.
+    """
+    provider = event.get("provider", "ringex")
+    work = rounds(provider)
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
-    report = sweep(
-        tail=work.tail,
-        jobs=work.jobs,
-        notes=work.notes,
-        clock=work.clock,
-        until=work.clock.now() + left,
-        settle=work.settle_seconds,
-        rest=work.rest,
-    )
-    age = report.age.total_seconds()
+    until = work.clock.now() + left
+    report = go_round(work, until=until, unfinished_only=event.get("goOn") is True)
+    seconds = MetricUnit.Seconds
+    metrics.add_dimension(name="provider", value=provider)
     metrics.add_metric(name="SweptRecords", unit=MetricUnit.Count, value=report.records)
-    metrics.add_metric(name="SweptSessions", unit=MetricUnit.Count, value=report.calls)
+    metrics.add_metric(name="SweptCalls", unit=MetricUnit.Count, value=report.calls)
     metrics.add_metric(name="JobsFromTail", unit=MetricUnit.Count, value=report.jobs)
-    metrics.add_metric(name="TailAgeSeconds", unit=MetricUnit.Seconds, value=age)
-    if report.stopped is not None:
-        logger.warning("the sweep ended early", reason=str(report.stopped), age_seconds=age)
-    swept = not (report.busy or report.rests)
-    return {"swept": swept, "jobs": report.jobs, "tail_age_seconds": age}
+    age, oldest = report.age.total_seconds(), report.oldest.total_seconds()
+    metrics.add_metric(name="TailAgeSeconds", unit=seconds, value=age)
+    metrics.add_metric(name="OldestUnarchivedSeconds", unit=seconds, value=oldest)
+    used = 100 * report.retention_used
+    metrics.add_metric(name="RetentionUsed", unit=MetricUnit.Percent, value=used)
+    if report.stopped:
+        logger.warning("the sweep ended early", reasons=report.stopped, age_seconds=age)
+    return {
+        "swept": report.swept,
+        "jobs": report.jobs,
+        "tail_age_seconds": age,
+        "oldest_unarchived_seconds": oldest,
+    }

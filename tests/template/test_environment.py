@@ -15,20 +15,20 @@ SETTINGS = Path(__file__).parent.parent.parent / "layers" / "shared" / "legato" 
 
 
 def read_by(function: str) -> set[str]:
-    """Return the variables that a reader of legato/settings.py names."""
+    """Return the variables that a reader of legato/settings.py names, and those whom it asks."""
     tree = ast.parse(SETTINGS.read_text())
-    (reader,) = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == f"{function}_settings"
-    ]
-    return {
-        node.value
-        for node in ast.walk(reader)
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and node.value.startswith("LEGATO_")
-    }
+    readers = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return named_in(f"{function}_settings", readers)
+
+
+def named_in(name: str, readers: dict[str, ast.FunctionDef]) -> set[str]:
+    found = set()
+    for node in ast.walk(readers[name]):
+        if isinstance(node, ast.Constant) and str(node.value).startswith("LEGATO_"):
+            found.add(str(node.value))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found |= named_in(node.func.id, readers) if node.func.id in readers else set()
+    return found
 
 
 def set_for(sam: Template, logical: str) -> set[str]:

@@ -16,7 +16,8 @@ SETTLE = 120
 class FakeTail:
     """Holds pages, each by the cursor that leads to it; what is no page is raised."""
 
-    name = "ringex"
+    name = key = watch = "ringex"
+    behind = False
 
     def __init__(self, clock):
         self.clock = clock

@@ -7,15 +7,18 @@ call is archived or found empty, or when its successor stands safely in a queue.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from legato import unarchived
 from legato.assemble import assemble
 from legato.claim import claim
 from legato.errors import Barred, Failed, LegatoError, NotYet, Refused, Retry, Stale, Wait
 from legato.model import Job, Listing
 from legato.settle import Report, Work, done, fail, postpone, send_back
+from legato.sweep import records_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -55,10 +58,16 @@ def archive(
     looked_at = shop.clock.now()
     with guard([message for work in works for message in work.messages]):
         listings = _resolved(works, shop)
-        for work in sorted(works, key=lambda work: _order(work, listings, looked_at)):
+
+        def finish(work: Work) -> None:
             with guard(work.messages):
                 found = listings[work.job.call]
-                _finish(work, found, looked_at=looked_at, until=until, shop=shop, report=report)
+                _finish(work, found, looked_at=looked_at, shop=shop, report=report)
+
+        works.sort(key=lambda work: _order(work, listings, looked_at))
+        with ThreadPoolExecutor(shop.policy.at_once) as workers:
+            for _ in workers.map(finish, works):
+                pass
     return report
 
 
@@ -103,7 +112,7 @@ def _by_call(
                 shop.check(job)
             except Refused as error:
                 shop.jobs.bury(message.body, reason=str(error))
-                report.counts["JobRefused"] += 1
+                report.count("JobRefused")
                 log.error("job refused", extra={"message_id": message.id, "reason": str(error)})
                 continue
             if job.not_before is not None and now < job.not_before:
@@ -138,9 +147,11 @@ def _claimed(jobs: _Jobs, until: datetime, shop: Workshop, report: Report) -> li
         except Stale:
             continue
         if claimed.verdict == "covered":
-            report.counts["JobCovered"] += 1
+            key = records_key(job.provider, job.call)
+            unarchived.archived(key, state.legs, shop.notes)
+            report.count("JobCovered")
             return []
-        return [Work(claimed.job, state, tuple(jobs.messages))]
+        return [Work(claimed.job, state, tuple(jobs.messages), until)]
     # Others write this entry faster than we read it: they are at work on the call.
     send_back(job, timedelta(seconds=1), shop.jobs)
     return []
@@ -171,7 +182,6 @@ def _finish(
     found: Listing | LegatoError,
     *,
     looked_at: datetime,
-    until: datetime,
     shop: Workshop,
     report: Report,
 ) -> None:
@@ -179,13 +189,13 @@ def _finish(
     try:
         if isinstance(found, LegatoError):
             raise found
-        if shop.clock.now() > until - timedelta(seconds=shop.policy.reserve):
+        if shop.clock.now() > work.until - timedelta(seconds=shop.policy.reserve):
             raise Wait("this invocation has no time left for another call", seconds=1)
         work.state = work.state.changed(looked_at=looked_at)
         status = assemble(work, found, shop)
     except Wait as error:
         if isinstance(error, Barred):
-            report.counts["ProviderRefused"] += 1
+            report.count("ProviderRefused")
             log.error("provider refuses us", extra={"call": work.job.call, "reason": str(error)})
         job = replace(work.job, turn=error.turn)
         postpone(work, job, error.seconds, str(error), shop, report)

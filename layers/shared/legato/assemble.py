@@ -14,7 +14,8 @@ from legato.fetch import fetch_leg, kept_leg
 from legato.manifest import Missing
 from legato.model import Leg, parse_time
 from legato.relate import related_to, tell
-from legato.seal import LocalLeg, known, read_manifest, seal
+from legato.seal import FetchedLeg, known, read_manifest, seal
+from legato.stream import known_objects, stream_leg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def assemble(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
     related = related_to(work.job.call, shop) | set(listing.related)
     listing = replace(listing, related=tuple(sorted(related)))
     prefix = _placed(work, listing, legs, shop)
-    present = shop.archive.find(prefix)
+    present = known_objects(prefix, shop)
     legs = _with_sealed_legs(work, legs, prefix, present, shop)
     told_all = related <= work.state.related
     if told_all and {leg.id for leg in legs} <= work.state.legs.keys():
@@ -50,15 +51,15 @@ def assemble(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
 
     with TemporaryDirectory(dir=shop.scratch) as name:
         folder = Path(name)
-        local, missing = _fetched(work, listing, legs, prefix, present, folder, shop)
-        if local and not (
-            told_all and {leg.stored.leg.id for leg in local} <= work.state.legs.keys()
+        fetched, missing = _fetched(work, listing, legs, prefix, present, folder, shop)
+        if fetched and not (
+            told_all and {leg.stored.leg.id for leg in fetched} <= work.state.legs.keys()
         ):
-            present = shop.archive.find(prefix)
+            present = known_objects(prefix, shop)
             sealed = seal(
                 work.state,
                 listing,
-                local,
+                fetched,
                 prefix=prefix,
                 present=present,
                 missing=_described(missing, prefix, present),
@@ -120,6 +121,7 @@ def _with_sealed_legs(
                 address="",
                 announced_ms=leg["announced_ms"],
                 named_only=leg["named_only"],
+                details=leg.get("details"),
             )
             for leg in content["legs"]
         }
@@ -139,27 +141,18 @@ def _fetched(
     present: Mapping[str, StoredObject],
     folder: Path,
     shop: Workshop,
-) -> tuple[list[LocalLeg], list[tuple[Leg, LegatoError]]]:
+) -> tuple[list[FetchedLeg], list[tuple[Leg, LegatoError]]]:
     """Fetch every leg; return those that are here and those that will never be, with the reason.
 
     Raises the error of a leg that may still come, once all the others are safe in the archive.
     """
-    local: list[LocalLeg] = []
+    fetched: list[FetchedLeg] = []
     missing: list[tuple[Leg, LegatoError]] = []
     last_try = work.job.attempt + 1 >= shop.policy.max_attempts
     for number, leg in enumerate(legs):
         path = folder / f"leg-{number}"
         try:
-            stored = fetch_leg(
-                leg,
-                prefix=prefix,
-                present=present,
-                path=path,
-                last_try=last_try,
-                turn=work.job.turn,
-                shop=shop,
-            )
-            local.append(LocalLeg(stored=stored, path=path))
+            fetched.append(_fetched_leg(work, leg, prefix, present, path, last_try, shop))
         except Wait:
             raise
         except LegatoError as error:
@@ -173,7 +166,38 @@ def _fetched(
     late = [error for _, error in missing if isinstance(error, NotYet)]
     if late and _may_appear(work, listing, shop):
         raise late[0]
-    return local, missing
+    return fetched, missing
+
+
+def _fetched_leg(
+    work: Work,
+    leg: Leg,
+    prefix: str,
+    present: Mapping[str, StoredObject],
+    path: Path,
+    last_try: bool,
+    shop: Workshop,
+) -> FetchedLeg:
+    if shop.policy.apart:
+        return stream_leg(
+            leg,
+            prefix=prefix,
+            present=present,
+            until=work.until,
+            last_try=last_try,
+            turn=work.job.turn,
+            shop=shop,
+        )
+    stored = fetch_leg(
+        leg,
+        prefix=prefix,
+        present=present,
+        path=path,
+        last_try=last_try,
+        turn=work.job.turn,
+        shop=shop,
+    )
+    return FetchedLeg(stored=stored, path=path)
 
 
 def _may_appear(work: Work, listing: Listing, shop: Workshop) -> bool:

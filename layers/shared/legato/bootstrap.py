@@ -13,6 +13,7 @@ from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import Secret
 from legato.clock import SystemClock
+from legato.policy import Policy
 from legato.settings import (
     keeper_settings,
     processor_settings,
@@ -23,18 +24,35 @@ from legato.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from legato.aws.ledger import DynamoLedger
+    from legato.gate import Limit
     from legato.keep import Keeping
     from legato.model import Json
     from legato.ports import Clock, Jobs, Notes, Provider
+    from legato.providers.ringcx.api import RingcxApi
+    from legato.providers.ringcx.tail import RingcxTail
     from legato.providers.ringex.api import RingexApi
     from legato.providers.ringex.tail import RingexTail
     from legato.receive import Hook
-    from legato.settings import ProcessorSettings, RingexSettings, SweeperSettings
-    from legato.sweep import Tail
+    from legato.rounds import Round
+    from legato.settings import (
+        Limits,
+        ProcessorSettings,
+        RingcxSettings,
+        RingexSettings,
+        SweeperSettings,
+    )
     from legato.workshop import Workshop
 
 PROCESSORS_SWEEP = timedelta(seconds=60)
 """How long a processor reads the tail before it sees to its calls."""
+
+RINGEX_RETENTION_DAYS = 90
+"""https://developers.ringcentral.com/guide/voice/call-log/archival"""
+
+RINGCX_OVERLAP_MINUTES = 10
+RINGCX_JOB_SECONDS = 5
+"""A job appears when the records of its dialog stand in the ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,42 +93,46 @@ def _ringex_api(
     users: Callable[[Json], Json] = lambda ringex: ringex,
 ) -> RingexApi:
     """Return RingCentral behind the gate that all functions share; `users` picks some of them."""
-    from legato.gate import Limit
     from legato.providers.ringex.api import RingexApi
 
     return RingexApi(
         platform=settings.ringex_url,
         media=settings.ringex_media_url,
         credentials=lambda: users(secret.value(fresh=True).get("ringex", {})),
-        limits={group: Limit(calls, 60) for group, calls in settings.ringex_limits.items()},
+        limits=_limits(settings.ringex_limits),
         notes=notes,
         clock=clock,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """What the sweeper works with. `tail` is None where calls are not found by sweeping."""
+def _limits(settings: Limits) -> dict[str, tuple[Limit, ...]]:
+    from legato.gate import Limit
 
-    tail: Tail | None
-    jobs: Jobs
-    notes: Notes
-    clock: Clock
-    settle_seconds: int
-    rest: timedelta
+    return {group: tuple(Limit(*limit) for limit in limits) for group, limits in settings.items()}
 
 
-def sweeper(environment: Mapping[str, str] = os.environ) -> Round:
-    """Return what SweeperFunction needs for RingEX."""
+def sweeper(provider: str, environment: Mapping[str, str] = os.environ) -> Round:
+    """Return what SweeperFunction needs for a provider. Raises Refused for one that is unknown."""
+    from legato.errors import Refused
+
+    rounds = {"ringex": _ringex_round, "ringcx": _ringcx_round}
+    if provider not in rounds:
+        raise Refused(f"the sweeper knows {' and '.join(rounds)}, not {provider!r}")
+    return rounds[provider](environment)
+
+
+def _ringex_round(environment: Mapping[str, str]) -> Round:
     from legato.aws.ledger import DynamoLedger
+    from legato.rounds import Round
 
     settings = sweeper_settings(environment)
     clock = SystemClock()
     secret = Secret(client("secretsmanager"), arn=settings.secret)
     ledger = DynamoLedger(client("dynamodb"), table=settings.table)
     api = _ringex_api(settings, secret, ledger, clock)
+    tail = _ringex_tail(settings, api, clock)
     return Round(
-        tail=_ringex_tail(settings, api, clock) if settings.ringex_discovery == "sync" else None,
+        tails=[tail] if settings.ringex_discovery == "sync" else [],
         jobs=SqsJobs(
             client("sqs"), queue=settings.ringex_queue, dead_letters=settings.ringex_dead_letters
         ),
@@ -118,6 +140,87 @@ def sweeper(environment: Mapping[str, str] = os.environ) -> Round:
         clock=clock,
         settle_seconds=settings.settle_seconds,
         rest=timedelta(seconds=settings.ringex_tail_seconds),
+        retention=lambda: {tail.watch: RINGEX_RETENTION_DAYS},
+    )
+
+
+def _ringcx_round(environment: Mapping[str, str]) -> Round:
+    from legato.aws.ledger import DynamoLedger
+    from legato.providers.ringcx.retention import RingcxRetention
+    from legato.rounds import Round
+
+    settings = sweeper_settings(environment)
+    ringcx, clock = settings.ringcx, SystemClock()
+    secret = Secret(client("secretsmanager"), arn=settings.secret)
+    ledger = DynamoLedger(client("dynamodb"), table=settings.table)
+    api = _ringcx_api(ringcx, secret, ledger, clock)
+    return Round(
+        tails=ringcx_tails(settings, api, clock),
+        jobs=SqsJobs(client("sqs"), queue=ringcx.queue, dead_letters=ringcx.dead_letters),
+        notes=ledger,
+        clock=clock,
+        settle_seconds=RINGCX_JOB_SECONDS,
+        rest=timedelta(),
+        retention=RingcxRetention(
+            api,
+            ledger,
+            clock,
+            sub_accounts=ringcx.sub_accounts,
+            otherwise=ringcx.retention_days,
+        ),
+    )
+
+
+def ringcx_tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[RingcxTail]:
+    """Return the tails of all sub-accounts: what is new first, then the second looks."""
+    from legato.providers.ringcx.tail import LONGEST, RingcxTail
+
+    now, names = clock.now(), settings.ringcx.sub_accounts
+    overlap = timedelta(minutes=RINGCX_OVERLAP_MINUTES)
+    tails = [
+        RingcxTail(
+            api,
+            clock,
+            sub_account=name,
+            key="",
+            first=now - timedelta(hours=settings.ringcx_sweep_hours),
+            lag=timedelta(minutes=settings.ringcx.settle_minutes),
+            overlap=overlap,
+        )
+        for name in names
+    ]
+    for hours in settings.ringcx_look_again_hours:
+        lag = timedelta(hours=hours)
+        tails += [
+            RingcxTail(
+                api,
+                clock,
+                sub_account=name,
+                key=f"#again-{hours:g}h",
+                first=now - lag,
+                lag=lag,
+                overlap=overlap,
+                least=LONGEST - overlap,
+            )
+            for name in names
+        ]
+    return tails
+
+
+def _ringcx_api(settings: RingcxSettings, secret: Secret, notes: Notes, clock: Clock) -> RingcxApi:
+    """Return RingCX behind the gate that all functions share."""
+    from legato.providers.ringcx.api import RingcxApi
+
+    return RingcxApi(
+        platform=settings.platform,
+        url=settings.url,
+        prefix=settings.prefix,
+        account=settings.account,
+        time_zone=settings.time_zone,
+        credentials=lambda: secret.value(fresh=True).get("ringcx", {}),
+        limits=_limits(settings.limits),
+        notes=notes,
+        clock=clock,
     )
 
 
@@ -203,16 +306,24 @@ def keeper(environment: Mapping[str, str] = os.environ) -> Lodge:
     )
 
 
-def workshop(environment: Mapping[str, str] = os.environ) -> Workshop:
-    """Return what ProcessorFunction needs for RingEX."""
-    from legato.audio.ffmpeg import find_tools
-    from legato.audio.stitch import FfmpegStitcher
-    from legato.aws.bucket import S3Archive
-    from legato.aws.ledger import DynamoLedger
-    from legato.policy import Policy
-    from legato.workshop import Workshop
+def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Workshop:
+    """Return what ProcessorFunction needs for the jobs of a queue, which is given by its ARN.
+
+    Raises Refused for a queue that is no provider's.
+    """
+    from legato.errors import Refused
 
     settings = processor_settings(environment)
+    shops = {settings.ringex_queue: _ringex_shop, settings.ringcx.queue: _ringcx_shop}
+    for url, shop in shops.items():
+        if url.rpartition("/")[2] == queue.rpartition(":")[2]:
+            return shop(settings, environment)
+    raise Refused(f"{queue} is not the queue of a provider")
+
+
+def _ringex_shop(settings: ProcessorSettings, environment: Mapping[str, str]) -> Workshop:
+    from legato.aws.ledger import DynamoLedger
+
     clock = SystemClock()
     secret = Secret(client("secretsmanager"), arn=settings.secret)
     ledger = DynamoLedger(client("dynamodb"), table=settings.table)
@@ -220,17 +331,12 @@ def workshop(environment: Mapping[str, str] = os.environ) -> Workshop:
     jobs = SqsJobs(
         client("sqs"), queue=settings.ringex_queue, dead_letters=settings.ringex_dead_letters
     )
-    return Workshop(
+    return _shop(
+        settings,
+        environment,
         provider=_ringex(settings, api, jobs, ledger, clock),
         jobs=jobs,
         ledger=ledger,
-        notes=ledger,
-        archive=S3Archive(client("s3", read_timeout=60), bucket=settings.bucket),
-        stitcher=FfmpegStitcher(
-            find_tools(Path(folder) for folder in os.get_exec_path(environment)),
-            max_seconds=int(settings.max_audio_hours * 3600),
-        ),
-        clock=clock,
         policy=Policy(
             settle=settings.settle_seconds,
             ladder=settings.ladder_seconds,
@@ -241,5 +347,68 @@ def workshop(environment: Mapping[str, str] = os.environ) -> Workshop:
             max_leg_bytes=settings.max_leg_bytes,
             storage_class=settings.ringex_storage_class,
         ),
+    )
+
+
+def _ringcx_shop(settings: ProcessorSettings, environment: Mapping[str, str]) -> Workshop:
+    from legato.aws.ledger import DynamoLedger
+    from legato.providers.ringcx.provider import Ringcx
+
+    ringcx, clock = settings.ringcx, SystemClock()
+    secret = Secret(client("secretsmanager"), arn=settings.secret)
+    ledger = DynamoLedger(client("dynamodb"), table=settings.table)
+    ladder = settings.ringcx_ladder_seconds
+    return _shop(
+        settings,
+        environment,
+        provider=Ringcx(
+            _ringcx_api(ringcx, secret, ledger, clock),
+            ledger,
+            clock,
+            settle=timedelta(minutes=ringcx.settle_minutes),
+            retention=timedelta(days=ringcx.retention_days),
+        ),
+        jobs=SqsJobs(client("sqs"), queue=ringcx.queue, dead_letters=ringcx.dead_letters),
+        ledger=ledger,
+        policy=Policy(
+            settle=0,  # the sweep has waited already
+            ladder=ladder[:2],
+            named_ladder=ladder,
+            max_attempts=settings.max_attempts,
+            retry=settings.retry_seconds,
+            max_leg_bytes=settings.ringcx_max_segment_bytes,
+            storage_class=settings.ringcx_storage_class,
+            apart=True,
+            at_once=settings.ringcx_at_once,
+        ),
+    )
+
+
+def _shop(
+    settings: ProcessorSettings,
+    environment: Mapping[str, str],
+    *,
+    provider: Provider,
+    jobs: Jobs,
+    ledger: DynamoLedger,
+    policy: Policy,
+) -> Workshop:
+    from legato.audio.ffmpeg import find_tools
+    from legato.audio.stitch import FfmpegStitcher
+    from legato.aws.bucket import S3Archive
+    from legato.workshop import Workshop
+
+    return Workshop(
+        provider=provider,
+        jobs=jobs,
+        ledger=ledger,
+        notes=ledger,
+        archive=S3Archive(client("s3", read_timeout=60), bucket=settings.bucket),
+        stitcher=FfmpegStitcher(
+            find_tools(Path(folder) for folder in os.get_exec_path(environment)),
+            max_seconds=int(settings.max_audio_hours * 3600),
+        ),
+        clock=SystemClock(),
+        policy=policy,
         scratch=Path(tempfile.gettempdir()),
     )

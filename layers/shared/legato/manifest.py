@@ -25,10 +25,13 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The audio of a whole call: the one leg itself (`single`), or what its legs became."""
+    """The audio of a whole call: the one leg itself (`single`), or what its legs became.
 
-    object: StoredObject
-    audio: AudioFacts
+    Legs that are kept `apart` have no object and no audio of their own together.
+    """
+
+    object: StoredObject | None
+    audio: AudioFacts | None
     how: str
     offsets_ms: tuple[int, ...]
     levels: Levels
@@ -155,8 +158,11 @@ def _leg(leg: StoredLeg, offset_ms: int) -> Json:
         **_object(leg.object),
         **_audio(leg.audio),
         "offset_ms": offset_ms,
+        "details": leg.leg.details,
     }
 
 
-def _recording(recording: Recording) -> Json:
+def _recording(recording: Recording) -> Json | None:
+    if recording.object is None or recording.audio is None:
+        return None
     return {**_object(recording.object), **_audio(recording.audio), "how": recording.how}

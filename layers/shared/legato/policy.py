@@ -24,6 +24,10 @@ class Policy:
     retry: int = 60
     max_leg_bytes: int = 2 * 1024**3
     storage_class: str = "GLACIER_IR"
+    apart: bool = False
+    """Whether legs are streamed into the archive and stay apart, because it is cold at once."""
+    at_once: int = 1
+    """How many calls one worker archives at the same time."""
     reserve: int = 300
     """No call is begun when less than this is left of the invocation."""
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal
 
 from legato import manifest
 from legato.errors import Conflict, Failed, Wait
 from legato.layout import manifest_key, peaks_key, recording_key
 from legato.manifest import Missing, Recording, Revision
 from legato.model import Json, StoredLeg, StoredObject
-from legato.ports import Joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from legato.model import CallState, Listing
+    from legato.model import AudioFacts, CallState, Listing
     from legato.ports import Levels
     from legato.workshop import Workshop
 
@@ -27,17 +27,29 @@ MAX_LEFTOVERS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalLeg:
-    """A stored leg, and where its bytes lie on the local disk."""
+class FetchedLeg:
+    """A stored leg, and where its bytes lie on the local disk, or what was heard of them."""
 
     stored: StoredLeg
-    path: Path
+    path: Path | None = None
+    levels: Levels | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """The audio of a call. `path` is where it lies if it is to be stored, `audio` None if apart."""
+
+    how: Literal["single", "copy", "transcode", "apart"]
+    audio: AudioFacts | None
+    offsets_ms: tuple[int, ...]
+    levels: Levels
+    path: Path | None = None
 
 
 def seal(
     state: CallState,
     listing: Listing,
-    legs: Sequence[LocalLeg],
+    legs: Sequence[FetchedLeg],
     *,
     prefix: str,
     present: Mapping[str, StoredObject],
@@ -52,9 +64,8 @@ def seal(
     the manifest as `abandoned`. Raises Failed (the legs cannot be joined), Wait (another worker
     sealed the same revision first), Retry (the archive refuses).
     """
-    joined, path = _join(legs, folder, shop)
-    levels = shop.stitcher.measure(path, joined.audio)
-    number, recording, abandoned = _store(state, legs, joined, path, levels, prefix, present, shop)
+    whole = _apart(legs, shop) if shop.policy.apart else _joined(legs, folder, shop)
+    number, recording, abandoned = _store(state, legs, whole, prefix, present, shop)
     content = manifest.to_json(
         Revision(
             provider=state.provider,
@@ -97,49 +108,59 @@ def read_manifest(sealed: StoredObject, shop: Workshop) -> Json:
     return content
 
 
-def _join(legs: Sequence[LocalLeg], folder: Path, shop: Workshop) -> tuple[Joined | Single, Path]:
-    if len(legs) == 1:
-        return Single(legs[0]), legs[0].path
+def _joined(legs: Sequence[FetchedLeg], folder: Path, shop: Workshop) -> Whole:
+    """Join legs that lie on the disk. A call of one leg is that leg."""
+    parts = [(leg.path, leg.stored.audio) for leg in legs if leg.path is not None]
+    if len(parts) == 1:
+        path, audio = parts[0]
+        levels = shop.stitcher.measure(path, audio)
+        return Whole(how="single", audio=audio, offsets_ms=(0,), levels=levels)
     target = folder / "recording"
-    joined = shop.stitcher.join([(leg.path, leg.stored.audio) for leg in legs], target)
-    return joined, target
+    joined = shop.stitcher.join(parts, target)
+    levels = shop.stitcher.measure(target, joined.audio)
+    return Whole(
+        how=joined.how,
+        audio=joined.audio,
+        offsets_ms=joined.offsets_ms,
+        levels=levels,
+        path=target,
+    )
 
 
-class Single:
-    """A call of one leg: nothing is joined, the leg is the recording."""
-
-    how = "single"
-    offsets_ms = (0,)
-
-    def __init__(self, leg: LocalLeg) -> None:
-        self.audio = leg.stored.audio
+def _apart(legs: Sequence[FetchedLeg], shop: Workshop) -> Whole:
+    """Leave legs as they are: whoever wants to hear the call joins them when they are restored."""
+    parts = [(leg.stored.audio, leg.levels) for leg in legs if leg.levels is not None]
+    levels = shop.stitcher.together(parts)
+    lengths = [audio.duration_ms for audio, _ in parts]
+    return Whole(
+        how="single" if len(parts) == 1 else "apart",
+        audio=parts[0][0] if len(parts) == 1 else None,
+        offsets_ms=tuple(accumulate(lengths[:-1], initial=0)),
+        levels=levels,
+    )
 
 
 def _store(
     state: CallState,
-    legs: Sequence[LocalLeg],
-    joined: Joined | Single,
-    path: Path,
-    levels: Levels,
+    legs: Sequence[FetchedLeg],
+    whole: Whole,
     prefix: str,
     present: Mapping[str, StoredObject],
     shop: Workshop,
 ) -> tuple[int, Recording, list[StoredObject]]:
     """Store audio and peaks under the first revision number that is free for these bytes."""
-    peaks_body = json.dumps(levels.peaks, separators=(",", ":")).encode()
-    digest = None if isinstance(joined, Single) else _sha256(path)
+    peaks_body = json.dumps(whole.levels.peaks, separators=(",", ":")).encode()
+    digest = None if whole.path is None else _sha256(whole.path)
     abandoned: list[StoredObject] = []
     for number in range(state.revision + 1, state.revision + 1 + MAX_LEFTOVERS):
-        audio_key = recording_key(prefix, number, joined.audio.extension)
         try:
-            if digest is None:
-                stored = legs[0].stored.object
-            else:
+            stored = legs[0].stored.object if whole.how == "single" else None
+            if whole.path is not None and whole.audio is not None and digest is not None:
                 stored = shop.archive.put_file(
-                    audio_key,
-                    path,
+                    recording_key(prefix, number, whole.audio.extension),
+                    whole.path,
                     sha256=digest,
-                    media_type=joined.audio.media_type,
+                    media_type=whole.audio.media_type,
                     storage_class=shop.policy.storage_class,
                 )
             peaks = shop.archive.put_bytes(peaks_key(prefix, number), peaks_body, media_type=JSON)
@@ -159,10 +180,10 @@ def _store(
             continue
         recording = Recording(
             object=stored,
-            audio=joined.audio,
-            how=joined.how,
-            offsets_ms=joined.offsets_ms,
-            levels=levels,
+            audio=whole.audio,
+            how=whole.how,
+            offsets_ms=whole.offsets_ms,
+            levels=whole.levels,
             peaks=peaks,
         )
         return number, recording, abandoned

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+type Limits = dict[str, tuple[tuple[int, float], ...]]
+"""The limits of each group, as calls and seconds."""
+
 DISCOVERIES = ("sync", "recipe")
+MINUTE = 60
 
 
 class BadSettings(Exception):
@@ -33,7 +37,28 @@ class RingexSettings(Protocol):
     @property
     def ringex_media_url(self) -> str: ...
     @property
-    def ringex_limits(self) -> dict[str, int]: ...
+    def ringex_limits(self) -> Limits: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingcxSettings:
+    """What every function that talks to RingCX is told.
+
+    An empty `account` is asked of RingCentral; without `sub_accounts` RingCX is not used. Its
+    tokens come by way of RingCentral's platform.
+    """
+
+    platform: str
+    url: str
+    prefix: str
+    account: str
+    sub_accounts: tuple[str, ...]
+    time_zone: str
+    limits: Limits
+    queue: str
+    dead_letters: str
+    settle_minutes: float
+    retention_days: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +71,13 @@ class SweeperSettings:
     ringex_dead_letters: str
     ringex_url: str
     ringex_media_url: str
-    ringex_limits: dict[str, int]
+    ringex_limits: Limits
     ringex_discovery: str
     ringex_sweep_hours: float
     ringex_tail_seconds: float
+    ringcx: RingcxSettings
+    ringcx_sweep_hours: float
+    ringcx_look_again_hours: tuple[float, ...]
     settle_seconds: int
     max_call_hours: float
 
@@ -66,11 +94,16 @@ class ProcessorSettings:
     ringex_url: str
     ringex_media_url: str
     ringex_storage_class: str
-    ringex_limits: dict[str, int]
+    ringex_limits: Limits
     ringex_discovery: str
     ringex_sweep_hours: float
     ringex_tail_seconds: float
     ringex_log_lag_seconds: int
+    ringcx: RingcxSettings
+    ringcx_storage_class: str
+    ringcx_ladder_seconds: tuple[int, ...]
+    ringcx_at_once: int
+    ringcx_max_segment_bytes: int
     settle_seconds: int
     max_call_hours: float
     ladder_seconds: tuple[int, ...]
@@ -90,7 +123,7 @@ class KeeperSettings:
     table: str
     ringex_url: str
     ringex_media_url: str
-    ringex_limits: dict[str, int]
+    ringex_limits: Limits
     ringex_webhook_url: str
     ringex_subscription_seconds: int
     keeper_token_days: int
@@ -122,6 +155,9 @@ def sweeper_settings(environment: Mapping[str, str]) -> SweeperSettings:
         ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
         ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
         ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
+        ringcx=_ringcx(reader),
+        ringcx_sweep_hours=reader.number("LEGATO_RINGCX_SWEEP_HOURS"),
+        ringcx_look_again_hours=reader.numbers("LEGATO_RINGCX_LOOK_AGAIN_HOURS"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
         max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
     )
@@ -146,6 +182,11 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
         ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
         ringex_log_lag_seconds=reader.whole("LEGATO_RINGEX_LOG_LAG_SECONDS"),
+        ringcx=_ringcx(reader),
+        ringcx_storage_class=reader.text("LEGATO_RINGCX_STORAGE_CLASS"),
+        ringcx_ladder_seconds=reader.whole_list("LEGATO_RINGCX_LADDER_SECONDS"),
+        ringcx_at_once=reader.whole("LEGATO_RINGCX_AT_ONCE"),
+        ringcx_max_segment_bytes=reader.whole("LEGATO_RINGCX_MAX_SEGMENT_BYTES"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
         max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
         ladder_seconds=reader.whole_list("LEGATO_LADDER_SECONDS"),
@@ -177,9 +218,34 @@ def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
     return settings
 
 
-def _limits(text: str) -> dict[str, int]:
+def _ringcx(reader: _Reader) -> RingcxSettings:
+    return RingcxSettings(
+        platform=reader.text("LEGATO_RINGEX_URL"),
+        url=reader.text("LEGATO_RINGCX_URL"),
+        prefix=reader.text("LEGATO_RINGCX_PREFIX"),
+        account=reader.optional("LEGATO_RINGCX_ACCOUNT"),
+        sub_accounts=tuple(
+            name.strip()
+            for name in reader.optional("LEGATO_RINGCX_SUB_ACCOUNTS").split(",")
+            if name.strip()
+        ),
+        time_zone=reader.text("LEGATO_RINGCX_TIME_ZONE"),
+        limits=reader.limits("LEGATO_RINGCX_LIMITS"),
+        queue=reader.text("LEGATO_RINGCX_QUEUE"),
+        dead_letters=reader.text("LEGATO_RINGCX_DEAD_LETTERS"),
+        settle_minutes=reader.number("LEGATO_SETTLE_MINUTES"),
+        retention_days=reader.whole("LEGATO_RINGCX_RETENTION_DAYS"),
+    )
+
+
+def _limits(text: str) -> Limits:
     pairs = (item.split("=") for item in text.split(","))
-    return {group.strip(): int(calls) for group, calls in pairs}
+    return {group.strip(): tuple(map(_limit, limits.split("+"))) for group, limits in pairs}
+
+
+def _limit(text: str) -> tuple[int, float]:
+    calls, _, seconds = text.partition("/")
+    return int(calls), float(seconds or MINUTE)
 
 
 class _Reader:
@@ -201,8 +267,15 @@ class _Reader:
     def whole_list(self, name: str) -> tuple[int, ...]:
         return self._read(name, _whole_list, "whole numbers between commas", ())
 
-    def limits(self, name: str) -> dict[str, int]:
-        return self._read(name, _limits, "like Heavy=10,Auth=5", {})
+    def numbers(self, name: str) -> tuple[float, ...]:
+        kind = "numbers between commas"
+        return self._read(name, lambda text: tuple(map(float, text.split(","))), kind, ())
+
+    def limits(self, name: str) -> Limits:
+        return self._read(name, _limits, "like Heavy=10,Auth=5 or Metadata=3/60+9/900", {})
+
+    def optional(self, name: str) -> str:
+        return self._environment.get(name, "")
 
     def one_of(self, name: str, known: tuple[str, ...]) -> str:
         return self._read(name, lambda text: known[known.index(text)], " or ".join(known), "")

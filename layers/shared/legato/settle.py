@@ -11,11 +11,16 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from legato import unarchived
 from legato.policy import QUEUE_DELAY_LIMIT
+from legato.sweep import records_key
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from legato.model import CallState, CallStatus, Job
     from legato.ports import Jobs
     from legato.workshop import Workshop
@@ -28,11 +33,17 @@ class Report:
     """What became of a batch, by the names of the metrics that count it."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    _lock: Lock = field(default_factory=Lock)
+
+    def count(self, name: str) -> None:
+        """Count one more; calls come to rest in several threads."""
+        with self._lock:
+            self.counts[name] += 1
 
 
 @dataclass(slots=True)
 class Work:
-    """A call that this worker holds, with the messages that asked for it.
+    """A call that this worker holds until `until`, with the messages that asked for it.
 
     `state` is always the entry as the ledger has it, so that any step may be the last.
     """
@@ -40,12 +51,14 @@ class Work:
     job: Job
     state: CallState
     messages: tuple[str, ...]
+    until: datetime
 
 
 def done(work: Work, status: CallStatus, shop: Workshop, report: Report) -> None:
     """Let go of a call that is archived, or was never recorded."""
+    unarchived.archived(records_key(work.job.provider, work.job.call), work.state.legs, shop.notes)
     work.state = shop.ledger.save(_released(work.state, status=status))
-    report.counts[f"Call{status.capitalize()}"] += 1
+    report.count(f"Call{status.capitalize()}")
     log.info("call %s", status, extra={"call": work.job.call, "revision": work.state.revision})
 
 
@@ -60,7 +73,7 @@ def postpone(
     work.state = shop.ledger.save(
         _released(work.state, status=status, next_look_at=due, reason=reason)
     )
-    report.counts["CallWaiting"] += 1
+    report.count("CallWaiting")
     extra = {"call": job.call, "seconds": wait.total_seconds(), "reason": reason}
     log.info("call waiting", extra=extra)
 
@@ -73,7 +86,7 @@ def fail(work: Work, reason: str, shop: Workshop, report: Report) -> None:
     fresh = replace(work.job, attempt=0, looks=0, not_before=None, turn=False)
     shop.jobs.bury(fresh.to_message(), reason=reason)
     work.state = shop.ledger.save(_released(work.state, status="failed", reason=reason))
-    report.counts["CallFailed"] += 1
+    report.count("CallFailed")
     log.error("call failed", extra={"call": work.job.call, "reason": reason})
 
 

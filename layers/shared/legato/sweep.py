@@ -8,6 +8,7 @@ moves after both: a reader that dies in between leaves a job too many, never one
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from contextlib import suppress
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from legato import unarchived
 from legato.errors import LegatoError, Retry, Stale, Wait
 from legato.model import Job, Json, Note, format_time, parse_time
 
@@ -33,11 +35,15 @@ CALL_RESERVE = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The records of one call that are new or were rewritten, by their ids."""
+    """The records of one call that are new or were rewritten, by their ids.
+
+    `began_at` is when the oldest of its recordings began, as far as they say.
+    """
 
     call: str
     account: str
     records: Mapping[str, Json]
+    began_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +62,16 @@ class Page:
 
 
 class Tail(Protocol):
-    """A provider's list of changes, read from its end."""
+    """A provider's list of changes, read from its end.
+
+    `name` is the provider, `key` tells its lists apart, `watch` is the name under which calls are
+    listed until they are archived (legato.unarchived). What it finds is in no hurry if `behind`.
+    """
 
     name: str
+    key: str
+    watch: str
+    behind: bool
 
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
         """Return what changed since the cursor; an empty one is the very first.
@@ -77,7 +90,7 @@ class SweepReport:
     """What a sweep did. `age` is how old the newest knowledge is afterwards.
 
     `busy`: another reader is at work. `rests`: how long the tail is left alone, because it was read
-    a moment ago. `stopped`: what ended the run before its end.
+    a moment ago. `done`: nothing is left to read. `stopped`: what ended the run before its end.
     """
 
     records: int = 0
@@ -86,6 +99,7 @@ class SweepReport:
     age: timedelta = field(default_factory=timedelta)
     busy: bool = False
     rests: timedelta = field(default_factory=timedelta)
+    done: bool = False
     stopped: LegatoError | None = None
 
 
@@ -98,26 +112,32 @@ def sweep(
     until: datetime,
     settle: int,
     rest: timedelta = timedelta(),
+    unfinished_only: bool = False,
 ) -> SweepReport:
     """Read the tail to its end, or until shortly before `until`, when this reader is ended.
 
-    It is left alone for `rest` after it was read, since each read costs the provider's budget.
-    Jobs appear after `settle` seconds. Whatever ends a run early, the next one goes on where it
-    stopped; only unforeseen errors are raised.
+    It is left alone for `rest` after it was read, since each read costs the provider's budget; with
+    `unfinished_only` it is read only if the last run ended early. Jobs appear after `settle`
+    seconds. Whatever ends a run early, the next one goes on where it stopped; only unforeseen
+    errors are raised.
     """
-    report, key = SweepReport(), tail_key(tail.name)
+    report, key = SweepReport(), tail_key(tail.key)
     note, now = notes.read(key), clock.now()
     held, read_to = _time(note, "lease_until"), _time(note, "read_to")
     if read_to is not None and now - read_to < rest:
         return SweepReport(age=_age(note, now), rests=rest - (now - read_to))
+    if unfinished_only and not note.content.get("unfinished"):
+        return SweepReport(age=_age(note, now), done=True)
     try:
         if held is not None and now < held:
             raise Stale("another reader holds the tail")
-        note = _changed(note, notes, lease_until=until, began_at=_time(note, "began_at") or now)
+        began_at = _time(note, "began_at") or now
+        note = _changed(note, notes, lease_until=until, began_at=began_at, unfinished=True)
     except Stale:
         return SweepReport(busy=True, age=_age(note, now))
     try:
         note = _read(note, tail, jobs, notes, clock, until, settle, report)
+        report.done = True
     except LegatoError as error:
         report.stopped = error
         with suppress(LegatoError):
@@ -130,6 +150,7 @@ def sweep(
     log.info(
         "swept",
         extra={
+            "tail": tail.key,
             "records": report.records,
             "calls": report.calls,
             "jobs": report.jobs,
@@ -140,9 +161,9 @@ def sweep(
     return report
 
 
-def tail_key(provider: str) -> str:
-    """Return the key of the note with the cursor of a provider's tail."""
-    return f"tail#{provider}"
+def tail_key(tail: str) -> str:
+    """Return the key of the note with the cursor of a tail."""
+    return f"tail#{tail}"
 
 
 def records_key(provider: str, call: str) -> str:
@@ -166,9 +187,7 @@ def _read(
         _in_time(clock, until - PAGE_RESERVE)
         page = tail.page(note.content.get("cursor", {}), turn=note.content.get("turn", False))
         for record in page.strays:
-            reason = "the provider lists a recording without saying which call it belongs to"
-            jobs.bury(json.dumps(record), reason=reason)
-            log.error(reason, extra={"record": record.get("id")})
+            _buried(record, tail, jobs, notes)
         for change in page.changes:
             _in_time(clock, until - CALL_RESERVE)
             report.jobs += _taken(change, tail, jobs, notes, clock, settle)
@@ -177,9 +196,24 @@ def _read(
         moved: dict[str, object] = {"cursor": page.cursor, "turn": None}
         if page.read_to is not None:
             moved["read_to"] = page.read_to
+        if not page.more:
+            moved["unfinished"] = None
         note = _changed(note, notes, **moved)
         more = page.more
     return note
+
+
+def _buried(record: Json, tail: Tail, jobs: Jobs, notes: Notes) -> None:
+    """Show a record to somebody that nobody can archive, once however often it is listed."""
+    body = json.dumps(record, sort_keys=True)
+    note = notes.read(f"stray#{tail.name}#{hashlib.sha256(body.encode()).hexdigest()}")
+    if note.version:
+        return
+    reason = "the provider lists a recording without saying which call it belongs to"
+    jobs.bury(body, reason=reason)
+    log.error(reason, extra={"record": record.get("id")})
+    with suppress(Stale):
+        notes.write(note)
 
 
 def _taken(change: Change, tail: Tail, jobs: Jobs, notes: Notes, clock: Clock, settle: int) -> bool:
@@ -199,7 +233,11 @@ def _taken(change: Change, tail: Tail, jobs: Jobs, notes: Notes, clock: Clock, s
         new = None if found is None else found - before
         if not sent and (new is None or new):
             # Records that nobody understands get a job too: it fails, and somebody is told.
-            hints = {} if new is None else {"recordingIds": sorted(new), "listed": sorted(new)}
+            hints: Json = {}
+            if new is not None:
+                hints = {"recordingIds": sorted(new), "listed": sorted(new)}
+            if tail.behind:
+                hints["behind"] = True
             job = Job(
                 provider=tail.name,
                 account=change.account,
@@ -209,8 +247,13 @@ def _taken(change: Change, tail: Tail, jobs: Jobs, notes: Notes, clock: Clock, s
             )
             jobs.send(job, delay=settle)
             sent = True
+        content = note.content | {"records": records, "seen": format_time(now)}
+        note = replace(note, content=content)
+        if new is None or new:
+            since = change.began_at or now
+            note = unarchived.found(note, new, watch=tail.watch, since=since)
         try:
-            notes.write(replace(note, content={"records": records, "seen": format_time(now)}))
+            notes.write(note)
         except Stale:
             continue
         return sent

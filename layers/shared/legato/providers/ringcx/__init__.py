@@ -1,0 +1,1 @@
+"""RingCX: the windows of its interaction metadata, and its recordings."""

@@ -1,0 +1,312 @@
+"""RingCX's API over HTTP: behind the gate, with a shared token, its errors in our words.
+
+A log-in takes two steps: RingCentral's token is traded for one of RingCX, which lives for five
+minutes. The first goes to the configured platform and, to be traded, to RingCX; the second goes to
+RingCX alone. A redirect that leads to another host is refused.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from legato.errors import Barred, Failed, NotYet, Retry
+from legato.gate import Gate
+from legato.providers import answers
+from legato.providers.credentials import Pool, Unaccepted
+from legato.providers.line import Line, origin
+from legato.providers.log_in import UNAUTHORIZED_SECONDS, auth_key, log_in
+from legato.providers.ringcx.answers import read_list, said
+from legato.providers.tokens import Minted, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from legato.errors import LegatoError
+    from legato.gate import Limit
+    from legato.model import Json
+    from legato.ports import Clock, Notes
+    from legato.providers.credentials import Credential
+
+PREFIX = "/voice/api/cx/integration/v1"
+ACCOUNT_PATH = "/restapi/v1.0/account/~"
+EXCHANGE_PATH = "/api/auth/login/rc/accesstoken?includeRefresh=true"
+REFRESH_PATH = "/api/auth/token/refresh"
+SUB_ACCOUNTS_PATH = "/voice/api/v1/admin/accounts"
+TOKEN_SECONDS = 300
+"""https://developers.ringcentral.com/engage/voice/guide/authentication/auth-ringcentral"""
+FORBIDDEN_SECONDS = 900
+MAX_REDIRECTS = 3
+STRANGE_ACCOUNT = "rc_account_id="
+"""What a 404 names if there is no such account. It is not documented, but was seen."""
+
+type _Asked = Callable[[str], httpx.Request]
+"""Returns the request for a RingCentral account id."""
+type _Key = Callable[[Credential], str]
+"""Returns the gate's key."""
+
+
+class RingcxApi:
+    """Requests against RingCX. Many threads may use one of these at the same time.
+
+    `platform` is RingCentral's base URL and `url` RingCX's; integration paths begin with `prefix`.
+    `account` is the RingCentral account id; an empty one is asked of RingCentral at the log-in.
+    `credentials` returns the secret's part for RingCX (`read_credentials`), `limits` hold what each
+    group may: Metadata for a sub-account, Recordings for a credential, Exchange and Auth for the
+    app, Auth being shared with RingEX. `time_zone` is what UTC is called when RingCX is asked.
+
+    Every method raises Wait (not our turn, or 429), Barred (we are refused, and a person must act),
+    NotYet (404 for a recording), Retry (5xx, network, an answer that is none), Failed (any other
+    refusal). `turn` is for who was promised one, `behind` for who lets all others go first.
+    """
+
+    def __init__(
+        self,
+        *,
+        platform: str,
+        url: str,
+        prefix: str = PREFIX,
+        account: str = "",
+        time_zone: str = "UTC",
+        credentials: Callable[[], Json],
+        limits: Mapping[str, tuple[Limit, ...]],
+        notes: Notes,
+        clock: Clock,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._platform = httpx.URL(platform)
+        self._url = httpx.URL(url)
+        self._prefix = prefix
+        self._account = account
+        self._time_zone = time_zone
+        self._gate = Gate(notes, clock, limits=limits, sleep=sleep)
+        self._line = Line(self._gate, clock, transport=transport)
+        self._pool = Pool(credentials, notes, clock, provider="ringcx")
+        # A log-in tells what the account is, so another configuration needs a log-in of its own.
+        name = f"ringcx#{account}" if account else "ringcx"
+        self._tokens = Tokens(notes, clock, name=name, mint=self._mint, sleep=sleep)
+
+    def interactions(
+        self,
+        sub_account: str,
+        *,
+        begin: datetime,
+        seconds: int,
+        turn: bool = False,
+        behind: bool = False,
+    ) -> list[Any]:
+        """Return the segments of a window: `seconds` (1 to 10,800) from `begin` on.
+
+        `segmentEndTime` is the window's beginning, whatever its name says
+        (https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording).
+        """
+        window = {
+            "segmentEndTime": f"{begin.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            "timeInterval": seconds,
+            "timeZone": self._time_zone,
+        }
+
+        def asked(account: str) -> httpx.Request:
+            path = f"{self._of(account, sub_account)}/interaction-metadata"
+            return self._line.request("POST", self._url.join(path), json=window)
+
+        def key(_: Credential) -> str:
+            return f"ringcx#{sub_account}#Metadata"
+
+        with self._answer(asked, key, turn=turn, behind=behind) as response:
+            return read_list(response)
+
+    @contextmanager
+    def stream(
+        self,
+        sub_account: str,
+        dialog: str,
+        segment: str,
+        *,
+        turn: bool = False,
+        behind: bool = False,
+    ) -> Iterator[Iterator[bytes]]:
+        """GET a segment's recording in pieces; what is asked, and may raise, begins with the first.
+
+        A body that stays shorter than announced raises Retry while it is read. A connection that
+        breaks is resumed where it broke if RingCX can do so, which is not documented; if not, it
+        raises Retry as well.
+        """
+
+        def opened(headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
+            def asked(account: str) -> httpx.Request:
+                names = f"recordings/dialogs/{_quoted(dialog)}/segments/{_quoted(segment)}"
+                path = f"{self._of(account, sub_account)}/{names}"
+                return self._line.request("GET", self._url.join(path), headers=headers)
+
+            # What has begun goes first: all that came so far would be lost.
+            begun = bool(headers)
+            return self._answer(
+                asked, _recordings_key, turn=turn or begun, behind=behind and not begun
+            )
+
+        with closing(answers.pieces(opened)) as pieces:
+            yield pieces
+
+    def accounts(self) -> list[Json]:
+        """Return the sub-accounts that the user sees, with `audioRetentionDays` and the like.
+
+        No limit of it is documented, so it is counted as the rarest one that the app has.
+        """
+
+        def asked(_: str) -> httpx.Request:
+            return self._line.request("GET", self._url.join(SUB_ACCOUNTS_PATH))
+
+        with self._answer(asked, _exchange_key, turn=True) as response:
+            found = read_list(response)
+        if not all(isinstance(one, dict) for one in found):
+            raise Retry("RingCX lists accounts that are no JSON objects")
+        return found
+
+    def _of(self, account: str, sub_account: str) -> str:
+        return f"{self._prefix}/accounts/{_quoted(account)}/sub-accounts/{_quoted(sub_account)}"
+
+    @contextmanager
+    def _answer(
+        self, asked: _Asked, key: _Key, *, turn: bool, behind: bool = False
+    ) -> Iterator[httpx.Response]:
+        """Ask in an account's name, and follow redirects within RingCX's host."""
+        for _ in range(MAX_REDIRECTS + 1):
+            with closing(self._accepted(asked, key, turn=turn, behind=behind)) as response:
+                if response.next_request is None:
+                    yield response
+                    return
+                asked = _always(response.next_request)
+        raise Retry(f"{answers.where(response.request)} redirects too often")
+
+    def _accepted(self, asked: _Asked, key: _Key, *, turn: bool, behind: bool) -> httpx.Response:
+        """Return the answer for the credential with the most room, of those that are accepted."""
+        while True:
+            usable = self._pool.usable()
+            if len(usable) > 1:
+                usable.sort(key=lambda one: self._gate.wait(key(one), turn=turn, behind=behind))
+            try:
+                return self._tried(usable[0], asked, key(usable[0]), turn=turn, behind=behind)
+            except Unaccepted as refused:
+                self._pool.set_aside(usable[0], str(refused), seconds=refused.seconds)
+
+    def _tried(
+        self, credential: Credential, asked: _Asked, key: str, *, turn: bool, behind: bool
+    ) -> httpx.Response:
+        token, account = self._logged_in(credential)
+        response = self._sent(asked(account), token, key, turn=turn, behind=behind)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            # It lived for less than we thought: one new token, and no more.
+            response.close()
+            self._tokens.refused(credential, token)
+            token, account = self._logged_in(credential)
+            response = self._sent(asked(account), token, key, turn=True)
+        if not response.is_success and response.next_request is None:
+            with closing(response):
+                raise _error(response, account, key)
+        return response
+
+    def _logged_in(self, credential: Credential) -> tuple[str, str]:
+        """Return the token, and the RingCentral account id."""
+        token, facts = self._tokens.token_and_facts(credential)
+        return token, self._account or facts["account"]
+
+    def _sent(
+        self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
+    ) -> httpx.Response:
+        if origin(request.url) != origin(self._url):
+            raise Failed(
+                f"{request.url.host} is not the configured RingCX host, so it gets no token"
+            )
+        request.headers["Authorization"] = f"Bearer {token}"
+        return self._line.send(request, key, turn=turn, behind=behind)
+
+    def _mint(self, credential: Credential, refresh: str | None) -> Minted:
+        """Renew the token; log in if RingCX does not renew it, for whatever reason.
+
+        https://developers.ringcentral.com/engage/voice/guide/authentication/auth-ringcentral
+        """
+        if refresh is not None:
+            # It serves once, and for how long is not documented.
+            with suppress(Unaccepted, Retry):
+                return self._traded(credential, REFRESH_PATH, {"refresh_token": refresh})
+        token, _ = log_in(self._line, self._platform, credential)
+        facts = {} if self._account else {"account": self._asked_account(credential, token)}
+        form = {"rcAccessToken": token, "rcTokenType": "Bearer"}
+        return replace(self._traded(credential, EXCHANGE_PATH, form), facts=facts)
+
+    def _traded(self, credential: Credential, path: str, form: dict[str, str]) -> Minted:
+        request = self._line.request("POST", self._url.join(path), data=form)
+        with closing(self._line.send(request, _exchange_key(credential), turn=True)) as response:
+            if not response.is_success:
+                raise _no_log_in(response, said(response))
+            answer = answers.read_object(response)
+        token, refresh = answer.get("accessToken"), answer.get("refreshToken")
+        if not isinstance(token, str):
+            raise Retry(f"{answers.where(request)} answers without accessToken")
+        return Minted(token, TOKEN_SECONDS, refresh if isinstance(refresh, str) else None)
+
+    def _asked_account(self, credential: Credential, token: str) -> str:
+        """Ask RingCentral for the id of the account; that belongs to the log-in, and counts so."""
+        headers = {"Authorization": f"Bearer {token}"}
+        request = self._line.request("GET", self._platform.join(ACCOUNT_PATH), headers=headers)
+        with closing(self._line.send(request, auth_key(credential), turn=True)) as response:
+            if not response.is_success:
+                raise _no_log_in(response, answers.error_code(response))
+            account = answers.read_object(response).get("id")
+        if not account:
+            raise Retry(f"{answers.where(request)} answers without id")
+        return str(account)
+
+
+def _recordings_key(credential: Credential) -> str:
+    return f"ringcx#{credential.id}#Recordings"
+
+
+def _exchange_key(credential: Credential) -> str:
+    return f"ringcx#app-{credential.client_id}#Exchange"
+
+
+def _always(request: httpx.Request) -> _Asked:
+    return lambda _: request
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _error(response: httpx.Response, account: str, key: str) -> LegatoError:
+    """Return what an answer says that is no success."""
+    status, words = response.status_code, said(response)
+    reason = f"{answers.where(response.request)} answers {status} {words}".rstrip()
+    wrong = f"{account} is not the RingCentral account id (RingCX's mainAccountId is another one)"
+    if status == httpx.codes.UNAUTHORIZED:
+        return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
+    if status == httpx.codes.FORBIDDEN:
+        causes = (
+            "RingCentral has not activated recording or WEM access,"
+            f" or the user's role lacks READ on the account, or {wrong}"
+        )
+        return Barred(f"{reason}: {causes}", seconds=FORBIDDEN_SECONDS)
+    if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        if STRANGE_ACCOUNT in words:
+            return Barred(f"{reason}: {wrong}", seconds=FORBIDDEN_SECONDS)
+        if key.endswith("#Recordings"):
+            return NotYet(reason)
+    return Retry(reason) if answers.passes(status) else Failed(reason)
+
+
+def _no_log_in(response: httpx.Response, words: str) -> Unaccepted | Retry:
+    reason = f"{answers.where(response.request)} answers {response.status_code} {words}".rstrip()
+    if response.is_client_error and not answers.passes(response.status_code):
+        return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
+    return Retry(reason)

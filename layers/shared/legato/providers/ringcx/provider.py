@@ -1,0 +1,87 @@
+"""RingCX as a provider: which segments a dialog has, and their recordings.
+
+What a dialog consists of was found by the sweep and stands in the ledger, so a job asks RingCX for
+nothing but the recordings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from legato.errors import Wait
+from legato.model import Job, Leg, Listing
+from legato.providers.ringcx.rows import address, ended_at, is_voice, listing
+from legato.sweep import records_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import timedelta
+
+    from legato.ports import Clock, Notes
+    from legato.providers.ringcx.api import RingcxApi
+
+
+class Ringcx:
+    """A dialog is left alone for `settle` after its end. `retention`: how long RingCX keeps it."""
+
+    name = "ringcx"
+
+    def __init__(
+        self,
+        api: RingcxApi,
+        notes: Notes,
+        clock: Clock,
+        *,
+        settle: timedelta,
+        retention: timedelta,
+    ) -> None:
+        self._api = api
+        self._notes = notes
+        self._clock = clock
+        self._settle = settle
+        self._retention = retention
+
+    def resolve(
+        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
+    ) -> Mapping[str, Listing | Wait]:
+        """Answer from the ledger. A dialog that has only just ended is to wait.
+
+        RingCX asks for a quarter of an hour between a call's end and the first look at it
+        (https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording).
+        """
+        del closely  # the ledger knows as much of one as of all
+        found: dict[str, Listing | Wait] = {}
+        for job in jobs:
+            records = self._notes.read(records_key(self.name, job.call)).content.get("records")
+            if not records:
+                continue
+            rows = list(records.values())
+            young = self._young(job, rows)
+            found[job.call] = young or listing(job, rows, retention=self._retention)
+        return found
+
+    def named_leg(self, job: Job, recording: str) -> Leg:
+        """Return the leg for a segment that is known by its id only."""
+        return Leg(
+            id=recording,
+            started_at=job.seen_at,
+            address=address(job.account, job.call, recording),
+            named_only=True,
+        )
+
+    def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
+        """Open a segment's recording."""
+        sub_account, dialog, segment = map(unquote, leg.address.split("/"))
+        return self._api.stream(sub_account, dialog, segment, turn=turn, behind=leg.behind)
+
+    def _young(self, job: Job, rows: Sequence[dict[str, object]]) -> Wait | None:
+        ended = ended_at(row for row in rows if is_voice(row))
+        if ended is None:
+            return None
+        # It was listed when it was seen, so a later end is a clock that is wrong.
+        left = min(ended, job.seen_at) + self._settle - self._clock.now()
+        if left.total_seconds() <= 0:
+            return None
+        return Wait("the dialog has only just ended", seconds=left.total_seconds())

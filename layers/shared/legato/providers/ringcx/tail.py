@@ -1,0 +1,171 @@
+"""RingCX's interaction metadata, followed window by window.
+
+There is no list of changes: a window of time is asked for, of three hours at most, and its rows may
+still change while recordings are being processed. So windows overlap, none is newer than `lag`,
+and a second tail with a longer lag looks at the same time again: a row that came late, or a
+recording that was not there at first, is found then. Rows that are known cost nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from legato.model import Json, format_time, parse_time
+from legato.providers.ringcx.rows import began_at, dialog_of, is_recorded, is_voice, segment_of
+from legato.sweep import Change, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from legato.ports import Clock
+
+log = logging.getLogger(__name__)
+
+LONGEST = timedelta(hours=3)
+"""https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording"""
+SHORTEST = timedelta(seconds=2)
+SEAM = timedelta(seconds=1)
+"""Whether a window's bounds belong to it is not documented."""
+FULL = 400
+"""Rows at which an answer was seen to be cut off, without a word of it."""
+
+
+class Metadata(Protocol):
+    """Who answers for a window of a sub-account's segments."""
+
+    def interactions(
+        self,
+        sub_account: str,
+        *,
+        begin: datetime,
+        seconds: int,
+        turn: bool = False,
+        behind: bool = False,
+    ) -> list[Json]:
+        """Return the rows of the segments in `seconds` from `begin` on."""
+        ...
+
+
+class RingcxTail:
+    """Follows one sub-account at a distance of `lag`, from `first` on, or for `end` to its end.
+
+    `key` tells this tail from others of the sub-account. Windows overlap by `overlap`; nothing is
+    asked while less than `least` is new. The cursor holds `begin`, from where to ask next; `until`,
+    the end of a window that is read in pieces; and `span`, the seconds of a piece that was not
+    cut off.
+    """
+
+    name = "ringcx"
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        clock: Clock,
+        *,
+        sub_account: str,
+        key: str,
+        first: datetime,
+        lag: timedelta,
+        overlap: timedelta,
+        end: datetime | None = None,
+        least: timedelta = SEAM,
+        behind: bool = False,
+    ) -> None:
+        self.sub_account = sub_account
+        self.watch = watch_name(sub_account)
+        self.key = f"{self.watch}{key}"
+        self.behind = behind
+        self._metadata = metadata
+        self._clock = clock
+        self._first = first
+        self._lag = lag
+        self._overlap = overlap
+        self._end = end
+        self._least = least
+
+    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+        """Return the segments of one window. Raises Wait, Barred, Retry, Failed."""
+        now = self._clock.now()
+        horizon = _second(now - self._lag)
+        if self._end is not None:
+            horizon = min(horizon, _second(self._end))
+        begin = parse_time(cursor["begin"]) if "begin" in cursor else _second(self._first)
+        until = parse_time(cursor["until"]) if "until" in cursor else min(begin + LONGEST, horizon)
+        new = until - begin - (self._overlap if "begin" in cursor else timedelta())
+        if "until" not in cursor and new < self._least:
+            cursor = {"begin": format_time(begin), **cursor}
+            return Page(changes=(), cursor=cursor, more=False, read_to=now)
+
+        span = timedelta(seconds=cursor.get("span", LONGEST.total_seconds()))
+        length = min(span, until - begin)
+        rows = self._metadata.interactions(
+            self.sub_account,
+            begin=begin,
+            seconds=int(length.total_seconds()),
+            turn=turn,
+            behind=self.behind,
+        )
+        changes, strays = self._by_dialog(rows)
+        place: Json = {"begin": begin, "until": until, "span": length.total_seconds()}
+        more = True
+        if len(rows) >= FULL and length > SHORTEST:
+            place["span"] = max(SHORTEST, _second_of(length / 2)).total_seconds()
+        else:
+            if len(rows) >= FULL:
+                log.error("a window is full", extra={"tail": self.key, "begin": str(begin)})
+            if len(rows) < FULL // 2:
+                place["span"] = min(LONGEST, max(span, 2 * length)).total_seconds()
+            place["begin"] = begin + length - SEAM
+            if begin + length >= until:
+                more = until < horizon
+                place = {"begin": until - self._overlap, "span": place["span"]}
+        return Page(
+            changes=changes,
+            cursor={k: format_time(v) if isinstance(v, datetime) else v for k, v in place.items()},
+            more=more,
+            read_to=None if more else now,
+            strays=strays,
+        )
+
+    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
+        """Return the ids of the segments that have a recording."""
+        return frozenset(segment_of(row) or "" for row in records if is_recorded(row))
+
+    def _by_dialog(self, rows: Iterable[object]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
+        """Gather the telephone segments of each dialog; return them, and those without ids."""
+        dialogs: dict[str, dict[str, Json]] = {}
+        strays: list[Json] = []
+        for row in rows:
+            if not isinstance(row, dict):
+                strays.append({"row": row})
+                continue
+            dialog, segment = dialog_of(row), segment_of(row)
+            if dialog and segment and is_voice(row):
+                dialogs.setdefault(dialog, {})[segment] = row
+            elif is_recorded(row):
+                strays.append(row)
+        changes = tuple(
+            Change(
+                call=dialog,
+                account=self.sub_account,
+                records=found,
+                began_at=began_at(row for row in found.values() if is_recorded(row)),
+            )
+            for dialog, found in dialogs.items()
+        )
+        return changes, tuple(strays)
+
+
+def watch_name(sub_account: str) -> str:
+    """Return the name under which a sub-account's calls are listed until they are archived."""
+    return f"ringcx#{sub_account}"
+
+
+def _second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+def _second_of(length: timedelta) -> timedelta:
+    return timedelta(seconds=int(length.total_seconds()))

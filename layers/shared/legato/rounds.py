@@ -1,0 +1,108 @@
+"""Go a round: sweep all of a provider's tails, and see how long the oldest find has been waiting.
+
+A tail that the provider refuses, or that has no room left at the gate, keeps the others from
+nothing. The guard is independent of the sweep: it looks at what is listed and not archived.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.sweep import sweep
+from legato.unarchived import oldest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from legato.ports import Clock, Jobs, Notes
+    from legato.sweep import SweepReport, Tail
+
+log = logging.getLogger(__name__)
+
+type Retention = Callable[[], Mapping[str, float]]
+"""Says for how many days the provider keeps a recording, by the name of the tails' `watch`."""
+
+URGENT_SHARE = 2 / 3
+"""Of the time that the provider keeps a recording: the last third is for people to act."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What the sweeper works with. The first tails come first where time or limits are short."""
+
+    tails: Sequence[Tail]
+    jobs: Jobs
+    notes: Notes
+    clock: Clock
+    settle_seconds: int
+    rest: timedelta
+    retention: Retention
+
+
+@dataclass(slots=True, kw_only=True)
+class RoundReport:
+    """What a round did. `age` is how old the newest knowledge of the first tails is.
+
+    `oldest` is how long ago the oldest call began that was found and is not archived;
+    `retention_used` the greatest share of the provider's time that such a call has used up.
+    """
+
+    swept: bool = False
+    records: int = 0
+    calls: int = 0
+    jobs: int = 0
+    age: timedelta = field(default_factory=timedelta)
+    stopped: list[str] = field(default_factory=list)
+    oldest: timedelta = field(default_factory=timedelta)
+    retention_used: float = 0.0
+
+
+def go_round(work: Round, *, until: datetime, unfinished_only: bool = False) -> RoundReport:
+    """Sweep each tail until shortly before `until`, then look at what is not archived yet.
+
+    With `unfinished_only` the tails are left alone whose last run came to its end.
+    """
+    report = RoundReport()
+    for tail in work.tails:
+        swept = sweep(
+            tail=tail,
+            jobs=work.jobs,
+            notes=work.notes,
+            clock=work.clock,
+            until=until,
+            settle=work.settle_seconds,
+            rest=work.rest,
+            unfinished_only=unfinished_only,
+        )
+        _add(report, tail, swept)
+    _guard(report, work)
+    return report
+
+
+def _add(report: RoundReport, tail: Tail, swept: SweepReport) -> None:
+    report.swept |= not (swept.busy or swept.rests)
+    report.records += swept.records
+    report.calls += swept.calls
+    report.jobs += swept.jobs
+    if tail.key == tail.watch:
+        report.age = max(report.age, swept.age)
+    if swept.stopped is not None:
+        report.stopped.append(f"{tail.key}: {swept.stopped}")
+
+
+def _guard(report: RoundReport, work: Round) -> None:
+    kept_days = work.retention() if work.tails else {}
+    for watch in dict.fromkeys(tail.watch for tail in work.tails):
+        found = oldest(watch, work.notes, work.clock)
+        if found is None:
+            continue
+        used = found.age / timedelta(days=kept_days[watch])
+        report.oldest = max(report.oldest, found.age)
+        report.retention_used = max(report.retention_used, used)
+        if used >= URGENT_SHARE:
+            extra = {"call": found.call, "watch": watch, "kept_days": kept_days[watch]}
+            log.error("the provider is about to delete what is not archived", extra=extra)

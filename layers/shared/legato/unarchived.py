@@ -1,0 +1,79 @@
+"""What was found and is not archived yet, the oldest first.
+
+The provider deletes its recordings one day. A call is listed from the moment that a sweep finds it
+until its recordings are in the archive, so that somebody is told while there is time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from legato.errors import Retry, Stale
+from legato.model import format_time, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime, timedelta
+
+    from legato.model import Note
+    from legato.ports import Clock, Notes
+
+UNCLEAR = "?"
+"""Stands for the recordings of records that nobody understands."""
+TRIES = 10
+
+
+def found(note: Note, recordings: Collection[str] | None, *, watch: str, since: datetime) -> Note:
+    """Return a call's note listed under `watch`, for recordings of which the oldest began `since`.
+
+    None of them known means that the records are unclear.
+    """
+    before = set(note.content.get("unarchived", ())) - {UNCLEAR}
+    names = before | ({UNCLEAR} if recordings is None else set(recordings))
+    order = format_time(since)
+    if note.listed is not None:
+        order = min(order, note.listed[1])
+    content = note.content | {"unarchived": sorted(names)}
+    return replace(note, content=content, listed=(_name(watch), order))
+
+
+def archived(key: str, recordings: Collection[str], notes: Notes) -> None:
+    """Take a call off the list if these are all of its recordings. Raises Retry.
+
+    `key` names the call's note.
+    """
+    for _ in range(TRIES):
+        note = notes.read(key)
+        if note.listed is None:
+            return
+        left = set(note.content["unarchived"]) - set(recordings)
+        listed = note.listed if left else None
+        content = note.content | {"unarchived": sorted(left)}
+        try:
+            notes.write(replace(note, content=content, listed=listed))
+        except Stale:
+            continue
+        return
+    raise Retry(f"{key} is written faster than it is read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oldest:
+    """The oldest call that is not archived. `age` is the time since its recording began."""
+
+    call: str
+    age: timedelta
+
+
+def oldest(watch: str, notes: Notes, clock: Clock) -> Oldest | None:
+    """Return the oldest call listed under `watch`, or None if all are archived. Raises Retry."""
+    note = notes.first(_name(watch))
+    if note is None or note.listed is None:
+        return None
+    began_at = parse_time(note.listed[1])
+    return Oldest(call=note.key.rpartition("#")[2], age=clock.now() - began_at)
+
+
+def _name(watch: str) -> str:
+    return f"unarchived#{watch}"

@@ -1,0 +1,270 @@
+"""Days of a contact centre in a minute: real use cases, real client, real simulator, virtual time.
+
+Limits are those of production, nothing waits, and any step may fail or be the sweeper's last.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from legato.archive import archive
+from legato.audio.stitch import FfmpegStitcher
+from legato.bootstrap import ringcx_tails
+from legato.gate import Limit
+from legato.policy import Policy
+from legato.providers.ringcx.api import RingcxApi
+from legato.providers.ringcx.provider import Ringcx
+from legato.rounds import Round, RoundReport, go_round
+from local.simulators.faults import Fault
+from local.simulators.ringcx import Config, create_app
+from local.simulators.ringcx.calls import CallOrder, SegmentOrder
+from local.simulators.ringcx.faults import DAMAGES
+from tests.audio import chunk, form, local_tools, riff
+from tests.day import InProcess, VirtualClock, VirtualQueue, stall
+from tests.fakes import FakeArchive, FakeLedger, FakeNotes, a_workshop
+
+SETTLE = timedelta(minutes=15)
+LIMITS = {
+    "Metadata": (Limit(3, 60), Limit(9, 900)),
+    "Recordings": (Limit(120, 60),),
+    "Exchange": (Limit(5, 60),),
+    "Auth": (Limit(5, 60),),
+}
+FAULTS = (
+    None,  # the line drops
+    *(Fault(route="any", kind="status", status=status) for status in (500, 503)),
+    *(Fault(route="any", kind=kind) for kind in ("html", "json", "evict")),
+    *(Fault(route="recording", kind=kind) for kind in ("truncate", "stall", "short-riff")),
+    *(Fault(route="metadata", kind=kind) for kind in ("object-body", "repeat", "truncate")),
+    *(Fault(route="metadata", kind="bad-row", damage=damage) for damage in DAMAGES),
+)
+QUIET = timedelta(hours=30)
+VISIBILITY = 5400
+LAMBDA_SECONDS = 120
+
+
+class KilledError(BaseException):
+    """The process ends here, as when Lambda's time is over or its host is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A segment that is over at a moment, in seconds since the epoch."""
+
+    at: float
+    dialog: str
+    order: SegmentOrder
+
+
+class Days:
+    """One company with two sub-accounts. `faults` and `deaths` are shares of requests and steps."""
+
+    def __init__(
+        self,
+        scratch: Path,
+        *,
+        faults: float = 0,
+        deaths: float = 0,
+        seed: int = 1,
+        settings: dict[str, Any] | None = None,
+        look_again_hours: tuple[float, ...] = (4, 24),
+    ) -> None:
+        self.dice = random.Random(seed)
+        self.clock = VirtualClock(0)
+        self.config = Config.from_json(
+            {"settleSeconds": SETTLE.total_seconds(), **(settings or {})}
+        )
+        self.app = create_app(self.config, clock=self.clock.seconds, sleep=stall)
+        self.world = self.app.state.world
+        self.line = InProcess(self.app)
+        self.line.before = self._perhaps_break
+        self.queue = VirtualQueue(self.clock)
+        self.notes = FakeNotes()
+        self.ledger = FakeLedger()
+        self.archive = FakeArchive()
+        self.audio: dict[str, bytes] = {}
+        self.deaths = 0
+        self._faults, self._deadly = faults, deaths
+        self._mortal = False
+        self._look_again_hours = look_again_hours
+        for port, name in ((self.notes, "write"), (self.queue, "send")):
+            setattr(port, name, self._dying(getattr(port, name)))
+        secret = {
+            "clientId": self.config.client_id,
+            "clientSecret": self.config.client_secret,
+            "jwt": next(iter(self.config.jwts)),
+        }
+        self.api = RingcxApi(
+            platform="https://platform.ringcentral.com",
+            url="https://ringcx.ringcentral.com",
+            prefix=self.config.prefix,
+            account="",
+            credentials=lambda: secret,
+            limits=LIMITS,
+            notes=self.notes,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            transport=self.line,
+        )
+        self._shop = a_workshop(
+            scratch,
+            provider=Ringcx(
+                self.api, self.notes, self.clock, settle=SETTLE, retention=timedelta(days=90)
+            ),
+            jobs=self.queue,
+            ledger=self.ledger,
+            notes=self.notes,
+            archive=self.archive,
+            stitcher=FfmpegStitcher(local_tools()),
+            clock=self.clock,
+            policy=Policy(
+                settle=0,
+                ladder=(300, 900),
+                named_ladder=(300, 900, 1800, 3600, 10800, 21600, 47400),
+                storage_class="GLACIER",
+                apart=True,
+            ),
+        )
+
+    def plan(self, *, segments: int, dialogs: int, days: float) -> list[Ended]:
+        """Return the ends of so many segments, some of which talk at night too."""
+        start = self.clock.seconds()
+        begins = [start + self.dice.uniform(0, days * 86400) for _ in range(dialogs)]
+        counts = [1] * dialogs
+        for _ in range(segments - dialogs):
+            counts[self.dice.randrange(dialogs)] += 1
+        ended = []
+        for number, (begin, count) in enumerate(zip(begins, counts, strict=True)):
+            dialog, at = f"s-v-{number:032x}-{round(begin * 1000)}", begin
+            for part in range(count):
+                seconds = self.dice.uniform(20, 1200)
+                name = f"p-v-{number:032x}-{round(begin * 1000)}-{part:x}"
+                self.audio[name] = a_wave(self.dice)
+                order = SegmentOrder(
+                    segment_id=name,
+                    starts_at=at,
+                    seconds=seconds,
+                    audio=self.audio[name],
+                    ready_after=self.dice.choice((0, 0, 0, 600, 7200)),
+                    listed_after=self.dice.choice((0, 0, 0, 300, 3000)),
+                    recorded_after=self.dice.choice((0, 0, 0, 9000)),
+                )
+                at += seconds
+                ended.append(Ended(at, dialog, order))
+        return sorted(ended, key=lambda one: one.at)
+
+    def run(self, ended: list[Ended], *, quiet: timedelta = QUIET) -> None:
+        """Let these segments end, sweep and archive, until all was quiet for so long."""
+        coming = list(reversed(ended))
+        minute = self.clock.seconds()
+        quarter = minute
+        quiet_at = None
+        while True:
+            now = self.clock.seconds()
+            while coming and coming[-1].at <= now:
+                self._place(coming.pop())
+            if now >= minute:
+                self.sweep(going_on=now < quarter)
+                quarter += 900 if now >= quarter else 0
+                minute += 60
+            if batch := self.queue.take():
+                self._work(batch)
+                continue
+            if not coming:
+                quiet_at = quiet_at or now + quiet.total_seconds()
+                if now >= quiet_at and self.queue.next_at() is None:
+                    return
+            moments = [minute, *([coming[-1].at] if coming else [])]
+            if (due := self.queue.next_at()) is not None:
+                moments.append(due)
+            self.clock.reach(min(moments))
+
+    def sweep(self, *, going_on: bool = False) -> RoundReport | None:
+        """Go a round as a fresh process; None if it was killed."""
+        until = self.clock.now() + timedelta(seconds=LAMBDA_SECONDS)
+        settings = SimpleNamespace(
+            ringcx=SimpleNamespace(
+                sub_accounts=tuple(self.config.sub_accounts),
+                settle_minutes=SETTLE.total_seconds() / 60,
+            ),
+            ringcx_sweep_hours=24,
+            ringcx_look_again_hours=self._look_again_hours,
+        )
+        work = Round(
+            tails=ringcx_tails(settings, self.api, self.clock),  # type: ignore[arg-type]
+            jobs=self.queue,
+            notes=self.notes,
+            clock=self.clock,
+            settle_seconds=5,
+            rest=timedelta(),
+            retention=lambda: {f"ringcx#{name}": 90 for name in self.config.sub_accounts},
+        )
+        with self._may_die():
+            return go_round(work, until=until, unfinished_only=going_on)
+        return None
+
+    def _work(self, batch: Any) -> None:
+        @contextmanager
+        def strict(_ids: Any) -> Iterator[None]:
+            yield
+
+        died = True
+        with self._may_die():
+            until = self.clock.now() + timedelta(minutes=15)
+            archive(batch, shop=self._shop, until=until, guard=strict)
+            died = False
+        if died:
+            self.queue.put_back(batch, delay=VISIBILITY)
+
+    def _place(self, ended: Ended) -> None:
+        names = self.config.sub_accounts
+        sub_account = names[int(ended.dialog[4:36], 16) % len(names)]
+        order = CallOrder(dialog_id=ended.dialog, sub_account=sub_account, segments=(ended.order,))
+        self.world.calls.place(order)
+
+    @contextmanager
+    def _may_die(self) -> Iterator[None]:
+        self._mortal = True
+        try:
+            yield
+        except KilledError:
+            self.deaths += 1
+        finally:
+            self._mortal = False
+
+    def _dying(self, step: Any) -> Any:
+        """Return the step with a chance to die right before it or right after."""
+
+        def perhaps(*arguments: Any, **options: Any) -> Any:
+            self._perhaps_die()
+            done = step(*arguments, **options)
+            self._perhaps_die()
+            return done
+
+        return perhaps
+
+    def _perhaps_die(self) -> None:
+        if self._mortal and self.dice.random() < self._deadly:
+            raise KilledError
+
+    def _perhaps_break(self) -> None:
+        self.world.faults.clear()
+        if self.dice.random() >= self._faults:
+            return
+        fault = self.dice.choice(FAULTS)
+        if fault is None:
+            self.line.drop = True
+        else:
+            self.world.faults.add(replace(fault, share=self.dice.random()))
+
+
+def a_wave(dice: random.Random) -> bytes:
+    """Return a short recording of two channels like no other."""
+    return riff(chunk(b"fmt ", form(1, 8000, 2, 16)), chunk(b"data", dice.randbytes(1600)))

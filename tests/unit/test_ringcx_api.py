@@ -1,0 +1,631 @@
+"""RingCX over HTTP: two log-ins in one, limits, hosts, answers of every kind, broken bodies."""
+
+import json
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from legato import __version__
+from legato.errors import Barred, Failed, NotYet, Retry, Wait
+from legato.gate import Limit
+from legato.providers.ringcx.api import RingcxApi
+from tests.fakes import FakeClock, FakeNotes
+
+PLATFORM = "https://platform.ringcentral.com"
+RINGCX = "https://ringcx.ringcentral.com"
+CREDENTIALS = {"clientId": "id", "clientSecret": "s", "jwt": "header.body.sign"}
+LIMITS = {
+    "Metadata": (Limit(3, 60), Limit(9, 900)),
+    "Recordings": (Limit(120, 60),),
+    "Exchange": (Limit(5, 60),),
+    "Auth": (Limit(5, 60),),
+}
+TOKEN_PATH = "/restapi/oauth/token"
+ACCOUNT_PATH = "/restapi/v1.0/account/~"
+EXCHANGE_PATH = "/api/auth/login/rc/accesstoken"
+REFRESH_PATH = "/api/auth/token/refresh"
+ACCOUNTS_PATH = "/voice/api/v1/admin/accounts"
+SUB_ACCOUNT_PATH = "/voice/api/cx/integration/v1/accounts/9000001/sub-accounts/21"
+METADATA_PATH = f"{SUB_ACCOUNT_PATH}/interaction-metadata"
+RECORDING_PATH = f"{SUB_ACCOUNT_PATH}/recordings/dialogs/s-v-1/segments/p-v-1"
+BEGIN = datetime(2026, 11, 20, 9, 0, 0, 900_000, tzinfo=UTC)
+EXPIRED = httpx.Response(401, text="Jwt is expired")
+
+
+class RingCentral:
+    """The platform and RingCX: mints rc1, rc2, …, trades them for cx1, cx2, …, answers by path.
+
+    An answer is a response, a list of them, or a function of the request. Every request is
+    remembered, with the `Authorization` that it was sent with.
+    """
+
+    def __init__(self):
+        self.requests = []
+        self.heads = []
+        self.minted = 0
+        self.traded = 0
+        self.answers = {
+            TOKEN_PATH: self._minted,
+            ACCOUNT_PATH: lambda _: httpx.Response(200, json={"id": 9000001}),
+            EXCHANGE_PATH: self._traded,
+            REFRESH_PATH: self._traded,
+            METADATA_PATH: lambda _: httpx.Response(200, json=[]),
+        }
+
+    def __call__(self, request):
+        self.requests.append(request)
+        self.heads.append(request.headers.get("authorization", ""))
+        answer = self.answers[request.url.path]
+        answer = answer.pop(0) if isinstance(answer, list) else answer
+        return answer(request) if callable(answer) else answer
+
+    def paths(self):
+        return [request.url.path for request in self.requests]
+
+    def forms(self, path):
+        bodies = (r.content.decode() for r in self.requests if r.url.path == path)
+        return [dict(httpx.QueryParams(body)) for body in bodies]
+
+    def tokens(self):
+        """Return the tokens of RingCX in the order in which they were used."""
+        return [head.removeprefix("Bearer ") for head in self.heads if "cx" in head]
+
+    def _minted(self, _request):
+        self.minted += 1
+        return httpx.Response(200, json={"access_token": f"rc{self.minted}", "expires_in": 3600})
+
+    def _traded(self, _request):
+        self.traded += 1
+        tokens = {"accessToken": f"cx{self.traded}", "refreshToken": f"fresh{self.traded}"}
+        return httpx.Response(200, json={**tokens, "tokenType": "Bearer", "mainAccountId": "333"})
+
+
+@pytest.fixture
+def server():
+    return RingCentral()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def notes():
+    return FakeNotes()
+
+
+def an_api(server, clock, notes, **changes):
+    parts = {
+        "platform": PLATFORM,
+        "url": RINGCX,
+        "account": "9000001",
+        "credentials": lambda: CREDENTIALS,
+        "limits": LIMITS,
+        "sleep": clock.advance,
+        "transport": httpx.MockTransport(server),
+    }
+    return RingcxApi(notes=notes, clock=clock, **{**parts, **changes})
+
+
+@pytest.fixture
+def api(server, clock, notes):
+    return an_api(server, clock, notes)
+
+
+def rows(api, **changes):
+    return api.interactions("21", begin=BEGIN, seconds=900, **changes)
+
+
+def read(api, **changes):
+    with api.stream("21", "s-v-1", "p-v-1", **changes) as pieces:
+        return b"".join(pieces)
+
+
+class TestLogIn:
+    def test_the_platforms_token_is_traded_in_a_form(self, api, server):
+        """As documented, with the refresh token asked for, and only the second token is used."""
+        rows(api)
+        assert server.paths() == [TOKEN_PATH, EXCHANGE_PATH, METADATA_PATH]
+        assert server.requests[1].url.query == b"includeRefresh=true"
+        assert server.requests[1].headers["content-type"] == "application/x-www-form-urlencoded"
+        assert server.forms(EXCHANGE_PATH) == [{"rcAccessToken": "rc1", "rcTokenType": "Bearer"}]
+        assert server.heads[1] == ""
+        assert server.tokens() == ["cx1"]
+
+    def test_an_account_that_is_not_configured_is_asked_once(self, server, clock, notes):
+        """With the platform's token; after a renewal and in another worker it is still known."""
+        rows(an_api(server, clock, notes, account=""))
+        assert server.paths() == [TOKEN_PATH, ACCOUNT_PATH, EXCHANGE_PATH, METADATA_PATH]
+        assert server.heads[1] == "Bearer rc1"
+        clock.advance(280)
+        rows(an_api(server, clock, notes, account=""))
+        assert server.paths()[4:] == [REFRESH_PATH, METADATA_PATH]
+
+    def test_an_account_that_is_not_configured_any_more_is_asked(self, server, clock, notes):
+        """A log-in that never asked cannot tell it."""
+        rows(an_api(server, clock, notes))
+        rows(an_api(server, clock, notes, account=""))
+        assert server.paths().count(ACCOUNT_PATH) == 1
+
+    def test_a_token_serves_all_workers_for_four_and_a_half_minutes(self, server, clock, notes):
+        """Then it is renewed; each refresh token serves once and brings the next."""
+        for _ in range(4):
+            rows(an_api(server, clock, notes))
+            clock.advance(269)
+            rows(an_api(server, clock, notes))
+            clock.advance(2)
+        assert server.tokens() == ["cx1", "cx1", "cx2", "cx2", "cx3", "cx3", "cx4", "cx4"]
+        assert server.forms(REFRESH_PATH) == [{"refresh_token": f"fresh{n}"} for n in (1, 2, 3)]
+        assert server.minted == 1
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            EXPIRED,
+            httpx.Response(400, json={"generalMessage": "invalid"}),
+            httpx.Response(500, content=b"<html>"),
+            httpx.Response(200, json={}),
+        ],
+    )
+    def test_a_renewal_that_does_not_succeed_becomes_a_log_in(self, api, server, clock, answer):
+        """How long a refresh token lives is not documented."""
+        rows(api)
+        clock.advance(280)
+        server.answers[REFRESH_PATH] = answer
+        rows(api)
+        assert server.paths()[3:] == [REFRESH_PATH, TOKEN_PATH, EXCHANGE_PATH, METADATA_PATH]
+        assert server.tokens() == ["cx1", "cx2"]
+
+    def test_two_threads_renew_at_once_by_one_request(self, server):
+        """The other one still uses the token that is alive."""
+        lock, inner, clock = threading.Lock(), FakeNotes(), FakeClock()
+
+        class Locked(FakeNotes):
+            def read(self, key):
+                return inner.read(key)
+
+            def write(self, note):
+                with lock:
+                    return inner.write(note)
+
+        api = an_api(server, clock, Locked(), sleep=lambda _: time.sleep(0))
+        rows(api)
+        clock.advance(280)
+        both = threading.Barrier(2)
+        others = threading.Event()
+
+        def renewed(request):
+            assert others.wait(5), "the other thread was held up"
+            return server._traded(request)
+
+        def answered(request):
+            if request.headers["authorization"] == "Bearer cx1":
+                others.set()
+            return httpx.Response(200, content=b"audio")
+
+        server.answers[REFRESH_PATH] = renewed
+        server.answers[RECORDING_PATH] = answered
+        results = []
+
+        def work():
+            both.wait()
+            results.append(read(api))
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [b"audio"] * 2
+        assert server.paths().count(REFRESH_PATH) == 1
+        assert sorted(server.tokens()[1:]) == ["cx1", "cx2"]
+
+    def test_an_expired_token_costs_one_new_one(self, api, server):
+        """The 401 is plain text, and there is a new log-in, not a renewal."""
+        server.answers[METADATA_PATH] = [EXPIRED, httpx.Response(200, json=[{"dialogId": "s"}])]
+        assert rows(api) == [{"dialogId": "s"}]
+        assert server.tokens() == ["cx1", "cx2"]
+        assert REFRESH_PATH not in server.paths()
+
+    def test_a_second_401_sets_the_credential_aside(self, api, server, clock):
+        """It is named, and nothing is sent for five minutes."""
+        server.answers[METADATA_PATH] = lambda _: httpx.Response(401, text="Jwt is expired")
+        with pytest.raises(Barred, match="401 Jwt is expired"):
+            rows(api)
+        assert server.tokens() == ["cx1", "cx2"]
+        sent = len(server.requests)
+        with pytest.raises(Barred) as barred:
+            rows(api)
+        assert barred.value.seconds == 300
+        assert len(server.requests) == sent
+
+    @pytest.mark.parametrize("path", [TOKEN_PATH, ACCOUNT_PATH, EXCHANGE_PATH])
+    def test_a_refused_log_in_is_not_repeated_by_anybody(self, server, clock, notes, path, caplog):
+        """At whichever step. The credential rests for five minutes, and the log says so."""
+        server.answers[path] = httpx.Response(403, json={"errorCode": "access.denied.exception"})
+        for _ in range(3):
+            with pytest.raises(Barred, match=r"access\.denied\.exception"):
+                rows(an_api(server, clock, notes, account=""))
+        assert server.paths().count(path) == 1
+        assert [record.message for record in caplog.records] == ["credential set aside"]
+
+    @pytest.mark.parametrize("path", [TOKEN_PATH, ACCOUNT_PATH, EXCHANGE_PATH])
+    @pytest.mark.parametrize(
+        "answer", [httpx.Response(503), httpx.Response(200, json={}), httpx.Response(302)]
+    )
+    def test_a_log_in_that_fails_is_tried_again_later(self, server, clock, notes, path, answer):
+        """A passing fault is not the credential's."""
+        server.answers[path] = answer
+        with pytest.raises(Retry):
+            rows(an_api(server, clock, notes, account=""))
+        del server.answers[path]
+        server.answers |= {k: v for k, v in RingCentral().answers.items() if k == path}
+        assert rows(an_api(server, clock, notes, account="")) == []
+
+    def test_what_lacks_in_the_secret_is_named_with_its_part(self, server, clock, notes):
+        """RingEX has a part of its own."""
+        api = an_api(server, clock, notes, credentials=dict)
+        with pytest.raises(Barred, match="clientId, clientSecret, jwt in its part `ringcx`"):
+            rows(api)
+        assert server.requests == []
+
+    def test_no_token_stands_in_the_ledger_as_it_is(self, api, notes):
+        """Neither those nor what renews them."""
+        rows(api)
+        text = json.dumps([note.content for note in notes.notes.values()])
+        assert "cx1" not in text
+        assert "fresh1" not in text
+
+    def test_a_refused_user_does_not_stop_the_others(self, server, clock, notes):
+        """Each has a token of its own."""
+
+        def answer(request):
+            return EXPIRED if request.headers["authorization"] < "Bearer cx3" else own
+
+        own = httpx.Response(200, json=[{"dialogId": "s"}])
+        server.answers[METADATA_PATH] = answer
+        many = {**CREDENTIALS, "jwt": ["a", "b"]}
+        assert rows(an_api(server, clock, notes, credentials=lambda: many)) == [{"dialogId": "s"}]
+
+
+class TestInteractions:
+    def test_a_window_is_asked_by_its_beginning(self, api, server):
+        """In UTC, the fraction of a second cut off, with an agent that is no browser."""
+        rows(api)
+        request = server.requests[-1]
+        assert request.method == "POST"
+        assert json.loads(request.content) == {
+            "segmentEndTime": "2026-11-20 09:00:00",
+            "timeInterval": 900,
+            "timeZone": "UTC",
+        }
+        assert request.headers["user-agent"] == f"Legato/{__version__}"
+        assert request.headers["accept-encoding"] == "identity"
+
+    def test_utc_may_be_called_something_else(self, server, clock, notes):
+        """Should RingCX not know it by that name."""
+        rows(an_api(server, clock, notes, time_zone="Etc/GMT"))
+        body = json.loads(server.requests[-1].content)
+        assert body["segmentEndTime"] == "2026-11-20 09:00:00"
+        assert body["timeZone"] == "Etc/GMT"
+
+    def test_prefix_and_ids_make_the_address(self, server, clock, notes):
+        """Ids are quoted, so that none of them leaves its place."""
+        api = an_api(server, clock, notes, prefix="/other", account="9/0")
+        path = b"/other/accounts/9%2F0/sub-accounts/..%2F21/interaction-metadata"
+        server.answers["/other/accounts/9/0/sub-accounts/../21/interaction-metadata"] = (
+            httpx.Response(200, json=[])
+        )
+        api.interactions("../21", begin=BEGIN, seconds=1)
+        assert server.requests[-1].url.raw_path == path
+
+    @pytest.mark.parametrize(
+        "answer",
+        [[{"a": 1}], {"data": [{"a": 1}]}, {"segments": [{"a": 1}]}, {"records": [{"a": 1}]}],
+    )
+    def test_a_list_is_found_bare_or_in_an_object(self, api, server, answer):
+        """The documentation had both."""
+        server.answers[METADATA_PATH] = httpx.Response(200, json=answer)
+        assert rows(api) == [{"a": 1}]
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"<html>", b"{}", b'{"data": {}}', b'"text"', b"null", b"7"]
+    )
+    def test_any_other_answer_is_asked_again(self, api, server, content):
+        """It is never taken for a window without calls."""
+        server.answers[METADATA_PATH] = httpx.Response(200, content=content)
+        with pytest.raises(Retry):
+            rows(api)
+
+    def test_a_403_names_what_may_be_the_cause(self, api, server):
+        """The three that it has, and the account id that was used."""
+        body = {"errorCode": "access.denied.exception", "details": "agent jane@example.com"}
+        server.answers[METADATA_PATH] = lambda _: httpx.Response(403, json=body)
+        with pytest.raises(Barred) as barred:
+            rows(api)
+        reason = str(barred.value)
+        for part in ("access.denied.exception", "WEM", "READ", "9000001", "mainAccountId"):
+            assert part in reason
+        assert "jane" not in reason
+        assert barred.value.seconds == 900
+
+    def test_a_403_for_one_sub_account_stops_no_other(self, api, server):
+        """The user may lack READ on just this one."""
+        server.answers[METADATA_PATH] = httpx.Response(403)
+        with pytest.raises(Barred):
+            rows(api)
+        server.answers[METADATA_PATH.replace("21", "22")] = httpx.Response(200, json=[])
+        assert api.interactions("22", begin=BEGIN, seconds=900) == []
+
+    def test_a_400_names_what_is_wrong_and_nobody(self, api, server):
+        """The attribute, and not the value that was in it."""
+        body = {
+            "generalMessage": "Validation failed",
+            "developerMessage": "bad request",
+            "details": "agent 4711",
+            "validationErrors": [
+                {"attributeName": "timeZone", "message": "not 4711", "value": "4711"},
+                "odd",
+            ],
+        }
+        server.answers[METADATA_PATH] = httpx.Response(400, json=body)
+        with pytest.raises(Failed, match="400 Validation failed bad request timeZone") as failed:
+            rows(api)
+        assert "4711" not in str(failed.value)
+
+    @pytest.mark.parametrize("body", [{"json": {"validationErrors": {}}}, {"content": b"<html>"}])
+    def test_an_error_of_any_form_is_read_with_care(self, api, server, body):
+        """An HTML page says nothing that belongs into a log."""
+        server.answers[METADATA_PATH] = httpx.Response(400, **body)
+        with pytest.raises(Failed, match=r"answers 400$"):
+            rows(api)
+
+    def test_a_404_is_no_recording_that_may_come(self, api, server):
+        """The address is wrong, and waiting does not mend it."""
+        server.answers[METADATA_PATH] = httpx.Response(404)
+        with pytest.raises(Failed):
+            rows(api)
+
+    def test_a_sub_account_has_its_own_two_windows(self, server, clock, notes):
+        """Three in a minute, whichever worker asks; another sub-account is not concerned."""
+        for _ in range(3):
+            rows(an_api(server, clock, notes))
+        with pytest.raises(Wait) as wait:
+            rows(an_api(server, clock, notes))
+        assert wait.value.turn
+        assert wait.value.seconds > 60
+        server.answers[METADATA_PATH.replace("21", "22")] = httpx.Response(200, json=[])
+        an_api(server, clock, notes).interactions("22", begin=BEGIN, seconds=900)
+
+    def test_a_backfill_leaves_room_and_is_promised_nothing(self, api):
+        """The sweep that follows it finds the third call of the minute."""
+        rows(api, behind=True)
+        rows(api, behind=True)
+        with pytest.raises(Wait) as wait:
+            rows(api, behind=True)
+        assert not wait.value.turn
+        assert rows(api) == []
+
+    def test_sub_accounts_are_listed(self, api, server):
+        """With what they say of retention."""
+        listed = [{"accountId": "21", "audioRetentionDays": 90}]
+        server.answers[ACCOUNTS_PATH] = httpx.Response(200, json=listed)
+        assert api.accounts() == listed
+
+    def test_sub_accounts_that_are_no_objects_are_asked_again(self, api, server):
+        """What comes is never handed on unread."""
+        server.answers[ACCOUNTS_PATH] = httpx.Response(200, json=["21"])
+        with pytest.raises(Retry):
+            api.accounts()
+
+
+class TestLimits:
+    @pytest.mark.parametrize(("headers", "seconds"), [({}, 61), ({"Retry-After": "7"}, 8)])
+    def test_a_429_closes_the_gate_for_everybody(self, server, clock, notes, headers, seconds):
+        """For as long as it says, else for a minute; nothing is sent until then."""
+        limited = httpx.Response(429, headers=headers, text="rate")
+        server.answers[RECORDING_PATH] = [limited, httpx.Response(200, content=b"audio")]
+        with pytest.raises(Wait) as wait:
+            read(an_api(server, clock, notes))
+        assert wait.value.seconds == seconds
+        assert wait.value.turn
+        clock.advance(3)
+        sent = len(server.requests)
+        with pytest.raises(Wait) as other:
+            read(an_api(server, clock, notes))
+        assert other.value.seconds == seconds - 3
+        assert len(server.requests) == sent
+        clock.advance(seconds - 3)
+        assert read(an_api(server, clock, notes), turn=True) == b"audio"
+
+    def test_who_goes_behind_is_promised_nothing_by_a_429_either(self, api, server):
+        """It comes back behind everybody."""
+        server.answers[RECORDING_PATH] = httpx.Response(429)
+        with pytest.raises(Wait) as wait:
+            read(api, behind=True)
+        assert not wait.value.turn
+
+    def test_log_ins_share_the_allowance_of_the_app(self, server, clock, notes):
+        """RingEX counts under the same key, and leaves no room here."""
+        api = an_api(server, clock, notes)
+        for _ in range(5):
+            api._gate.enter("ringex#app-id#Auth")
+        with pytest.raises(Wait):
+            rows(api)
+        assert server.requests == []
+
+    def test_every_user_has_its_own_recordings(self, server, clock, notes):
+        """Two carry twice as much."""
+        server.answers[RECORDING_PATH] = lambda _: httpx.Response(200, content=b"audio")
+        many = {**CREDENTIALS, "jwt": ["a", "b"]}
+        limits = {**LIMITS, "Recordings": (Limit(2, 60),)}
+        api = an_api(server, clock, notes, credentials=lambda: many, limits=limits)
+        for _ in range(4):
+            read(api)
+        with pytest.raises(Wait):
+            read(api)
+        assert sorted(server.tokens()) == ["cx1", "cx1", "cx2", "cx2"]
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "location",
+        [
+            "https://evil.example.com/x",
+            "http://ringcx.ringcentral.com/x",
+            "https://ringcx.ringcentral.com:8443/x",
+            f"{PLATFORM}/x",
+        ],
+    )
+    def test_a_redirect_to_another_host_is_refused(self, api, server, location):
+        """RingCX's token goes to RingCX alone, not even to RingCentral's platform."""
+        server.answers[RECORDING_PATH] = httpx.Response(302, headers={"Location": location})
+        with pytest.raises(Failed, match="gets no token"):
+            read(api)
+        assert server.paths() == [TOKEN_PATH, EXCHANGE_PATH, RECORDING_PATH]
+
+    def test_each_token_goes_to_its_own_host(self, server, clock, notes):
+        """The platform's to the platform, and in a form to RingCX."""
+        rows(an_api(server, clock, notes, account=""))
+        seen = {
+            (request.url.host, head)
+            for request, head in zip(server.requests, server.heads, strict=True)
+        }
+        assert {host for host, head in seen if "cx1" in head} == {"ringcx.ringcentral.com"}
+        assert {host for host, head in seen if "rc1" in head} == {"platform.ringcentral.com"}
+
+    def test_a_redirect_within_the_host_is_followed(self, api, server):
+        """Relative or absolute, with the token, and with method and body of what was asked."""
+        server.answers[METADATA_PATH] = httpx.Response(307, headers={"Location": "/1"})
+        server.answers["/1"] = httpx.Response(308, headers={"Location": f"{RINGCX}/2"})
+        server.answers["/2"] = httpx.Response(200, json=[{"a": 1}])
+        assert rows(api) == [{"a": 1}]
+        assert server.requests[-1].method == "POST"
+        assert server.requests[-1].content == server.requests[2].content
+        assert server.tokens() == ["cx1"] * 3
+
+    def test_a_redirect_in_a_circle_ends(self, api, server):
+        """After three that were followed."""
+        circle = {"Location": RECORDING_PATH}
+        server.answers[RECORDING_PATH] = lambda _: httpx.Response(302, headers=circle)
+        with pytest.raises(Retry, match="redirects too often"):
+            read(api)
+        assert server.paths().count(RECORDING_PATH) == 4
+
+    def test_no_cookie_is_kept(self, api, server):
+        """A session of RingCX's would speak for another user's token."""
+        cookie = {"Set-Cookie": "session=1; Domain=ringcentral.com; Path=/"}
+        server.answers[METADATA_PATH] = lambda _: httpx.Response(200, json=[], headers=cookie)
+        rows(api)
+        rows(api)
+        assert "cookie" not in server.requests[-1].headers
+
+
+class Broken(httpx.SyncByteStream):
+    """A body that ends before what it announced."""
+
+    def __iter__(self):
+        yield b"half"
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+
+class TestRecordings:
+    def test_a_recording_comes_as_it_arrives(self, api, server):
+        """The first piece is there before the last one was sent."""
+        sent = []
+
+        class Slow(httpx.SyncByteStream):
+            def __iter__(self):
+                for piece in (b"one", b"two"):
+                    sent.append(piece)
+                    yield piece
+
+        server.answers[RECORDING_PATH] = httpx.Response(200, stream=Slow())
+        with api.stream("21", "s-v-1", "p-v-1") as pieces:
+            assert next(pieces) == b"one"
+            assert sent == [b"one"]
+            assert next(pieces) == b"two"
+        assert server.requests[-1].headers["user-agent"] == f"Legato/{__version__}"
+
+    def test_a_body_that_breaks_off_is_resumed_where_it_broke(self, server, clock, notes):
+        """Where RingCX can do so. What has begun takes the room that is kept for the others."""
+
+        def answer(request):
+            if "range" not in request.headers:
+                return httpx.Response(200, stream=Broken())
+            assert request.headers["range"] == "bytes=4-"
+            return httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 4-7/8"})
+
+        server.answers[RECORDING_PATH] = answer
+        api = an_api(server, clock, notes, limits={**LIMITS, "Recordings": (Limit(2, 60),)})
+        assert read(api, behind=True) == b"halfrest"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            httpx.Response(200, content=b"halfrest"),
+            httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 3-7/8"}),
+            httpx.Response(206, content=b"re", headers={"Content-Range": "bytes 4-5/8"}),
+            httpx.Response(416),
+        ],
+    )
+    def test_what_is_not_the_rest_is_not_taken_for_it(self, api, server, answer):
+        """What cannot be resumed starts again later."""
+        server.answers[RECORDING_PATH] = lambda request: (
+            answer if "range" in request.headers else httpx.Response(200, stream=Broken())
+        )
+        with pytest.raises(Retry):
+            read(api)
+
+    def test_a_404_may_still_become_a_recording(self, api, server):
+        """It is being processed for some minutes after the call."""
+        server.answers[RECORDING_PATH] = httpx.Response(404, json={"generalMessage": "not found"})
+        with pytest.raises(NotYet, match="not found"):
+            read(api)
+
+    def test_a_404_for_the_account_names_it(self, api, server):
+        """A bare string, from a company that had configured RingCX's mainAccountId."""
+        text = "EvPlatform by rc_account_id=9000001 not found"
+        server.answers[RECORDING_PATH] = httpx.Response(404, json=text)
+        with pytest.raises(Barred, match="9000001 is not the RingCentral account id"):
+            read(api)
+
+    @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+    def test_a_fault_of_the_server_is_repeated_later(self, api, server, status):
+        """As an attempt of the job."""
+        server.answers[RECORDING_PATH] = httpx.Response(status, content=b"<html>")
+        with pytest.raises(Retry, match=str(status)):
+            read(api)
+
+    def test_a_connection_that_fails_is_repeated_later(self, api, server):
+        """Named by host and path."""
+
+        def refuse(request):
+            raise httpx.ConnectError("refused", request=request)
+
+        server.answers[RECORDING_PATH] = refuse
+        with pytest.raises(Retry, match=r"GET ringcx\.ringcentral\.com/voice.*ConnectError"):
+            read(api)
+
+    def test_a_stream_that_is_left_gives_its_connection_back(self, api, server):
+        """Else a few errors while reading would use up all of them."""
+        closed = []
+
+        class Long(httpx.SyncByteStream):
+            def __iter__(self):
+                yield b"one"
+                yield b"two"
+
+            def close(self):
+                closed.append(True)
+
+        server.answers[RECORDING_PATH] = httpx.Response(200, stream=Long())
+        with suppress(RuntimeError), api.stream("21", "s-v-1", "p-v-1") as pieces:
+            next(pieces)
+            raise RuntimeError
+        assert closed == [True]

@@ -1,0 +1,340 @@
+"""Segments that go straight into cold storage: listened to on their way, never read back."""
+
+import hashlib
+import json
+import threading
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import timedelta
+
+import pytest
+
+from legato import unarchived
+from legato.archive import Message, archive
+from legato.errors import NotAudio, NotYet, Retry, Wait
+from legato.model import CallState
+from legato.policy import Policy
+from legato.sweep import records_key
+from tests.fakes import (
+    NOON,
+    FakeArchive,
+    FakeClock,
+    FakeJobs,
+    FakeLedger,
+    FakeNotes,
+    FakeProvider,
+    a_job,
+    a_leg,
+    a_listing,
+    a_workshop,
+)
+
+PREFIX = "calls/ringcx/2026/11/20/s-1/"
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+class Desk:
+    def __init__(self, scratch, **policy):
+        self.provider = FakeProvider(name="ringcx")
+        self.archive = FakeArchive()
+        self.ledger = FakeLedger()
+        self.notes = FakeNotes()
+        self.jobs = FakeJobs()
+        self.clock = FakeClock()
+        facts = {"apart": True, "storage_class": "GLACIER", "settle": 0}
+        self.shop = a_workshop(
+            scratch,
+            provider=self.provider,
+            archive=self.archive,
+            ledger=self.ledger,
+            notes=self.notes,
+            jobs=self.jobs,
+            clock=self.clock,
+            policy=Policy(**{**facts, **policy}),
+        )
+
+    def has(self, *names, call="s-1", **audio):
+        legs = [a_leg(name, minutes_ago=30 - at) for at, name in enumerate(names)]
+        self.provider.listings[call] = a_listing(*legs, call=call)
+        self.provider.audio |= {name: f"wav {name}".encode() for name in names} | audio
+
+    def work(self, *calls, guard=lambda _ids: nullcontext(), **fields):
+        jobs = [
+            a_job(call, named=[leg.id for leg in self.provider.listings[call].legs])
+            for call in calls or ("s-1",)
+        ]
+        messages = [Message(f"m-{at}", self.message(job, **fields)) for at, job in enumerate(jobs)]
+        until = self.clock.now() + timedelta(minutes=15)
+        return archive(messages, shop=self.shop, until=until, guard=guard)
+
+    def forget(self):
+        """Begin anew with the same dialog."""
+        self.archive.objects.clear()
+        self.archive.streamed.clear()
+        self.ledger.entries.clear()
+        self.notes.notes.clear()
+        self.provider.fetched.clear()
+
+    @staticmethod
+    def message(job, **fields):
+        message = json.loads(job.to_message()) | {"provider": "ringcx", **fields}
+        return json.dumps(message)
+
+    def state(self, call="s-1") -> CallState:
+        return self.ledger.load("ringcx", "1", call)
+
+    def manifest(self, revision=1):
+        return json.loads(self.archive.objects[f"{PREFIX}manifest-{revision}.json"])
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path)
+
+
+def test_segments_are_cold_at_once_and_stay_apart(desk, tmp_path):
+    """Nothing is joined, nothing touches the disk, and what is small stays readable."""
+    desk.has("a", "b", "c")
+    desk.work()
+    assert desk.archive.storage_classes == {
+        f"{PREFIX}legs/a.wav": "GLACIER",
+        f"{PREFIX}legs/b.wav": "GLACIER",
+        f"{PREFIX}legs/c.wav": "GLACIER",
+        f"{PREFIX}peaks-1.json": "STANDARD",
+        f"{PREFIX}manifest-1.json": "STANDARD",
+    }
+    assert list(tmp_path.iterdir()) == []
+    assert desk.state().status == "archived"
+
+
+def test_the_manifest_names_the_bytes_that_came(desk):
+    """Though the store itself does not say their SHA-256."""
+    desk.has("a", "b")
+    desk.work()
+    manifest = desk.manifest()
+    assert manifest["recording"] is None
+    assert [leg["offset_ms"] for leg in manifest["legs"]] == [0, 5000]
+    for leg in manifest["legs"]:
+        body = desk.archive.objects[leg["key"]]
+        assert leg["sha256"] == hashlib.sha256(body).hexdigest()
+        assert leg["bytes"] == len(body)
+    assert desk.state().legs == {leg["id"]: leg["sha256"] for leg in manifest["legs"]}
+
+
+def test_a_dialog_of_one_segment_is_that_segment(desk):
+    """As everywhere."""
+    desk.has("a")
+    desk.work()
+    recording = desk.manifest()["recording"]
+    assert (recording["how"], recording["key"]) == ("single", f"{PREFIX}legs/a.wav")
+
+
+def test_a_segment_that_appears_later_makes_a_revision_without_reading_the_cold_ones(desk):
+    """Their length, levels and peaks were written down when they passed by."""
+    desk.has("a", "b")
+    desk.work()
+    desk.has("a", "b", "c")
+    desk.work()
+    first, second = desk.manifest(1), desk.manifest(2)
+    assert second["legs"][:2] == first["legs"]
+    assert second["supersedes"]["key"] == f"{PREFIX}manifest-1.json"
+    assert json.loads(desk.archive.objects[f"{PREFIX}peaks-2.json"])["data"]
+    assert desk.provider.fetched == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("step", ["upload", "put_bytes", "save", "write"])
+def test_a_worker_that_dies_at_any_step_fetches_no_segment_twice_that_was_stored(desk, step):
+    """Whatever appeared in the archive is known by the ledger."""
+    desk.has("a", "b")
+    port = {"upload": desk.archive, "put_bytes": desk.archive}.get(step) or (
+        desk.ledger if step == "save" else desk.notes
+    )
+    alive = getattr(port, step)
+
+    left = [0]
+
+    def dying(*arguments, **options):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KilledError
+        return alive(*arguments, **options)
+
+    for death in (1, 2, 3):
+        setattr(port, step, dying)
+        left[0] = death
+        with suppress(KilledError):
+            desk.work()
+        setattr(port, step, alive)
+        stored = {key for key in desk.archive.objects if "/legs/" in key}
+        fetched = len(desk.provider.fetched)
+        desk.clock.advance(3600)
+        desk.work()
+        assert len(desk.provider.fetched) - fetched == 2 - len(stored)
+        assert desk.state().status == "archived"
+        assert len(desk.manifest()["legs"]) == 2
+        desk.forget()
+
+
+def test_what_is_no_audio_stores_nothing(desk):
+    """An error page behind a 200 is asked for again later."""
+    desk.has("a", a=b"<html>please log in</html>")
+    desk.work()
+    assert desk.archive.objects == {}
+    ((job, _),) = desk.jobs.sent
+    assert job.attempt == 1
+
+
+def test_damaged_audio_is_kept_on_the_last_try_as_evidence_and_never_sealed_as_whole(desk):
+    """The good segment is sealed, and the manifest names the other with its hash."""
+    desk.has("a", "b", b=b"wav cut")
+    desk.work(attempt=3)
+    assert not any("b.wav" in key for key in desk.archive.objects)
+    desk.clock.advance(3600)
+    desk.work(attempt=4)
+    manifest = desk.manifest()
+    assert [leg["id"] for leg in manifest["legs"]] == ["a"]
+    (missing,) = manifest["missing"]
+    assert missing["leg"] == "b"
+    assert missing["evidence"]["sha256"] == hashlib.sha256(b"wav cut").hexdigest()
+    assert desk.state().status == "failed"
+    ((_, reason),) = desk.jobs.buried
+    assert "b" in reason
+
+
+def test_a_segment_that_is_not_there_yet_waits_on_a_ladder(desk):
+    """The others are stored in the meantime."""
+    desk.has("a", "b", b=NotYet("404"))
+    desk.work()
+    assert f"{PREFIX}legs/a.wav" in desk.archive.objects
+    assert f"{PREFIX}manifest-1.json" not in desk.archive.objects
+    ((job, _),) = desk.jobs.sent
+    assert (job.looks, job.attempt) == (1, 0)
+
+
+def test_a_segment_over_the_limit_fails_with_its_name_and_leaves_nothing(tmp_path):
+    """Somebody is told at once."""
+    desk = Desk(tmp_path, max_leg_bytes=100)
+    desk.has("a", a=b"wav" + bytes(200))
+    desk.work()
+    assert desk.archive.objects == {}
+    ((_, reason),) = desk.jobs.buried
+    assert "leg a is larger than the limit of 100 bytes" in reason
+
+
+def test_a_segment_that_does_not_arrive_in_time_costs_an_attempt(desk):
+    """It is not tried for ever."""
+    desk.has("a")
+
+    @contextmanager
+    def slow(leg, *, turn=False):
+        def pieces():
+            yield b"wav" + bytes(5000)
+            desk.clock.advance(890)
+            yield b"more"
+
+        yield pieces()
+
+    desk.provider.open_leg = slow
+    desk.work()
+    ((job, _),) = desk.jobs.sent
+    assert job.attempt == 1
+    assert "too slow" in desk.state().reason
+    assert desk.archive.objects == {}
+
+
+def test_a_refusal_of_the_store_is_a_passing_fault(desk):
+    """Nothing of it appears."""
+    desk.has("a")
+    desk.archive.refusal = Retry("SlowDown")
+    desk.work()
+    assert desk.jobs.sent[0][0].attempt == 1
+
+
+def test_other_bytes_under_the_same_key_are_a_loud_failure(desk):
+    """Two workers, and RingCX sent them different recordings."""
+    desk.has("a")
+    upload = desk.archive.upload
+
+    @contextmanager
+    def beaten(key, **options):
+        with upload(key, **options) as ours:
+            desk.archive.put(key, b"wav of another worker", "GLACIER")
+            yield ours
+
+    desk.archive.upload = beaten
+    desk.work()
+    assert "already holds other bytes" in desk.jobs.buried[0][1]
+
+
+def test_an_object_that_the_ledger_does_not_know_is_never_guessed_at(desk):
+    """It cannot be read, so nobody can say what it is."""
+    desk.has("a")
+    desk.work()
+    note = next(key for key in desk.notes.notes if key.startswith("heard#"))
+    del desk.notes.notes[note]
+    desk.has("a", "b")
+    desk.work()
+    assert "the ledger does not know what it is" in desk.jobs.buried[0][1]
+    assert desk.provider.fetched == ["a", "b"]
+
+
+def test_several_dialogs_are_worked_on_at_once(tmp_path):
+    """Each download waits for all the others to have begun."""
+    desk = Desk(tmp_path, at_once=4)
+    together = threading.Barrier(4, timeout=10)
+    calls = [f"s-{number}" for number in range(4)]
+    for call in calls:
+        desk.has(f"leg-{call}", call=call)
+
+    @contextmanager
+    def meeting(leg, *, turn=False):
+        together.wait()
+        yield iter([b"wav"])
+
+    desk.provider.open_leg = meeting
+    report = desk.work(*calls)
+    assert report.counts["CallArchived"] == 4
+
+
+def test_one_dialog_that_fails_in_no_foreseen_way_stops_none_of_the_others(tmp_path):
+    """The guard catches it, in whichever thread."""
+    desk = Desk(tmp_path, at_once=4)
+    for call in ("s-1", "s-2"):
+        desk.has(f"leg-{call}", call=call)
+    desk.provider.audio["leg-s-1"] = None
+    failed = []
+
+    @contextmanager
+    def guard(ids):
+        try:
+            yield
+        except TypeError:
+            failed.extend(ids)
+
+    report = desk.work("s-1", "s-2", guard=guard)
+    assert failed == ["m-0"]
+    assert report.counts["CallArchived"] == 1
+
+
+@pytest.mark.parametrize("error", [Wait("not our turn", seconds=9), NotAudio("HTML")])
+def test_what_keeps_one_segment_from_coming_is_no_loss_for_the_dialog(desk, error):
+    """It comes back, and what is stored is not fetched again."""
+    desk.has("a", "b", b=error)
+    desk.work()
+    desk.has("a", "b")
+    desk.clock.advance(3600)
+    desk.work()
+    assert desk.state().status == "archived"
+    assert desk.provider.fetched.count("a") == 1
+
+
+def test_a_dialog_that_is_archived_leaves_the_list_of_those_that_are_not(desk):
+    """So that the guard is quiet."""
+    desk.has("a")
+    note = desk.notes.read(records_key("ringcx", "s-1"))
+    desk.notes.write(unarchived.found(note, {"a"}, watch="ringcx#1", since=NOON))
+    assert unarchived.oldest("ringcx#1", desk.notes, desk.clock).call == "s-1"
+    desk.work()
+    assert unarchived.oldest("ringcx#1", desk.notes, desk.clock) is None

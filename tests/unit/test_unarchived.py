@@ -1,0 +1,99 @@
+"""What was found and is not archived stands in a list, the oldest first."""
+
+from datetime import timedelta
+
+import pytest
+
+from legato import unarchived
+from legato.errors import Retry, Stale
+from tests.fakes import NOON, FakeClock, FakeNotes
+
+WATCH = "ringcx#99"
+
+
+def find(notes, call, *recordings, hours_ago):
+    note = notes.read(f"records#ringcx#{call}")
+    since = NOON - timedelta(hours=hours_ago)
+    notes.write(unarchived.found(note, recordings or None, watch=WATCH, since=since))
+
+
+def oldest(notes):
+    found = unarchived.oldest(WATCH, notes, FakeClock())
+    return found and (found.call, found.age)
+
+
+def test_the_oldest_is_the_one_that_began_first():
+    """Not the one that was found first."""
+    notes = FakeNotes()
+    find(notes, "a", "1", hours_ago=2)
+    find(notes, "b", "2", hours_ago=5)
+    assert oldest(notes) == ("b", timedelta(hours=5))
+
+
+def test_a_call_leaves_the_list_when_all_of_its_recordings_are_archived():
+    """Not sooner."""
+    notes = FakeNotes()
+    find(notes, "a", "1", "2", hours_ago=2)
+    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    assert oldest(notes) == ("a", timedelta(hours=2))
+    unarchived.archived("records#ringcx#a", {"1", "2"}, notes)
+    assert oldest(notes) is None
+
+
+def test_a_recording_that_is_found_later_does_not_make_the_call_younger():
+    """The first one still waits."""
+    notes = FakeNotes()
+    find(notes, "a", "1", hours_ago=5)
+    find(notes, "a", "2", hours_ago=1)
+    assert oldest(notes) == ("a", timedelta(hours=5))
+
+
+def test_unclear_records_are_listed_until_they_become_clear():
+    """Somebody must look at them."""
+    notes = FakeNotes()
+    find(notes, "a", hours_ago=2)
+    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    assert oldest(notes) == ("a", timedelta(hours=2))
+    find(notes, "a", "1", hours_ago=2)
+    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    assert oldest(notes) is None
+
+
+def test_a_call_that_was_never_listed_costs_no_write():
+    """Most calls that end were found by a notification alone."""
+    notes = FakeNotes()
+    unarchived.archived("records#ringcx#a", set(), notes)
+    assert notes.notes == {}
+
+
+def test_a_sweep_at_the_same_moment_is_not_written_over():
+    """The note is read again."""
+    notes = FakeNotes()
+    find(notes, "a", "1", hours_ago=2)
+    write, raced = notes.write, []
+
+    def first_the_sweep(note):
+        if not raced:
+            raced.append(True)
+            notes.write = write
+            find(notes, "a", "2", hours_ago=1)
+            raise Stale("changed in between")
+        return write(note)
+
+    notes.write = first_the_sweep
+    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    assert oldest(notes) == ("a", timedelta(hours=2))
+    assert notes.read("records#ringcx#a").content["unarchived"] == ["2"]
+
+
+def test_a_note_that_is_never_still_is_a_passing_fault():
+    """The job comes again."""
+    notes = FakeNotes()
+    find(notes, "a", "1", hours_ago=2)
+
+    def always_stale(_note):
+        raise Stale("changed in between")
+
+    notes.write = always_stale
+    with pytest.raises(Retry, match="written faster"):
+        unarchived.archived("records#ringcx#a", {"1"}, notes)
