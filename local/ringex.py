@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from local import aws
-from local.processes import running_module, wait_until_answers
 
-SIMULATOR = "local.simulators.ringex"
 OPERATOR_EXTENSION = "401555101"
 # A minute of RingCentral's lasts a second here: the same rules, in a time that one can watch.
 SHORT_LIMITS = {
@@ -41,46 +37,35 @@ def invent_credentials() -> Credentials:
     )
 
 
-@contextlib.contextmanager
-def simulator(
-    host: str, port: int, credentials: Credentials, settings: Mapping[str, Any], *, directory: Path
-) -> Iterator[Any]:
-    """Run the simulator; yields a function that waits until it answers and returns its URL."""
-    config = directory / "ringex.json"
-    config.write_text(
-        json.dumps(
-            {
-                "clientId": credentials.client_id,
-                "clientSecret": credentials.client_secret,
-                "jwts": {credentials.jwt: OPERATOR_EXTENSION},
-                "limits": SHORT_LIMITS,
-                **settings,
-            },
-            indent=2,
-        ),
-        encoding="utf-8",
-    )
-    log = directory / "logs" / "ringex.log"
-    arguments = ["--host", host, "--port", str(port), "--config", str(config)]
-    with running_module(SIMULATOR, arguments, log=log) as process:
-        url = f"http://{host}:{port}"
+def settings(credentials: Credentials, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the simulator's configuration; `given` goes over it."""
+    return {
+        "clientId": credentials.client_id,
+        "clientSecret": credentials.client_secret,
+        "jwts": {credentials.jwt: OPERATOR_EXTENSION},
+        "limits": SHORT_LIMITS,
+        **given,
+    }
 
-        def ready() -> str:
-            wait_until_answers(f"{url}/_sim/stats", process, log=log)
-            return url
 
-        yield ready
+def parameters(url: str) -> dict[str, str]:
+    """Return what the template wants to know."""
+    return {"RingexUrl": url, "RingexMediaUrl": url}
 
 
 def fill_secret(credentials: Credentials, *, endpoint: str, arn: str) -> str:
-    """Put the credentials into the stack's secret; return the webhook's verification token."""
+    """Put the credentials into the stack's secret; return the webhook's verification token.
+
+    One app and one user serve RingEX and RingCX.
+    """
     client = aws.client("secretsmanager", endpoint)
     content = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
-    content["ringex"] = {
-        "clientId": credentials.client_id,
-        "clientSecret": credentials.client_secret,
-        "jwt": credentials.jwt,
-    }
+    for provider in ("ringex", "ringcx"):
+        content[provider] = {
+            "clientId": credentials.client_id,
+            "clientSecret": credentials.client_secret,
+            "jwt": credentials.jwt,
+        }
     client.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
     token: str = content["ringexVerificationToken"]
     return token

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import aws, custom, endpoints, gateway, ringex, stack
+from local import aws, custom, endpoints, gateway, ringcx, ringex, stack
 from local.endpoints import Endpoints
 from local.poller import Poller
 from local.processes import LocalError, check_free, is_listening
 from local.schedules import Timer
+from local.simulators import process as simulator
 from local.stack import Stack
 from local.worker import InvocationError, Pool
 
@@ -45,43 +46,50 @@ def running(
     functions: bool = True,
     parameters: Mapping[str, str] | None = None,
     ringex_settings: Mapping[str, Any] | None = None,
+    ringcx_settings: Mapping[str, Any] | None = None,
 ) -> Iterator[System]:
     """Run the local system until the block is left.
 
     `functions=False` leaves out what runs the functions (gateway, pollers, schedules, custom
     resources, workers), for somebody else to run them. `parameters` go over local/parameters.json,
-    `ringex_settings` into the simulator's configuration. Raises LocalError.
+    `ringex_settings` and `ringcx_settings` into the simulators' configuration. Raises LocalError.
     """
     first = endpoints.first_port() if port is None else port
     ports = {name: first + offset for offset, name in enumerate(PORTS)}
     where = (directory or endpoints.directory()).resolve()
-    for name in ("aws", "ringex", *(["webhook"] if functions else [])):
+    for name in ("aws", "ringex", "ringcx", *(["webhook"] if functions else [])):
         check_free(host, ports[name], name)
     logs = _clean_logs(where)
     with contextlib.ExitStack() as cleanup:
         credentials = ringex.invent_credentials()
-        ringex_ready = cleanup.enter_context(
-            ringex.simulator(
-                host, ports["ringex"], credentials, ringex_settings or {}, directory=where
+        simulators = {name: f"http://{host}:{ports[name]}" for name in ("ringex", "ringcx")}
+        configured = {
+            "ringex": ringex.settings(credentials, ringex_settings or {}),
+            "ringcx": ringcx.settings(simulators["ringex"], ringcx_settings or {}),
+        }
+        ready = [
+            cleanup.enter_context(
+                simulator.running(name, host, ports[name], settings, directory=where)
             )
-        )
-        ringex_url = f"http://{host}:{ports['ringex']}"
+            for name, settings in configured.items()
+        ]
         endpoint = cleanup.enter_context(aws.moto_server(host, ports["aws"], log=logs / "aws.log"))
         created = stack.create(
             endpoint,
             gateway=f"http://{host}:{ports['webhook']}",
             parameters={
                 **stack.parameters_of(PARAMETERS),
-                "RingexUrl": ringex_url,
-                "RingexMediaUrl": ringex_url,
+                **ringex.parameters(simulators["ringex"]),
+                **ringcx.parameters(simulators["ringcx"], configured["ringcx"]),
                 **(parameters or {}),
             },
         )
         token = ringex.fill_secret(
             credentials, endpoint=endpoint, arn=created.outputs["CredentialsArn"]
         )
-        ringex_ready()
-        found = _endpoints(created, endpoint, token, {"ringex": ringex_url})
+        for answers in ready:
+            answers()
+        found = _endpoints(created, endpoint, token, simulators)
         invoke: Callable[[str, Any], Any] = _nobody
         if functions:
             parts = _functions_running(created, endpoint, host, ports, logs)

@@ -23,7 +23,7 @@ if [[ ${1:-} == --check ]]; then
     cp requirements/dev.txt "$scratch/dev.txt"
     cp layers/shared/requirements.txt "$scratch/layer.txt"
     cp requirements/bench.txt "$scratch/bench.txt"
-    compile "$scratch/dev.txt" pyproject.toml --group dev
+    compile "$scratch/dev.txt" pyproject.toml --extra cli --group dev
     compile "$scratch/layer.txt" pyproject.toml --constraint requirements/dev.txt
     compile "$scratch/bench.txt" --group bench
     status=0
@@ -38,6 +38,6 @@ if [[ ${1:-} == --check ]]; then
     exit $status
 fi
 
-compile requirements/dev.txt pyproject.toml --group dev "$@"
+compile requirements/dev.txt pyproject.toml --extra cli --group dev "$@"
 compile layers/shared/requirements.txt pyproject.toml --constraint requirements/dev.txt "$@"
 compile requirements/bench.txt --group bench "$@"

@@ -41,11 +41,15 @@ def test_routes_and_sources_are_the_templates(created: Stack) -> None:
         ("POST", "/webhook/ringcentral", "WebhookFunction")
     ]
     assert created.outputs["WebhookUrl"] == f"{GATEWAY}/webhook/ringcentral"
-    (source,) = created.sources
+    sources = {source.queue_url: source for source in created.sources}
+    assert sources.keys() == {
+        created.outputs["RingexJobsQueueUrl"],
+        created.outputs["RingcxJobsQueueUrl"],
+    }
+    source = sources[created.outputs["RingexJobsQueueUrl"]]
     assert source.function == "ProcessorFunction"
-    assert source.queue_url == created.outputs["RingexJobsQueueUrl"]
     assert (source.batch_size, source.window, source.concurrency) == (100, 1, 2)
-    assert source.partial
+    assert all(source.partial for source in created.sources)
 
 
 def test_the_bucket_is_versioned_and_locked(created: Stack, aws_endpoint: str) -> None:

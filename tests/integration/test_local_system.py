@@ -34,6 +34,27 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.05)
 
 
+def exchange(found: dict[str, Any]) -> int:
+    """Log in as RingCX wants it; return the status."""
+    client = aws.client("secretsmanager", found["aws"])
+    [secret] = client.list_secrets()["SecretList"]
+    content = json.loads(client.get_secret_value(SecretId=secret["ARN"])["SecretString"])["ringcx"]
+    minted = httpx.post(
+        f"{found['ringex']}/restapi/oauth/token",
+        data={
+            "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "assertion": content["jwt"],
+        },
+        auth=(content["clientId"], content["clientSecret"]),
+        timeout=10,
+    )
+    return httpx.post(
+        f"{found['ringcx']}/api/auth/login/rc/accesstoken",
+        data={"rcAccessToken": minted.json()["access_token"], "rcTokenType": "Bearer"},
+        timeout=10,
+    ).status_code
+
+
 def start(directory: Path, first_port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "local"],
@@ -72,14 +93,16 @@ def test_life_of_a_local_system(
     assert found["aws"] == f"http://127.0.0.1:{first_port}"
     assert found["webhook"] == f"http://127.0.0.1:{first_port + 1}/webhook/ringcentral"
     assert found["ringex"] == f"http://127.0.0.1:{first_port + 2}"
+    assert found["ringcx"] == f"http://127.0.0.1:{first_port + 3}"
     assert found["region"] == "us-east-1"
-    assert set(found["queues"]) == set(found["dlqs"]) == {"ringex"}
+    assert set(found["queues"]) == set(found["dlqs"]) == {"ringex", "ringcx"}
     assert set(found) == {
         "aws",
         "region",
         "webhook",
         "webhookToken",
         "ringex",
+        "ringcx",
         "bucket",
         "table",
         "queues",
@@ -87,7 +110,7 @@ def test_life_of_a_local_system(
     }
     aws.client("s3", found["aws"]).head_bucket(Bucket=found["bucket"])
     aws.client("dynamodb", found["aws"]).describe_table(TableName=found["table"])
-    for url in (found["queues"]["ringex"], found["dlqs"]["ringex"]):
+    for url in (*found["queues"].values(), *found["dlqs"].values()):
         aws.client("sqs", found["aws"]).get_queue_attributes(QueueUrl=url)
 
     # The webhook is the real function: a handshake is echoed, a stranger is turned away.
@@ -105,10 +128,13 @@ def test_life_of_a_local_system(
     assert b"LEGATO_LOCAL_PORT" in complaint
     assert file.exists()
 
-    # AWS, the simulator, and a process of each function at least.
+    # RingCX's simulator asks RingEX's, with the credentials of the secret, who somebody is.
+    assert exchange(found) == 200
+
+    # AWS, the simulators, and a process of each function at least.
     resources = template.read()["Resources"].values()
     functions = [each for each in resources if each["Type"] == "AWS::Serverless::Function"]
-    assert len(parts_of(runner)) >= 2 + len(functions)
+    assert len(parts_of(runner)) >= 3 + len(functions)
     runner.send_signal(signal.SIGTERM)
     output, errors = runner.communicate(timeout=20)
     assert runner.returncode == 0, errors

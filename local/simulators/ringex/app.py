@@ -15,14 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.simulators.control import refuse
+from local.simulators.faults import Sleep
 from local.simulators.ringex import control, oauth
-from local.simulators.ringex.config import BadInput, Config
-from local.simulators.ringex.faults import Sleep
+from local.simulators.ringex.config import Config
 from local.simulators.ringex.oauth import Session
 from local.simulators.ringex.operations import OPERATIONS, Operation
 from local.simulators.ringex.problems import Problem, not_found
-from local.simulators.ringex.times import Clock
 from local.simulators.ringex.world import World
+from local.simulators.settings import BadInput
+from local.simulators.times import Clock
 
 
 def create_app(
@@ -47,7 +49,7 @@ def create_app(
 
     app = Starlette(
         routes=[_route(world, operation) for operation in OPERATIONS] + control.routes(world),
-        exception_handlers={HTTPException: _unknown, BadInput: control.refuse},
+        exception_handlers={HTTPException: _unknown, BadInput: refuse},
         lifespan=alive,
     )
     app.state.world = world
@@ -60,19 +62,15 @@ async def _serve(world: World, operation: Operation, request: Request) -> Respon
     recording = request.path_params.get("recording")
     try:
         if world.faults.evicts(operation.name, recording):
-            world.sessions.close_all()
+            world.evict()
         session = _session(world, operation, request)
         headers |= world.limits.grant(session.who, operation.group)
-        fault = world.faults.due(operation.name, recording)
-        response = fault.instead() if fault else None
-        if response is None:
+
+        async def real() -> Response:
             _check(world, operation, request, session)
-            response = await operation.handler(world, request, session)
-            # Only a good answer can be spoiled: a 404 leaves the fault for the next try.
-            if fault:
-                response = fault.spoil(response, world.faults.sleep)
-        if fault:
-            world.faults.use(fault, operation.name)
+            return await operation.handler(world, request, session)
+
+        response = await world.faults.answer(operation.name, recording, real)
     except Problem as problem:
         response = problem.response()
     response.headers.update(headers)

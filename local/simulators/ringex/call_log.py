@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from local.simulators.ringex import times
+from local.simulators import times
 from local.simulators.ringex.calls import COMPANY, Calls, Leg, Phase, Row
-from local.simulators.ringex.config import Json
 from local.simulators.ringex.problems import Problem, bad_parameter, not_found
 from local.simulators.ringex.recordings import Recording
+from local.simulators.settings import Json
 
 _DAY = 24 * 3600
 _ALONE = ("extensionNumber", "phoneNumber", "direction", "type", "dateFrom", "dateTo")

@@ -12,11 +12,11 @@ import json
 
 from starlette.datastructures import QueryParams
 
-from local.simulators.ringex import times
+from local.simulators import times
 from local.simulators.ringex.call_log import Place, read_view, render
 from local.simulators.ringex.calls import Calls
-from local.simulators.ringex.config import Json
 from local.simulators.ringex.problems import Problem, bad_parameter
+from local.simulators.settings import Json
 
 _HOUR = 3600
 

@@ -10,10 +10,11 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
-from local.simulators.ringex.audio import Audio, Given, melody
-from local.simulators.ringex.config import BadInput, Config, Json
+from local.simulators.audio import Audio, Given, melody
+from local.simulators.ringex.config import Config
 from local.simulators.ringex.recordings import Recording, Recordings
-from local.simulators.ringex.times import Clock
+from local.simulators.settings import BadInput, Json
+from local.simulators.times import Clock
 
 CUSTOMER = "+14155550142"
 COMPANY = "+16505550100"

@@ -1,21 +1,15 @@
 """What can be set: the account, who may log in, the limits, and how unpleasant the platform is.
 
-Every field is a key of the configuration in camelCase (`log_lag` is `logLag`). All but the
-identity can be changed while running, with `POST /_sim/settings`.
+All but the identity can be changed while running, with `POST /_sim/settings`.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-type Json = dict[str, Any]
-
-
-class BadInput(ValueError):
-    """The configuration or a control request is wrong; the message names the field."""
+from local.simulators.settings import BadInput, Reader, Settings, digits, jwts, number_or_null
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +31,25 @@ def _documented_limits() -> dict[str, Limit]:
     }
 
 
-@dataclass(slots=True, kw_only=True)
-class Config:
+@dataclass(kw_only=True)
+class Config(Settings):
     """The settings of one simulator, with values as the documentation or the field has them."""
+
+    READERS: ClassVar[Mapping[str, Reader]] = {
+        "account_id": digits,
+        "jwts": jwts,
+        "limits": lambda _key, given, present: present | _limits(given),
+        "blacklist_seconds": number_or_null,
+    }
 
     account_id: str = "401555000"
     client_id: str = "legato-local-client"
     client_secret: str = "legato-local-secret"
     jwts: dict[str, str] = field(default_factory=lambda: {"legato-local-jwt": "401555101"})
     """The extension id of the user behind each JWT."""
-    scopes: str = "ReadCallLog ReadCallRecording EditCallLog CallControl SubscriptionWebhook"
+    scopes: str = (
+        "ReadAccounts ReadCallLog ReadCallRecording EditCallLog CallControl SubscriptionWebhook"
+    )
     limits: dict[str, Limit] = field(default_factory=_documented_limits)
     token_seconds: float = 3600
     """How long an access token lives, unless the client asks for another `access_token_ttl`."""
@@ -75,60 +78,6 @@ class Config:
     The platform itself would refuse it (SUB-523).
     """
 
-    @classmethod
-    def from_json(cls, given: Json) -> Config:
-        """Read a configuration. Raises BadInput for an unknown key or a wrong type."""
-        config = cls()
-        config.update(given)
-        return config
-
-    def update(self, given: Json) -> None:
-        """Change these settings. Raises BadInput and changes nothing when one of them is wrong."""
-        names = {_camel(each.name): each.name for each in fields(self)}
-        changes = {}
-        for key, value in given.items():
-            if key not in names:
-                raise BadInput(f"{key}: unknown setting; known are {', '.join(sorted(names))}")
-            changes[names[key]] = self._checked(key, names[key], value)
-        for name, value in changes.items():
-            setattr(self, name, value)
-
-    def _checked(self, key: str, name: str, value: Any) -> Any:
-        present = getattr(self, name)
-        if name == "limits":
-            return self.limits | _limits(value)
-        if name == "blacklist_seconds" and value is None:
-            return None
-        if name == "jwts":
-            if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-                raise BadInput("jwts: must map each JWT to an extension id")
-            return value
-        if name == "account_id" and not (isinstance(value, str) and value.isdecimal()):
-            raise BadInput(f"accountId: {value!r} is not a number in a string")
-        number = not isinstance(value, bool) and isinstance(value, int | float) and value >= 0
-        if isinstance(present, bool):
-            fits = isinstance(value, bool)
-        elif isinstance(present, int | float) or present is None:
-            fits = number
-        else:
-            fits = isinstance(value, str)
-        if not fits:
-            raise BadInput(f"{key}: {value!r} does not fit; the default is {present!r}")
-        return value
-
-
-def load_config(text: str | None) -> Config:
-    """Read a configuration from a JSON file, or from JSON itself when it starts with a brace."""
-    if text is None:
-        return Config()
-    try:
-        given = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
-    except ValueError as error:
-        raise BadInput(f"the configuration is not JSON: {error}") from error
-    if not isinstance(given, dict):
-        raise BadInput("the configuration is not a JSON object")
-    return Config.from_json(given)
-
 
 def _limits(given: Any) -> dict[str, Limit]:
     known = _documented_limits()
@@ -147,8 +96,3 @@ def _limits(given: Any) -> dict[str, Limit]:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"limits.{group}: needs limit, window and penalty") from error
     return limits
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)

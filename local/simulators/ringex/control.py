@@ -53,13 +53,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.simulators import control
+from local.simulators.faults import Fault, read_fault
+from local.simulators.fields import Fields, read_body
 from local.simulators.ringex.calls import CUSTOMER, CallOrder, LegOrder, placed
-from local.simulators.ringex.config import BadInput
-from local.simulators.ringex.faults import DAMAGES, KINDS, Fault
-from local.simulators.ringex.fields import Fields, read_body
+from local.simulators.ringex.faults import DAMAGES
 from local.simulators.ringex.notifications import changes_of
 from local.simulators.ringex.operations import OPERATIONS
 from local.simulators.ringex.world import World
+from local.simulators.settings import BadInput
 
 
 class Control:
@@ -89,25 +91,6 @@ class Control:
             answer["ignored"] = fields.ignored
         return JSONResponse(answer, status_code=201)
 
-    async def add_faults(self, request: Request) -> Response:
-        """Let something break."""
-        given = await read_body(request)
-        faults = [
-            fault_order(Fields(each, f"[{at}]."))
-            for at, each in enumerate(given if isinstance(given, list) else [given])
-        ]
-        for fault in faults:
-            if fault.kind == "evict" and fault.route == "now":
-                self._world.sessions.close_all()
-            else:
-                self._world.faults.add(fault)
-        return JSONResponse({"faults": len(faults)}, status_code=201)
-
-    async def clear_faults(self, _request: Request) -> Response:
-        """Let nothing break."""
-        self._world.faults.clear()
-        return Response(status_code=204)
-
     async def read_stats(self, _request: Request) -> Response:
         """Return what was counted."""
         world = self._world
@@ -120,21 +103,6 @@ class Control:
                 "subscriptions": len(world.subscriptions.living()),
             }
         )
-
-    async def clear_stats(self, _request: Request) -> Response:
-        """Count from zero."""
-        self._world.stats.clear()
-        return Response(status_code=204)
-
-    async def change_settings(self, request: Request) -> Response:
-        """Change the configuration of the running simulator."""
-        given = await read_body(request)
-        if not isinstance(given, dict):
-            raise BadInput("the body: must be a JSON object")
-        self._world.config.update(given)
-        if "seed" in given:
-            self._world.deliveries.reseed()
-        return Response(status_code=204)
 
     async def list_subscriptions(self, request: Request) -> Response:
         """Return every subscription, whoever made it."""
@@ -170,36 +138,21 @@ class Control:
         await self._world.deliveries.drain()
         return Response(status_code=204)
 
-    async def reset(self, _request: Request) -> Response:
-        """Begin anew, with the same clients and webhooks."""
-        self._world.forget_calls()
-        self._world.faults.clear()
-        self._world.limits.forget()
-        self._world.stats.clear()
-        return Response(status_code=204)
-
 
 def routes(world: World) -> list[Route]:
     """Return the routes under `/_sim/`."""
-    control = Control(world)
-    table = (
-        ("POST", "calls", control.place_call),
-        ("POST", "faults", control.add_faults),
-        ("DELETE", "faults", control.clear_faults),
-        ("GET", "stats", control.read_stats),
-        ("DELETE", "stats", control.clear_stats),
-        ("GET", "subscriptions", control.list_subscriptions),
-        ("POST", "subscriptions", control.change_subscription),
-        ("POST", "settings", control.change_settings),
-        ("POST", "drain", control.drain),
-        ("POST", "reset", control.reset),
+    own = Control(world)
+    return control.routes(
+        world,
+        fault_order,
+        (
+            ("POST", "calls", own.place_call),
+            ("GET", "stats", own.read_stats),
+            ("GET", "subscriptions", own.list_subscriptions),
+            ("POST", "subscriptions", own.change_subscription),
+            ("POST", "drain", own.drain),
+        ),
     )
-    return [Route(f"/_sim/{path}", run, methods=[method]) for method, path, run in table]
-
-
-async def refuse(_request: Request, error: Exception) -> Response:
-    """Answer bad control input."""
-    return JSONResponse({"error": str(error)}, status_code=400)
 
 
 def call_order(fields: Fields, *, extension: str) -> CallOrder:
@@ -241,34 +194,11 @@ def _leg_order(fields: Fields, extension: str) -> LegOrder:
 
 
 def fault_order(fields: Fields) -> Fault:
-    """Read an order for a fault. The route `now` is an eviction at once."""
-    kind = fields.choice("kind", ("?", *KINDS))
-    if kind == "?":
-        raise BadInput(f"{fields.where}kind: is missing; known are {', '.join(KINDS)}")
-    routes = _ROUTES if kind != "bad-page" else tuple(r for r in _ROUTES if "call-log" in r)
-    route = fields.choice("route", ("now", *routes))
-    if route == "now" and kind != "evict":
-        raise BadInput(f"{fields.where}route: is missing; known are {', '.join(routes)}")
-    location = fields.text("location", default="")
-    if kind == "redirect" and not location:
-        raise BadInput(f"{fields.where}location: is missing")
-    retry_after = fields.number("retryAfter", default=None)
-    fault = Fault(
-        route=route,
-        kind=kind,
-        times=int(fields.number("times", default=1)),
-        status=int(fields.number("status", default=503)),
-        error_code=fields.text("errorCode", default=None),
-        retry_after=None if retry_after is None else int(retry_after),
-        recording_id=fields.text("recordingId", default=None),
-        location=location,
-        seconds=fields.number("seconds", default=30),
-        share=fields.number("share", default=0.5),
-        damage=fields.choice("damage", DAMAGES),
-    )
-    if fault.times < 1 or not 200 <= fault.status <= 599 or fault.share > 1:
-        raise BadInput(f"{fields.where}times, status or share is out of range")
-    return fault
+    """Read an order for a fault."""
+    return read_fault(fields, kinds=_KINDS, damages=DAMAGES, only="recordingId")
 
 
 _ROUTES = ("any", *(operation.name for operation in OPERATIONS))
+_KINDS = dict.fromkeys(("status", "truncate", "html", "stall", "redirect", "evict"), _ROUTES) | {
+    "bad-page": tuple(route for route in _ROUTES if "call-log" in route)
+}

@@ -19,11 +19,12 @@ import httpx
 
 from local.simulators.ringex import webhooks
 from local.simulators.ringex.calls import CallSession
-from local.simulators.ringex.config import Config, Json
+from local.simulators.ringex.config import Config
 from local.simulators.ringex.notifications import Change, body_of, wants
 from local.simulators.ringex.stats import Stats
 from local.simulators.ringex.subscriptions import Subscription, Subscriptions
-from local.simulators.ringex.times import Clock, write
+from local.simulators.settings import Json
+from local.simulators.times import Clock, write
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from local.simulators.ringex.calls import COMPANY, CallSession, Leg, Row
-from local.simulators.ringex.config import Json
-from local.simulators.ringex.times import write
+from local.simulators.settings import Json
+from local.simulators.times import write
 
 
 @dataclass(frozen=True, slots=True)

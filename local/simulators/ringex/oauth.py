@@ -16,10 +16,11 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from local.simulators.ringex.config import Config, Json
+from local.simulators.ringex.config import Config
 from local.simulators.ringex.problems import OauthProblem, Problem, bad_parameter
-from local.simulators.ringex.stats import Stats
-from local.simulators.ringex.times import Clock
+from local.simulators.settings import Json
+from local.simulators.stats import Stats
+from local.simulators.times import Clock
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 FORM = "application/x-www-form-urlencoded"
@@ -79,7 +80,10 @@ class Sessions:
 
     def holder(self, request: Request, *, media: bool) -> Session:
         """Return the session of a request. Raises Problem 401."""
-        token = self._presented(request, media=media)
+        return self.find(self._presented(request, media=media))
+
+    def find(self, token: str) -> Session:
+        """Return the session of a token. Raises Problem 401."""
         session = self._by_token.get(token)
         if session is None:
             raise Problem(401, "OAU-213", "Token not found")
@@ -125,7 +129,7 @@ def client_of(request: Request) -> tuple[str, str] | None:
 async def mint_token(config: Config, sessions: Sessions, request: Request) -> Json:
     """Answer `POST /restapi/oauth/token`."""
     _check_client(config, request)
-    form = await _form(request)
+    form = await read_form(request)
     if form.get("grant_type") != GRANT:
         raise OauthProblem(400, "OAU-251", "unsupported_grant_type", "Unsupported grant type")
     user = config.jwts.get(form.get("assertion", ""))
@@ -137,7 +141,7 @@ async def mint_token(config: Config, sessions: Sessions, request: Request) -> Js
 async def revoke_token(config: Config, sessions: Sessions, request: Request) -> None:
     """Answer `POST /restapi/oauth/revoke`; the token stands in the form or in the query."""
     _check_client(config, request)
-    token = request.query_params.get("token") or (await _form(request)).get("token")
+    token = request.query_params.get("token") or (await read_form(request)).get("token")
     if not token:
         raise OauthProblem(400, "CMN-101", "invalid_request", "Parameter [token] is not specified")
     sessions.close(token)
@@ -151,7 +155,8 @@ def _check_client(config: Config, request: Request) -> None:
         raise OauthProblem(401, "OAU-146", "invalid_client", "Invalid client credentials")
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form. Raises Problem 415."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise Problem(415, "CMN-100", f"Content type must be {FORM}")
     # Not request.form(), which would need one more dependency for multipart.

@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse, Response
 
 from local.simulators.ringex import call_log, call_log_sync, oauth, recordings
 from local.simulators.ringex.call_log import Place
-from local.simulators.ringex.config import Json
 from local.simulators.ringex.notifications import session_object
 from local.simulators.ringex.oauth import Session
 from local.simulators.ringex.problems import Problem, bad_parameter, not_found
 from local.simulators.ringex.world import World
+from local.simulators.settings import Json
 
 type Handler = Callable[[World, Request, Session], Awaitable[Response]]
 
@@ -49,8 +49,17 @@ async def _revoke_token(world: World, request: Request, _: Session) -> Response:
     return Response(status_code=200)
 
 
+async def _read_account(world: World, request: Request, _: Session) -> Response:
+    return JSONResponse(account_info(world.config.account_id, base_of(request)))
+
+
+def account_info(account: str, base: str) -> Json:
+    """Return what identifies an account (`GetAccountInfoResponse`), where its id is a number."""
+    return {"uri": f"{base}/restapi/v1.0/account/{account}", "id": int(account)}
+
+
 async def _list_subscriptions(world: World, request: Request, session: Session) -> Response:
-    base = _base(request)
+    base = base_of(request)
     found = [world.subscriptions.render(each, base) for each in world.subscriptions.of(session)]
     return JSONResponse({"uri": f"{base}{_SUBSCRIPTION}", "records": found})
 
@@ -58,24 +67,24 @@ async def _list_subscriptions(world: World, request: Request, session: Session) 
 async def _create_subscription(world: World, request: Request, session: Session) -> Response:
     given = await _json(request)
     made = await world.subscriptions.create(session, given, world.transport)
-    return JSONResponse(world.subscriptions.render(made, _base(request)))
+    return JSONResponse(world.subscriptions.render(made, base_of(request)))
 
 
 async def _get_subscription(world: World, request: Request, session: Session) -> Response:
     found = world.subscriptions.get(session, request.path_params["subscription"])
-    return JSONResponse(world.subscriptions.render(found, _base(request)))
+    return JSONResponse(world.subscriptions.render(found, base_of(request)))
 
 
 async def _update_subscription(world: World, request: Request, session: Session) -> Response:
     given = await _json(request) if await request.body() else {}
     name = request.path_params["subscription"]
     changed = world.subscriptions.update(session, name, given)
-    return JSONResponse(world.subscriptions.render(changed, _base(request)))
+    return JSONResponse(world.subscriptions.render(changed, base_of(request)))
 
 
 async def _renew_subscription(world: World, request: Request, session: Session) -> Response:
     renewed = world.subscriptions.renew(session, request.path_params["subscription"])
-    return JSONResponse(world.subscriptions.render(renewed, _base(request)))
+    return JSONResponse(world.subscriptions.render(renewed, base_of(request)))
 
 
 async def _delete_subscription(world: World, request: Request, session: Session) -> Response:
@@ -146,13 +155,13 @@ async def _json(request: Request) -> Json:
     return given
 
 
-def _base(request: Request) -> str:
-    # The name by which the client reached us, so that links work under any host name.
+def base_of(request: Request) -> str:
+    """Return the address by which the client reached us: links work under any host name."""
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
 
 
 def _place(world: World, request: Request) -> Place:
-    return Place(base=_base(request), account=world.config.account_id)
+    return Place(base=base_of(request), account=world.config.account_id)
 
 
 OPERATIONS = (
@@ -171,6 +180,14 @@ OPERATIONS = (
         group="Auth",
         handler=_revoke_token,
         token=False,
+    ),
+    Operation(
+        name="account",
+        method="GET",
+        path=_ACCOUNT,
+        group="Light",
+        handler=_read_account,
+        permission="ReadAccounts",
     ),
     Operation(
         name="subscription-list",

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from local.simulators.ringex.config import Config, Limit
 from local.simulators.ringex.problems import Problem
-from local.simulators.ringex.stats import Stats
-from local.simulators.ringex.times import Clock
+from local.simulators.stats import Stats
+from local.simulators.times import Clock
 
 
 @dataclass(slots=True)

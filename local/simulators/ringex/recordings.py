@@ -6,18 +6,17 @@ https://developers.ringcentral.com/guide/voice/call-log/recordings.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from local.simulators.ringex.audio import Audio
-from local.simulators.ringex.config import Json
+from local.simulators.audio import Audio
+from local.simulators.media import AudioResponse, OutOfRange, read_range
 from local.simulators.ringex.problems import Problem, bad_parameter, not_found
-from local.simulators.ringex.times import Clock
+from local.simulators.settings import Json
+from local.simulators.times import Clock
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,45 +93,17 @@ def content(recording: Recording, request: Request) -> Response:
             raise bad_parameter("contentDisposition", disposition)
         name = request.query_params.get("contentDispositionFilename", recording.id)
         headers["Content-Disposition"] = f'{disposition.lower()}; filename="{_plain(name)}"'
-    asked = _range(request.headers.get("range"), size)
-    if asked is None:
-        return _streamed(recording.audio, 0, size, 200, headers)
-    start, stop = asked
-    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    return _streamed(recording.audio, start, stop, 206, headers)
-
-
-def _streamed(
-    audio: Audio, start: int, stop: int, status: int, headers: dict[str, str]
-) -> StreamingResponse:
-    async def pieces() -> AsyncIterator[bytes]:
-        for piece in audio.read(start, stop):
-            yield piece
-            # A fast client never makes us wait, and the others would.
-            await asyncio.sleep(0)
-
-    return StreamingResponse(
-        pieces(), status_code=status, headers=headers | {"Content-Length": str(stop - start)}
-    )
-
-
-def _range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Read one byte range as (start, stop). A header that is no range is ignored (RFC 9110)."""
-    matched = re.fullmatch(r"bytes=(\d*)-(\d*)", (header or "").replace(" ", ""))
-    if matched is None or matched.group() == "bytes=-":
-        return None
-    first, last = matched.groups()
-    if first and last and int(first) > int(last):
-        return None
-    if first:
-        start, stop = int(first), min(int(last) + 1, size) if last else size
-    else:
-        start, stop = max(0, size - int(last)), size
-    if start >= size:
+    try:
+        asked = read_range(request.headers.get("range"), size)
+    except OutOfRange as error:
         problem = Problem(416, "CMN-107", "Requested range is not satisfiable")
         problem.headers["Content-Range"] = f"bytes */{size}"
-        raise problem
-    return start, stop
+        raise problem from error
+    if asked is None:
+        return AudioResponse(recording.audio, 0, size, status=200, headers=headers)
+    start, stop = asked
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return AudioResponse(recording.audio, start, stop, status=206, headers=headers)
 
 
 def _plain(name: str) -> str:

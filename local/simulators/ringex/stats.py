@@ -1,65 +1,39 @@
-"""What happened, for `GET /_sim/stats`: the referee's notes."""
+"""What the platform counts beyond the usual: notifications, and what receivers answered."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-RULES = (
-    "limit exceeded",
-    "penalty restarted",
-    "session evicted",
-    "access token in the query",
-    "handshake answered without content type application/json",
-)
-"""What a good client never does. Each is 0 from the start, so that a check can name it."""
+from local.simulators import stats
 
 
-@dataclass(slots=True)
-class Stats:
+@dataclass(kw_only=True)
+class Stats(stats.Stats):
     """Counters since the start or the last reset."""
 
-    requests: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    grants: Counter[str] = field(default_factory=Counter)
-    too_many: Counter[str] = field(default_factory=Counter)
-    tokens_minted: int = 0
+    RULES: ClassVar[tuple[str, ...]] = (
+        "limit exceeded",
+        "penalty restarted",
+        "session evicted",
+        "access token in the query",
+        "handshake answered without content type application/json",
+    )
+
     notifications: int = 0
     duplicates: int = 0
     dropped: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     handshakes: Counter[str] = field(default_factory=Counter)
-    rules_broken: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-
-    def clear(self) -> None:
-        """Count from zero."""
-        fresh = Stats()
-        for each in fields(self):
-            setattr(self, each.name, getattr(fresh, each.name))
-
-    def request(self, route: str, status: int) -> None:
-        """Count an answered request."""
-        self.requests[route][str(status)] += 1
-
-    def broke(self, rule: str) -> None:
-        """Count a rule that the client broke."""
-        self.rules_broken[rule] += 1
 
     def to_json(self) -> dict[str, Any]:
         """Return everything counted."""
-        return {
-            "requests": {route: dict(by_status) for route, by_status in self.requests.items()},
-            "grants": dict(self.grants),
-            "tooManyRequests": dict(self.too_many),
-            "tokensMinted": self.tokens_minted,
-            "notifications": {
-                "sent": self.notifications,
-                "duplicates": self.duplicates,
-                "dropped": self.dropped,
-                "answers": dict(self.answers),
-                "handshakes": dict(self.handshakes),
-            },
-            "rulesBroken": {rule: self.rules_broken[rule] for rule in RULES},
-            "faults": dict(self.faults),
+        notifications = {
+            "sent": self.notifications,
+            "duplicates": self.duplicates,
+            "dropped": self.dropped,
+            "answers": dict(self.answers),
+            "handshakes": dict(self.handshakes),
         }
+        return super().to_json() | {"notifications": notifications}

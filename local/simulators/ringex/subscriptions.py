@@ -19,11 +19,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from local.simulators.ringex import webhooks
-from local.simulators.ringex.config import Config, Json
+from local.simulators.ringex.config import Config
 from local.simulators.ringex.oauth import Session
 from local.simulators.ringex.problems import Problem, bad_parameter, not_found
 from local.simulators.ringex.stats import Stats
-from local.simulators.ringex.times import Clock, write
+from local.simulators.settings import Json
+from local.simulators.times import Clock, write
 
 DEFAULT_SECONDS = 7 * 24 * 3600
 MAX_SECONDS = 10 * 365 * 24 * 3600

@@ -7,16 +7,18 @@ import time
 
 import httpx
 
+from local.simulators.faults import Sleep
 from local.simulators.ringex.calls import Calls
 from local.simulators.ringex.config import Config
 from local.simulators.ringex.deliveries import Deliveries
-from local.simulators.ringex.faults import Faults, Sleep
+from local.simulators.ringex.faults import Faults
 from local.simulators.ringex.oauth import Sessions
 from local.simulators.ringex.rate_limit import RateLimits
 from local.simulators.ringex.recordings import Recordings
 from local.simulators.ringex.stats import Stats
 from local.simulators.ringex.subscriptions import Subscriptions
-from local.simulators.ringex.times import Clock
+from local.simulators.settings import Json
+from local.simulators.times import Clock
 
 
 class World:
@@ -42,11 +44,24 @@ class World:
         self.deliveries = Deliveries(config, clock, self.stats, self.subscriptions, self.transport)
         self.faults = Faults(self.stats, sleep)
 
-    def forget_calls(self) -> None:
-        """Drop calls, recordings and what was not sent of them; log-ins and webhooks stay."""
+    def configure(self, given: Json) -> None:
+        """Change settings. Raises BadInput."""
+        self.config.update(given)
+        if "seed" in given:
+            self.deliveries.reseed()
+
+    def evict(self) -> None:
+        """Log everybody out."""
+        self.sessions.close_all()
+
+    def reset(self) -> None:
+        """Begin anew, with the same clients and webhooks."""
         self.deliveries.forget()
         self.calls.forget()
         self.recordings.forget()
+        self.faults.clear()
+        self.limits.forget()
+        self.stats.clear()
 
 
 def _transport(config: Config) -> httpx.AsyncBaseTransport:

@@ -13,8 +13,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
 
 from local.simulators.ringex import Config, create_app
-from local.simulators.ringex.times import write
 from local.simulators.ringex.world import World
+from local.simulators.times import write
 from tests.integration.simulators.ringex_spec import check_answer
 
 HOOK = "https://hooks.example.com/webhook"

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from local.simulators.ringex import Config, create_app
-from local.simulators.ringex.config import BadInput, load_config
+from local.simulators.settings import BadInput, load
 from tests.integration.simulators.ringex_driver import ACCOUNT, CLIENT, JWT_BEARER, Driver, driving
 from tests.integration.simulators.ringex_spec import check_component
 
@@ -294,12 +294,12 @@ def test_a_configuration_is_json_or_a_file_of_it(tmp_path: Any) -> None:
     file = tmp_path / "ringex.json"
     file.write_text('{"limits": {"Heavy": {"limit": 3, "window": 6, "penalty": 9}}}')
 
-    assert load_config(str(file)).limits["Heavy"].penalty == 9
-    assert load_config(str(file)).limits["Light"].limit == 50
-    assert load_config('{"blacklistSeconds": null}').blacklist_seconds is None
-    assert load_config(None) == Config()
+    assert load(Config, str(file)).limits["Heavy"].penalty == 9
+    assert load(Config, str(file)).limits["Light"].limit == 50
+    assert load(Config, '{"blacklistSeconds": null}').blacklist_seconds is None
+    assert load(Config, None) == Config()
     with pytest.raises(BadInput, match="not JSON"):
-        load_config("{")
+        load(Config, "{")
 
 
 def test_an_unknown_path_is_refused_in_the_platforms_words(ringex: Driver) -> None:

@@ -127,6 +127,18 @@ def test_a_missing_permission_is_named() -> None:
     assert refused.json()["errors"][0]["permissionName"] == "ReadCallRecording"
 
 
+def test_the_account_says_its_number(ringex: Driver) -> None:
+    """A number and no text, unlike in every path."""
+    answer = ringex.ask(ACCOUNT)
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "uri": "http://ringex.example.com/restapi/v1.0/account/401555000",
+        "id": 401555000,
+    }
+    assert ringex.stats()["grants"]["Light"] == 1
+
+
 def test_another_account_is_not_found(ringex: Driver) -> None:
     assert ringex.ask("/restapi/v1.0/account/401555000/call-log").status_code == 200
     assert ringex.ask("/restapi/v1.0/account/999/call-log").json()["errorCode"] == "CMN-102"

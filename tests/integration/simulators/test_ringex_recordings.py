@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.simulators.ringex.audio import MP3_FRAME, MP3_FRAME_SECONDS, melody
+from local.simulators.audio import MP3_FRAME, MP3_FRAME_SECONDS, melody
 from tests.integration.simulators.ringex_driver import ACCOUNT, Driver, driving
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, overload
 
 from starlette.requests import Request
 
-from local.simulators.ringex import times
-from local.simulators.ringex.config import BadInput, Json
+from local.simulators import times
+from local.simulators.settings import BadInput, Json
 
 type Required = Literal["required"]
 REQUIRED: Final = "required"

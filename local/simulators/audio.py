@@ -1,8 +1,9 @@
 """Audio of any length, made while it is sent and never held whole.
 
 Each recording plays its own melody of four notes, so that two recordings do not have the same
-bytes. WAV is PCM16, 8 kHz, mono. MP3 is 32 kHz mono as measured on a real account, and repeats
-real frames: tones.mp3 holds 28 frames of each note, cut from steady tones encoded with
+bytes. WAV is PCM16; every note in it begins with a soft crackle that no other recording has, and a
+second channel plays the next note higher. MP3 is 32 kHz mono as measured on a real account, and
+repeats real frames: tones.mp3 holds 28 frames of each note, cut from steady tones encoded with
 `lame -t --nores -m m --resample 32 -b 32 --cbr`. Without a bit reservoir no frame needs its
 neighbour, so any sequence of them decodes without an error.
 """
@@ -10,12 +11,13 @@ neighbour, so any sequence of them decodes without an error.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -23,10 +25,11 @@ MP3_FRAME = 144
 """Bytes: 32 kbit/s at 32 kHz is exactly 144 a frame, with no padding."""
 MP3_FRAME_SECONDS = 1152 / 32000
 _FRAMES_PER_NOTE = 28
-_WAV_RATE = 8000
+_CRACKLE = 64
+"""Samples, of at most -42 dBFS."""
 _PITCHES = (392, 494, 587, 698)
 _MELODY_NOTES = 32
-_LONGEST_WAV = (2**32 - 64) / (2 * _WAV_RATE)
+_MOST_WAV = 2**32 - 64
 _PIECE = 256 * 1024
 
 
@@ -66,15 +69,14 @@ class Melody:
 
     size: int
     head: bytes
-    format: Literal["mp3", "wav"]
-    name: str
+    loop: Callable[[], bytes]
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop`, in pieces."""
         if start < len(self.head):
             yield self.head[start : min(len(self.head), stop)]
             start = len(self.head)
-        loop = _loop(self.format, self.name)
+        loop = self.loop()
         while start < stop:
             at = (start - len(self.head)) % len(loop)
             piece = loop[at : at + min(stop - start, _PIECE)]
@@ -82,19 +84,33 @@ class Melody:
             start += len(piece)
 
 
-def melody(name: str, *, audio_format: Literal["mp3", "wav"], seconds: float) -> Melody:
-    """Return audio of this length, right to one frame. Raises ValueError when WAV cannot."""
+def melody(
+    name: str,
+    *,
+    audio_format: Literal["mp3", "wav"],
+    seconds: float,
+    channels: int = 1,
+    rate: int = 8000,
+) -> Melody:
+    """Return audio of this length, right to one frame. Raises ValueError when WAV cannot.
+
+    `channels` and `rate`, in Hz, are those of WAV.
+    """
     if audio_format == "mp3":
         frames = round(seconds / MP3_FRAME_SECONDS)
-        return Melody(frames * MP3_FRAME, b"", "mp3", name)
-    if seconds > _LONGEST_WAV:
-        raise ValueError(f"a WAV file holds at most {_LONGEST_WAV:.0f} s")
-    payload = round(seconds * _WAV_RATE) * 2
-    return Melody(44 + payload, _wav_head(payload), "wav", name)
+        return Melody(frames * MP3_FRAME, b"", partial(_mp3_loop, name))
+    if not 1 <= channels <= 8 or not 1000 <= rate <= 48000:
+        raise ValueError(f"{channels} channels of {rate} Hz are not made here")
+    payload = round(seconds * rate) * 2 * channels
+    if payload > _MOST_WAV:
+        raise ValueError(f"a WAV file holds at most {_MOST_WAV / (2 * channels * rate):.0f} s")
+    head = _wav_head(payload, channels, rate)
+    return Melody(len(head) + payload, head, partial(_wav_loop, name, channels, rate))
 
 
-def _wav_head(payload: int) -> bytes:
-    shape = struct.pack("<HHIIHH", 1, 1, _WAV_RATE, 2 * _WAV_RATE, 2, 16)
+def _wav_head(payload: int, channels: int, rate: int) -> bytes:
+    frame = 2 * channels
+    shape = struct.pack("<HHIIHH", 1, channels, rate, frame * rate, frame, 16)
     return (
         struct.pack("<4sI4s4sI", b"RIFF", 36 + payload, b"WAVE", b"fmt ", len(shape))
         + shape
@@ -102,11 +118,21 @@ def _wav_head(payload: int) -> bytes:
     )
 
 
-@lru_cache(maxsize=64)
-def _loop(audio_format: Literal["mp3", "wav"], name: str) -> bytes:
-    notes = _mp3_notes() if audio_format == "mp3" else _wav_notes()
+@lru_cache(maxsize=16)
+def _mp3_loop(name: str) -> bytes:
+    return b"".join(_mp3_notes()[at] for at in _tune(name))
+
+
+@lru_cache(maxsize=16)
+def _wav_loop(name: str, channels: int, rate: int) -> bytes:
+    notes = _wav_notes(channels, rate)
+    crackle = array("h", list(hashlib.shake_128(name.encode()).digest(_CRACKLE))).tobytes()
+    return b"".join(crackle + notes[at][len(crackle) :] for at in _tune(name))
+
+
+def _tune(name: str) -> list[int]:
     digest = hashlib.sha256(name.encode()).digest()
-    return b"".join(notes[byte % len(notes)] for byte in digest[:_MELODY_NOTES])
+    return [byte % len(_PITCHES) for byte in digest[:_MELODY_NOTES]]
 
 
 @cache
@@ -117,12 +143,18 @@ def _mp3_notes() -> list[bytes]:
 
 
 @cache
-def _wav_notes() -> list[bytes]:
+def _wav_notes(channels: int, rate: int) -> list[bytes]:
     # A whole number of hertz in one second: notes follow each other without a click.
+    tones = [
+        [round(8000 * math.sin(2 * math.pi * pitch * i / rate)) for i in range(rate)]
+        for pitch in _PITCHES
+    ]
     return [
         array(
             "h",
-            (round(8000 * math.sin(2 * math.pi * pitch * i / _WAV_RATE)) for i in range(_WAV_RATE)),
+            itertools.chain.from_iterable(
+                zip(*(tones[(at + n) % len(tones)] for n in range(channels)), strict=True)
+            ),
         ).tobytes()
-        for pitch in _PITCHES
+        for at in range(len(tones))
     ]
