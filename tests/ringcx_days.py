@@ -16,7 +16,7 @@ from typing import Any
 
 from legato.archive import archive
 from legato.audio.stitch import FfmpegStitcher
-from legato.bootstrap import ringcx_tails
+from legato.bootstrap.ringcx import tails
 from legato.gate import Limit
 from legato.policy import Policy
 from legato.providers.ringcx.api import RingcxApi
@@ -128,6 +128,7 @@ class Days:
                 settle=0,
                 ladder=(300, 900),
                 named_ladder=(300, 900, 1800, 3600, 10800, 21600, 47400),
+                max_attempts=8,  # of the faults made here, five in a row do happen
                 storage_class="GLACIER",
                 apart=True,
             ),
@@ -198,7 +199,7 @@ class Days:
             ringcx_look_again_hours=self._look_again_hours,
         )
         work = Round(
-            tails=ringcx_tails(settings, self.api, self.clock),  # type: ignore[arg-type]
+            tails=tails(settings, self.api, self.clock),  # type: ignore[arg-type]
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,

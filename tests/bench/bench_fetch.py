@@ -58,7 +58,8 @@ def main() -> list[Row]:
 
 
 def _fetch(call: str, recording: str) -> None:
-    shop = workshop()
+    queue = os.environ["LEGATO_RINGEX_QUEUE"].rpartition("/")[2]
+    shop = workshop(f"arn:aws:sqs:::{queue}")
     seen_at = datetime.now(UTC) - timedelta(hours=1)
     job = Job(provider="ringex", account="~", call=call, seen_at=seen_at)
     leg = shop.provider.named_leg(job, recording)

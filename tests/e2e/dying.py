@@ -74,7 +74,7 @@ def process(environment, body, *, journal: Path, die_after=0) -> int:
 def _work(environment, body, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
-    shop = workshop(environment)
+    shop = workshop(environment["LEGATO_RINGEX_QUEUE"].replace("/", ":"), environment)
     watched = {name: Watched(name, getattr(shop, name), countdown) for name in PORTS}
     assert watched.keys() <= {field.name for field in fields(shop)}
     with tempfile.TemporaryDirectory() as scratch:

@@ -32,7 +32,10 @@ def variables(system, monkeypatch):
 
 def test_fifty_workers_starting_at_once_mint_one_token(system, variables):
     """RingCentral suspends an app whose processes each log in for themselves."""
-    shops = [workshop(variables) for _ in range(WORKERS)]
+    shops = [
+        workshop(variables["LEGATO_RINGEX_QUEUE"].replace("/", ":"), variables)
+        for _ in range(WORKERS)
+    ]
     start, answers = threading.Barrier(WORKERS), []
 
     def work(shop):

@@ -16,6 +16,7 @@ from legato import unarchived
 from legato.assemble import assemble
 from legato.claim import claim
 from legato.errors import Barred, Failed, LegatoError, NotYet, Refused, Retry, Stale, Wait
+from legato.gate import SHORT_WAIT
 from legato.model import Job, Listing
 from legato.settle import Report, Work, done, fail, postpone, send_back
 from legato.sweep import records_key
@@ -198,7 +199,10 @@ def _finish(
             report.count("ProviderRefused")
             log.error("provider refuses us", extra={"call": work.job.call, "reason": str(error)})
         job = replace(work.job, turn=error.turn)
-        postpone(work, job, error.seconds, str(error), shop, report)
+        # Who was promised a moment comes a little early, and sleeps what is left at the gate: a
+        # queue is never exact, and room that nobody takes at its moment is lost.
+        early = SHORT_WAIT if error.turn else 0
+        postpone(work, job, error.seconds - early, str(error), shop, report)
     except NotYet as error:
         recorded = bool(work.state.named) or (isinstance(found, Listing) and bool(found.legs))
         ladder = shop.policy.named_ladder if recorded else shop.policy.ladder

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-PART_BYTES = 8 * 1024 * 1024
-"""10,000 parts are S3's limit, so the largest object has 80 GB.
+PART_BYTES = 5 * 1024 * 1024
+"""The smallest that S3 takes, as several streams hold one each. 10,000 are its limit, so the
+largest object has 52 GB.
 
 S3's checksum of an object in parts depends on their size: after a change, a stream that is sent
 again would look like other bytes.

@@ -1,0 +1,188 @@
+"""Put RingCX together: its API behind the gate, the tails of its sub-accounts, the backfill."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.aws.clients import client
+from legato.aws.queue import SqsJobs
+from legato.backfill import Backfill
+from legato.bootstrap.shared import Part, Tools, gate_limits, tools
+from legato.clock import SystemClock
+from legato.errors import Failed, Refused
+from legato.gate import Limit
+from legato.policy import Policy
+from legato.providers.ringcx.api import RingcxApi
+from legato.providers.ringcx.provider import Ringcx
+from legato.providers.ringcx.retention import NOTE, RingcxRetention
+from legato.providers.ringcx.stretch import RingcxStretch
+from legato.providers.ringcx.tail import LONGEST, RingcxTail
+from legato.rounds import Round
+from legato.settings import sweeper_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from legato.ports import Clock
+    from legato.settings import ProcessorSettings, RingcxSettings, SweeperSettings
+
+OVERLAP = timedelta(minutes=10)
+JOB_SECONDS = 5
+"""A job appears when the records of its dialog stand in the ledger."""
+
+
+def sweeping(settings: SweeperSettings) -> Round:
+    """Return what the sweeper needs; without tails if RingCX is not used."""
+    ringcx, made = settings.ringcx, tools(secret=settings.secret, table=settings.table)
+    api = _api(ringcx, made)
+    return Round(
+        tails=tails(settings, api, made.clock),
+        jobs=_jobs(ringcx),
+        notes=made.ledger,
+        clock=made.clock,
+        settle_seconds=JOB_SECONDS,
+        rest=timedelta(),
+        retention=RingcxRetention(
+            api,
+            made.ledger,
+            made.clock,
+            sub_accounts=ringcx.sub_accounts,
+            otherwise=ringcx.retention_days,
+        ),
+    )
+
+
+def archiving(settings: ProcessorSettings) -> Part:
+    """Return what the processor needs."""
+    ringcx, made = settings.ringcx, tools(secret=settings.secret, table=settings.table)
+    ladder = settings.ringcx_ladder_seconds
+    return Part(
+        provider=Ringcx(
+            _api(ringcx, made),
+            made.ledger,
+            made.clock,
+            settle=timedelta(minutes=ringcx.settle_minutes),
+            retention=timedelta(days=ringcx.retention_days),
+        ),
+        jobs=_jobs(ringcx),
+        ledger=made.ledger,
+        policy=Policy(
+            settle=0,  # the sweep has waited already
+            ladder=ladder[:2],
+            named_ladder=ladder,
+            max_attempts=settings.max_attempts,
+            retry=settings.retry_seconds,
+            max_leg_bytes=settings.ringcx_max_segment_bytes,
+            storage_class=settings.ringcx_storage_class,
+            apart=True,
+            at_once=settings.ringcx_at_once,
+        ),
+    )
+
+
+def tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[RingcxTail]:
+    """Return the tails of all sub-accounts: what is new first, then the second looks."""
+    now, names = clock.now(), settings.ringcx.sub_accounts
+    overlap = OVERLAP
+    found = [
+        RingcxTail(
+            api,
+            clock,
+            sub_account=name,
+            key="",
+            first=now - timedelta(hours=settings.ringcx_sweep_hours),
+            lag=timedelta(minutes=settings.ringcx.settle_minutes),
+            overlap=overlap,
+        )
+        for name in names
+    ]
+    for hours in settings.ringcx_look_again_hours:
+        lag = timedelta(hours=hours)
+        found += [
+            RingcxTail(
+                api,
+                clock,
+                sub_account=name,
+                key=f"#again-{hours:g}h",
+                first=now - lag,
+                lag=lag,
+                overlap=overlap,
+                least=LONGEST - overlap,
+            )
+            for name in names
+        ]
+    return found
+
+
+def backfiller(
+    environment: Mapping[str, str],
+    *,
+    begin: datetime,
+    end: datetime | None = None,
+    sub_accounts: Sequence[str] = (),
+) -> Backfill:
+    """Return what a backfill of RingCX needs, with the environment of SweeperFunction.
+
+    Without `sub_accounts` it is all that the stack has, without `end` up to the present. Raises
+    Failed if the stack does not use RingCX, Refused for what it cannot read, and Retry.
+    """
+    settings = sweeper_settings(environment)
+    ringcx, clock = settings.ringcx, SystemClock()
+    if not ringcx.sub_accounts:
+        raise Failed("the stack does not use RingCX: deploy it with RingcxSubAccountIds")
+    if unknown := sorted(set(sub_accounts) - set(ringcx.sub_accounts)):
+        known = ", ".join(ringcx.sub_accounts)
+        raise Refused(f"the stack has no sub-account {', '.join(unknown)}; it has {known}")
+    lag = timedelta(minutes=ringcx.settle_minutes)
+    if begin + timedelta(seconds=1) > clock.now() - lag:
+        minutes = f"{ringcx.settle_minutes:g}"
+        raise Refused(f"nothing is ready yet: segments are left alone for {minutes} min")
+    made = tools(secret=settings.secret, table=settings.table)
+    made.secret.value()  # who may not read it should know at once
+    api = _api(ringcx, made)
+    names = tuple(dict.fromkeys(sub_accounts)) or ringcx.sub_accounts
+    stretches = [
+        RingcxStretch(
+            api,
+            clock,
+            sub_account=name,
+            begin=begin,
+            limit=end,
+            lag=lag,
+            overlap=OVERLAP,
+        )
+        for name in names
+    ]
+    days = made.ledger.read(NOTE).content.get("days", {})
+    return Backfill(
+        stretches=stretches,
+        jobs=_jobs(ringcx),
+        notes=made.ledger,
+        clock=clock,
+        sleep=time.sleep,
+        settle_seconds=JOB_SECONDS,
+        limits=[Limit(*limit) for limit in ringcx.limits["Metadata"]],
+        kept_days={name: days.get(name) or ringcx.retention_days for name in names},
+    )
+
+
+def _api(settings: RingcxSettings, made: Tools) -> RingcxApi:
+    """Return RingCX behind the gate that all functions share."""
+    return RingcxApi(
+        platform=settings.platform,
+        url=settings.url,
+        prefix=settings.prefix,
+        account=settings.account,
+        time_zone=settings.time_zone,
+        credentials=lambda: made.secret.value(fresh=True).get("ringcx", {}),
+        limits=gate_limits(settings.limits),
+        notes=made.ledger,
+        clock=made.clock,
+    )
+
+
+def _jobs(settings: RingcxSettings) -> SqsJobs:
+    return SqsJobs(client("sqs"), queue=settings.queue, dead_letters=settings.dead_letters)

@@ -1,0 +1,147 @@
+"""Put RingEX together: the call log behind the gate, the tail, the keeper's subscription."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.aws.clients import client
+from legato.aws.queue import SqsJobs
+from legato.aws.secret import FRESH_SECONDS
+from legato.bootstrap.shared import Part, Tools, gate_limits, tools
+from legato.keep import Keeping, KeepPolicy
+from legato.policy import Policy
+from legato.providers.ringex.api import RingexApi
+from legato.providers.ringex.provider import Ringex
+from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
+from legato.providers.ringex.tail import RingexTail
+from legato.providers.ringex.tailed import TailedRingex
+from legato.rounds import Round
+from legato.sweep import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from legato.model import Json
+    from legato.ports import Jobs, Provider
+    from legato.settings import (
+        KeeperSettings,
+        ProcessorSettings,
+        RingexSettings,
+        SweeperSettings,
+    )
+
+PROCESSORS_SWEEP = timedelta(seconds=60)
+"""How long a processor reads the tail before it sees to its calls."""
+RETENTION_DAYS = 90
+"""https://developers.ringcentral.com/guide/voice/call-log/archival"""
+
+
+def sweeping(settings: SweeperSettings) -> Round:
+    """Return what the sweeper needs; without a tail where calls are found in another way."""
+    made = tools(secret=settings.secret, table=settings.table)
+    tail = _tail(settings, _api(settings, made), made)
+    return Round(
+        tails=[tail] if settings.ringex_discovery == "sync" else [],
+        jobs=_jobs(settings),
+        notes=made.ledger,
+        clock=made.clock,
+        settle_seconds=settings.settle_seconds,
+        rest=timedelta(seconds=settings.ringex_tail_seconds),
+        retention=lambda: {tail.watch: RETENTION_DAYS},
+    )
+
+
+def archiving(settings: ProcessorSettings) -> Part:
+    """Return what the processor needs."""
+    made, jobs = tools(secret=settings.secret, table=settings.table), _jobs(settings)
+    return Part(
+        provider=_provider(settings, jobs, made),
+        jobs=jobs,
+        ledger=made.ledger,
+        policy=Policy(
+            settle=settings.settle_seconds,
+            ladder=settings.ladder_seconds,
+            named_ladder=settings.named_ladder_seconds,
+            ongoing=settings.ongoing_seconds,
+            max_attempts=settings.max_attempts,
+            retry=settings.retry_seconds,
+            max_leg_bytes=settings.max_leg_bytes,
+            storage_class=settings.ringex_storage_class,
+        ),
+    )
+
+
+def keeping(settings: KeeperSettings) -> Keeping:
+    """Return what the keeper needs."""
+    made = tools(secret=settings.secret, table=settings.table)
+    return Keeping(
+        subscriptions=RingexSubscriptions(_api(settings, made, users=first_user)),
+        secret=made.secret,
+        warmth=Handshakes(),
+        notes=made.ledger,
+        clock=made.clock,
+        policy=KeepPolicy(
+            address=settings.ringex_webhook_url,
+            seconds=settings.ringex_subscription_seconds,
+            token_age=timedelta(days=settings.keeper_token_days),
+            settles=timedelta(seconds=2 * FRESH_SECONDS),
+        ),
+    )
+
+
+def _api(
+    settings: RingexSettings,
+    made: Tools,
+    *,
+    users: Callable[[Json], Json] = lambda ringex: ringex,
+) -> RingexApi:
+    """Return RingCentral behind the gate that all functions share; `users` picks some of them."""
+    return RingexApi(
+        platform=settings.ringex_url,
+        media=settings.ringex_media_url,
+        credentials=lambda: users(made.secret.value(fresh=True).get("ringex", {})),
+        limits=gate_limits(settings.ringex_limits),
+        notes=made.ledger,
+        clock=made.clock,
+    )
+
+
+def _jobs(settings: SweeperSettings | ProcessorSettings) -> SqsJobs:
+    return SqsJobs(
+        client("sqs"), queue=settings.ringex_queue, dead_letters=settings.ringex_dead_letters
+    )
+
+
+def _tail(settings: SweeperSettings | ProcessorSettings, api: RingexApi, made: Tools) -> RingexTail:
+    return RingexTail(
+        api,
+        made.clock,
+        first=timedelta(hours=settings.ringex_sweep_hours),
+        overlap=timedelta(hours=settings.max_call_hours),
+    )
+
+
+def _provider(settings: ProcessorSettings, jobs: Jobs, made: Tools) -> Provider:
+    """Return RingCentral, whose calls are found by the tail or by the recipe of its call log."""
+    api, clock = _api(settings, made), made.clock
+    recipe = Ringex(api, max_call_hours=settings.max_call_hours)
+    if settings.ringex_discovery == "recipe":
+        return recipe
+    tail = _tail(settings, api, made)
+    return TailedRingex(
+        recipe,
+        made.ledger,
+        clock,
+        sweep=lambda: sweep(
+            tail=tail,
+            jobs=jobs,
+            notes=made.ledger,
+            clock=clock,
+            until=clock.now() + PROCESSORS_SWEEP,
+            settle=settings.settle_seconds,
+            rest=timedelta(seconds=settings.ringex_tail_seconds),
+        ),
+        patience=timedelta(seconds=max(settings.settle_seconds, settings.ringex_log_lag_seconds)),
+        max_call=timedelta(hours=settings.max_call_hours),
+    )

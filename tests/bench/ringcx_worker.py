@@ -1,0 +1,51 @@
+"""What the RingCX benchmark measures: the sweeper's and the processor's own work, and no more.
+
+It stands apart so that its process loads nothing of the local system.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+
+from legato.archive import Message, archive
+from legato.bootstrap import sweeper, workshop
+from legato.model import Job
+from legato.rounds import go_round
+
+
+def sweep() -> None:
+    """Find dialogs."""
+    work = sweeper("ringcx")
+    report = go_round(work, until=datetime.now(UTC) + timedelta(seconds=120))
+    print(json.dumps({"jobs": report.jobs}))
+
+
+def archive_all(dialogs: list[str]) -> None:
+    queue = os.environ["LEGATO_RINGCX_QUEUE"].rpartition("/")[2]
+    shop = workshop(f"arn:aws:sqs:::{queue}")
+    seen_at = datetime.now(UTC) - timedelta(hours=1)
+    account = os.environ["LEGATO_RINGCX_SUB_ACCOUNTS"].partition(",")[0]
+    messages = [
+        Message(
+            name, Job(provider="ringcx", account=account, call=name, seen_at=seen_at).to_message()
+        )
+        for name in dialogs
+    ]
+    started = time.perf_counter()
+    report = archive(
+        messages,
+        shop=shop,
+        until=datetime.now(UTC) + timedelta(minutes=15),
+        guard=lambda _ids: nullcontext(),
+    )
+    seconds = time.perf_counter() - started
+    print(json.dumps({"archived": report.counts["CallArchived"], "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    archive_all(sys.argv[2:]) if sys.argv[1] == "archive" else sweep()
