@@ -1,0 +1,98 @@
+"""What the operator's command asks of AWS: what a stack's function is told, and why AWS refuses."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore import exceptions
+from botocore.exceptions import BotoCoreError, ClientError
+
+from legato.aws.clients import client
+from legato.aws.errors import code
+from legato.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+_UNACCEPTED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_LOG_IN = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.LoginError,
+    exceptions.SSOError,
+    exceptions.TokenRetrievalError,
+)
+
+
+def function_environment(stack: str, function: str) -> dict[str, str]:
+    """Return what a function is told in its environment; the stack's output `…Name` names it.
+
+    Raises Refused if there is no such stack, Failed for what else keeps AWS from answering.
+    """
+    with _plain():
+        name = _outputs(stack).get(f"{function}Name")
+        if name is None:
+            raise Refused(f"the stack {stack} has no {function}: name another one with --stack")
+        settings = client("lambda").get_function_configuration(FunctionName=name)
+    variables: dict[str, str] = settings.get("Environment", {}).get("Variables", {})
+    return variables
+
+
+def _outputs(stack: str) -> dict[str, str]:
+    try:
+        [found] = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if code(error) != "ValidationError":
+            raise
+        reason = "name it with --stack, or its place with --region and --profile"
+        raise Refused(f"there is no stack {stack} here: {reason}") from error
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+
+
+def advice(error: BaseException | None) -> str | None:
+    """Return what a person has to do before AWS answers, or None if it is no such error.
+
+    Errors of ours are looked through to what caused them.
+    """
+    while error is not None:
+        if isinstance(error, exceptions.ProfileNotFound):
+            return f"{error}: `aws configure list-profiles` lists them"
+        if isinstance(error, exceptions.NoRegionError):
+            return "no AWS region is set: give --region"
+        if isinstance(error, _LOG_IN):
+            return f"there are no AWS credentials ({error}): log in, or give --profile"
+        if isinstance(error, ClientError):
+            return _refusal(error)
+        error = error.__cause__
+    return None
+
+
+def _refusal(error: ClientError) -> str | None:
+    if code(error) in _FORBIDDEN:
+        words = error.response.get("Error", {}).get("Message", "")
+        action = re.search(r"perform: ([\w-]+:\w+)", words)
+        named = action[1] if action else error.operation_name
+        return f"AWS does not permit {named}: docs/operations.md lists what the command needs"
+    if code(error) in _UNACCEPTED:
+        return f"AWS does not accept the credentials ({code(error)}): log in again"
+    return None
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise Failed(advice(error) or f"AWS does not answer: {error}") from error

@@ -1,0 +1,83 @@
+"""Shows how far a backfill has come: bars on a terminal, else a line each half minute or wait."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from legato.cli.say import in_short
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+
+    from legato import backfill
+    from legato.backfill import Backfill
+
+LINE_EVERY = timedelta(seconds=30)
+
+
+class Board:
+    """A block in which `tell` shows what a backfill says of itself. Colours heed NO_COLOR."""
+
+    def __init__(self, work: Backfill, *, dry_run: bool) -> None:
+        self._clock = work.clock
+        self._sent = "to send" if dry_run else "sent"
+        self._console = Console(soft_wrap=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[words]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._tasks = {
+            one.sub_account: self._bars.add_task(one.sub_account, total=1.0, words="")
+            for one in work.stretches
+        }
+        self._told: dict[str, datetime] = {}
+        self._handler = RichHandler(console=self._console, show_path=False, level=logging.WARNING)
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self._handler)
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+        logging.getLogger().removeHandler(self._handler)
+
+    def tell(self, progress: backfill.Progress) -> None:
+        """Show a stretch as it is now."""
+        account, words = progress.sub_account, self._words(progress)
+        if self._console.is_terminal:
+            self._bars.update(self._tasks[account], completed=progress.share, words=words)
+            return
+        now, last = self._clock.now(), self._told.get(account)
+        over = progress.done or progress.failed is not None
+        waits = progress.waits_until is not None and progress.waits_until - now >= LINE_EVERY
+        if over or waits or last is None or now - last >= LINE_EVERY:
+            self._told[account] = now
+            self._console.print(f"{account}: {progress.share:.0%}, {words}")
+
+    def _words(self, progress: backfill.Progress) -> str:
+        words = (
+            f"{progress.windows} windows, {progress.segments} recordings of {progress.dialogs} "
+            f"dialogs, {progress.jobs} jobs {self._sent}"
+        )
+        if progress.failed is not None:
+            return f"{words}; given up: {in_short(progress.failed)}"
+        if progress.waits_until is not None:
+            return f"{words}; waits until {progress.waits_until:%H:%M:%S} UTC: {progress.reason}"
+        return words

@@ -1,0 +1,91 @@
+"""Where the stack is: in an AWS account, or in the system that runs on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from legato.aws.stack import function_environment
+from legato.bootstrap.ringcx import backfiller
+from legato.errors import Failed, Refused
+from legato.settings import BadSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from legato.backfill import Backfill
+
+ENDPOINTS = Path(".local") / "endpoints.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Puts together what a command works with, from exactly what the stack's functions are told."""
+
+    stack: str
+
+    def backfill(
+        self, *, begin: datetime, end: datetime | None, sub_accounts: Sequence[str]
+    ) -> Backfill:
+        """Return what a backfill of RingCX needs. Raises as backfiller does."""
+        environment = function_environment(self.stack, "SweeperFunction")
+        try:
+            return backfiller(environment, begin=begin, end=end, sub_accounts=sub_accounts)
+        except BadSettings as error:
+            raise Failed(
+                f"the stack {self.stack} was deployed from another version ({error}): deploy this "
+                "one, or use that one's command"
+            ) from error
+
+
+def local_system() -> dict[str, str]:
+    """Return what leads AWS clients to the running local system. Raises Refused if none runs."""
+    found = _endpoints()
+    try:
+        endpoints: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refused(
+            f"no local system runs ({found} is not there): start it with `make local`, or name its "
+            "directory in LEGATO_LOCAL_DIR"
+        ) from None
+    return {
+        "AWS_ENDPOINT_URL": endpoints["aws"],
+        "AWS_REGION": endpoints["region"],
+        "AWS_DEFAULT_REGION": endpoints["region"],
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        # Your own profile and session must not slip in.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PROFILE": "",
+        "AWS_SESSION_TOKEN": "",
+    }
+
+
+def use(local: Mapping[str, str] | None, *, region: str | None, profile: str | None) -> None:
+    """Lead this process's AWS clients there; what is not said is left as it is."""
+    wanted = dict(local or {})
+    if region:
+        wanted |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    if profile:
+        wanted["AWS_PROFILE"] = profile
+    for name, value in wanted.items():
+        if value:
+            os.environ[name] = value
+        else:
+            os.environ.pop(name, None)
+
+
+def _endpoints() -> Path:
+    """Return LEGATO_LOCAL_DIR's file, or the one of this directory or the nearest above it."""
+    given = os.environ.get("LEGATO_LOCAL_DIR")
+    if given:
+        return Path(given) / ENDPOINTS.name
+    here = Path.cwd()
+    candidates = [folder / ENDPOINTS for folder in (here, *here.parents)]
+    return next((path for path in candidates if path.exists()), candidates[0])

@@ -1,0 +1,45 @@
+"""How the command speaks: errors of one line with what to do next, and its exit codes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from legato.aws.stack import advice
+from legato.errors import LegatoError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
+
+
+@contextmanager
+def speaking(interrupted: str = "interrupted") -> Iterator[None]:
+    """Turn what ends a command into a line on standard error and an exit code."""
+    try:
+        yield
+    except (KeyboardInterrupt, typer.Abort):
+        end(interrupted, INTERRUPTED)
+    except LegatoError as error:
+        end(in_short(error), WRONG_USAGE if isinstance(error, Refused) else FAILED)
+
+
+def in_short(error: LegatoError) -> str:
+    """Return what an error says, or what to do about it if AWS is its cause."""
+    return advice(error) or str(error)
+
+
+def end(line: str, code: int) -> NoReturn:
+    """Leave with a line on standard error."""
+    typer.echo(f"legato: {line}", err=True)
+    raise typer.Exit(code)
+
+
+def moment(when: datetime) -> str:
+    """Write a time in UTC, to the minute."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"

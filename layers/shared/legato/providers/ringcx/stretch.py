@@ -1,0 +1,77 @@
+"""A stretch of RingCX's past, for a backfill: a tail that ends, and can say how much of it is read.
+
+It has a cursor of its own, so that what is new is followed beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.model import format_time, parse_time
+from legato.providers.ringcx.tail import LONGEST, RingcxTail
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from legato.model import Json
+    from legato.ports import Clock
+    from legato.providers.ringcx.tail import Metadata
+
+
+class RingcxStretch(RingcxTail):
+    """All segments of a sub-account from `begin` on, in no hurry.
+
+    Without a `limit` the stretch goes to the present. `end` is never nearer to it than `lag`; the
+    next run of the same stretch reads what was too young for this one.
+    """
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        clock: Clock,
+        *,
+        sub_account: str,
+        begin: datetime,
+        limit: datetime | None,
+        lag: timedelta,
+        overlap: timedelta,
+    ) -> None:
+        youngest = clock.now() - lag
+        end = youngest if limit is None else min(limit, youngest)
+        name = f"{format_time(begin)}-{format_time(limit) if limit else ''}"
+        super().__init__(
+            metadata,
+            clock,
+            sub_account=sub_account,
+            key=f"#backfill-{name}",
+            first=begin,
+            lag=lag,
+            overlap=overlap,
+            end=end,
+            behind=True,
+        )
+        self.begin = begin.replace(microsecond=0)
+        self.end = end.replace(microsecond=0)
+
+    def reached(self, cursor: Json) -> datetime:
+        """Return the moment up to which a reader with this cursor has read everything."""
+        if "begin" not in cursor:
+            return self.begin
+        asks_next = parse_time(cursor["begin"])
+        return asks_next if "until" in cursor else asks_next + self._overlap
+
+    def windows(self, cursor: Json) -> int:
+        """Return how many windows are left to ask for if none of them is full."""
+        left = self.end - self.reached(cursor)
+        if not cursor:
+            # The first one overlaps with nothing.
+            return max(1, math.ceil((left - self._overlap) / (LONGEST - self._overlap)))
+        return max(0, math.ceil(left / (LONGEST - self._overlap)))
+
+    def length(self, record: Json) -> timedelta:
+        """Return how long a segment's recording is as far as its row says, or no time at all."""
+        length = record.get("segmentDurationMs")
+        known = isinstance(length, int | float) and length > 0
+        return timedelta(milliseconds=length) if known and length else timedelta()

@@ -1,0 +1,150 @@
+"""The operator's command finds a stack by itself, and fills a queue from a RingCX that speaks."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from legato.model import Job
+from local import aws, stack
+from local.system import PARAMETERS, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.system import System
+
+COMMAND = [sys.executable, "-c", "from legato.cli import main; main()"]
+LONG_AGO = "2026-01-01"
+
+
+def legato(
+    *arguments: str, stdin: Any = subprocess.DEVNULL, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, with nothing of AWS but what is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **environment},
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def without_ringcx(aws_endpoint: str) -> str:
+    """Create a stack that does not use RingCX; return its name."""
+    parameters = stack.parameters_of(PARAMETERS)
+    stack.create(
+        aws_endpoint, gateway="http://127.0.0.1:1", parameters=parameters, name="without-ringcx"
+    )
+    return "without-ringcx"
+
+
+def backfill(name: str, **environment: str) -> tuple[int, str]:
+    ended = legato("--stack", name, "backfill", "ringcx", "--from", LONG_AGO, **environment)
+    return ended.returncode, ended.stderr
+
+
+def test_what_is_wrong_with_a_stack_is_told_in_one_line(
+    without_ringcx: str, aws_endpoint: str
+) -> None:
+    here = aws.environment(aws_endpoint)
+    code, said = backfill("nobodys", **here)
+    assert code == 2
+    assert said.startswith("legato: there is no stack nobodys")
+    assert said.count("\n") == 1
+    code, said = backfill(without_ringcx, **here)
+    assert (code, said) == (
+        1,
+        "legato: the stack does not use RingCX: deploy it with RingcxSubAccountIds\n",
+    )
+
+
+def test_what_is_wrong_with_the_access_is_told_in_one_line(aws_endpoint: str) -> None:
+    region = {"AWS_DEFAULT_REGION": "us-east-1"}
+    for environment, says in [
+        ({"AWS_ENDPOINT_URL": aws_endpoint, **region}, "legato: there are no AWS credentials"),
+        ({"AWS_ENDPOINT_URL": aws_endpoint, **aws.CREDENTIALS}, "legato: no AWS region is set"),
+        ({"AWS_PROFILE": "nobodys", **region}, "legato: The config profile (nobodys)"),
+        (aws.environment("http://127.0.0.1:1"), "legato: AWS does not answer: Could not connect"),
+    ]:
+        code, said = backfill("legato", **environment)
+        assert code == 1
+        assert said.startswith(says)
+        assert said.count("\n") == 1
+
+
+@pytest.fixture
+def system(free_port: Callable[[], int], tmp_path: Any) -> Iterator[System]:
+    with running(port=free_port(), directory=tmp_path, functions=False) as system:
+        yield system
+
+
+def placed(system: System, ended_at: datetime) -> str:
+    """Place a call of a minute; return its dialog's id."""
+    start = ended_at - timedelta(minutes=1)
+    order = {"segments": [{"startTime": start.isoformat(), "duration": 60}]}
+    answer = httpx.post(f"{system.endpoints.simulators['ringcx']}/_sim/calls", json=order)
+    assert answer.status_code == 201, answer.text
+    dialog: str = answer.json()["dialogId"]
+    return dialog
+
+
+def queued(system: System) -> list[Job]:
+    """Take all jobs out of RingCX's queue."""
+    sqs, url = aws.client("sqs", system.endpoints.aws), system.endpoints.queues["ringcx"]
+    jobs = []
+    while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=6).get(
+        "Messages"
+    ):
+        jobs += [Job.from_message(message["Body"]) for message in found]
+    return jobs
+
+
+def test_a_backfill_of_the_local_system(system: System) -> None:
+    """A dry run, the question, a run and the same again: one start, which costs seconds."""
+    now = datetime.now(UTC)
+    dialogs = {placed(system, now - timedelta(hours=hours)) for hours in (1, 3, 5)}
+    placed(system, now - timedelta(hours=20))
+    begin = (now - timedelta(hours=7)).isoformat()
+    command = ("--local", "backfill", "ringcx", "--from", begin, "--to", now.isoformat())
+    here = {"LEGATO_LOCAL_DIR": str(system.directory)}
+
+    tried = legato(*command, "--dry-run", **here)
+    assert tried.returncode == 0, tried.stderr
+    assert "3 recordings of 3 dialogs found, 0 of them known and 0 archived; 3 jobs would be" in (
+        tried.stdout
+    )
+    assert "Sub-account 21550002: 3 windows asked, 0 recordings" in tried.stdout
+
+    ours, its = pty.openpty()
+    os.write(ours, b"n\n")
+    asked = legato(*command, stdin=its, **here)
+    os.close(ours)
+    os.close(its)
+    assert (asked.returncode, asked.stderr) == (1, "legato: not begun\n")
+    assert "Begin? [y/N]" in asked.stdout
+
+    done = legato(*command, **here)
+    assert done.returncode == 0, done.stderr
+    jobs = queued(system)
+    assert {job.call for job in jobs} == dialogs
+    assert all(job.hints["behind"] for job in jobs)
+
+    again = legato(*command, "--sub-account", "21550001", **here)
+    assert again.returncode == 0, again.stderr
+    assert "read to its end before" in again.stdout
+    stranger = legato(*command, "--sub-account", "1", **here)
+    assert stranger.returncode == 2
+    assert stranger.stderr.startswith("legato: the stack has no sub-account 1; it has 21550001")

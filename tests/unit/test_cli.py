@@ -1,0 +1,283 @@
+"""The operator's command: what it says, what it refuses, and how it ends."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
+from typer.testing import CliRunner
+
+from legato.aws.stack import advice
+from legato.bootstrap.ringcx import backfiller
+from legato.cli.app import app
+from legato.errors import Barred, Failed, Refused, Retry
+from tests.fakes import NOON
+from tests.unit.test_backfill import DAY, RefusingMetadata, World
+
+FROM = "2026-11-17T12:00"
+TO = "2026-11-19T12:00"
+SWEEPER = {
+    "LEGATO_SECRET": "arn:secret",
+    "LEGATO_TABLE": "table",
+    "LEGATO_RINGEX_QUEUE": "https://queue",
+    "LEGATO_RINGEX_DEAD_LETTERS": "https://dead",
+    "LEGATO_RINGEX_URL": "https://platform",
+    "LEGATO_RINGEX_MEDIA_URL": "https://media",
+    "LEGATO_RINGEX_LIMITS": "Heavy=10",
+    "LEGATO_RINGEX_DISCOVERY": "sync",
+    "LEGATO_RINGEX_SWEEP_HOURS": "24",
+    "LEGATO_RINGEX_TAIL_SECONDS": "45",
+    "LEGATO_RINGCX_URL": "https://ringcx",
+    "LEGATO_RINGCX_PREFIX": "/voice",
+    "LEGATO_RINGCX_TIME_ZONE": "UTC",
+    "LEGATO_RINGCX_LIMITS": "Metadata=3/60+9/900",
+    "LEGATO_RINGCX_QUEUE": "https://queue",
+    "LEGATO_RINGCX_DEAD_LETTERS": "https://dead",
+    "LEGATO_RINGCX_SWEEP_HOURS": "24",
+    "LEGATO_RINGCX_LOOK_AGAIN_HOURS": "4,24",
+    "LEGATO_RINGCX_RETENTION_DAYS": "90",
+    "LEGATO_SETTLE_MINUTES": "15",
+    "LEGATO_SETTLE_SECONDS": "120",
+    "LEGATO_MAX_CALL_HOURS": "24",
+}
+
+
+class FakePlace:
+    """Hands out the world's backfill, or an error."""
+
+    def __init__(self, world, error=None):
+        self.world = world
+        self.error = error
+        self.asked_for = None
+
+    def backfill(self, *, begin, end, sub_accounts):
+        if self.error:
+            raise self.error
+        self.asked_for = (begin, end, sub_accounts)
+        self.world.begin, self.world.limit = begin, end
+        return self.world.work()
+
+
+@pytest.fixture
+def world():
+    world = World(begin=NOON - 3 * DAY)
+    world.dialogs_every(timedelta(hours=2))
+    return world
+
+
+def legato(place, *arguments, env=None):
+    return CliRunner().invoke(app, ["backfill", "ringcx", *arguments], obj=place, env=env)
+
+
+@pytest.mark.parametrize("arguments", [[], ["backfill"], ["backfill", "ringcx"]])
+def test_help_has_an_example_and_the_exit_codes(arguments):
+    """Of every command."""
+    shown = CliRunner().invoke(app, [*arguments, "--help"])
+    assert shown.exit_code == 0
+    assert "Example" in shown.output
+    assert "legato" in shown.output
+    assert "0 done, 1 failed, 2 wrong usage, 130 interrupted" in shown.output
+
+
+def test_it_says_what_is_ahead_does_it_and_says_what_was_found(world):
+    """A day is nine windows; every dialog's job is sent."""
+    ended = legato(FakePlace(world), "--from", FROM, "--to", TO)
+    assert ended.exit_code == 0, ended.output
+    assert "From 2026-11-17 12:00 UTC to 2026-11-19 12:00 UTC." in ended.output
+    assert "Sub-account 99: 17 windows." in ended.output
+    assert "2 days: at RingCX's limits about 30 min" in ended.output
+    assert re.search(
+        r"99: 4\d%, 8 windows, .*; waits until 12:\d\d:\d\d UTC: it is not", ended.output
+    )
+    assert "99: 100%, 17 windows, 24 recordings of 24 dialogs, 24 jobs sent" in ended.output
+    assert len(world.jobs.sent) == 24
+
+
+def test_the_same_command_again_asks_nothing(world):
+    """It is done."""
+    legato(FakePlace(world), "--from", FROM, "--to", TO)
+    asked = len(world.metadata.asked)
+    again = legato(FakePlace(world), "--from", FROM, "--to", TO)
+    assert again.exit_code == 0
+    assert "read to its end before, nothing is left to ask" in again.output
+    assert len(world.metadata.asked) == asked
+
+
+def test_a_dry_run_says_what_a_run_would_do(world):
+    """With how much audio it is; nothing is sent."""
+    ended = legato(FakePlace(world), "--from", FROM, "--to", TO, "--dry-run")
+    assert ended.exit_code == 0
+    assert "24 recordings of 24 dialogs found, 0 of them known and 0 archived" in ended.output
+    assert "24 jobs would be sent; 0.4 h of audio, about 46.1 MB (estimated" in ended.output
+    assert world.jobs.sent == []
+
+
+def test_times_without_a_zone_are_utc_and_others_are_turned_into_it(world):
+    """What is meant is said."""
+    place = FakePlace(world)
+    ended = legato(place, "--from", "2026-11-18", "--to", "2026-11-19T01:00+02:00")
+    assert "From 2026-11-18 00:00 UTC to 2026-11-18 23:00 UTC." in ended.output
+    assert place.asked_for[1] - place.asked_for[0] == timedelta(hours=23)
+
+
+def test_sub_accounts_may_be_chosen_and_the_end_left_out(world):
+    """Without a choice it is all of them, without an end it is the present."""
+    place = FakePlace(world)
+    legato(place, "--from", FROM, "--sub-account", "1", "--sub-account", "2")
+    assert place.asked_for[1:] == (None, ["1", "2"])
+
+
+def test_a_beginning_that_ringcx_has_forgotten_is_warned_of(world):
+    """What is older than its retention is gone."""
+    old = legato(FakePlace(world), "--from", "2026-08-01", "--to", "2026-08-02")
+    assert "warning: RingCX keeps recordings of 99 for 90 days" in old.output
+    young = legato(FakePlace(world), "--from", FROM, "--to", TO)
+    assert "warning" not in young.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--from", "2026-13-01"], "'2026-13-01' is no date: write 2026-10-01"),
+        (["--from", "yesterday"], "'yesterday' is no date"),
+        (["--from", TO, "--to", FROM], "is not before --to 2026-11-17 12:00 UTC"),
+        (["--from", FROM, "--to", FROM], "is not before --to"),
+        ([], "Missing option '--from'"),
+        (["--from", FROM, "--until", TO], "No such option: --until"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(world, arguments, says):
+    """And nothing is asked of anybody."""
+    place = FakePlace(world)
+    ended = legato(place, *arguments)
+    assert ended.exit_code == 2
+    (line,) = [line for line in ended.output.splitlines() if line.startswith("Error: ")]
+    assert says in line
+    assert place.asked_for is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Refused("there is no stack x"), 2), (Failed("the stack does not use RingCX"), 1)],
+)
+def test_what_keeps_it_from_beginning_is_told_in_one_line(world, error, code):
+    """The wrong input is another exit code than what else may be."""
+    ended = legato(FakePlace(world, error), "--from", FROM)
+    assert ended.exit_code == code
+    assert ended.output == f"legato: {error}\n"
+
+
+def test_a_sub_account_that_is_given_up_makes_the_run_fail(world):
+    """With the reason, and how to go on."""
+    world.sub_accounts = ("1", "2")
+    world.metadata = RefusingMetadata(world, {"1": Barred("403 access denied", seconds=300)})
+    ended = legato(FakePlace(world), "--from", FROM, "--to", TO)
+    assert ended.exit_code == 1
+    assert "legato: sub-account 1 ended at 2026-11-17 12:00 UTC: 403 access denied; then" in (
+        ended.output
+    )
+    assert "Sub-account 2: 17 windows asked" in ended.output
+
+
+def test_a_missing_permission_ends_it_at_once_and_is_named(world):
+    """AWS says which one; to repeat it would be no use."""
+    refusal = Retry("the ledger cannot be written")
+    refusal.__cause__ = forbidden("dynamodb:PutItem")
+    world.metadata = RefusingMetadata(world, {"99": refusal})
+    ended = legato(FakePlace(world), "--from", FROM, "--to", TO)
+    assert ended.exit_code == 1
+    assert "AWS does not permit dynamodb:PutItem" in ended.output
+    assert world.clock.now() == NOON
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [([], "run the same command to go on"), (["--dry-run"], "nothing was")]
+)
+def test_an_interruption_says_how_to_go_on(world, options, says):
+    """Ctrl-C is no failure."""
+    world.metadata.refusal = KeyboardInterrupt()
+    ended = legato(FakePlace(world), "--from", FROM, "--to", TO, *options)
+    assert ended.exit_code == 130
+    assert f"legato: interrupted; {says}" in ended.output.splitlines()[-1]
+
+
+def test_a_terminal_gets_a_bar_and_no_colours_if_it_wants_none(world):
+    """NO_COLOR is heeded."""
+    terminal = {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": "160"}
+    coloured = legato(FakePlace(world), "--from", FROM, "--to", TO, "--dry-run", env=terminal)
+    plain = legato(
+        FakePlace(world), "--from", FROM, "--to", TO, "--dry-run", env=terminal | {"NO_COLOR": "1"}
+    )
+    assert "━" in coloured.output
+    assert "━" in plain.output
+    assert re.search(r"\x1b\[[0-9;]*3[0-9]", coloured.output)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", plain.output)
+
+
+def forbidden(action):
+    message = f"User: arn:aws:iam::1:user/o is not authorized to perform: {action} on resource: x"
+    return ClientError(
+        {"Error": {"Code": "AccessDeniedException", "Message": message}}, "Operation"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (forbidden("cloudformation:DescribeStackResource"), "cloudformation:DescribeStackResource"),
+        (NoCredentialsError(), "there are no AWS credentials"),
+        (NoRegionError(), "give --region"),
+        (ProfileNotFound(profile="x"), "aws configure list-profiles"),
+        (ClientError({"Error": {"Code": "ExpiredToken"}}, "Operation"), "log in again"),
+    ],
+)
+def test_what_aws_wants_of_a_person_is_said(error, says):
+    """Also if it is the cause of an error of ours."""
+    wrapped = Failed("it did not work")
+    wrapped.__cause__ = error
+    assert says in advice(error)
+    assert says in advice(wrapped)
+
+
+def test_what_passes_by_itself_asks_nothing_of_a_person():
+    """It is worth repeating."""
+    throttled = Retry("the ledger cannot be read")
+    throttled.__cause__ = ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem")
+    assert advice(throttled) is None
+    assert advice(Retry("503")) is None
+
+
+def test_a_stack_without_ringcx_or_without_the_sub_account_is_named():
+    """Before anything of AWS is asked."""
+    with pytest.raises(Failed, match="RingcxSubAccountIds"):
+        backfiller({**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": ""}, begin=NOON)
+    with pytest.raises(Refused, match="no sub-account 7; it has 1, 2"):
+        backfiller(
+            {**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1,2"}, begin=NOON, sub_accounts=["1", "7"]
+        )
+
+
+def test_what_has_not_come_yet_is_refused():
+    """Nor is what ended less than a quarter of an hour ago read."""
+    environment = {**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1"}
+    for begin in (datetime(2999, 1, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(minutes=14)):
+        with pytest.raises(Refused, match="segments are left alone for 15 min"):
+            backfiller(environment, begin=begin)
+
+
+def test_no_local_system_is_told_with_how_to_start_one(tmp_path, monkeypatch):
+    """The file that it writes is not there."""
+    monkeypatch.setenv("LEGATO_LOCAL_DIR", str(tmp_path))
+    ended = CliRunner().invoke(app, ["--local", "backfill", "ringcx", "--from", FROM])
+    assert ended.exit_code == 2
+    assert ended.output.startswith("legato: no local system runs")
+    assert "make local" in ended.output
+
+
+def test_the_local_system_has_no_profile():
+    """Either one or the other."""
+    ended = CliRunner().invoke(
+        app, ["--local", "--profile", "p", "backfill", "ringcx", "--from", FROM]
+    )
+    assert ended.exit_code == 2
+    assert "--local goes without --region and --profile" in ended.output
