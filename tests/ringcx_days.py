@@ -9,18 +9,20 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from legato.archive import archive
 from legato.audio.stitch import FfmpegStitcher
+from legato.backfill import Backfill, backfill
 from legato.bootstrap.ringcx import tails
 from legato.gate import Limit
 from legato.policy import Policy
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
+from legato.providers.ringcx.stretch import RingcxStretch
 from legato.rounds import Round, RoundReport, go_round
 from local.simulators.faults import Fault
 from local.simulators.ringcx import Config, create_app
@@ -43,8 +45,8 @@ FAULTS = (
     *(Fault(route="any", kind=kind) for kind in ("html", "json", "evict")),
     *(Fault(route="recording", kind=kind) for kind in ("truncate", "stall", "short-riff")),
     *(Fault(route="metadata", kind=kind) for kind in ("object-body", "repeat", "truncate")),
-    *(Fault(route="metadata", kind="bad-row", damage=damage) for damage in DAMAGES),
 )
+BAD_ROWS = tuple(Fault(route="metadata", kind="bad-row", damage=damage) for damage in DAMAGES)
 QUIET = timedelta(hours=30)
 VISIBILITY = 5400
 LAMBDA_SECONDS = 120
@@ -75,6 +77,7 @@ class Days:
         seed: int = 1,
         settings: dict[str, Any] | None = None,
         look_again_hours: tuple[float, ...] = (4, 24),
+        bad_rows: bool = True,
     ) -> None:
         self.dice = random.Random(seed)
         self.clock = VirtualClock(0)
@@ -94,6 +97,7 @@ class Days:
         self._faults, self._deadly = faults, deaths
         self._mortal = False
         self._look_again_hours = look_again_hours
+        self._bad_rows = bad_rows
         for port, name in ((self.notes, "write"), (self.queue, "send")):
             setattr(port, name, self._dying(getattr(port, name)))
         secret = {
@@ -211,6 +215,33 @@ class Days:
             return go_round(work, until=until, unfinished_only=going_on)
         return None
 
+    def backfill(self, begin: datetime, end: datetime) -> bool:
+        """Walk a stretch of the past as the command does; say whether it came to its end."""
+        work = Backfill(
+            stretches=[
+                RingcxStretch(
+                    self.api,
+                    self.clock,
+                    sub_account=name,
+                    begin=begin,
+                    limit=end,
+                    lag=SETTLE,
+                    overlap=timedelta(minutes=10),
+                )
+                for name in self.config.sub_accounts
+            ],
+            jobs=self.queue,
+            notes=self.notes,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            settle_seconds=5,
+            limits=LIMITS["Metadata"],
+            kept_days={name: 90 for name in self.config.sub_accounts},
+        )
+        with self._may_die():
+            return all(found.done for found in backfill(work, tell=lambda _: None))
+        return False
+
     def _work(self, batch: Any) -> None:
         @contextmanager
         def strict(_ids: Any) -> Iterator[None]:
@@ -259,7 +290,7 @@ class Days:
         self.world.faults.clear()
         if self.dice.random() >= self._faults:
             return
-        fault = self.dice.choice(FAULTS)
+        fault = self.dice.choice((*FAULTS, *BAD_ROWS) if self._bad_rows else FAULTS)
         if fault is None:
             self.line.drop = True
         else:

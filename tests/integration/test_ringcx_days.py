@@ -146,3 +146,44 @@ def test_downloads_use_the_whole_limit_while_there_is_something_to_fetch(rush):
     busiest = Counter(int((at - granted[0]) // 60) for at in granted)
     assert max(busiest.values()) == 120
     assert sorted(busiest.values())[-10] >= 110
+
+
+def test_a_backfill_of_thirty_days_that_is_killed_again_and_again_ends_complete(tmp_path):
+    """History from before the stack existed; the live sweeps go on beside it.
+
+    A row that is wrong on its only reading is beyond it: what has settled is read once.
+    """
+    days = Days(tmp_path, faults=1 / 20, bad_rows=False)
+    begin = days.clock.now() - timedelta(days=31)
+    shift = timedelta(days=31).total_seconds()
+    past = [
+        replace(
+            one,
+            at=one.at - shift,
+            order=replace(
+                one.order,
+                starts_at=one.order.starts_at - shift,
+                ready_after=0,
+                listed_after=0,
+                recorded_after=0,
+            ),
+        )
+        for one in days.plan(segments=900, dialogs=400, days=30)
+    ]
+    days.run(past, quiet=timedelta())
+    assert legs_of(days) == {}
+
+    deaths, done = 0, False
+    days._deadly = 0.002
+    while not done:
+        done = days.backfill(begin, begin + timedelta(days=30, hours=12))
+        deaths += not done
+        days.sweep()
+        days._deadly = 0.002 if deaths < 4 else 0
+    days._deadly = 0
+    days.run([], quiet=timedelta(hours=26))
+    assert deaths >= 2
+    assert legs_of(days) == sent_of(days)
+    assert sealed_of(days) == dialogs_of(past)
+    assert no_rule_broken(days)
+    assert nothing_waits(days)

@@ -115,7 +115,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         archive=S3Archive(client("s3", read_timeout=60), bucket=settings.bucket),
         stitcher=FfmpegStitcher(
             find_tools(Path(folder) for folder in os.get_exec_path(environment)),
-            max_seconds=int(settings.max_audio_hours * 3600),
+            max_seconds=part.max_seconds,
         ),
         clock=SystemClock(),
         policy=part.policy,

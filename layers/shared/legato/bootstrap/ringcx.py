@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from legato.settings import ProcessorSettings, RingcxSettings, SweeperSettings
 
 OVERLAP = timedelta(minutes=10)
+LEAST_BYTES_A_SECOND = 1000
+"""No codec of telephony takes less."""
 JOB_SECONDS = 5
 """A job appears when the records of its dialog stand in the ledger."""
 
@@ -80,6 +82,8 @@ def archiving(settings: ProcessorSettings) -> Part:
             apart=True,
             at_once=settings.ringcx_at_once,
         ),
+        # Bytes are the limit: there is no scratch disk that a long segment could fill.
+        max_seconds=settings.ringcx_max_segment_bytes // LEAST_BYTES_A_SECOND,
     )
 
 

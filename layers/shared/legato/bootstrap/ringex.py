@@ -69,6 +69,7 @@ def archiving(settings: ProcessorSettings) -> Part:
             max_leg_bytes=settings.max_leg_bytes,
             storage_class=settings.ringex_storage_class,
         ),
+        max_seconds=int(settings.max_audio_hours * 3600),
     )
 
 

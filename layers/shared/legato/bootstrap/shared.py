@@ -35,6 +35,8 @@ class Part:
     jobs: SqsJobs
     ledger: DynamoLedger
     policy: Policy
+    max_seconds: int
+    """Of audio in one leg."""
 
 
 def tools(*, secret: str, table: str) -> Tools:
