@@ -119,9 +119,7 @@ class Days:
         )
         self._shop = a_workshop(
             scratch,
-            provider=Ringcx(
-                self.api, self.notes, self.clock, settle=SETTLE, retention=timedelta(days=90)
-            ),
+            provider=Ringcx(self.api, self.notes, self.clock, settle=SETTLE, otherwise=90),
             jobs=self.queue,
             ledger=self.ledger,
             notes=self.notes,
@@ -236,7 +234,7 @@ class Days:
             sleep=self.clock.sleep,
             settle_seconds=5,
             limits=LIMITS["Metadata"],
-            kept_days={name: 90 for name in self.config.sub_accounts},
+            kept_days=dict.fromkeys(self.config.sub_accounts, 90),
         )
         with self._may_die():
             return all(found.done for found in backfill(work, tell=lambda _: None))

@@ -29,9 +29,7 @@ class Desk:
         self.clock = FakeClock()
         self.notes = FakeNotes()
         self.api = FakeApi()
-        self.provider = Ringcx(
-            self.api, self.notes, self.clock, settle=SETTLE, retention=timedelta(days=90)
-        )
+        self.provider = Ringcx(self.api, self.notes, self.clock, settle=SETTLE, otherwise=90)
 
     def knows(self, *rows, call="s-v-1"):
         records = {str(number): row for number, row in enumerate(rows)}
@@ -96,6 +94,15 @@ def test_a_dialog_has_the_segments_that_were_recorded():
         "agent_notes": None,
         "interaction": "202611201100000000000000000001",
     }
+
+
+def test_a_sub_account_may_keep_its_recordings_for_less():
+    """As RingCX has said to the sweeper."""
+    desk = Desk()
+    desk.knows(a_row(1))
+    desk.notes.write(Note(key="retention#ringcx", content={"days": {"99": 30, "98": None}}))
+    found = desk.resolve()
+    assert found.kept_until == found.ended_at + timedelta(days=30)
 
 
 def test_nobody_says_who_called_whom():

@@ -213,6 +213,20 @@ def test_a_segment_that_is_not_there_yet_waits_on_a_ladder(desk):
     assert (job.looks, job.attempt) == (1, 0)
 
 
+def test_a_dialog_that_gains_a_segment_each_time_is_not_failing(desk):
+    """Only runs in vain are counted."""
+    desk.has("a", "b", "c", b=Retry("broken"), c=Retry("broken"))
+    desk.work(attempt=3)
+    assert desk.jobs.sent[-1][0].attempt == 1
+    desk.has("a", "b", "c", c=Retry("broken"))
+    desk.clock.advance(3600)
+    desk.work(attempt=1)
+    assert desk.jobs.sent[-1][0].attempt == 1
+    desk.clock.advance(3600)
+    desk.work(attempt=1)
+    assert desk.jobs.sent[-1][0].attempt == 2
+
+
 def test_a_segment_over_the_limit_fails_with_its_name_and_leaves_nothing(tmp_path):
     """Somebody is told at once."""
     desk = Desk(tmp_path, max_leg_bytes=100)

@@ -93,6 +93,24 @@ def test_a_refused_token_is_forgotten_unless_a_newer_one_stands_there(notes, clo
     assert second.token(ONE) == "token-2"
 
 
+def test_a_refused_token_is_used_by_no_other_thread(notes, clock):
+    """Not even by one that reads it at the moment when it is being forgotten."""
+    shared = tokens(notes, clock, Mint())
+    assert shared.token(ONE) == "token-1"
+
+    class WithAnotherThread:
+        def read(self, key):
+            note = notes.read(key)
+            shared._notes = notes
+            other.append(shared.token(ONE))
+            return note
+
+    other = []
+    shared._notes = WithAnotherThread()
+    shared.refused(ONE, "token-1")
+    assert (other, shared.token(ONE)) == (["token-2"], "token-2")
+
+
 def test_a_worker_that_dies_while_minting_blocks_nobody_for_long(notes, clock):
     """After twenty seconds another one mints; until then the others wait their turn."""
 

@@ -59,6 +59,14 @@ def test_unclear_records_are_listed_until_they_become_clear():
     assert oldest(notes) is None
 
 
+def test_a_call_that_turns_out_to_have_no_recording_leaves_the_list():
+    """Its record was rewritten without one."""
+    notes = FakeNotes()
+    find(notes, "a", "1", hours_ago=2)
+    unarchived.archived("records#ringcx#a", None, notes)
+    assert oldest(notes) is None
+
+
 def test_a_call_that_was_never_listed_costs_no_write():
     """Most calls that end were found by a notification alone."""
     notes = FakeNotes()

@@ -212,11 +212,13 @@ def _finish(
             job = replace(work.job, looks=work.job.looks + 1, turn=False)
             postpone(work, job, ladder[work.job.looks], str(error), shop, report)
     except Retry as error:
-        job = replace(work.job, attempt=work.job.attempt + 1, turn=False)
+        # Whoever gains a leg each time is not failing.
+        spent = 0 if work.gained else work.job.attempt
+        job = replace(work.job, attempt=spent + 1, turn=False)
         if job.attempt >= shop.policy.max_attempts:
             fail(work, str(error), shop, report)
         else:
-            seconds = shop.policy.backoff(work.job.attempt)
+            seconds = shop.policy.backoff(spent)
             postpone(work, job, seconds, str(error), shop, report)
     except Failed as error:
         fail(work, str(error), shop, report)

@@ -153,6 +153,7 @@ def _fetched(
         path = folder / f"leg-{number}"
         try:
             fetched.append(_fetched_leg(work, leg, prefix, present, path, last_try, shop))
+            work.gained |= kept_leg(leg.id, prefix, present) is None
         except Wait:
             raise
         except LegatoError as error:

@@ -52,11 +52,14 @@ class Work:
     state: CallState
     messages: tuple[str, ...]
     until: datetime
+    gained: bool = False
+    """Whether a leg came into the archive that was not there before."""
 
 
 def done(work: Work, status: CallStatus, shop: Workshop, report: Report) -> None:
     """Let go of a call that is archived, or was never recorded."""
-    unarchived.archived(records_key(work.job.provider, work.job.call), work.state.legs, shop.notes)
+    key = records_key(work.job.provider, work.job.call)
+    unarchived.archived(key, None if status == "empty" else work.state.legs, shop.notes)
     work.state = shop.ledger.save(_released(work.state, status=status))
     report.count(f"Call{status.capitalize()}")
     log.info("call %s", status, extra={"call": work.job.call, "revision": work.state.revision})

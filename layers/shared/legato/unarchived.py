@@ -38,16 +38,17 @@ def found(note: Note, recordings: Collection[str] | None, *, watch: str, since: 
     return replace(note, content=content, listed=(_name(watch), order))
 
 
-def archived(key: str, recordings: Collection[str], notes: Notes) -> None:
-    """Take a call off the list if these are all of its recordings. Raises Retry.
+def archived(key: str, recordings: Collection[str] | None, notes: Notes) -> None:
+    """Take a call off the list if these are all of its recordings, or if there are none (None).
 
-    `key` names the call's note.
+    `key` names the call's note. Raises Retry.
     """
     for _ in range(TRIES):
         note = notes.read(key)
         if note.listed is None:
             return
-        left = set(note.content["unarchived"]) - set(recordings)
+        waiting = set(note.content["unarchived"])
+        left = set() if recordings is None else waiting - set(recordings)
         listed = note.listed if left else None
         content = note.content | {"unarchived": sorted(left)}
         try:

@@ -16,7 +16,7 @@ from legato.gate import Limit
 from legato.policy import Policy
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
-from legato.providers.ringcx.retention import NOTE, RingcxRetention
+from legato.providers.ringcx.retention import RingcxRetention, known_days
 from legato.providers.ringcx.stretch import RingcxStretch
 from legato.providers.ringcx.tail import LONGEST, RingcxTail
 from legato.rounds import Round
@@ -67,7 +67,7 @@ def archiving(settings: ProcessorSettings) -> Part:
             made.ledger,
             made.clock,
             settle=timedelta(minutes=ringcx.settle_minutes),
-            retention=timedelta(days=ringcx.retention_days),
+            otherwise=ringcx.retention_days,
         ),
         jobs=_jobs(ringcx),
         ledger=made.ledger,
@@ -160,7 +160,7 @@ def backfiller(
         )
         for name in names
     ]
-    days = made.ledger.read(NOTE).content.get("days", {})
+    days = known_days(made.ledger)
     return Backfill(
         stretches=stretches,
         jobs=_jobs(ringcx),

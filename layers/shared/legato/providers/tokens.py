@@ -69,6 +69,7 @@ class Tokens:
         self._mint = mint
         self._sleep = sleep
         self._known: dict[str, tuple[str, Json, float]] = {}
+        self._refused: dict[str, str] = {}
 
     def token(self, credential: Credential) -> str:
         """Return a token that is alive. Raises Wait while another worker mints, and as `mint`."""
@@ -77,12 +78,16 @@ class Tokens:
     def token_and_facts(self, credential: Credential) -> tuple[str, Json]:
         """Return also what its log-in has told. Raises as `token` does."""
         known = self._known.get(credential.id)
-        if known is not None and self._now() < known[2]:
+        # Another thread may have read a token just before this one forgot it in the ledger.
+        refused = self._refused.get(credential.id)
+        if known is not None and self._now() < known[2] and known[0] != refused:
             return known[:2]
         patience = PATIENCE_SECONDS
         while True:
             note = self._notes.read(self._key(credential))
             token, facts = _unsealed(note, "token", credential), note.content.get("facts", {})
+            if token == refused:
+                token = None
             now = self._now()
             if token is not None and now < note.content["renew_at"]:
                 return self._remembered(credential, token, note.content)
@@ -100,7 +105,7 @@ class Tokens:
 
     def refused(self, credential: Credential, token: str) -> None:
         """Forget a token that was answered 401, unless a newer one stands in the ledger."""
-        self._known.pop(credential.id, None)
+        self._refused[credential.id] = token
         note = self._notes.read(self._key(credential))
         if _unsealed(note, "token", credential) == token:
             self._written(note, {})

@@ -6,25 +6,30 @@ nothing but the recordings.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from legato.errors import Wait
 from legato.model import Job, Leg, Listing
+from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.rows import address, ended_at, is_voice, listing
 from legato.sweep import records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import timedelta
 
     from legato.ports import Clock, Notes
     from legato.providers.ringcx.api import RingcxApi
 
 
 class Ringcx:
-    """A dialog is left alone for `settle` after its end. `retention`: how long RingCX keeps it."""
+    """A dialog is left alone for `settle` after its end.
+
+    `otherwise` is the number of days for a sub-account of which RingCX does not say how long it
+    keeps recordings.
+    """
 
     name = "ringcx"
 
@@ -35,13 +40,13 @@ class Ringcx:
         clock: Clock,
         *,
         settle: timedelta,
-        retention: timedelta,
+        otherwise: float,
     ) -> None:
         self._api = api
         self._notes = notes
         self._clock = clock
         self._settle = settle
-        self._retention = retention
+        self._otherwise = otherwise
 
     def resolve(
         self, jobs: Sequence[Job], *, closely: Collection[str] = ()
@@ -53,13 +58,15 @@ class Ringcx:
         """
         del closely  # the ledger knows as much of one as of all
         found: dict[str, Listing | Wait] = {}
+        days = known_days(self._notes)
         for job in jobs:
             records = self._notes.read(records_key(self.name, job.call)).content.get("records")
             if not records:
                 continue
             rows = list(records.values())
             young = self._young(job, rows)
-            found[job.call] = young or listing(job, rows, retention=self._retention)
+            kept = timedelta(days=days.get(job.account) or self._otherwise)
+            found[job.call] = young or listing(job, rows, retention=kept)
         return found
 
     def named_leg(self, job: Job, recording: str) -> Leg:

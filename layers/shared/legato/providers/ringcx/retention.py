@@ -27,6 +27,12 @@ NOTE = "retention#ringcx"
 ASKED_EVERY = timedelta(hours=6)
 
 
+def known_days(notes: Notes) -> Json:
+    """Return the days that RingCX last said, by sub-account; None where it does not say it."""
+    days: Json = notes.read(NOTE).content.get("days", {})
+    return days
+
+
 class RingcxRetention:
     """`otherwise` is the number of days for a sub-account of which RingCX does not say it."""
 
