@@ -61,6 +61,8 @@ def _tell(system: System) -> None:
     leg = f'{{"startTime": "{start}", "duration": 10, "format": "mp3"}}'
     example = f'{{"legs": [{leg}, {leg}], "readyAfter": 2, "emit": true}}'
     print(f"  curl -X POST {found['ringex']}/_sim/calls -d '{example}'")
+    example = '{"segments": [{"duration": 5, "type": "IVR"}, {"duration": 10}], "readyAfter": 2}'
+    print(f"  curl -X POST {found['ringcx']}/_sim/calls -d '{example}'")
     print("End with Ctrl-C.", flush=True)
 
 

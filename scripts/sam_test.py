@@ -8,6 +8,7 @@ the function of its name in EXPECTATIONS.
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import hashlib
 import http.server
@@ -20,8 +21,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ from samcli.yamlhelper import yaml_parse
 
 from legato.model import Job, format_time
 from local import aws, custom, endpoints
+from local.demo.calls import AUDIO
+from local.demo.evidence import read, storage_class
 from local.processes import LocalError
 from local.system import System, running
 
@@ -41,6 +44,7 @@ IMAGE = "/lambda/python:3.13-x86_64"
 # The events carry it, so that they can be used as they are.
 TOKEN = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of samples only
 INVOKE_SECONDS = 180
+SPOKEN = (AUDIO / "dialog-ivr.wav", AUDIO / "dialog-agent.wav")
 
 
 class Unexpected(Exception):
@@ -99,6 +103,13 @@ class Run:
         expect(not failed, f"{answer['errorMessage'] if failed else ''}, see {log}")
         return answer
 
+    def invoke_jobs(self, provider: str) -> Any:
+        """Run an event of jobs as if they came from this system's queue of a provider."""
+        queue = self.system.endpoints.queues[provider]
+        [arn] = [s.queue_arn for s in self.system.stack.sources if s.queue_url == queue]
+        records = [record | {"eventSourceARN": arn} for record in self.read()["Records"]]
+        return self.invoke(Records=records)
+
     def take_messages(self, queue: str, *, seconds: float = 0) -> list[Any]:
         """Empty a queue, waiting that long for its first message; delayed ones come with time."""
         sqs = aws.client("sqs", self.system.endpoints.aws)
@@ -115,9 +126,9 @@ class Run:
                 return taken
             time.sleep(0 if received else 0.2)
 
-    def jobs(self, *, seconds: float = 0) -> list[Job]:
-        """Empty the jobs queue."""
-        queue = self.system.endpoints.queues["ringex"]
+    def jobs(self, provider: str = "ringex", *, seconds: float = 0) -> list[Job]:
+        """Empty the jobs queue of a provider."""
+        queue = self.system.endpoints.queues[provider]
         return [Job.from_message(m["Body"]) for m in self.take_messages(queue, seconds=seconds)]
 
 
@@ -165,7 +176,7 @@ def ringex_jobs(run: Run) -> None:
     recorded, unlisted, broken = [record["body"] for record in run.read()["Records"]]
     job = Job.from_message(recorded)
     place_call(run, job)
-    answer = run.invoke()
+    answer = run.invoke_jobs("ringex")
     expect(answer == {"batchItemFailures": []}, f"SQS would deliver again: {answer}")
     check_archive(run, job)
     # The call log's tail was read too, and has made a job of the recorded call.
@@ -175,6 +186,43 @@ def ringex_jobs(run: Run) -> None:
     expect([message["Body"] for message in dead] == [broken], f"buried: {dead}")
     reason = dead[0].get("MessageAttributes", {}).get("reason", {}).get("StringValue")
     expect(reason, "the dead letter has no reason")
+
+
+def ringcx_dialog(run: Run) -> None:
+    """Expect the segments of a dialog that a sweep has found in cold storage, and sealed apart."""
+    job = Job.from_message(run.read()["Records"][0]["body"])
+    segments = sorted(job.listed)
+    started_at = place_dialog(run, dialog=job.call, segments=segments)
+    replace(run, event=EVENTS / "sweeper-ringcx.json").invoke()
+    run.jobs("ringcx", seconds=10)
+    answer = run.invoke_jobs("ringcx")
+    expect(answer == {"batchItemFailures": []}, f"SQS would deliver again: {answer}")
+    check_apart(run, f"calls/{job.provider}/{started_at:%Y/%m/%d}/{job.call}/", segments)
+
+
+def ringcx_schedule(run: Run) -> None:
+    """Expect RingCX asked, and a job for a dialog with its segments."""
+    segments = ["p-v-0a1b-1", "p-v-0a1b-2"]
+    place_dialog(run, dialog="s-v-0a1b", segments=segments)
+    before = asked_for_metadata(run)
+    answer = run.invoke()
+    expect(answer["swept"] is True, f"not swept: {answer}")
+    expect(asked_for_metadata(run) > before, "RingCX was asked for no metadata")
+    found = {job.call: job for job in run.jobs("ringcx", seconds=20)}
+    expect("s-v-0a1b" in found, f"jobs for {set(found)}")
+    listed = found["s-v-0a1b"].listed
+    expect(listed == set(segments), f"the job lists {set(listed)}")
+
+
+def ringcx_goes_on(run: Run) -> None:
+    """Expect RingCX left alone, because the last run came to its end."""
+    run.invoke(goOn=False)
+    place_dialog(run, dialog="s-v-0a2b", segments=["p-v-0a2b-1"])
+    before = asked_for_metadata(run)
+    answer = run.invoke()
+    expect(answer["jobs"] == 0, f"jobs: {answer}")
+    expect(asked_for_metadata(run) == before, "RingCX was asked for metadata")
+    expect(not run.jobs("ringcx"), "what was not asked for made a job")
 
 
 def schedule(run: Run) -> None:
@@ -258,6 +306,52 @@ def place_call(run: Run, job: Job) -> None:
     httpx.post(f"{simulator}/_sim/calls", json=call, timeout=30).raise_for_status()
 
 
+def place_dialog(run: Run, *, dialog: str, segments: list[str]) -> datetime:
+    """Place a dialog that ended a moment ago in the simulator; return when it began."""
+    started_at = datetime.now(UTC) - timedelta(seconds=60)
+    placed = [
+        {
+            "segmentId": segment,
+            "startTime": format_time(started_at + timedelta(seconds=10 * number)),
+            "duration": 3,
+            "audio": base64.b64encode(SPOKEN[number].read_bytes()).decode(),
+        }
+        for number, segment in enumerate(segments)
+    ]
+    call = {"dialogId": dialog, "segments": placed}
+    simulator = run.system.endpoints.simulators["ringcx"]
+    httpx.post(f"{simulator}/_sim/calls", json=call, timeout=30).raise_for_status()
+    return started_at
+
+
+def asked_for_metadata(run: Run) -> int:
+    """Return how often RingCX was asked for metadata so far."""
+    simulator = run.system.endpoints.simulators["ringcx"]
+    stats = httpx.get(f"{simulator}/_sim/stats", timeout=30).raise_for_status().json()
+    return sum(stats["requests"].get("metadata", {}).values())
+
+
+def check_apart(run: Run, prefix: str, segments: list[str]) -> None:
+    """Expect nothing but these segments, as they were sent and cold, and a manifest of them."""
+    s3, bucket = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.bucket
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    names = sorted(item["Key"].removeprefix(prefix) for item in listed)
+    legs = [f"legs/{segment}.wav" for segment in segments]
+    expect(names == [*legs, "manifest-1.json", "peaks-1.json"], f"archived: {names}")
+    manifest = json.loads(
+        s3.get_object(Bucket=bucket, Key=f"{prefix}manifest-1.json")["Body"].read()
+    )
+    expect([leg["id"] for leg in manifest["legs"]] == segments, "other legs in the manifest")
+    expect(manifest["recording"] is None, f"joined: {manifest['recording']}")
+    for leg, spoken in zip(manifest["legs"], SPOKEN, strict=False):
+        kept_in = storage_class(s3, bucket, leg)
+        expect(kept_in == "GLACIER", f"{leg['key']} is in {kept_in}")
+        sent = hashlib.sha256(spoken.read_bytes()).hexdigest()
+        expect(leg["sha256"] == sent, f"{leg['key']} is not what RingCX sent, says the manifest")
+        found = hashlib.sha256(read(s3, bucket, leg)).hexdigest()
+        expect(found == sent, f"{leg['key']} is not what RingCX sent")
+
+
 def check_archive(run: Run, job: Job) -> None:
     """Expect both legs, the joined recording, and a manifest that fits them."""
     s3, bucket = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.bucket
@@ -284,7 +378,10 @@ EXPECTATIONS: dict[str, Callable[[Run], None]] = {
     "webhook-bad-token": bad_token,
     "webhook-other-kind": other_kind,
     "processor-ringex-jobs": ringex_jobs,
+    "processor-ringcx": ringcx_dialog,
     "sweeper-schedule": schedule,
+    "sweeper-ringcx": ringcx_schedule,
+    "sweeper-ringcx-goes-on": ringcx_goes_on,
     "keeper-create": keeper_create,
     "keeper-schedule": keeper_schedule,
     "keeper-rotate": keeper_rotate,
@@ -328,6 +425,8 @@ def run_all(names: list[str]) -> int:
             "SettleSeconds": "0",
             "RingexSweepHours": "1",
             "RingexTailSeconds": "0",
+            "RingcxSweepHours": "1",
+            "SettleMinutes": "0",
             "LogLevel": "INFO",
         },
         ringex_settings={"logLag": 0},

@@ -21,14 +21,15 @@ from rich.table import Table
 
 from local import aws
 from local.demo.calls import CALLS, DemoCall
-from local.demo.evidence import Evidence, gather, save_recording
+from local.demo.evidence import Evidence, gather
+from local.demo.recordings import save
 from local.processes import LocalError
 from local.system import System, running
 
 PATIENCE_SECONDS = 120
 AT_REST = ("archived", "empty", "failed")
 
-WIDTH_OF_A_FILE = 170
+WIDTH_OF_A_FILE = 190
 
 console = Console()
 if not console.is_terminal:
@@ -53,13 +54,36 @@ class Placed:
             return [f"{status} instead of {self.call.status}: {self.entry.get('reason')}"]
         if self.evidence is None:
             return []
-        how = self.evidence.manifest["recording"]["how"]
         faults = [f"{key} has other bytes" for key in self.evidence.wrong]
-        if how != self.call.how:
-            faults.append(f"joined by {how} instead of {self.call.how}")
-        if len(self.evidence.manifest["legs"]) != len(self.call.legs):
-            faults.append("not all legs are there")
+        if self.how != self.call.how:
+            faults.append(f"joined by {self.how} instead of {self.call.how}")
+        if self.storage_class != self.call.storage_class:
+            faults.append(f"kept in {self.storage_class} instead of {self.call.storage_class}")
+        if [leg["sha256"] for leg in self.legs] != self.call.sha256:
+            faults.append("the legs are not what the provider sent")
         return faults
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Return what was sealed; nothing where no call was recorded."""
+        return {} if self.evidence is None else self.evidence.manifest
+
+    @property
+    def legs(self) -> list[dict[str, Any]]:
+        """Return the legs of the manifest."""
+        legs: list[dict[str, Any]] = self.manifest.get("legs", [])
+        return legs
+
+    @property
+    def how(self) -> str:
+        """Return how the legs were joined, if they were."""
+        recording = self.manifest["recording"]
+        return "apart" if recording is None else str(recording["how"])
+
+    @property
+    def storage_class(self) -> str:
+        """Return where all of the audio is kept."""
+        return ", ".join(sorted(self.evidence.classes)) if self.evidence else ""
 
 
 def main() -> int:
@@ -81,18 +105,18 @@ def main() -> int:
 
 
 def _place(system: System, calls: Iterable[DemoCall]) -> Iterable[Placed]:
-    ringex = system.endpoints.simulators["ringex"]
     for call in calls:
+        simulator = system.endpoints.simulators[call.provider]
         console.print(f"  placing a call: {call.title}")
         if call.settings:
-            httpx.post(f"{ringex}/_sim/settings", json=call.settings).raise_for_status()
-        answer = httpx.post(f"{ringex}/_sim/calls", json=call.body(datetime.now(UTC)))
+            httpx.post(f"{simulator}/_sim/settings", json=call.settings).raise_for_status()
+        answer = httpx.post(f"{simulator}/_sim/calls", json=call.body(datetime.now(UTC)))
         answer.raise_for_status()
-        yield Placed(call=call, id=answer.json()["telephonySessionId"], entry={})
+        yield Placed(call=call, id=answer.json()[call.id_name], entry={})
         if call.settings:
-            httpx.post(f"{ringex}/_sim/drain", timeout=30).raise_for_status()
+            httpx.post(f"{simulator}/_sim/drain", timeout=30).raise_for_status()
             calm = {"shuffle": False, "duplicateShare": 0}
-            httpx.post(f"{ringex}/_sim/settings", json=calm).raise_for_status()
+            httpx.post(f"{simulator}/_sim/settings", json=calm).raise_for_status()
 
 
 def _wait(system: System, placed: list[Placed]) -> None:
@@ -104,15 +128,15 @@ def _wait(system: System, placed: list[Placed]) -> None:
         while waiting and time.monotonic() < until:
             status.update(f"archiving: {len(placed) - len(waiting)} of {len(placed)} calls at rest")
             for one in list(waiting):
-                one.entry = _entry(dynamodb, system.endpoints.table, one.id)
+                one.entry = _entry(dynamodb, system.endpoints.table, one)
                 if one.entry.get("status") in AT_REST:
                     waiting.remove(one)
                     console.print(f"  {one.entry['status']}: {one.call.title}")
             time.sleep(0.2)
 
 
-def _entry(dynamodb: Any, table: str, call: str) -> dict[str, Any]:
-    key = {"pk": {"S": f"call#ringex#{call}"}, "sk": {"S": "state"}}
+def _entry(dynamodb: Any, table: str, one: Placed) -> dict[str, Any]:
+    key = {"pk": {"S": f"call#{one.call.provider}#{one.id}"}, "sk": {"S": "state"}}
     item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
     return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
 
@@ -125,37 +149,49 @@ def _verify(system: System, placed: list[Placed]) -> None:
     for number, one in enumerate(placed, start=1):
         if "manifest" in one.entry:
             one.evidence = gather(s3, system.endpoints.bucket, one.entry)
-            name = f"{number}-{one.call.title.replace(', ', '-').replace(' ', '-').lower()}"
-            one.file = save_recording(
-                s3, system.endpoints.bucket, one.evidence.manifest, folder, name
+            one.file = save(
+                s3, system.endpoints.bucket, one.manifest, folder, f"{number}-{one.call.file_name}"
             )
 
 
 def _show(placed: list[Placed]) -> None:
     table = Table(title="Archived", title_justify="left")
-    for heading in ("call", "legs", "length", "how joined", "key", "SHA-256 verified"):
+    headings = ("call", "legs", "length", "how joined", "storage class", "key", "SHA-256 verified")
+    for heading in headings:
         table.add_column(heading, overflow="fold")
     for one in placed:
-        if one.evidence is None:
-            status = one.entry.get("status", "unknown")
-            table.add_row(one.call.title, "0", "-", "-", f"({status} in the ledger)", "-")
-            continue
-        recording = one.evidence.manifest["recording"]
-        good = one.evidence.checked - len(one.evidence.wrong)
-        table.add_row(
-            one.call.title,
-            str(len(one.evidence.manifest["legs"])),
-            f"{recording['duration_ms'] / 1000:.2f} s",
-            recording["how"],
-            recording["key"],
-            f"{'NO' if one.evidence.wrong else 'yes'}: {good} of {one.evidence.checked} objects",
-        )
+        table.add_row(one.call.title, str(len(one.legs)), *_cells(one))
     console.print(table)
+    if any(one.evidence and one.evidence.restored for one in placed):
+        console.print(
+            "Restored: an object in GLACIER cannot be read as it is, so a copy of it was ordered "
+            "with restore_object. At AWS that takes hours; here it is there at once."
+        )
     files = [one.file for one in placed if one.file is not None]
     if files:
         console.print(f"Listen to them in {files[0].parent}:")
         for path in files:
             console.print(f"  {path.name}")
+
+
+def _cells(one: Placed) -> Iterable[str]:
+    """Return what the table says of a call behind the number of its legs."""
+    if one.evidence is None:
+        return ("-", "-", "-", f"({one.entry.get('status', 'unknown')} in the ledger)", "-")
+    recording, last = one.manifest["recording"], one.legs[-1]
+    if recording is None:
+        length, key = last["offset_ms"] + last["duration_ms"], f"{Path(last['key']).parent}/"
+    else:
+        length, key = recording["duration_ms"], recording["key"]
+    good = one.evidence.checked - len(one.evidence.wrong)
+    restored = f", {one.evidence.restored} restored" if one.evidence.restored else ""
+    return (
+        f"{length / 1000:.2f} s",
+        one.how,
+        one.storage_class,
+        key,
+        f"{'NO' if one.evidence.wrong else 'yes'}: {good} of {one.evidence.checked}{restored}",
+    )
 
 
 if __name__ == "__main__":

@@ -3,44 +3,69 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 AUDIO = Path(__file__).parent / "audio"
+LEG_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoCall:
-    """`legs` are files of the folder `audio`; `how` and `status` are what must come of them."""
+    """`legs` are files of the folder `audio`; `how` and what follows is what must come of them."""
 
     title: str
     legs: tuple[str, ...]
     how: str | None
     status: str = "archived"
+    storage_class: str = "GLACIER_IR"
+    provider: Literal["ringex", "ringcx"] = "ringex"
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the simulator, while the call is placed."""
     order: dict[str, Any] = field(default_factory=dict)
     """More for `POST /_sim/calls`."""
 
+    @property
+    def id_name(self) -> str:
+        """Return what the provider calls the id of a call."""
+        return "dialogId" if self.provider == "ringcx" else "telephonySessionId"
+
+    @property
+    def file_name(self) -> str:
+        """Return the title as a file's name, without what it ends in."""
+        return re.sub(r"\W+", "-", self.title).lower()
+
+    @property
+    def sha256(self) -> list[str]:
+        """Return the hash of each leg, as the provider sends it."""
+        return [hashlib.sha256((AUDIO / name).read_bytes()).hexdigest() for name in self.legs]
+
     def body(self, now: datetime) -> dict[str, Any]:
         """Return the order for the simulator: the call ended just now, leg after leg."""
-        seconds = [3] * len(self.legs)
-        start = now - timedelta(seconds=sum(seconds) + 2)
+        start = now - timedelta(seconds=LEG_SECONDS * len(self.legs) + 2)
         legs = []
-        for name, length in zip(self.legs, seconds, strict=True):
+        for number, name in enumerate(self.legs):
             audio = AUDIO / name
+            kind = (
+                {"type": "AGENT" if number else "IVR"}
+                if self.provider == "ringcx"
+                else {"format": audio.suffix.removeprefix(".")}
+            )
+            started_at = start + timedelta(seconds=LEG_SECONDS * number)
             legs.append(
                 {
-                    "startTime": start.isoformat(timespec="milliseconds"),
-                    "duration": length,
-                    "format": audio.suffix.removeprefix("."),
+                    "startTime": started_at.isoformat(timespec="milliseconds"),
+                    "duration": LEG_SECONDS,
                     "audio": base64.b64encode(audio.read_bytes()).decode(),
+                    **kind,
                 }
             )
-            start += timedelta(seconds=length)
-        return {"legs": legs, "emit": True, **self.order}
+        placed = {"segments": legs} if self.provider == "ringcx" else {"legs": legs, "emit": True}
+        return placed | self.order
 
 
 CALLS = (
@@ -63,5 +88,12 @@ CALLS = (
         legs=("late.mp3",),
         how="single",
         order={"readyAfter": 6},
+    ),
+    DemoCall(
+        title="RingCX: IVR, agent, second agent",
+        legs=("dialog-ivr.wav", "dialog-agent.wav", "dialog-second-agent.wav"),
+        how="apart",
+        storage_class="GLACIER",
+        provider="ringcx",
     ),
 )

@@ -11,50 +11,77 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
+COLD = ("GLACIER", "DEEP_ARCHIVE")
+"""Storage classes whose objects cannot be read before they are restored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A sealed call. `wrong` names every object whose bytes are not what the manifest says."""
+    """A sealed call. `wrong` names every object whose bytes are not what the manifest says.
+
+    `classes` are the storage classes of its audio, `restored` says how many of the objects checked
+    had to be restored before they could be read.
+    """
 
     manifest: dict[str, Any]
     checked: int
     wrong: tuple[str, ...]
+    classes: frozenset[str]
+    restored: int
 
 
 def gather(s3: Any, bucket: str, entry: dict[str, Any]) -> Evidence:
     """Read the manifest that the ledger names and everything that it names, from S3."""
     sealed = entry["manifest"]
-    text = _read(s3, bucket, sealed)
+    text = read(s3, bucket, sealed)
     manifest = json.loads(text)
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     Draft202012Validator(schema).validate(manifest)
-    objects = {
+    # A call of one leg has that leg as its recording; legs that are kept apart have none.
+    audio = {
         described["key"]: described
-        for described in (*manifest["legs"], manifest["recording"], manifest["peaks"])
+        for described in (*manifest["legs"], manifest["recording"])
+        if described is not None
     }
+    objects = audio | {manifest["peaks"]["key"]: manifest["peaks"]}
+    classes = [storage_class(s3, bucket, described) for described in audio.values()]
     wrong = [
         key
         for key, described in objects.items()
-        if _sha256(_read(s3, bucket, described)) != described["sha256"]
+        if _sha256(read(s3, bucket, described)) != described["sha256"]
     ]
     if _sha256(text) != sealed["sha256"]:
         wrong.append(sealed["key"])
-    return Evidence(manifest=manifest, checked=len(objects) + 1, wrong=tuple(wrong))
+    return Evidence(
+        manifest=manifest,
+        checked=len(objects) + 1,
+        wrong=tuple(wrong),
+        classes=frozenset(classes),
+        restored=sum(each in COLD for each in classes),
+    )
 
 
-def save_recording(s3: Any, bucket: str, manifest: dict[str, Any], folder: Path, name: str) -> Path:
-    """Write the audio of a call into the folder and return where."""
-    recording = manifest["recording"]
-    path = folder / f"{name}{Path(recording['key']).suffix}"
-    path.write_bytes(_read(s3, bucket, recording))
-    return path
+def storage_class(s3: Any, bucket: str, described: dict[str, Any]) -> str:
+    """Return the storage class of one version of an object, which S3 does not say of STANDARD."""
+    head = s3.head_object(**_version(bucket, described))
+    return str(head.get("StorageClass", "STANDARD"))
 
 
-def _read(s3: Any, bucket: str, described: dict[str, Any]) -> bytes:
-    answer = s3.get_object(Bucket=bucket, Key=described["key"], VersionId=described["version_id"])
-    body: bytes = answer["Body"].read()
+def read(s3: Any, bucket: str, described: dict[str, Any]) -> bytes:
+    """Read one version of an object; what is cold is restored first, as an operator would do it.
+
+    Here a restore is over at once; at AWS it takes hours.
+    """
+    version = _version(bucket, described)
+    if storage_class(s3, bucket, described) in COLD:
+        restore = {"Days": 1, "GlacierJobParameters": {"Tier": "Standard"}}
+        s3.restore_object(**version, RestoreRequest=restore)
+    body: bytes = s3.get_object(**version)["Body"].read()
     return body
+
+
+def _version(bucket: str, described: dict[str, Any]) -> dict[str, str]:
+    return {"Bucket": bucket, "Key": described["key"], "VersionId": described["version_id"]}
 
 
 def _sha256(body: bytes) -> str:

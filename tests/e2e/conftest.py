@@ -20,8 +20,8 @@ def first_port(free_port):
 def system(request, tmp_path_factory, first_port):
     """Run the local system.
 
-    A module says by FUNCTIONS = False that it calls the code itself, and by PARAMETERS what the
-    stack is given.
+    A module says by FUNCTIONS = False that it calls the code itself, by PARAMETERS what the stack
+    is given, and by RINGCX what RingCX is like.
     """
     with running(
         port=first_port(),
@@ -29,5 +29,6 @@ def system(request, tmp_path_factory, first_port):
         functions=getattr(request.module, "FUNCTIONS", True),
         parameters=getattr(request.module, "PARAMETERS", {}),
         ringex_settings={"limits": FAST, "logLag": 0.5},
+        ringcx_settings=getattr(request.module, "RINGCX", {}),
     ) as system:
         yield system

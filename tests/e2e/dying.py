@@ -1,4 +1,4 @@
-"""A processor that is killed, for real, after a given step."""
+"""A processor or a sweeper that is killed, for real, after a given step."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from legato.archive import Message, archive
-from legato.bootstrap import workshop
+from legato.bootstrap import sweeper, workshop
+from legato.rounds import go_round
 
+SWEEP_TIME = timedelta(seconds=34)
+"""Nothing is asked for in the last 30 s of it. A killed sweeper keeps others out until its end."""
 PORTS = ("provider", "jobs", "ledger", "archive", "stitcher")
 
 
@@ -69,6 +72,28 @@ def process(environment, body, *, journal: Path, die_after=0) -> int:
     worker.start()
     worker.join(60)
     return worker.exitcode
+
+
+def sweep(environment, *, journal: Path, die_after=0) -> int:
+    """Sweep RingCX in a process of its own; return its exit code (-9 when killed)."""
+    spawn = multiprocessing.get_context("spawn")  # the whole system's threads must not be copied
+    sweeping = spawn.Process(target=_sweep, args=(environment, journal, die_after))
+    sweeping.start()
+    sweeping.join(60)
+    return sweeping.exitcode
+
+
+def _sweep(environment, journal, die_after):
+    os.environ.update(environment)
+    countdown = Countdown(die_after, journal)
+    work = sweeper("ringcx", environment)
+    work = replace(
+        work,
+        tails=[Watched("tail", tail, countdown) for tail in work.tails],
+        jobs=Watched("jobs", work.jobs, countdown),
+        notes=Watched("notes", work.notes, countdown),
+    )
+    go_round(work, until=work.clock.now() + SWEEP_TIME)
 
 
 def _work(environment, body, journal, die_after):

@@ -83,8 +83,11 @@ def test_going_on_leaves_alone_what_came_to_its_end():
     """Only the tail that was stopped is read again."""
     desk = Desk(("ringcx#1", "", None), ("ringcx#2", "", Wait("no", seconds=60)))
     desk.go()
-    desk.go(unfinished_only=True)
+    assert desk.go(unfinished_only=True).swept
     assert [tail.read for tail in desk.tails] == [1, 2]
+    desk.tails[1].answer = None
+    desk.go(unfinished_only=True)
+    assert not desk.go(unfinished_only=True).swept
 
 
 def test_the_oldest_that_is_not_archived_is_told_with_its_share_of_the_time(caplog):

@@ -84,7 +84,7 @@ def go_round(work: Round, *, until: datetime, unfinished_only: bool = False) -> 
 
 
 def _add(report: RoundReport, tail: Tail, swept: SweepReport) -> None:
-    report.swept |= not (swept.busy or swept.rests)
+    report.swept |= swept.began
     report.records += swept.records
     report.calls += swept.calls
     report.jobs += swept.jobs

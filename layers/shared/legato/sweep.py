@@ -89,14 +89,16 @@ class Tail(Protocol):
 class SweepReport:
     """What a sweep did. `age` is how old the newest knowledge is afterwards.
 
-    `busy`: another reader is at work. `rests`: how long the tail is left alone, because it was read
-    a moment ago. `done`: nothing is left to read. `stopped`: what ended the run before its end.
+    `began`: it was read. `busy`: another reader is at work. `rests`: how long the tail is left
+    alone, because it was read a moment ago. `done`: nothing is left to read. `stopped`: what ended
+    the run before its end.
     """
 
     records: int = 0
     calls: int = 0
     jobs: int = 0
     age: timedelta = field(default_factory=timedelta)
+    began: bool = False
     busy: bool = False
     rests: timedelta = field(default_factory=timedelta)
     done: bool = False
@@ -135,6 +137,7 @@ def sweep(
         note = _changed(note, notes, lease_until=until, began_at=began_at, unfinished=True)
     except Stale:
         return SweepReport(busy=True, age=_age(note, now))
+    report.began = True
     try:
         note = _read(note, tail, jobs, notes, clock, until, settle, report)
         report.done = True

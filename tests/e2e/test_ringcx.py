@@ -1,0 +1,475 @@
+"""RingCX through the running system: dialogs end in cold storage, whatever goes wrong before."""
+
+import base64
+import hashlib
+import itertools
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from legato.aws.ledger import DynamoLedger
+from legato.model import Job, format_time
+from legato.sweep import records_key
+from local import aws
+from local.demo.evidence import gather
+from local.worker import Worker, environment
+from tests.audio import tone, write_pcm
+from tests.e2e import dying
+
+PATIENCE_SECONDS = 60
+SUB_ACCOUNT = "21550001"
+UNDISTURBED, *KILLED = "21550002", "21550003", "21550004", "21550005"
+"""Sub-accounts that the stack leaves to sweepers that are run, and killed, from here."""
+RINGCX = {
+    "subAccounts": [SUB_ACCOUNT, UNDISTURBED, *KILLED],
+    "limits": {
+        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
+    },
+}
+# As short as it can be.
+PARAMETERS = {
+    "RetrySeconds": "1",
+    "RingcxLimits": "Metadata=1000/1,Recordings=1000/1,Exchange=1000/1,Auth=1000/1",
+    "RingcxLadderSeconds": "1,1,2,2,2,2,2,2",
+    "RingcxLookAgainHours": "24",
+    "RingcxSubAccountIds": SUB_ACCOUNT,
+    "RingcxSweepHours": "1",
+    "SettleMinutes": "0",
+}
+MAIN_ACCOUNT = "21550000"
+"""What people take for the RingCentral account id: it is RingCX's own."""
+ALWAYS = 1000
+LONGEST_BARRED_SECONDS = 900
+
+
+@dataclass(frozen=True, eq=False)
+class Dialog:
+    """A dialog as RingCX knows it. `sent` maps its segments to their SHA-256."""
+
+    id: str
+    sub_account: str
+    sent: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a dialog until it was archived: the ledger's reasons, keys with classes."""
+
+    reasons: set[str] = field(default_factory=set)
+    stored: set[tuple[str, str]] = field(default_factory=set)
+
+
+def until(condition):
+    end_at = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end_at, "it did not happen in time"
+        time.sleep(0.1)
+
+
+class Centre:
+    """The contact centre, and what the archive has of it."""
+
+    def __init__(self, system, folder):
+        self.system = system
+        self.folder = folder
+        self._tones = itertools.count(200, 10)
+        self.s3 = aws.client("s3", system.endpoints.aws)
+        self.sqs = aws.client("sqs", system.endpoints.aws)
+        dynamodb = aws.client("dynamodb", system.endpoints.aws)
+        self.ledger = DynamoLedger(dynamodb, table=system.endpoints.table)
+        self._http = httpx.Client(
+            base_url=f"{system.endpoints.simulators['ringcx']}/_sim", timeout=30
+        )
+
+    def place(self, segments=1, *, age=60, sub_account=SUB_ACCOUNT, **order):
+        """Place segments of a second each, of which the first began `age` seconds ago."""
+        began = datetime.now(UTC) - timedelta(seconds=age)
+        bodies = [self._audio() for _ in range(segments)]
+        order["segments"] = [
+            {
+                "startTime": format_time(began + timedelta(seconds=2 * number)),
+                "duration": 1,
+                "audio": base64.b64encode(body).decode(),
+            }
+            for number, body in enumerate(bodies)
+        ]
+        answer = self._http.post("/calls", json={"subAccountId": sub_account, **order})
+        placed = answer.raise_for_status().json()
+        assert "ignored" not in placed
+        hashes = [hashlib.sha256(body).hexdigest() for body in bodies]
+        sent = dict(zip(placed["segmentIds"], hashes, strict=True))
+        return Dialog(placed["dialogId"], sub_account, sent)
+
+    def _audio(self):
+        """Return a second of audio that no other segment has."""
+        pcm = tone(1.0, channels=2, hertz=next(self._tones))
+        return write_pcm(self.folder / "segment.wav", pcm, channels=2).read_bytes()
+
+    def settings(self, **changes):
+        self._http.post("/settings", json=changes).raise_for_status()
+
+    def fault(self, **fault):
+        self._http.post("/faults", json=fault).raise_for_status()
+
+    def spoil(self, dialog, kind, **fault):
+        """Let the download of a dialog's first segment go wrong."""
+        self.fault(kind=kind, route="recording", segmentId=next(iter(dialog.sent)), **fault)
+
+    def mend(self):
+        self._http.delete("/faults").raise_for_status()
+
+    def stats(self):
+        return self._http.get("/stats").raise_for_status().json()
+
+    def sweep(self):
+        return self.system.invoke("SweeperFunction", {"provider": "ringcx"})
+
+    def records(self, dialog):
+        """Return what the sweep knows of a dialog, by segment."""
+        return self.ledger.read(records_key("ringcx", dialog.id)).content.get("records", {})
+
+    def find(self, *dialogs):
+        """Sweep until every segment of these dialogs is known."""
+
+        def known(dialog):
+            return dialog.sent.keys() <= self.records(dialog).keys()
+
+        until(lambda: self.sweep() and all(map(known, dialogs)))
+
+    def letters(self):
+        """Empty the dead-letter queue; return each letter's body and reason."""
+        queue = self.system.endpoints.dlqs["ringcx"]
+        found = []
+        while some := self.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for message in some:
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                reason = message["MessageAttributes"]["reason"]["StringValue"]
+                found.append((message["Body"], reason))
+        return found
+
+    def state(self, dialog):
+        return self.ledger.load("ringcx", dialog.sub_account, dialog.id)
+
+    def versions(self, state):
+        """Return the class and tag of every version of every object of a dialog."""
+        listed = self.s3.list_object_versions(
+            Bucket=self.system.endpoints.bucket, Prefix=state.prefix
+        )
+        assert "DeleteMarkers" not in listed
+        return {
+            (item["Key"].removeprefix(state.prefix), item["VersionId"]): (
+                item["StorageClass"],
+                item["ETag"],
+            )
+            for item in listed.get("Versions", ())
+        }
+
+    def watch(self, *dialogs, revision=1):
+        """Wait until these dialogs are archived; return what was seen of each on the way."""
+        seen = {dialog: Seen() for dialog in dialogs}
+
+        def archived(dialog):
+            state = self.state(dialog)
+            if state.reason:
+                seen[dialog].reasons.add(state.reason)
+            if state.prefix:
+                versions = self.versions(state).items()
+                seen[dialog].stored.update((key, kept) for (key, _), (kept, _) in versions)
+            return (state.status, state.revision) == ("archived", revision)
+
+        until(lambda: not [dialog for dialog in dialogs if not archived(dialog)])
+        return seen
+
+    def evidence(self, dialog):
+        """Return what S3 says of the newest revision of a dialog."""
+        sealed = self.state(dialog).manifest
+        described = {
+            "key": sealed.key,
+            "version_id": sealed.version_id,
+            "sha256": sealed.sha256,
+        }
+        return gather(self.s3, self.system.endpoints.bucket, {"manifest": described})
+
+    def assert_archived(self, dialog):
+        """Each segment once, as it was sent, and cold; beside it nothing but what describes it."""
+        versions = self.versions(self.state(dialog))
+        legs = [f"legs/{segment}.wav" for segment in sorted(dialog.sent)]
+        assert sorted(key for key, _ in versions) == [*legs, "manifest-1.json", "peaks-1.json"]
+        evidence = self.evidence(dialog)
+        assert evidence.wrong == ()
+        assert evidence.classes == {"GLACIER"}
+        assert {leg["id"]: leg["sha256"] for leg in evidence.manifest["legs"]} == dialog.sent
+
+
+@pytest.fixture(scope="module")
+def centre(system, tmp_path_factory):
+    return Centre(system, tmp_path_factory.mktemp("audio"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """What two sweeps made of a row that came like that each time."""
+
+    dialog: Dialog
+    records: dict
+    letters: list
+
+
+@pytest.fixture(scope="module")
+def rows(centre):
+    """Sweep rows of each bad kind, and then let RingCX be well again."""
+    faults = {
+        damage: {"kind": "bad-row", "damage": damage}
+        for damage in ("noIds", "segmentID", "digital", "times")
+    }
+    faults |= {kind: {"kind": kind} for kind in ("repeat", "object-body")}
+    found = {}
+    for number, (kind, fault) in enumerate(faults.items()):
+        # It is always the first row that is damaged: the oldest.
+        dialog = centre.place(age=300 + 10 * number)
+        counted = f"metadata {fault['kind']}"
+        enough = centre.stats()["faults"].get(counted, 0) + 2
+        centre.fault(route="metadata", times=ALWAYS, **fault)
+        until(lambda: centre.sweep() and centre.stats()["faults"].get(counted, 0) >= enough)  # noqa: B023
+        found[kind] = Row(dialog, centre.records(dialog), centre.letters())
+        centre.mend()
+    return found
+
+
+@pytest.fixture(scope="module")
+def killed(centre, rows, tmp_path_factory):
+    """Kill a sweeper after each step that others can see, in a sub-account of its own."""
+    journals = tmp_path_factory.mktemp("journals")
+
+    def swept(sub_account, die_after=0):
+        dialog, journal = centre.place(sub_account=sub_account), journals / sub_account
+        variables = sweeper_environment(centre, sub_account)
+        code = dying.sweep(variables, journal=journal, die_after=die_after)
+        return dialog, code, journal.read_text().split()
+
+    _, code, whole = swept(UNDISTURBED)
+    assert code == 0
+    asked, sent = whole.index("tail.page") + 1, whole.index("jobs.send") + 1
+    assert whole[sent] == "notes.write", "the records of the dialog"
+    dialogs = []
+    for sub_account, steps in zip(KILLED, (asked, sent, sent + 1), strict=True):
+        dialog, code, done = swept(sub_account, die_after=steps)
+        assert (code, done) == (-9, whole[:steps])
+        dialogs.append(dialog)
+    return dialogs
+
+
+def sweeper_environment(centre, *sub_accounts):
+    function = centre.system.stack.functions["SweeperFunction"]
+    given = environment(function, centre.system.endpoints.aws)
+    return given | {"LEGATO_RINGCX_SUB_ACCOUNTS": ",".join(sub_accounts)}
+
+
+@pytest.fixture(scope="module")
+def archived(centre, rows, killed):
+    """Place a dialog for each thing that can go wrong with a download, and wait for all of them."""
+    dialogs = {
+        "three": centre.place(3),
+        "late": centre.place(readyAfter=10),
+        **{kind: centre.place() for kind in ("truncate", "short-riff", "html", "json", "evict")},
+    }
+    for kind in ("truncate", "short-riff", "evict"):
+        centre.spoil(dialogs[kind], kind)
+    for kind in ("html", "json"):
+        centre.spoil(dialogs[kind], kind, times=2)
+    centre.find(*dialogs.values())
+    seen = centre.watch(*dialogs.values(), *(row.dialog for row in rows.values()))
+    return {kind: (dialog, seen[dialog]) for kind, dialog in dialogs.items()}
+
+
+def test_a_dialog_is_in_cold_storage_from_the_first_write(centre, archived):
+    """Its segments were never seen in another class, and cannot be read unless restored."""
+    dialog, seen = archived["three"]
+    first = f"{centre.state(dialog).prefix}legs/{next(iter(dialog.sent))}.wav"
+    with pytest.raises(ClientError, match="InvalidObjectState"):
+        centre.s3.get_object(Bucket=centre.system.endpoints.bucket, Key=first)
+    centre.assert_archived(dialog)
+    assert {kept for key, kept in seen.stored if key.startswith("legs/")} == {"GLACIER"}
+    assert {kept for key, kept in seen.stored if not key.startswith("legs/")} <= {"STANDARD"}
+    assert centre.evidence(dialog).manifest["recording"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("late", "404"),
+        ("truncate", "cannot be resumed"),
+        ("short-riff", "cut short"),
+        ("html", "HTML"),
+        ("json", "JSON"),
+    ],
+)
+def test_a_download_that_goes_wrong_is_tried_again(centre, archived, kind, why):
+    """The ledger says why it waits, nothing of the bad answer is kept, and all of the good one."""
+    dialog, seen = archived[kind]
+    assert any(why in reason for reason in seen.reasons), seen.reasons
+    centre.assert_archived(dialog)
+
+
+def test_tokens_that_die_during_the_downloads_cost_nothing(centre, archived):
+    """Neither a try nor a wait: another one is minted at once."""
+    dialog, seen = archived["evict"]
+    assert centre.stats()["faults"]["recording evict"] == 1
+    assert seen.reasons == set()
+    centre.assert_archived(dialog)
+
+
+def test_a_row_without_ids_is_shown_to_somebody_once(centre, rows, archived):
+    """With its reason; and when RingCX mends the row, nothing is lost."""
+    assert rows["noIds"].records == {}
+    [(body, reason)] = rows["noIds"].letters
+    assert "dialogId" not in json.loads(body)
+    assert "which call" in reason
+    centre.assert_archived(rows["noIds"].dialog)
+
+
+def test_a_row_that_is_no_telephone_call_is_ignored(rows):
+    """Even if it says that there is a recording."""
+    assert rows["digital"].records == {}
+    assert rows["digital"].letters == []
+
+
+@pytest.mark.parametrize("kind", ["segmentID", "times", "repeat", "object-body"])
+def test_a_row_that_is_odd_but_clear_is_archived(centre, rows, archived, kind):
+    """An old name, an end before the beginning, twice the same, a list inside an object."""
+    row = rows[kind]
+    assert row.records.keys() == row.dialog.sent.keys()
+    assert row.letters == []
+    centre.assert_archived(row.dialog)
+    [segment] = row.dialog.sent
+    assert centre.stats()["downloads"][segment] == 1
+
+
+def test_a_later_segment_makes_a_revision_and_touches_nothing(centre, archived):
+    """The segments of the first revision are not fetched again, and none of it is rewritten."""
+    dialog, _ = archived["three"]
+    before, sealed = centre.versions(centre.state(dialog)), centre.evidence(dialog).manifest
+    more = centre.place(dialogId=dialog.id, age=20)
+    centre.find(more)
+    centre.watch(dialog, revision=2)
+
+    evidence, after = centre.evidence(dialog), centre.versions(centre.state(dialog))
+    assert evidence.wrong == ()
+    assert {leg["id"] for leg in evidence.manifest["legs"]} == {*dialog.sent, *more.sent}
+    assert evidence.manifest["legs"][:3] == sealed["legs"]
+    assert evidence.manifest["supersedes"]["key"].endswith("manifest-1.json")
+    assert before.items() <= after.items()
+    new = sorted(key for key, _ in after.keys() - before.keys())
+    assert new == [f"legs/{next(iter(more.sent))}.wav", "manifest-2.json", "peaks-2.json"]
+    downloads = centre.stats()["downloads"]
+    assert [downloads[segment] for segment in dialog.sent] == [1, 1, 1]
+
+
+def test_a_permission_that_lacks_loses_nothing(centre, archived):
+    """Who looks is told the likely causes; when it is granted, the dialog is archived."""
+    centre.settings(wemAccess=False, recordingActivated=False)
+    dialog = centre.place()
+    centre.sweep()
+    log = centre.system.directory / "logs" / "sweeper.log"
+    assert any("403" in reason and "WEM" in reason for reason in reasons_to_stop(log))
+    assert centre.records(dialog) == {}
+
+    centre.settings(wemAccess=True)
+    centre.find(dialog)
+    until(lambda: centre.state(dialog).status == "waiting")
+    state = centre.state(dialog)
+    assert "403" in state.reason
+    assert "has not activated recording" in state.reason
+    left = state.next_look_at - datetime.now(UTC)
+    assert 0 < left.total_seconds() <= LONGEST_BARRED_SECONDS
+
+    centre.settings(recordingActivated=True)
+    send_job(centre, dialog)  # nobody here wants to wait for a quarter of an hour
+    centre.watch(dialog)
+    centre.assert_archived(dialog)
+
+
+def test_a_wrong_account_id_is_named_and_loses_nothing(centre, archived, tmp_path):
+    """By the sweeper and by the processor; with the right one the dialog is archived."""
+    dialog, log = centre.place(), tmp_path / "log"
+    with_wrong_account(centre, "SweeperFunction", {"provider": "ringcx"}, log)
+    wrong = f"{MAIN_ACCOUNT} is not the RingCentral account id"
+    assert any(wrong in reason for reason in reasons_to_stop(log))
+    assert centre.records(dialog) == {}
+
+    centre.find(dialog)
+    record = {
+        "messageId": "m",
+        "body": job_of(dialog).to_message(),
+        "eventSourceARN": queue_arn(centre),
+    }
+    answer = with_wrong_account(centre, "ProcessorFunction", {"Records": [record]}, log)
+    assert answer == {"batchItemFailures": []}
+    assert wrong in (centre.state(dialog).reason or "")
+    centre.watch(dialog)
+    centre.assert_archived(dialog)
+
+
+def test_a_sweeper_may_be_killed_at_any_moment(centre, killed):
+    """After it has asked, sent the job, or written the records: the next one finds the rest."""
+    variables = sweeper_environment(centre, *KILLED)
+    runs = itertools.count()
+
+    def found():
+        dying.sweep(variables, journal=centre.folder / f"again-{next(runs)}")
+        return all(map(centre.records, killed))
+
+    until(found)
+    centre.watch(*killed)
+    for dialog in killed:
+        centre.assert_archived(dialog)
+        watch = f"unarchived#ringcx#{dialog.sub_account}"
+        until(lambda: centre.ledger.first(watch) is None)  # noqa: B023
+    assert centre.letters() == []
+
+
+def reasons_to_stop(log):
+    """Return why sweeps ended early, as the sweeper's log says."""
+    entries = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    early = [entry for entry in entries if entry.get("message") == "the sweep ended early"]
+    return [reason for entry in early for reason in entry["reasons"]]
+
+
+def job_of(dialog):
+    segments = sorted(dialog.sent)
+    return Job(
+        provider="ringcx",
+        account=dialog.sub_account,
+        call=dialog.id,
+        seen_at=datetime.now(UTC),
+        hints={"recordingIds": segments, "listed": segments},
+    )
+
+
+def send_job(centre, dialog):
+    queue = centre.system.endpoints.queues["ringcx"]
+    centre.sqs.send_message(QueueUrl=queue, MessageBody=job_of(dialog).to_message())
+
+
+def queue_arn(centre):
+    queue = centre.system.endpoints.queues["ringcx"]
+    [arn] = [s.queue_arn for s in centre.system.stack.sources if s.queue_url == queue]
+    return arn
+
+
+def with_wrong_account(centre, logical, event, log):
+    """Run a function of the stack as if it were deployed with RingCX's own account id."""
+    function = centre.system.stack.functions[logical]
+    variables = environment(function, centre.system.endpoints.aws)
+    worker = Worker(function, variables | {"LEGATO_RINGCX_ACCOUNT": MAIN_ACCOUNT}, log)
+    try:
+        return worker.invoke(event)
+    finally:
+        worker.end()
