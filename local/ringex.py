@@ -53,10 +53,12 @@ def parameters(url: str) -> dict[str, str]:
     return {"RingexUrl": url, "RingexMediaUrl": url}
 
 
-def fill_secret(credentials: Credentials, *, endpoint: str, arn: str) -> str:
+def fill_secret(
+    credentials: Credentials, *, kazoo: Mapping[str, str], endpoint: str, arn: str
+) -> str:
     """Put the credentials into the stack's secret; return the webhook's verification token.
 
-    One app and one user serve RingEX and RingCX.
+    One app and one user serve RingEX and RingCX. `kazoo` is the part for Kazoo.
     """
     client = aws.client("secretsmanager", endpoint)
     content = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
@@ -66,6 +68,7 @@ def fill_secret(credentials: Credentials, *, endpoint: str, arn: str) -> str:
             "clientSecret": credentials.client_secret,
             "jwt": credentials.jwt,
         }
+    content["kazoo"] = dict(kazoo)
     client.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
     token: str = content["ringexVerificationToken"]
     return token

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import aws, custom, endpoints, gateway, ringcx, ringex, stack
+from local import aws, custom, endpoints, gateway, kazoo, ringcx, ringex, stack
 from local.endpoints import Endpoints
 from local.poller import Poller
 from local.processes import LocalError, check_free, is_listening
@@ -22,7 +22,8 @@ from local.stack import Stack
 from local.worker import InvocationError, Pool
 
 PARAMETERS = Path(__file__).parent / "parameters.json"
-PORTS = ("aws", "webhook", "ringex", "ringcx", "kazoo")
+SIMULATORS = ("ringex", "ringcx", "kazoo")
+PORTS = ("aws", "webhook", *SIMULATORS)
 WEBHOOK_PROCESSES = 4
 
 
@@ -47,25 +48,27 @@ def running(
     parameters: Mapping[str, str] | None = None,
     ringex_settings: Mapping[str, Any] | None = None,
     ringcx_settings: Mapping[str, Any] | None = None,
+    kazoo_settings: Mapping[str, Any] | None = None,
 ) -> Iterator[System]:
     """Run the local system until the block is left.
 
     `functions=False` leaves out what runs the functions (gateway, pollers, schedules, custom
     resources, workers), for somebody else to run them. `parameters` go over local/parameters.json,
-    `ringex_settings` and `ringcx_settings` into the simulators' configuration. Raises LocalError.
+    the `…_settings` into the simulators' configuration. Raises LocalError.
     """
     first = endpoints.first_port() if port is None else port
     ports = {name: first + offset for offset, name in enumerate(PORTS)}
     where = (directory or endpoints.directory()).resolve()
-    for name in ("aws", "ringex", "ringcx", *(["webhook"] if functions else [])):
+    for name in ("aws", *SIMULATORS, *(["webhook"] if functions else [])):
         check_free(host, ports[name], name)
     logs = _clean_logs(where)
     with contextlib.ExitStack() as cleanup:
-        credentials = ringex.invent_credentials()
-        simulators = {name: f"http://{host}:{ports[name]}" for name in ("ringex", "ringcx")}
+        credentials, api_key = ringex.invent_credentials(), kazoo.invent_api_key()
+        simulators = {name: f"http://{host}:{ports[name]}" for name in SIMULATORS}
         configured = {
             "ringex": ringex.settings(credentials, ringex_settings or {}),
             "ringcx": ringcx.settings(simulators["ringex"], ringcx_settings or {}),
+            "kazoo": kazoo.settings(api_key, kazoo_settings or {}),
         }
         ready = [
             cleanup.enter_context(
@@ -81,11 +84,15 @@ def running(
                 **stack.parameters_of(PARAMETERS),
                 **ringex.parameters(simulators["ringex"]),
                 **ringcx.parameters(simulators["ringcx"], configured["ringcx"]),
+                **kazoo.parameters(simulators["kazoo"], configured["kazoo"]),
                 **(parameters or {}),
             },
         )
         token = ringex.fill_secret(
-            credentials, endpoint=endpoint, arn=created.outputs["CredentialsArn"]
+            credentials,
+            kazoo=kazoo.credentials(api_key),
+            endpoint=endpoint,
+            arn=created.outputs["CredentialsArn"],
         )
         for answers in ready:
             answers()

@@ -68,6 +68,15 @@ class Fields:
             raise self._wrong(name, value, "a string that is not empty")
         return value
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return the strings of a list."""
+        value = self._take(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise self._wrong(name, value, "a list of strings")
+        return tuple(value)
+
     def choice[T: str](self, name: str, known: tuple[T, ...], *, default: T | None = None) -> T:
         """Return one of the known words; without a default the first of them."""
         value = self._take(name)

@@ -37,14 +37,16 @@ def test_functions_get_the_templates_environment(created: Stack, aws_endpoint: s
 
 
 def test_routes_and_sources_are_the_templates(created: Stack) -> None:
-    assert [(r.method, r.path, r.function) for r in created.routes] == [
-        ("POST", "/webhook/ringcentral", "WebhookFunction")
+    assert sorted((r.method, r.path, r.function) for r in created.routes) == [
+        ("POST", "/webhook/kazoo", "WebhookFunction"),
+        ("POST", "/webhook/ringcentral", "WebhookFunction"),
     ]
     assert created.outputs["WebhookUrl"] == f"{GATEWAY}/webhook/ringcentral"
     sources = {source.queue_url: source for source in created.sources}
     assert sources.keys() == {
         created.outputs["RingexJobsQueueUrl"],
         created.outputs["RingcxJobsQueueUrl"],
+        created.outputs["KazooJobsQueueUrl"],
     }
     source = sources[created.outputs["RingexJobsQueueUrl"]]
     assert source.function == "ProcessorFunction"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from local import aws, template
+from local import aws, kazoo, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,11 +34,17 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def exchange(found: dict[str, Any]) -> int:
-    """Log in as RingCX wants it; return the status."""
+def secret_of(found: dict[str, Any]) -> dict[str, Any]:
     client = aws.client("secretsmanager", found["aws"])
     [secret] = client.list_secrets()["SecretList"]
-    content = json.loads(client.get_secret_value(SecretId=secret["ARN"])["SecretString"])["ringcx"]
+    text = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def exchange(found: dict[str, Any]) -> int:
+    """Log in as RingCX wants it; return the status."""
+    content = secret_of(found)["ringcx"]
     minted = httpx.post(
         f"{found['ringex']}/restapi/oauth/token",
         data={
@@ -53,6 +59,16 @@ def exchange(found: dict[str, Any]) -> int:
         data={"rcAccessToken": minted.json()["access_token"], "rcTokenType": "Bearer"},
         timeout=10,
     ).status_code
+
+
+def kazoo_statuses(found: dict[str, Any]) -> list[int]:
+    """Log in at Kazoo and list the recordings of its accounts; return the statuses."""
+    key = secret_of(found)["kazoo"]["apiKey"]
+    with httpx.Client(base_url=f"{found['kazoo']}/v2", timeout=10) as http:
+        minted = http.put("/api_auth", json={"data": {"api_key": key}})
+        http.headers["X-Auth-Token"] = minted.json()["auth_token"]
+        lists = [http.get(f"/accounts/{each}/recordings") for each in kazoo.ACCOUNTS]
+    return [minted.status_code, *(each.status_code for each in lists)]
 
 
 def start(directory: Path, first_port: int) -> subprocess.Popen[bytes]:
@@ -94,8 +110,9 @@ def test_life_of_a_local_system(
     assert found["webhook"] == f"http://127.0.0.1:{first_port + 1}/webhook/ringcentral"
     assert found["ringex"] == f"http://127.0.0.1:{first_port + 2}"
     assert found["ringcx"] == f"http://127.0.0.1:{first_port + 3}"
+    assert found["kazoo"] == f"http://127.0.0.1:{first_port + 4}"
     assert found["region"] == "us-east-1"
-    assert set(found["queues"]) == set(found["dlqs"]) == {"ringex", "ringcx"}
+    assert set(found["queues"]) == set(found["dlqs"]) == {"ringex", "ringcx", "kazoo"}
     assert set(found) == {
         "aws",
         "region",
@@ -103,6 +120,7 @@ def test_life_of_a_local_system(
         "webhookToken",
         "ringex",
         "ringcx",
+        "kazoo",
         "bucket",
         "table",
         "queues",
@@ -130,11 +148,13 @@ def test_life_of_a_local_system(
 
     # RingCX's simulator asks RingEX's, with the credentials of the secret, who somebody is.
     assert exchange(found) == 200
+    # One key of the secret sees both accounts of Kazoo's.
+    assert kazoo_statuses(found) == [201, 200, 200]
 
     # AWS, the simulators, and a process of each function at least.
     resources = template.read()["Resources"].values()
     functions = [each for each in resources if each["Type"] == "AWS::Serverless::Function"]
-    assert len(parts_of(runner)) >= 3 + len(functions)
+    assert len(parts_of(runner)) >= 4 + len(functions)
     runner.send_signal(signal.SIGTERM)
     output, errors = runner.communicate(timeout=20)
     assert runner.returncode == 0, errors

@@ -19,6 +19,7 @@ from tests.fakes import NOON, FakeClock, FakeNotes
 
 KEY = "ringex#one#Heavy"
 WINDOWS = "ringcx#one#Metadata"
+BUCKET = "kazoo#one#Requests"
 BOTH = (Limit(3, 60), Limit(9, 900))
 
 
@@ -323,6 +324,174 @@ def test_a_limit_that_is_learned_replaces_all(notes, clock):
     gate.learn(WINDOWS, Limit(20, 60), remaining=20)
     assert [entered(gate, WINDOWS) for _ in range(20)] == [0] * 20
     assert entered(gate, WINDOWS) == pytest.approx(61.2)
+
+
+class Bucket:
+    """Kazoo's: 100 tokens, and 10 more in bulk each second."""
+
+    def __init__(self, clock):
+        self.clock, self.tokens, self.filled_at = clock, 100, clock.now()
+
+    def take(self, tokens=1):
+        seconds = int((self.clock.now() - self.filled_at).total_seconds())
+        self.filled_at += timedelta(seconds=seconds)
+        self.tokens = min(100, self.tokens + 10 * seconds) - tokens
+        return self.tokens
+
+
+def a_bucket_gate(notes, clock):
+    return Gate(notes, clock, limits={"Requests": (Limit(50, 5),)}, sleep=clock.advance)
+
+
+def entered_with(gate, calls, *, turn=True):
+    """Return 0 when granted, else the seconds to wait."""
+    try:
+        gate.enter(BUCKET, calls=calls, turn=turn)
+    except Wait as wait:
+        return wait.seconds
+    return 0
+
+
+def test_a_heavy_call_takes_all_that_it_counts_for_or_nothing(notes, clock):
+    """35 of 50 once, and what is left is for fifteen others."""
+    gate = a_bucket_gate(notes, clock)
+    assert entered_with(gate, 35) == 0
+    before = notes.read(f"gate#{BUCKET}")
+    assert entered_with(gate, 16) > 2
+    assert notes.read(f"gate#{BUCKET}") == before
+    assert gate.wait(BUCKET) == -15
+    assert entered_with(gate, 15) == 0
+    assert gate.wait(BUCKET) == pytest.approx(5.1)
+
+
+def test_a_heavy_call_waits_until_enough_is_free(notes, clock):
+    """Not until the first place is, nor until all are."""
+    gate = a_bucket_gate(notes, clock)
+    for _ in range(50):
+        gate.enter(BUCKET)
+        clock.advance(0.05)
+    assert entered_with(gate, 20) == pytest.approx(5.1 - 2.5 + 19 * 0.05)
+
+
+def test_a_heavy_call_that_is_promised_a_moment_finds_its_room_there(notes, clock):
+    """Those who come later wait behind all that it counts for."""
+    gate = a_bucket_gate(notes, clock)
+    gate.enter(BUCKET, calls=50)
+    promised = entered_with(gate, 35, turn=False)
+    others = [entered_with(gate, 1, turn=False) for _ in range(16)]
+    assert others[14] < promised + 5 < others[15]
+    clock.advance(promised)
+    assert entered_with(gate, 35) == 0
+
+
+def test_a_call_that_counts_for_more_than_the_limit_passes_alone(notes, clock):
+    """Else nobody could ever log in where little is allowed."""
+    gate = a_gate(notes, clock)
+    gate.enter(KEY)
+    with pytest.raises(Wait) as wait:
+        gate.enter(KEY, calls=35, turn=True)
+    clock.advance(wait.value.seconds)
+    gate.enter(KEY, calls=35, turn=True)
+    assert entered(gate, turn=True) > 2
+
+
+@given(st.lists(st.tuples(st.floats(0, 8), st.integers(1, 120)), min_size=1, max_size=40))
+def test_fifty_in_five_seconds_never_empty_the_bucket(crowds):
+    """Whatever the rhythm, however many come at once, and log-ins among them."""
+    clock = FakeClock()
+    gate, bucket = a_bucket_gate(FakeNotes(), clock), Bucket(clock)
+    for pause, many in crowds:
+        clock.advance(pause)
+        for number in range(many):
+            calls = 1 if number % 50 else 35
+            if entered_with(gate, calls) == 0:
+                assert bucket.take(calls) >= 0
+
+
+def test_fifty_in_five_seconds_use_the_bucket_to_the_full():
+    """All that ten a second give, less the gate's margin."""
+    clock = FakeClock()
+    gate, passed, began = a_bucket_gate(FakeNotes(), clock), 0, clock.now()
+    while (clock.now() - began).total_seconds() < 600:
+        wait = entered_with(gate, 1)
+        passed += not wait
+        clock.advance(wait)
+    assert passed >= 9.8 * 600
+
+
+STRANGERS = st.tuples(st.floats(0, 6), st.integers(0, 100), st.integers(1, 60))
+
+
+@given(st.lists(STRANGERS, min_size=1, max_size=40))
+def test_what_others_have_drawn_is_not_drawn_again(crowds):
+    """After an answer that says what remains, no call finds the bucket empty until they return."""
+    clock = FakeClock()
+    gate, bucket = a_bucket_gate(FakeNotes(), clock), Bucket(clock)
+    for pause, others, many in crowds:
+        clock.advance(pause)
+        bucket.take(min(others, bucket.take(0)))
+        gate.correct(BUCKET, remaining=bucket.take(0))
+        for _ in range(many):
+            if entered_with(gate, 1) == 0:
+                assert bucket.take() >= 0
+                gate.correct(BUCKET, remaining=bucket.tokens)
+
+
+def test_what_others_leave_is_used_to_the_full():
+    """They take five a second, and we the other half of what the bucket is given."""
+    clock = FakeClock()
+    gate, bucket, passed, drawn = a_bucket_gate(FakeNotes(), clock), Bucket(clock), 0, 0
+    bucket.take(100)
+    while (elapsed := (clock.now() - NOON).total_seconds()) < 600:
+        bucket.take(int(5 * elapsed) - drawn)
+        drawn = int(5 * elapsed)
+        if wait := entered_with(gate, 1):
+            clock.advance(min(wait, 1))
+        else:
+            passed += 1
+            gate.correct(BUCKET, remaining=bucket.take())
+    assert 0.9 * 5 * 600 <= passed <= 5 * 600
+
+
+def test_our_older_calls_set_no_room_free_that_others_have_taken(notes, clock):
+    """Twenty of ours are about to be forgotten, and the bucket has no more for them."""
+    gate = a_bucket_gate(notes, clock)
+    gate.enter(BUCKET, calls=20)
+    clock.advance(5)
+    gate.correct(BUCKET, remaining=10)
+    gate.enter(BUCKET, calls=10)
+    clock.advance(0.2)
+    assert gate.wait(BUCKET) == pytest.approx(4.9)
+
+
+def test_what_remains_is_not_written_down_where_there_is_enough(notes, clock):
+    """Alone, we always leave as much in the bucket as the limit allows."""
+    gate = a_bucket_gate(notes, clock)
+    gate.enter(BUCKET)
+    version = notes.read(f"gate#{BUCKET}").version
+    for remaining in (99, 50):
+        gate.correct(BUCKET, remaining=remaining)
+    assert notes.read(f"gate#{BUCKET}").version == version
+    gate.correct(BUCKET, remaining=48)
+    assert gate.wait(BUCKET) == -48
+
+
+def test_our_calls_that_are_on_the_way_count_all_the_same(notes, clock):
+    """The bucket that was looked at had not been asked for them yet."""
+    gate = a_bucket_gate(notes, clock)
+    gate.enter(BUCKET, calls=30)
+    gate.correct(BUCKET, remaining=40)
+    assert gate.wait(BUCKET) == -20
+
+
+def test_what_remains_in_a_bucket_says_nothing_of_a_longer_window(notes, clock):
+    """The quarter of an hour goes on counting what was called before the minute."""
+    gate = a_gate(notes, clock)
+    for _ in range(8):
+        gate.enter(WINDOWS)
+        clock.advance(30)
+    gate.correct(WINDOWS, remaining=0)
+    assert gate.wait(WINDOWS, turn=True) == pytest.approx(918 - 240)
 
 
 def test_many_workers_at_once_get_no_more_than_the_limit():

@@ -7,7 +7,7 @@ import pytest
 
 from legato.clock import SystemClock
 from legato.errors import Barred, Retry, Wait
-from legato.providers.credentials import Credential, Pool, read_credentials
+from legato.providers.credentials import AnyPool, Credential, Pool, read_credentials
 from legato.providers.tokens import Minted, Tokens
 from tests.fakes import FakeClock, FakeNotes
 
@@ -246,3 +246,23 @@ def test_all_set_aside_is_told_with_the_soonest_return(notes, clock):
     assert barred.value.seconds == 300
     clock.advance(301)
     assert pool.usable() == [first]
+
+
+class Key:
+    """A credential of another provider: it fits by its shape."""
+
+    def __init__(self, secret):
+        self.id, self.secret = "key", secret
+
+
+def test_credentials_of_any_provider_are_set_aside_and_keep_tokens(notes, clock):
+    """One that was mended counts at once, and cannot read the token of the old one."""
+    keys = [Key("old")]
+    pool = AnyPool(lambda: keys, notes, clock, provider="kazoo")
+    assert tokens(notes, clock, Mint()).token(*pool.usable()) == "token-1"
+    pool.set_aside(keys[0], "unknown", seconds=300)
+    with pytest.raises(Barred, match="unknown"):
+        pool.usable()
+    keys[:] = [Key("new")]
+    fresh = tokens(notes, clock, lambda *_: Minted("token-2", 3600))
+    assert fresh.token(*pool.usable()) == "token-2"

@@ -63,8 +63,11 @@ class Gate:
         self._limits = limits
         self._sleep = sleep
 
-    def enter(self, key: str, *, turn: bool = False, behind: bool = False) -> None:
+    def enter(self, key: str, *, calls: int = 1, turn: bool = False, behind: bool = False) -> None:
         """Take a grant, sleeping for two seconds at most.
+
+        `calls` is what a request counts for at the provider: all of it is taken, or nothing. More
+        than a limit allows finds room when nothing else is counted.
 
         `turn` is for who was promised one. `behind` is for who lets all others go first, as a
         backfill does: it waits behind every promise, leaves room in every window (`Limit.spared`),
@@ -75,20 +78,20 @@ class Gate:
         for _ in range(TRIES):
             note, now = self._notes.read(_name(key)), self._now()
             window = self._window(key, note, behind=behind)
-            wait = window.wait(now, turn=turn and not behind)
+            wait = window.wait(now, calls=calls, turn=turn and not behind)
             if wait > patience:
                 content = note.content
                 if behind:
                     content, wait = window.lined_up(now, wait)
                 elif not turn:
-                    content = window.booked(now, wait)
+                    content = window.booked(now, wait, calls)
                 if self._written(note, content):
                     reason = "it is not our turn at the provider"
                     raise Wait(reason, seconds=wait, turn=not behind)
             elif wait > 0:
                 self._sleep(max(wait, SHORTEST_SLEEP))
                 patience -= wait
-            elif self._written(note, window.granted(now)):
+            elif self._written(note, window.granted(now, calls)):
                 return
         raise Wait("too many ask at the same time", seconds=SHORT_WAIT)
 
@@ -124,9 +127,22 @@ class Gate:
             }
 
         note = self._notes.read(_name(key))
-        known = self._limits_of(key, note)
+        known = self._limits_of(key, note.content)
         if known != (limit,) or _Window(note.content, known).room(self._now()) > remaining:
             self._change(key, learned)
+
+    def correct(self, key: str, *, remaining: int) -> None:
+        """Believe the provider that its bucket holds no more than `remaining` calls.
+
+        Somebody else draws from it. A bucket fills slowly, so what lacks counts as used now: what
+        our older grants would set free was taken before. The bucket is that of the shortest window,
+        and longer ones forget as they did.
+        """
+
+        def corrected(content: Json, now: float) -> Json:
+            return _Window(content, self._limits_of(key, content)).left(now, remaining)
+
+        self._change(key, corrected)
 
     def _change(self, key: str, change: Callable[[Json, float], Json]) -> None:
         for _ in range(TRIES):
@@ -146,12 +162,12 @@ class Gate:
         return True
 
     def _window(self, key: str, note: Note, *, behind: bool) -> _Window:
-        limits = self._limits_of(key, note)
+        limits = self._limits_of(key, note.content)
         return _Window(note.content, tuple(map(Limit.spared, limits)) if behind else limits)
 
-    def _limits_of(self, key: str, note: Note) -> tuple[Limit, ...]:
-        if "limit" in note.content:
-            return (Limit(note.content["limit"], note.content["seconds"]),)
+    def _limits_of(self, key: str, content: Json) -> tuple[Limit, ...]:
+        if "limit" in content:
+            return (Limit(content["limit"], content["seconds"]),)
         return self._limits[key.rpartition("#")[2]]
 
     def _now(self) -> float:
@@ -193,7 +209,7 @@ class _Window:
             0, min(limit.calls - _since(live, now - limit.seconds) for limit in self._limits)
         )
 
-    def wait(self, now: float, *, turn: bool) -> float:
+    def wait(self, now: float, *, calls: int = 1, turn: bool) -> float:
         """Return the seconds until there is room, and nobody is left who was promised it before.
 
         For who was promised nothing, the calls that were promised are as good as made.
@@ -205,21 +221,30 @@ class _Window:
             waits.append(promised[-1] + min(self._paces()) - now)
             taken += [moment for moment in promised if moment > now]
         taken.sort()
-        waits += [
-            taken[-limit.calls] + limit.seconds - now
-            for limit in self._limits
-            if len(taken) >= limit.calls
-        ]
+        for limit in self._limits:
+            others = max(0, limit.calls - calls)
+            if len(taken) > others:
+                waits.append(taken[-others - 1] + limit.seconds - now)
         return max(waits)
 
-    def granted(self, now: float) -> Json:
-        return {**self._content, "grants": [*self.live(now), now]}
+    def granted(self, now: float, calls: int) -> Json:
+        return {**self._content, "grants": [*self.live(now), *[now] * calls]}
 
-    def booked(self, now: float, wait: float) -> Json:
+    def left(self, now: float, remaining: int) -> Json:
+        """Leave room for so many calls until the shortest window is over."""
+        shortest = min(self._limits, key=lambda limit: limit.seconds)
+        used = shortest.calls - remaining
+        if used <= 0:
+            return self._content
+        live = sorted(self.live(now))
+        older = len(live) - _since(live, now - shortest.seconds)
+        return {**self._content, "grants": [*live[: max(older, len(live) - used)], *[now] * used]}
+
+    def booked(self, now: float, wait: float, calls: int) -> Json:
         """Promise the moment at which `wait` is over."""
         most = max(limit.calls for limit in self._limits)
         ahead = [moment for moment in self._content.get("promised", []) if moment > now]
-        return {**self._content, "promised": [*ahead, now + wait][-most:]}
+        return {**self._content, "promised": [*ahead, *[now + wait] * calls][-most:]}
 
     def lined_up(self, now: float, wait: float) -> tuple[Json, float]:
         """Spread those who are promised nothing: each is told to come a call's time later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from legato.errors import Refused, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from legato.model import Job, Json
@@ -19,6 +20,7 @@ MAX_BODY_BYTES = 256 * 1024
 # Fields of the secret. During a rotation deliveries carry the one or the other.
 CURRENT_TOKEN = "ringexVerificationToken"  # noqa: S105 - a name
 PREVIOUS_TOKEN = "ringexPreviousVerificationToken"  # noqa: S105 - a name
+KAZOO_TOKEN = "kazooWebhookToken"  # noqa: S105 - a name
 
 type Outcome = Literal[
     "Handshake", "Enqueued", "Ignored", "Unauthorized", "TooLarge", "Malformed", "QueueRefused"
@@ -45,6 +47,13 @@ class Reply:
     reason: str | None = None
 
 
+def among(given: bytes, expected: Sequence[str]) -> bool:
+    """Say in constant time whether a secret is one of ours. An empty one is none."""
+    # All are compared before one counts, so that the time does not tell which one it was.
+    equal = [hmac.compare_digest(given, token.encode()) for token in expected if token]
+    return any(equal)
+
+
 class Hook(Protocol):
     """What is particular to one provider's webhook."""
 
@@ -54,6 +63,10 @@ class Hook(Protocol):
 
     def authentic(self, request: Request) -> bool:
         """Say whether the request carries our secret. Compares in constant time."""
+        ...
+
+    def read(self, request: Request) -> Json:
+        """Return the notification. Raises Refused for what is none."""
         ...
 
     def job(self, notification: Json, *, now: datetime) -> Job | None:
@@ -69,12 +82,12 @@ def receive(request: Request, *, hook: Hook, jobs: Jobs, clock: Clock, settle: i
     """
     if (reply := hook.handshake(request)) is not None:
         return reply
-    if not hook.authentic(request):
-        return Reply(status=401, outcome="Unauthorized")
     if len(request.body) > MAX_BODY_BYTES:
         return Reply(status=413, outcome="TooLarge", reason=f"{len(request.body)} bytes")
+    if not hook.authentic(request):
+        return Reply(status=401, outcome="Unauthorized")
     try:
-        job = hook.job(_parsed(request.body), now=clock.now())
+        job = hook.job(hook.read(request), now=clock.now())
     except Refused as error:
         return Reply(status=400, outcome="Malformed", reason=str(error))
     if job is None:
@@ -86,7 +99,8 @@ def receive(request: Request, *, hook: Hook, jobs: Jobs, clock: Clock, settle: i
     return Reply(status=200, outcome="Enqueued", call=job.call)
 
 
-def _parsed(body: bytes) -> Json:
+def read_json(body: bytes) -> Json:
+    """Return the JSON object that a body is. Raises Refused."""
     try:
         notification = json.loads(body)
     except (ValueError, RecursionError) as error:

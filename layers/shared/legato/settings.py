@@ -26,6 +26,7 @@ class WebhookSettings:
 
     secret: str
     ringex_queue: str
+    kazoo_queue: str
     settle_seconds: int
 
 
@@ -62,6 +63,22 @@ class RingcxSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KazooSettings:
+    """What every function that talks to Kazoo is told. Without a `url` Kazoo is not used.
+
+    A source is an account, or a user as `account/user`; `filters` are Kazoo's own.
+    """
+
+    url: str
+    sources: tuple[str, ...]
+    filters: dict[str, str]
+    limits: Limits
+    queue: str
+    dead_letters: str
+    quiet_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweeperSettings:
     """What SweeperFunction is told."""
 
@@ -78,6 +95,9 @@ class SweeperSettings:
     ringcx: RingcxSettings
     ringcx_sweep_hours: float
     ringcx_look_again_hours: tuple[float, ...]
+    kazoo: KazooSettings
+    kazoo_sweep_hours: float
+    kazoo_retention_days: int
     settle_seconds: int
     max_call_hours: float
 
@@ -104,6 +124,9 @@ class ProcessorSettings:
     ringcx_ladder_seconds: tuple[int, ...]
     ringcx_at_once: int
     ringcx_max_segment_bytes: int
+    kazoo: KazooSettings
+    kazoo_storage_class: str
+    kazoo_ladder_seconds: tuple[int, ...]
     settle_seconds: int
     max_call_hours: float
     ladder_seconds: tuple[int, ...]
@@ -135,6 +158,7 @@ def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
     settings = WebhookSettings(
         secret=reader.text("LEGATO_SECRET"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
+        kazoo_queue=reader.text("LEGATO_KAZOO_QUEUE"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
     )
     reader.complain()
@@ -158,6 +182,9 @@ def sweeper_settings(environment: Mapping[str, str]) -> SweeperSettings:
         ringcx=_ringcx(reader),
         ringcx_sweep_hours=reader.number("LEGATO_RINGCX_SWEEP_HOURS"),
         ringcx_look_again_hours=reader.numbers("LEGATO_RINGCX_LOOK_AGAIN_HOURS"),
+        kazoo=_kazoo(reader),
+        kazoo_sweep_hours=reader.number("LEGATO_KAZOO_SWEEP_HOURS"),
+        kazoo_retention_days=reader.whole("LEGATO_KAZOO_RETENTION_DAYS"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
         max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
     )
@@ -187,6 +214,9 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         ringcx_ladder_seconds=reader.whole_list("LEGATO_RINGCX_LADDER_SECONDS"),
         ringcx_at_once=reader.whole("LEGATO_RINGCX_AT_ONCE"),
         ringcx_max_segment_bytes=reader.whole("LEGATO_RINGCX_MAX_SEGMENT_BYTES"),
+        kazoo=_kazoo(reader),
+        kazoo_storage_class=reader.text("LEGATO_KAZOO_STORAGE_CLASS"),
+        kazoo_ladder_seconds=reader.whole_list("LEGATO_KAZOO_LADDER_SECONDS"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
         max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
         ladder_seconds=reader.whole_list("LEGATO_LADDER_SECONDS"),
@@ -224,11 +254,7 @@ def _ringcx(reader: _Reader) -> RingcxSettings:
         url=reader.text("LEGATO_RINGCX_URL"),
         prefix=reader.text("LEGATO_RINGCX_PREFIX"),
         account=reader.optional("LEGATO_RINGCX_ACCOUNT"),
-        sub_accounts=tuple(
-            name.strip()
-            for name in reader.optional("LEGATO_RINGCX_SUB_ACCOUNTS").split(",")
-            if name.strip()
-        ),
+        sub_accounts=_names(reader.optional("LEGATO_RINGCX_SUB_ACCOUNTS")),
         time_zone=reader.text("LEGATO_RINGCX_TIME_ZONE"),
         limits=reader.limits("LEGATO_RINGCX_LIMITS"),
         queue=reader.text("LEGATO_RINGCX_QUEUE"),
@@ -236,6 +262,23 @@ def _ringcx(reader: _Reader) -> RingcxSettings:
         settle_minutes=reader.number("LEGATO_SETTLE_MINUTES"),
         retention_days=reader.whole("LEGATO_RINGCX_RETENTION_DAYS"),
     )
+
+
+def _kazoo(reader: _Reader) -> KazooSettings:
+    filters = (item.partition("=") for item in _names(reader.optional("LEGATO_KAZOO_FILTERS")))
+    return KazooSettings(
+        url=reader.optional("LEGATO_KAZOO_URL"),
+        sources=_names(reader.optional("LEGATO_KAZOO_ACCOUNTS")),
+        filters={name: value for name, _, value in filters},
+        limits=reader.limits("LEGATO_KAZOO_LIMITS"),
+        queue=reader.text("LEGATO_KAZOO_QUEUE"),
+        dead_letters=reader.text("LEGATO_KAZOO_DEAD_LETTERS"),
+        quiet_seconds=reader.whole("LEGATO_KAZOO_QUIET_SECONDS"),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _limits(text: str) -> Limits:

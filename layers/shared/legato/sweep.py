@@ -61,27 +61,32 @@ class Page:
     strays: tuple[Json, ...] = ()
 
 
-class Tail(Protocol):
-    """A provider's list of changes, read from its end.
+class Found(Protocol):
+    """Whose records are taken in, and what they say.
 
-    `name` is the provider, `key` tells its lists apart, `watch` is the name under which calls are
-    listed until they are archived (legato.unarchived). What it finds is in no hurry if `behind`.
+    `name` is the provider, `watch` the name under which calls are listed until they are archived
+    (legato.unarchived). What is found is in no hurry if `behind`.
     """
 
     name: str
-    key: str
     watch: str
     behind: bool
+
+    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
+        """Return the ids of the recordings that records name. Raises Retry if they are unclear."""
+        ...
+
+
+class Tail(Found, Protocol):
+    """A provider's list of changes, read from its end. `key` tells its lists apart."""
+
+    key: str
 
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
         """Return what changed since the cursor; an empty one is the very first.
 
         `turn` is for who was promised one. Raises Wait, Barred or Retry as Provider.resolve does.
         """
-        ...
-
-    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the recordings that records name. Raises Retry if they are unclear."""
         ...
 
 
@@ -193,7 +198,7 @@ def _read(
             _buried(record, tail, jobs, notes)
         for change in page.changes:
             _in_time(clock, until - CALL_RESERVE)
-            report.jobs += _taken(change, tail, jobs, notes, clock, settle)
+            report.jobs += take(change, tail, jobs, notes, clock, settle)
             report.calls += 1
             report.records += len(change.records)
         moved: dict[str, object] = {"cursor": page.cursor, "turn": None}
@@ -219,8 +224,11 @@ def _buried(record: Json, tail: Tail, jobs: Jobs, notes: Notes) -> None:
         notes.write(note)
 
 
-def _taken(change: Change, tail: Tail, jobs: Jobs, notes: Notes, clock: Clock, settle: int) -> bool:
-    """Merge what changed into the call's note; say whether a job was sent for it."""
+def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, settle: int) -> bool:
+    """Merge what changed into the call's note; say whether a job was sent for it.
+
+    Raises Retry.
+    """
     sent = False
     for _ in range(WRITE_TRIES):
         now = clock.now()
@@ -263,7 +271,7 @@ def _taken(change: Change, tail: Tail, jobs: Jobs, notes: Notes, clock: Clock, s
     raise Retry(f"the records of {change.call} are written faster than they are read")
 
 
-def _recordings(tail: Tail, records: Mapping[str, Json]) -> frozenset[str] | None:
+def _recordings(tail: Found, records: Mapping[str, Json]) -> frozenset[str] | None:
     try:
         return tail.recordings(records.values())
     except Retry:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
@@ -25,6 +26,7 @@ from legato.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from legato.bootstrap.shared import Part
     from legato.keep import Keeping
     from legato.ports import Clock, Jobs
     from legato.receive import Hook
@@ -43,19 +45,30 @@ class Reception:
 
 def reception(environment: Mapping[str, str] = os.environ) -> Reception:
     """Return what WebhookFunction needs."""
+    from legato.providers.kazoo.hook import KazooHook
     from legato.providers.ringex.hook import RingexHook
-    from legato.receive import CURRENT_TOKEN, PREVIOUS_TOKEN
+    from legato.receive import CURRENT_TOKEN, KAZOO_TOKEN, PREVIOUS_TOKEN
 
     settings = webhook_settings(environment)
     secret = Secret(client("secretsmanager", read_timeout=2), arn=settings.secret)
 
-    def tokens(*, fresh: bool) -> list[str]:
-        value = secret.value(fresh=fresh)
-        return [str(value.get(name) or "") for name in (CURRENT_TOKEN, PREVIOUS_TOKEN)]
+    def tokens(*names: str) -> Callable[..., list[str]]:
+        def read(*, fresh: bool) -> list[str]:
+            value = secret.value(fresh=fresh)
+            return [str(value.get(name) or "") for name in names]
 
-    ringex = SqsJobs(client("sqs", read_timeout=2), queue=settings.ringex_queue)
+        return read
+
+    sqs = client("sqs", read_timeout=2)
+    ringex = RingexHook(tokens(CURRENT_TOKEN, PREVIOUS_TOKEN))
     return Reception(
-        hooks={"POST /webhook/ringcentral": (RingexHook(tokens), ringex)},
+        hooks={
+            "POST /webhook/ringcentral": (ringex, SqsJobs(sqs, queue=settings.ringex_queue)),
+            "POST /webhook/kazoo": (
+                KazooHook(tokens(KAZOO_TOKEN)),
+                SqsJobs(sqs, queue=settings.kazoo_queue),
+            ),
+        },
         clock=SystemClock(),
         settle_seconds=settings.settle_seconds,
     )
@@ -79,13 +92,13 @@ def keeper(environment: Mapping[str, str] = os.environ) -> Lodge:
 
 def sweeper(provider: str, environment: Mapping[str, str] = os.environ) -> Round:
     """Return what SweeperFunction needs for a provider. Raises Refused for one that is unknown."""
-    from legato.bootstrap import ringcx, ringex
     from legato.errors import Refused
+    from legato.model import PROVIDERS
 
-    rounds = {"ringex": ringex.sweeping, "ringcx": ringcx.sweeping}
-    if provider not in rounds:
-        raise Refused(f"the sweeper knows {' and '.join(rounds)}, not {provider!r}")
-    return rounds[provider](sweeper_settings(environment))
+    if provider not in PROVIDERS:
+        raise Refused(f"the sweeper knows {', '.join(PROVIDERS)}, not {provider!r}")
+    made: Round = _part(provider).sweeping(sweeper_settings(environment))
+    return made
 
 
 def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Workshop:
@@ -96,17 +109,20 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
     from legato.audio.ffmpeg import find_tools
     from legato.audio.stitch import FfmpegStitcher
     from legato.aws.bucket import S3Archive
-    from legato.bootstrap import ringcx, ringex
     from legato.errors import Refused
     from legato.workshop import Workshop
 
     settings = processor_settings(environment)
-    makers = {settings.ringex_queue: ringex.archiving, settings.ringcx.queue: ringcx.archiving}
-    named = {url.rpartition("/")[2]: make for url, make in makers.items()}
-    make = named.get(queue.rpartition(":")[2])
-    if make is None:
+    urls = {
+        "ringex": settings.ringex_queue,
+        "ringcx": settings.ringcx.queue,
+        "kazoo": settings.kazoo.queue,
+    }
+    named = {url.rpartition("/")[2]: provider for provider, url in urls.items()}
+    provider = named.get(queue.rpartition(":")[2])
+    if provider is None:
         raise Refused(f"{queue} is not the queue of a provider")
-    part = make(settings)
+    part: Part = _part(provider).archiving(settings)
     return Workshop(
         provider=part.provider,
         jobs=part.jobs,
@@ -121,3 +137,8 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         policy=part.policy,
         scratch=Path(tempfile.gettempdir()),
     )
+
+
+def _part(provider: str) -> Any:
+    """Return a provider's module. Only the one that is needed is loaded."""
+    return import_module(f"legato.bootstrap.{provider}")

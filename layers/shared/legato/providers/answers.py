@@ -41,7 +41,9 @@ def passes(status: int) -> bool:
     return status in codes or status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
-def retry_after(response: httpx.Response, now: datetime) -> float:
+def retry_after(
+    response: httpx.Response, now: datetime, *, usual: float = PENALTY_SECONDS
+) -> float:
     """Return the seconds of `Retry-After`, which is a number or a date.
 
     Without a usable one it is the usual penalty; no penalty is taken for longer than a day.
@@ -54,8 +56,8 @@ def retry_after(response: httpx.Response, now: datetime) -> float:
         try:
             seconds = (parsedate_to_datetime(value) - now).total_seconds()
         except (TypeError, ValueError):
-            return PENALTY_SECONDS
-    return min(seconds, LONGEST_PENALTY_SECONDS) if seconds > 0 else PENALTY_SECONDS
+            return usual
+    return min(seconds, LONGEST_PENALTY_SECONDS) if seconds > 0 else usual
 
 
 def rate_limit(response: httpx.Response) -> tuple[str, Limit, int] | None:

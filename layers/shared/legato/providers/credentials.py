@@ -1,7 +1,8 @@
-"""RingCentral's credentials: one app, one or many service users, each with a JWT.
+"""Credentials: what logs in at a provider, and which of them is refused at present.
 
-RingEX and RingCX begin with the same log-in, each with its own part of the secret. Rate limits
-count for each user and app, so throughput grows with the number of users.
+RingCentral's are here: one app, one or many service users, each with a JWT. RingEX and RingCX begin
+with the same log-in, each with its own part of the secret. Rate limits count for each user and app,
+so throughput grows with the number of users.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from legato.errors import Barred, Stale
 
@@ -25,12 +26,25 @@ INCOMPLETE_SECONDS = 300
 
 
 class Unaccepted(Barred):
-    """RingCentral refuses this credential; another one may not be."""
+    """The provider refuses this credential; another one may not be."""
+
+
+class AnyCredential(Protocol):
+    """What logs in at some provider.
+
+    `id` names it in notes and logs; nothing can be learned from it. `secret` is all that it
+    consists of: another one is another credential, and what it has encrypted needs it again.
+    """
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def secret(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """`id` names it in notes and logs; nothing can be learned from it."""
+    """RingCentral's."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -39,6 +53,10 @@ class Credential:
     @property
     def id(self) -> str:
         return hashlib.sha256(self.jwt.encode()).hexdigest()[:12]
+
+    @property
+    def secret(self) -> str:
+        return "\n".join((self.client_id, self.client_secret, self.jwt))
 
 
 def read_credentials(secret: Json, provider: str) -> list[Credential]:
@@ -59,29 +77,28 @@ def read_credentials(secret: Json, provider: str) -> list[Credential]:
     return [Credential(secret["clientId"], secret["clientSecret"], jwt) for jwt in unique]
 
 
-class Pool:
-    """The credentials, less those that RingCentral has refused a short while ago.
+class AnyPool[C: AnyCredential]:
+    """The credentials, less those that the provider has refused a short while ago.
 
-    `read` returns the provider's part of the secret, and is asked every time, so that a credential
+    `read` returns them as the secret has them now, and is asked every time, so that a credential
     that was mended or added counts at once.
     """
 
     def __init__(
-        self, read: Callable[[], Json], notes: Notes, clock: Clock, *, provider: str
+        self, read: Callable[[], list[C]], notes: Notes, clock: Clock, *, provider: str
     ) -> None:
         self._read = read
         self._notes = notes
         self._clock = clock
-        self._provider = provider
         self._note = f"credentials#{provider}"
 
-    def usable(self) -> list[Credential]:
+    def usable(self) -> list[C]:
         """Return those that may be tried. Raises Barred with the last reason if there is none."""
         aside = self._notes.read(self._note).content
         now = self._clock.now().timestamp()
         waits: list[tuple[float, str]] = []
         usable = []
-        for credential in read_credentials(self._read(), self._provider):
+        for credential in self._read():
             refused = aside.get(_fingerprint(credential))
             if refused is not None and refused["until"] > now:
                 waits.append((refused["until"] - now, refused["reason"]))
@@ -92,7 +109,7 @@ class Pool:
             raise Barred(reason, seconds=seconds)
         return usable
 
-    def set_aside(self, credential: Credential, reason: str, *, seconds: float) -> None:
+    def set_aside(self, credential: C, reason: str, *, seconds: float) -> None:
         """Do without a credential for so long. The log entry is what the alarm counts."""
         log.error(
             "credential set aside",
@@ -109,7 +126,17 @@ class Pool:
             return
 
 
-def _fingerprint(credential: Credential) -> str:
+class Pool(AnyPool[Credential]):
+    """RingCentral's. `read` returns the provider's part of the secret."""
+
+    def __init__(
+        self, read: Callable[[], Json], notes: Notes, clock: Clock, *, provider: str
+    ) -> None:
+        super().__init__(
+            lambda: read_credentials(read(), provider), notes, clock, provider=provider
+        )
+
+
+def _fingerprint(credential: AnyCredential) -> str:
     """Tell a credential from the same one mended: a new client secret is worth a new try."""
-    text = "\n".join((credential.client_id, credential.client_secret, credential.jwt))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(credential.secret.encode()).hexdigest()[:16]

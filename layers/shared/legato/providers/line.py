@@ -28,11 +28,22 @@ class Line:
     """Nothing is sent that the gate did not grant, and no redirect is followed here.
 
     Cookies are not kept: a request is made by the token that it carries, and by nothing else.
+    `penalty` is how many seconds a 429 counts for that does not say it.
     """
 
-    def __init__(self, gate: Gate, clock: Clock, *, transport: httpx.BaseTransport | None) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        clock: Clock,
+        *,
+        transport: httpx.BaseTransport | None,
+        provider: str = "RingCentral",
+        penalty: float = answers.PENALTY_SECONDS,
+    ) -> None:
         self._gate = gate
         self._clock = clock
+        self._provider = provider
+        self._penalty = penalty
         self._client = httpx.Client(
             transport=transport,
             timeout=TIMEOUT,
@@ -49,6 +60,7 @@ class Line:
         request: httpx.Request,
         key: str,
         *,
+        calls: int = 1,
         turn: bool = False,
         behind: bool = False,
         auth: httpx.Auth | None = None,
@@ -56,9 +68,9 @@ class Line:
         """Send one request through the gate, and tell the gate what the answer says of the limit.
 
         The body of the answer is not read yet. A 429 closes the gate for everybody and raises Wait,
-        a broken connection Retry.
+        a broken connection Retry. `calls` is what the request counts for.
         """
-        self._gate.enter(key, turn=turn, behind=behind)
+        self._gate.enter(key, calls=calls, turn=turn, behind=behind)
         try:
             response = self._client.send(request, auth=auth, stream=True)
         except httpx.TransportError as error:
@@ -66,13 +78,17 @@ class Line:
             raise Retry(reason) from error
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             response.close()
-            seconds = answers.retry_after(response, self._clock.now()) + 1
-            self._gate.block(key, seconds=seconds)
-            raise Wait("RingCentral's rate limit is reached", seconds=seconds, turn=not behind)
+            raise self.limited(response, key, turn=not behind)
         said = answers.rate_limit(response)
         if said is not None and key.endswith(f"#{said[0]}"):
             self._gate.learn(key, said[1], remaining=said[2])
         return response
+
+    def limited(self, response: httpx.Response, key: str, *, turn: bool) -> Wait:
+        """Close the gate for everybody, for as long as a 429 says; return the error for it."""
+        seconds = answers.retry_after(response, self._clock.now(), usual=self._penalty) + 1
+        self._gate.block(key, seconds=seconds)
+        return Wait(f"{self._provider}'s rate limit is reached", seconds=seconds, turn=turn)
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from legato.model import Note
     from legato.ports import Clock, Notes
-    from legato.providers.credentials import Credential
+    from legato.providers.credentials import AnyCredential
 
 RENEW_SHARE = 0.1
 """Of a token's life: in its last tenth one worker renews it, while the others still use it."""
@@ -48,7 +48,7 @@ class Minted:
     facts: Json = field(default_factory=dict)
 
 
-class Tokens:
+class Tokens[C: AnyCredential]:
     """`mint` trades a credential for a token, and may renew the last one with its refresh token.
 
     `name` tells these tokens from others of the same credential. Threads may share one of these.
@@ -60,7 +60,7 @@ class Tokens:
         clock: Clock,
         *,
         name: str,
-        mint: Callable[[Credential, str | None], Minted],
+        mint: Callable[[C, str | None], Minted],
         sleep: Callable[[float], None],
     ) -> None:
         self._notes = notes
@@ -71,11 +71,11 @@ class Tokens:
         self._known: dict[str, tuple[str, Json, float]] = {}
         self._refused: dict[str, str] = {}
 
-    def token(self, credential: Credential) -> str:
+    def token(self, credential: C) -> str:
         """Return a token that is alive. Raises Wait while another worker mints, and as `mint`."""
         return self.token_and_facts(credential)[0]
 
-    def token_and_facts(self, credential: Credential) -> tuple[str, Json]:
+    def token_and_facts(self, credential: C) -> tuple[str, Json]:
         """Return also what its log-in has told. Raises as `token` does."""
         known = self._known.get(credential.id)
         # Another thread may have read a token just before this one forgot it in the ledger.
@@ -103,14 +103,14 @@ class Tokens:
             self._sleep(PAUSE_SECONDS)
             patience -= PAUSE_SECONDS
 
-    def refused(self, credential: Credential, token: str) -> None:
+    def refused(self, credential: C, token: str) -> None:
         """Forget a token that was answered 401, unless a newer one stands in the ledger."""
         self._refused[credential.id] = token
         note = self._notes.read(self._key(credential))
         if _unsealed(note, "token", credential) == token:
             self._written(note, {})
 
-    def _minted(self, note: Note, credential: Credential) -> tuple[str, Json] | None:
+    def _minted(self, note: Note, credential: C) -> tuple[str, Json] | None:
         """Mint, if nobody else began at the same moment."""
         claim = note.content | {"minting_until": self._now() + MINT_SECONDS}
         claimed = self._written(note, claim)
@@ -134,7 +134,7 @@ class Tokens:
         self._written(claimed, content)
         return self._remembered(credential, minted.token, content)
 
-    def _remembered(self, credential: Credential, token: str, content: Json) -> tuple[str, Json]:
+    def _remembered(self, credential: C, token: str, content: Json) -> tuple[str, Json]:
         facts = content.get("facts", {})
         self._known[credential.id] = (token, facts, content["renew_at"])
         return token, facts
@@ -145,28 +145,24 @@ class Tokens:
         except Stale:
             return None
 
-    def _key(self, credential: Credential) -> str:
+    def _key(self, credential: C) -> str:
         return f"token#{self._name}#{credential.id}"
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
 
-def _cipher(credential: Credential) -> Fernet:
+def _cipher(credential: AnyCredential) -> Fernet:
     """Derive the key from the secret, so that the ledger alone gives no access."""
-    key = hmac.digest(
-        credential.client_secret.encode(),
-        b"legato token " + credential.jwt.encode(),
-        hashlib.sha256,
-    )
+    key = hmac.digest(credential.secret.encode(), b"legato token", hashlib.sha256)
     return Fernet(base64.urlsafe_b64encode(key))
 
 
-def _sealed(text: str, credential: Credential) -> str:
+def _sealed(text: str, credential: AnyCredential) -> str:
     return _cipher(credential).encrypt(text.encode()).decode()
 
 
-def _unsealed(note: Note, name: str, credential: Credential) -> str | None:
+def _unsealed(note: Note, name: str, credential: AnyCredential) -> str | None:
     sealed = note.content.get(name)
     if sealed is None:
         return None

@@ -7,12 +7,11 @@ in `Verification-Token`; the guide's page on receiving names another header, wro
 
 from __future__ import annotations
 
-import hmac
 import re
 from typing import TYPE_CHECKING
 
 from legato.model import Job, Json
-from legato.receive import Reply, Request
+from legato.receive import Reply, Request, among, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +47,11 @@ class RingexHook:
     def authentic(self, request: Request) -> bool:
         """Compare `Verification-Token` in constant time; a rotated token is read once more."""
         given = request.headers.get("verification-token", "").encode()
-        return any(_among(given, self._tokens(fresh=fresh)) for fresh in (False, True))
+        return any(among(given, self._tokens(fresh=fresh)) for fresh in (False, True))
+
+    def read(self, request: Request) -> Json:
+        """Return the notification, which is JSON. Raises Refused."""
+        return read_json(request.body)
 
     def job(self, notification: Json, *, now: datetime) -> Job | None:
         """Return a job if a party of a telephony session has hung up or moved on.
@@ -75,12 +78,6 @@ class RingexHook:
         return Job(
             provider="ringex", account=matched["account"], call=session, seen_at=now, hints=hints
         )
-
-
-def _among(given: bytes, expected: Sequence[str]) -> bool:
-    # All are compared before one counts, so that the time does not tell which one it was.
-    equal = [hmac.compare_digest(given, token.encode()) for token in expected if token]
-    return any(equal)
 
 
 def _list(value: object) -> list[object]:

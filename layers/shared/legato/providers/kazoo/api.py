@@ -1,0 +1,352 @@
+"""Kazoo's API over HTTP: behind the gate, with a shared token, its errors in our words.
+
+Tokens and credentials go to the configured host and to no other; a redirect that leads elsewhere
+is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from legato.errors import Barred, Failed, NotYet, Retry
+from legato.gate import Gate
+from legato.providers import answers
+from legato.providers.credentials import AnyPool, Unaccepted
+from legato.providers.kazoo.answers import Answer, is_json, life_of, read_answer, said
+from legato.providers.kazoo.credentials import read_credentials
+from legato.providers.kazoo.documents import to_gregorian
+from legato.providers.line import Line, origin
+from legato.providers.tokens import Minted, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from legato.errors import LegatoError
+    from legato.gate import Limit
+    from legato.model import Json
+    from legato.ports import Clock, Notes
+    from legato.providers.kazoo.credentials import Credential
+
+AUDIO = "audio/mpeg"
+"""Whatever the format: Kazoo serves WAV by this name too, and by no name of its own."""
+PENALTY_SECONDS = 10
+"""A 429 says no time. So long it takes to fill an empty bucket."""
+LOG_IN_KEY = "kazoo#no_account#Requests"
+"""A log-in names no account, so Kazoo draws it from a bucket of that name."""
+LOG_IN_CALLS = 35
+"""`api_auth_tokens` and `user_auth_tokens`."""
+UNAUTHORIZED_SECONDS = 300
+FORBIDDEN_SECONDS = 900
+MAX_REDIRECTS = 3
+_GONE = (httpx.codes.NOT_FOUND, httpx.codes.GONE)
+_SINGLE = ("/recordings/", "/cdrs/legs/", "/webhooks/")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsPage:
+    """`documents` come as Kazoo sends them. Without `next_start_key` it is the last page."""
+
+    documents: list[Any]
+    next_start_key: str | None
+
+
+class KazooApi:
+    """Requests against Kazoo. Many threads may use one of these at the same time.
+
+    `url` is the API's base, as `https://kazoo.example.com:8443/v2`. `credentials` returns the
+    secret's part for Kazoo (`read_credentials`), `limits` hold what the group Requests may.
+
+    Kazoo counts with a token bucket for each client address and account: 100 tokens, and 10 more
+    in bulk each second (https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/rate_limiting.md).
+    100 + 10 * floor(t) can be taken in any t seconds. A limit of N calls in W whole seconds takes
+    N * (floor(t / W) + 1) at most, so N <= 10 * W and N <= 100 never empty it, and 100 - N are left
+    for requests that the network bunches together. 50 in 5 s use the full 10 a second, less the
+    gate's margin, forgive delays of 4 s, and are enough for a log-in, which costs 35. Others may
+    draw from the same bucket: each envelope says what remains, and corrects the gate.
+
+    Every method raises Wait (not our turn, or 429), Barred (we are refused, and a person must act),
+    NotYet (404 for a recording or for legs), Retry (5xx, network, an answer that is none), Failed
+    (any other refusal). `turn` is for who was promised one, `behind` for who lets all others go
+    first.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        credentials: Callable[[], Json],
+        limits: Mapping[str, tuple[Limit, ...]],
+        notes: Notes,
+        clock: Clock,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._url = httpx.URL(url)
+        self._clock = clock
+        self._gate = Gate(notes, clock, limits=limits, sleep=sleep)
+        self._line = Line(
+            self._gate, clock, transport=transport, provider="Kazoo", penalty=PENALTY_SECONDS
+        )
+        self._pool = AnyPool(
+            lambda: read_credentials(credentials()), notes, clock, provider="kazoo"
+        )
+        self._tokens = Tokens(notes, clock, name="kazoo", mint=self._mint, sleep=sleep)
+
+    def recordings(
+        self,
+        account: str,
+        *,
+        created_from: datetime,
+        created_to: datetime,
+        start_key: str | None = None,
+        user: str | None = None,
+        filters: Mapping[str, str] = {},
+        page_size: int,
+        turn: bool = False,
+        behind: bool = False,
+    ) -> RecordingsPage:
+        """Return a page of the recordings that were saved in this time, the oldest first.
+
+        Both ends are inclusive, to the second, and 31 days apart at most. They stay the same from
+        page to page. `user` asks for those of one user; `filters` are Kazoo's own, by their full
+        names (https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/filters.md).
+        """
+        params = {
+            **filters,
+            "created_from": to_gregorian(created_from),
+            "created_to": to_gregorian(created_to),
+            "ascending": "true",
+            "page_size": page_size,
+            **({} if start_key is None else {"start_key": start_key}),
+        }
+        owner = ("users", user) if user is not None else ()
+        names = (*owner, "recordings")
+        answer = self._asked("GET", account, *names, params=params, turn=turn, behind=behind)
+        following = (answer.envelope or {}).get("next_start_key")
+        place = f"{answers.where(answer.response.request)} answers with next_start_key"
+        if following is not None and not isinstance(following, str):
+            raise Retry(f"{place} that is no text")
+        if following and following == start_key:
+            raise Retry(f"{place} {following}, which is the page that was asked for")
+        return RecordingsPage(answer.data(list), following or None)
+
+    def recording(self, account: str, recording: str) -> Json:
+        """Return a recording's document."""
+        return self._asked("GET", account, "recordings", recording).data(dict)
+
+    @contextmanager
+    def stream(
+        self, account: str, recording: str, *, turn: bool = False, behind: bool = False
+    ) -> Iterator[Iterator[bytes]]:
+        """GET a recording's audio in pieces; what is asked, and may raise, begins with the first.
+
+        A document is saved before its audio is: until then Kazoo answers 404, or sends nothing. A
+        connection that breaks is resumed where it broke. A body that stays shorter than announced,
+        and a JSON document in place of the audio, raise Retry.
+        """
+        url = self._of(account, "recordings", recording)
+
+        @contextmanager
+        def opened(headers: dict[str, str]) -> Iterator[httpx.Response]:
+            request = self._line.request("GET", url, headers={"Accept": AUDIO, **headers})
+            # What has begun goes first: all that came so far would be lost.
+            begun = bool(headers)
+            with self._answer(
+                request, account, turn=turn or begun, behind=behind and not begun
+            ) as answer:
+                if answer.envelope is not None:
+                    raise Retry(f"{answers.where(request)} answers with JSON instead of audio")
+                yield answer.response
+
+        with closing(answers.pieces(opened)) as pieces:
+            yield _some(pieces, f"GET {url.host}{url.path} answers without a single byte")
+
+    def delete(self, account: str, recording: str) -> None:
+        """Delete a recording from Kazoo's list. NotYet: Kazoo does not find it (any more)."""
+        self._asked("DELETE", account, "recordings", recording)
+
+    def legs(self, account: str, interaction: str) -> list[Json]:
+        """Return the call detail records of an interaction's legs."""
+        return self._listed(account, "cdrs", "legs", interaction)
+
+    def hooks(self, account: str) -> list[Json]:
+        """Return the account's webhooks."""
+        return self._listed(account, "webhooks")
+
+    def create_hook(self, account: str, hook: Json) -> Json:
+        """Make a webhook and return it as Kazoo keeps it, with its `id`."""
+        return self._asked("PUT", account, "webhooks", body=hook).data(dict)
+
+    def delete_hook(self, account: str, hook: str) -> None:
+        """Delete a webhook. One that is not there any more is deleted."""
+        with suppress(NotYet):
+            self._asked("DELETE", account, "webhooks", hook)
+
+    def _listed(self, account: str, *names: str) -> list[Json]:
+        """Return a list that is short enough for one page."""
+        answer = self._asked("GET", account, *names, params={"paginate": "false"})
+        found: list[Any] = answer.data(list)
+        if not all(isinstance(one, dict) for one in found):
+            raise Retry(f"{answers.where(answer.response.request)} lists what is no JSON object")
+        return found
+
+    def _asked(
+        self,
+        method: str,
+        account: str,
+        *names: str,
+        params: Mapping[str, Any] | None = None,
+        body: Json | None = None,
+        turn: bool = True,
+        behind: bool = False,
+    ) -> Answer:
+        """Ask for JSON. Who cannot be promised a turn takes it as if it had been."""
+        request = self._line.request(
+            method,
+            self._of(account, *names),
+            params=params,
+            headers={"Accept": "application/json"},
+            json=None if body is None else {"data": body},
+        )
+        with self._answer(request, account, turn=turn, behind=behind) as answer:
+            return answer
+
+    def _of(self, account: str, *names: str) -> httpx.URL:
+        return self._address("accounts", account, *names)
+
+    def _address(self, *names: str) -> httpx.URL:
+        """Return the address below the base. An id that would leave its place raises Failed."""
+        for name in names:
+            if name in ("", ".", ".."):
+                raise Failed(f"{name!r} is no id of Kazoo's")
+        path = "/".join(quote(name, safe="") for name in names)
+        return httpx.URL(f"{str(self._url).rstrip('/')}/{path}")
+
+    @contextmanager
+    def _answer(
+        self, request: httpx.Request, account: str, *, turn: bool, behind: bool
+    ) -> Iterator[Answer]:
+        """Ask, and follow redirects within Kazoo's host."""
+        for _ in range(MAX_REDIRECTS + 1):
+            with closing(self._accepted(request, account, turn=turn, behind=behind)) as answer:
+                if answer.response.next_request is None:
+                    yield answer
+                    return
+                request = answer.response.next_request
+        raise Retry(f"{answers.where(request)} redirects too often")
+
+    def _accepted(
+        self, request: httpx.Request, account: str, *, turn: bool, behind: bool
+    ) -> Answer:
+        """Return the answer for the first credential that is accepted."""
+        while True:
+            credential = self._pool.usable()[0]
+            try:
+                return self._tried(credential, request, account, turn=turn, behind=behind)
+            except Unaccepted as refused:
+                self._pool.set_aside(credential, str(refused), seconds=refused.seconds)
+
+    def _tried(
+        self,
+        credential: Credential,
+        request: httpx.Request,
+        account: str,
+        *,
+        turn: bool,
+        behind: bool,
+    ) -> Answer:
+        key = f"kazoo#{account}#Requests"
+        token = self._tokens.token(credential)
+        answer = self._sent(request, token, key, turn=turn, behind=behind)
+        if answer.status == httpx.codes.UNAUTHORIZED:
+            # It lived for less than we thought: one new token, and no more.
+            self._tokens.refused(credential, token)
+            token = self._tokens.token(credential)
+            answer = self._sent(request, token, key, turn=True)
+        if httpx.codes.is_error(answer.status):
+            raise _error(answer, account)
+        return answer
+
+    def _sent(
+        self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
+    ) -> Answer:
+        if origin(request.url) != origin(self._url):
+            raise Failed(
+                f"{request.url.host} is not the configured Kazoo host, so it gets no token"
+            )
+        request.headers["X-Auth-Token"] = token
+        response = self._line.send(request, key, turn=turn, behind=behind)
+        asked_audio = request.headers["Accept"] == AUDIO
+        if response.next_request is not None or (
+            response.is_success and asked_audio and not is_json(response)
+        ):
+            return Answer(response, response.status_code)
+        return self._heard(response, key, turn=not behind)
+
+    def _heard(self, response: httpx.Response, key: str, *, turn: bool) -> Answer:
+        """Read an envelope, and tell the gate what it says of the bucket."""
+        with closing(response):
+            answer = read_answer(response)
+        if answer.status == httpx.codes.TOO_MANY_REQUESTS:
+            raise self._line.limited(response, key, turn=turn)
+        if answer.remaining is not None:
+            self._gate.correct(key, remaining=answer.remaining)
+        return answer
+
+    def _mint(self, credential: Credential, _refresh: str | None) -> Minted:
+        """Log in. An API key that is unknown is answered 404.
+
+        https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/api_authentication.md
+        """
+        request = self._line.request(
+            "PUT",
+            self._address(credential.path),
+            headers={"Accept": "application/json"},
+            json={"data": json.loads(credential.secret)},
+        )
+        response = self._line.send(request, LOG_IN_KEY, calls=LOG_IN_CALLS, turn=True)
+        answer = self._heard(response, LOG_IN_KEY, turn=True)
+        reason = f"{answers.where(request)} answers {answer.status} {said(answer)}".rstrip()
+        if httpx.codes.is_client_error(answer.status) and not answers.passes(answer.status):
+            raise Unaccepted(f"Kazoo mints no token: {reason}", seconds=UNAUTHORIZED_SECONDS)
+        token = (answer.envelope or {}).get("auth_token")
+        if not httpx.codes.is_success(answer.status) or not isinstance(token, str) or not token:
+            raise Retry(f"{reason} without auth_token")
+        return Minted(token, life_of(token, self._clock.now()))
+
+
+def _some(pieces: Iterator[bytes], reason: str) -> Iterator[bytes]:
+    """Pass the pieces on. Raises NotYet if there is none."""
+    empty = True
+    for piece in pieces:
+        empty = False
+        yield piece
+    if empty:
+        raise NotYet(reason)
+
+
+def _error(answer: Answer, account: str) -> LegatoError:
+    """Return what an answer says that is no success."""
+    status, request = answer.status, answer.response.request
+    reason = f"{answers.where(request)} answers {status} {said(answer)}".rstrip()
+    if status == httpx.codes.UNAUTHORIZED:
+        return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
+    if status == httpx.codes.FORBIDDEN:
+        causes = (
+            f"{account} is neither the account that logs in nor one below it,"
+            " or the user is no administrator, or token restrictions forbid it"
+        )
+        return Barred(f"{reason}: {causes}", seconds=FORBIDDEN_SECONDS)
+    if status in _GONE and any(part in request.url.path for part in _SINGLE):
+        return NotYet(reason)
+    if status == httpx.codes.CONFLICT or answers.passes(status):
+        return Retry(reason)
+    return Failed(reason)

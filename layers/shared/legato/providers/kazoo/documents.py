@@ -1,0 +1,136 @@
+"""Read Kazoo's recording documents: which call a recording belongs to, and what is said of it.
+
+No field of a document is required. Times are Gregorian seconds, so the year zero is where they
+begin: https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/basics.md
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from legato.model import Job, Json, Leg, Listing, Party
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+UNIX_EPOCH = 62_167_219_200
+WITHHELD = "withheld: it may carry a secret"
+
+_INTERACTION = re.compile(r"(\d{11,12})-[0-9a-fA-F]+")
+
+
+def to_gregorian(moment: datetime) -> int:
+    """Return a time in Gregorian seconds."""
+    return int(moment.timestamp()) + UNIX_EPOCH
+
+
+def recording_of(document: Json) -> str | None:
+    """Return the id of the recording."""
+    return _text(document.get("id"))
+
+
+def call_of(document: Json) -> str | None:
+    """Return the interaction; a recording without one is a call of its own, and names it."""
+    return _text(document.get("interaction_id")) or recording_of(document)
+
+
+def without_secrets(document: Json) -> Json:
+    """Return the document as it may be kept: where Kazoo pushed it to may hold our own token."""
+    return document | ({"url": WITHHELD} if document.get("url") else {})
+
+
+def began_at(document: Json) -> datetime | None:
+    """Return when the recording began; without that, when its interaction did."""
+    start = document.get("start")
+    if not isinstance(start, int) or isinstance(start, bool):
+        found = _INTERACTION.fullmatch(str(document.get("interaction_id", "")))
+        start = int(found[1]) if found else None
+    return None if start is None else _from_gregorian(start)
+
+
+def ended_at(documents: Iterable[Json]) -> datetime | None:
+    """Return when the last of these recordings ended, as far as they say."""
+    ends = [
+        start + timedelta(milliseconds=_length(document) or 0)
+        for document in documents
+        if (start := began_at(document)) is not None
+    ]
+    return max(ends, default=None)
+
+
+def address(account: str, recording: str) -> str:
+    """Return what names a recording at Kazoo, as one text."""
+    return f"{quote(account, safe='')}/{quote(recording, safe='')}"
+
+
+def listing(job: Job, documents: Sequence[Json]) -> Listing:
+    """Return what the documents of one interaction say."""
+    legs = [_leg(job, document) for document in documents]
+    directions = [_text(document.get("direction")) for document in documents]
+    return Listing(
+        call=job.call,
+        account=job.account,
+        legs=tuple(sorted(legs, key=lambda leg: (leg.started_at, leg.id))),
+        final=True,
+        started_at=min(filter(None, map(began_at, documents)), default=None),
+        ended_at=ended_at(documents),
+        direction=next(filter(None, directions), None),
+        parties=tuple(_parties(documents)),
+        records=tuple(documents),
+    )
+
+
+def _leg(job: Job, document: Json) -> Leg:
+    recording = recording_of(document) or ""
+    return Leg(
+        id=recording,
+        started_at=began_at(document) or job.seen_at,
+        address=address(job.account, recording),
+        announced_ms=_length(document),
+        behind=job.hints.get("behind") is True,
+        details={
+            name: _text(document.get(name))
+            for name in ("call_id", "cdr_id", "owner_id", "endpoint_id", "direction", "origin")
+        },
+    )
+
+
+def _parties(documents: Iterable[Json]) -> list[Party]:
+    found: dict[Party, None] = {}
+    for document in documents:
+        for role, side, address_of in (("from", "caller", "from"), ("to", "callee", "to")):
+            party = _party(role, document, side, address_of)  # type: ignore[arg-type]
+            if party.number or party.name:
+                found[party] = None
+    return list(found)
+
+
+def _party(role: Literal["from", "to"], document: Json, side: str, address_of: str) -> Party:
+    user, _, _realm = (_text(document.get(address_of)) or "").partition("@")
+    return Party(
+        role=role,
+        number=_text(document.get(f"{side}_id_number")) or user or None,
+        name=_text(document.get(f"{side}_id_name")),
+        agent=_text(document.get("owner_id")),
+    )
+
+
+def _length(document: Json) -> int | None:
+    milliseconds, seconds = document.get("duration_ms"), document.get("duration")
+    if isinstance(milliseconds, int) and milliseconds >= 0:
+        return milliseconds
+    return seconds * 1000 if isinstance(seconds, int) and seconds >= 0 else None
+
+
+def _from_gregorian(seconds: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds - UNIX_EPOCH, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, str | int) and value not in ("", True, False) else None

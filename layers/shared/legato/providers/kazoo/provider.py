@@ -1,0 +1,121 @@
+"""Kazoo as a provider: which recordings an interaction has, and their audio.
+
+A webhook names a recording and not its interaction. So its job looks up the document, as the sweep
+would have found it a little later, and the interaction gets a job of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from legato.errors import LegatoError, NotYet, Wait
+from legato.model import Job, Leg, Listing
+from legato.providers.kazoo.documents import (
+    address,
+    call_of,
+    ended_at,
+    listing,
+    recording_of,
+    without_secrets,
+)
+from legato.providers.kazoo.tail import Account, change_of
+from legato.sweep import records_key, take
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from legato.model import Json
+    from legato.ports import Clock, Jobs, Notes
+    from legato.providers.kazoo.api import KazooApi
+
+LOOK_UP_SECONDS = 5
+"""The interaction's job appears when its records stand in the ledger."""
+RECORDING_ID = re.compile(r"\d{6}-[0-9a-f]{32}")
+"""https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/recordings.md"""
+
+
+class Kazoo:
+    """An interaction is complete when nothing of it was recorded for `quiet`.
+
+    Kazoo never says that one is over. What is recorded later makes another revision.
+    """
+
+    name = "kazoo"
+
+    def __init__(
+        self, api: KazooApi, jobs: Jobs, notes: Notes, clock: Clock, *, quiet: timedelta
+    ) -> None:
+        self._api = api
+        self._jobs = jobs
+        self._notes = notes
+        self._clock = clock
+        self._quiet = quiet
+
+    def resolve(
+        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
+    ) -> Mapping[str, Listing | LegatoError]:
+        """Answer from the ledger; a recording that only a webhook named is looked up."""
+        del closely  # the ledger knows as much of one as of all
+        found: dict[str, Listing | LegatoError] = {}
+        for job in jobs:
+            documents = self._known(job.call)
+            try:
+                if not documents and RECORDING_ID.fullmatch(job.call):
+                    self._look_up(job)
+                    documents = self._known(job.call)
+                    found[job.call] = Listing(call=job.call, account=job.account, final=True)
+            except LegatoError as error:
+                found[job.call] = error
+            if documents:
+                found[job.call] = self._young(job, documents) or listing(job, documents)
+        return found
+
+    def named_leg(self, job: Job, recording: str) -> Leg:
+        """Return the leg for a recording that is known by its id only."""
+        return Leg(
+            id=recording,
+            started_at=job.seen_at,
+            address=address(job.account, recording),
+            named_only=True,
+        )
+
+    @contextmanager
+    def open_leg(self, leg: Leg, *, turn: bool = False) -> Iterator[Iterator[bytes]]:
+        """Open a recording's audio. NotYet: its document was saved, and its audio is not there."""
+        account, recording = map(unquote, leg.address.split("/"))
+        try:
+            with self._api.stream(account, recording, turn=turn, behind=leg.behind) as pieces:
+                yield pieces
+        except NotYet as error:
+            ended_at = leg.started_at + timedelta(milliseconds=leg.announced_ms or 0)
+            if (ended_at.year, ended_at.month) == (leg.started_at.year, leg.started_at.month):
+                raise
+            # Filed in the month in which it stopped, looked for in the one that its id begins with.
+            raise NotYet(
+                f"{error}: it goes on over the end of a month, and some versions of Kazoo list "
+                "such a recording but cannot hand it out"
+            ) from error
+
+    def _known(self, call: str) -> list[Json]:
+        records: Json = self._notes.read(records_key(self.name, call)).content.get("records", {})
+        return list(records.values())
+
+    def _look_up(self, job: Job) -> None:
+        """Take a recording's document in, as if it had been listed."""
+        document = without_secrets(self._api.recording(job.account, job.call))
+        call, recording = call_of(document) or job.call, recording_of(document) or job.call
+        change = change_of(job.account, call, {recording: {**document, "id": recording}})
+        account = Account(job.account)
+        take(change, account, self._jobs, self._notes, self._clock, LOOK_UP_SECONDS)
+
+    def _young(self, job: Job, documents: Sequence[Json]) -> Wait | None:
+        ended = ended_at(documents)
+        if ended is None:
+            return None
+        # It was listed when it was seen, so a later end is a clock that is wrong.
+        left = (min(ended, job.seen_at) + self._quiet - self._clock.now()).total_seconds()
+        return Wait("the interaction may go on", seconds=left) if left > 0 else None

@@ -1,0 +1,169 @@
+"""Kazoo's recordings, followed by the time at which they were saved.
+
+A month's recordings lie in a database of their own, and a recording that goes on over the end of a
+month is filed by its beginning or by its end, whichever the version. So windows reach back by as
+long as a recording can be, which opens both databases. And each page begins in both of them at the
+same moment, which may pass over recordings of the later month: what a window has of that is read
+once more by itself
+(https://github.com/2600hz/kazoo/blob/master/applications/crossbar/src/crossbar_view.erl).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from legato.model import Json, format_time, parse_time
+from legato.providers.kazoo.documents import began_at, call_of, recording_of, without_secrets
+from legato.sweep import Change, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from legato.ports import Clock
+
+LONGEST = timedelta(days=31)
+"""`crossbar.maximum_range`, which is an hour longer."""
+OVERLAP = timedelta(hours=3)
+"""`max_recording_time_limit`: the longest that a recording can be."""
+PAGE_SIZE = 200
+
+
+class Documents(Protocol):
+    """A page of recordings, and where the next one begins."""
+
+    @property
+    def documents(self) -> Sequence[object]: ...
+    @property
+    def next_start_key(self) -> str | None: ...
+
+
+class Recordings(Protocol):
+    """Who lists an account's recordings."""
+
+    def recordings(
+        self,
+        account: str,
+        *,
+        created_from: datetime,
+        created_to: datetime,
+        start_key: str | None = None,
+        user: str | None = None,
+        filters: Mapping[str, str] = ...,
+        page_size: int,
+        turn: bool = False,
+        behind: bool = False,
+    ) -> Documents:
+        """Return the recordings that were saved in this time, the first ones first."""
+        ...
+
+
+def change_of(account: str, call: str, documents: Mapping[str, Json]) -> Change:
+    """Return recordings of one call as the sweep takes them in."""
+    began = min(filter(None, map(began_at, documents.values())), default=None)
+    return Change(call=call, account=account, records=documents, began_at=began)
+
+
+class Account:
+    """Whose recordings they are."""
+
+    name = "kazoo"
+    behind = False
+
+    def __init__(self, account: str) -> None:
+        self.watch = f"kazoo#{account}"
+
+    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
+        """Return the ids of the recordings."""
+        return frozenset(filter(None, map(recording_of, records)))
+
+
+class KazooTail(Account):
+    """Follows one account's recordings, or those of one `user`, from `first` on.
+
+    `filters` are Kazoo's own, by their full names. The cursor holds the window's `begin` and
+    `until`, and the `key` of its next page.
+    """
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        clock: Clock,
+        *,
+        account: str,
+        first: datetime,
+        user: str | None = None,
+        filters: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(account)
+        self.key = f"{self.watch}#{user}" if user else self.watch
+        self._recordings = recordings
+        self._clock = clock
+        self._account = account
+        self._first = first
+        self._user = user
+        self._filters = dict(filters or {})
+
+    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+        """Return the next page of a window. Raises Wait, Barred, Retry, Failed."""
+        now = self._clock.now()
+        begin = parse_time(cursor["begin"]) if "begin" in cursor else self._first
+        until = parse_time(cursor["until"]) if "until" in cursor else min(_limit(begin), now)
+        answer = self._recordings.recordings(
+            self._account,
+            created_from=begin,
+            created_to=until,
+            start_key=cursor.get("key"),
+            user=self._user,
+            filters=self._filters,
+            page_size=PAGE_SIZE,
+            turn=turn,
+        )
+        changes, strays = self._by_call(answer.documents)
+        place: Json = {"begin": format_time(until - OVERLAP)}
+        more = until < now - timedelta(seconds=1)
+        later_month = _month(until)
+        if answer.next_start_key is not None:
+            place = {
+                "begin": format_time(begin),
+                "until": format_time(until),
+                "key": answer.next_start_key,
+            }
+            more = True
+        elif begin < later_month:
+            place = {"begin": format_time(later_month), "until": format_time(until)}
+            more = True
+        return Page(
+            changes=changes,
+            cursor=place,
+            more=more,
+            read_to=None if more else until,
+            strays=strays,
+        )
+
+    def _by_call(self, documents: Iterable[object]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
+        """Gather the recordings of each call; return them, and those without an id."""
+        calls: dict[str, dict[str, Json]] = {}
+        strays: list[Json] = []
+        for document in documents:
+            if not isinstance(document, dict):
+                strays.append({"document": document})
+                continue
+            kept = without_secrets(document)
+            call, recording = call_of(kept), recording_of(kept)
+            if call and recording:
+                calls.setdefault(call, {})[recording] = kept
+            else:
+                strays.append(kept)
+        changes = tuple(change_of(self._account, call, found) for call, found in calls.items())
+        return changes, tuple(strays)
+
+
+def _month(moment: datetime) -> datetime:
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _limit(begin: datetime) -> datetime:
+    """Return the end of the longest window from `begin` on that lies in two months at most."""
+    after_two_months = _month(_month(begin) + timedelta(days=62))
+    return min(begin + LONGEST, after_two_months)

@@ -1,0 +1,38 @@
+"""What Kazoo counts beyond the usual: tokens of the buckets, downloads, deletions, webhooks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from local.simulators import stats
+
+
+@dataclass(kw_only=True)
+class Stats(stats.Stats):
+    """Counters since the start or the last reset. Grants and 429s are by account, or `login`."""
+
+    RULES: ClassVar[tuple[str, ...]] = ("limit exceeded",)
+
+    consumed: Counter[str] = field(default_factory=Counter)
+    downloads: Counter[str] = field(default_factory=Counter)
+    whole_downloads: Counter[str] = field(default_factory=Counter)
+    deletes: Counter[str] = field(default_factory=Counter)
+    webhooks: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    disabled: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything counted. Downloads are by recording: begun, and sent to the end."""
+        return super().to_json() | {
+            "tokensConsumed": dict(self.consumed),
+            "downloads": dict(self.downloads),
+            "wholeDownloads": dict(self.whole_downloads),
+            "deletes": dict(self.deletes),
+            "webhooks": {
+                "sent": self.webhooks,
+                "answers": dict(self.answers),
+                "disabled": self.disabled,
+            },
+        }

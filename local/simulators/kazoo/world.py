@@ -1,0 +1,68 @@
+"""Everything that the simulator holds, put together once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+
+from local.simulators.faults import Sleep
+from local.simulators.kazoo.buckets import Buckets
+from local.simulators.kazoo.calls import CallOrder, Calls, placed
+from local.simulators.kazoo.config import Config
+from local.simulators.kazoo.deliveries import Deliveries
+from local.simulators.kazoo.faults import Faults
+from local.simulators.kazoo.stats import Stats
+from local.simulators.kazoo.tokens import Tokens
+from local.simulators.kazoo.webhooks import Webhooks
+from local.simulators.settings import Json
+from local.simulators.times import Clock
+
+
+class World:
+    """One Kazoo with its accounts."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock = time.time,
+        sleep: Sleep = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.stats = Stats()
+        self.buckets = Buckets(config, clock, self.stats)
+        self.tokens = Tokens(config, clock)
+        self.calls = Calls(config, clock)
+        self.webhooks = Webhooks()
+        self.deliveries = Deliveries(
+            config, clock, self.stats, self.webhooks, sleep=sleep, transport=transport
+        )
+        self.faults = Faults(self.stats, sleep)
+
+    def place(self, order: CallOrder) -> Json:
+        """Let a call have happened, and tell the webhooks. Return its ids. Raises BadInput."""
+        account, interaction, recordings = self.calls.place(order)
+        if order.emit:
+            for recording in recordings:
+                self.deliveries.expect(recording)
+        return placed(account, interaction, recordings)
+
+    def configure(self, given: Json) -> None:
+        """Change settings. Raises BadInput."""
+        self.config.update(given)
+
+    def evict(self) -> None:
+        """Let every token die."""
+        self.tokens.close_all()
+
+    def reset(self) -> None:
+        """Begin anew, with the same tokens and webhooks."""
+        self.calls.forget()
+        self.deliveries.forget()
+        self.faults.clear()
+        self.buckets.forget()
+        self.stats.clear()

@@ -1,0 +1,197 @@
+"""Months of a Kazoo cluster in a minute: real use cases, real client, real simulator."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from legato.archive import archive
+from legato.gate import Limit
+from legato.policy import Policy
+from legato.providers.kazoo.api import KazooApi
+from legato.providers.kazoo.provider import Kazoo
+from legato.providers.kazoo.tail import KazooTail
+from legato.rounds import Round, go_round
+from local.simulators.faults import Fault
+from local.simulators.kazoo import Config, create_app
+from local.simulators.kazoo.calls import CallOrder, RecordingOrder
+from tests.day import InProcess, VirtualClock, VirtualQueue, stall
+from tests.fakes import FakeArchive, FakeLedger, FakeNotes, FakeStitcher, a_workshop
+
+SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
+QUIET = timedelta(minutes=5)
+EVERY = 2 * 3600
+FAULTS = (
+    None,  # the line drops
+    *(Fault(route="any", kind="status", status=status) for status in (401, 500, 503)),
+    *(Fault(route="any", kind=kind) for kind in ("html", "empty", "evict", "truncate")),
+    Fault(route="recording", kind="json"),
+    Fault(route="recordings", kind="repeat-key"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A recording that stopped at a moment, in seconds since the epoch."""
+
+    at: float
+    account: str
+    interaction: str
+    order: RecordingOrder
+
+
+class Months:
+    """One cluster with two accounts. `faults` is the share of requests that go wrong."""
+
+    def __init__(
+        self, scratch: Path, *, faults: float = 0, seed: int = 1, version: str = "4.3"
+    ) -> None:
+        self.dice = random.Random(seed)
+        self.clock = VirtualClock(0)
+        self.clock._now = SEPTEMBER.timestamp()
+        self.config = Config.from_json({"version": version})
+        self.app = create_app(self.config, clock=self.clock.seconds, sleep=stall)
+        self.world = self.app.state.world
+        self.line = InProcess(self.app)
+        self.line.before = self._perhaps_break
+        self.queue = VirtualQueue(self.clock)
+        self.notes, self.ledger, self.archive = FakeNotes(), FakeLedger(), FakeArchive()
+        self.audio: dict[str, bytes] = {}
+        self._faults = faults
+        [key] = self.config.api_keys
+        self.api = KazooApi(
+            url="https://kazoo.example.com:8443/v2",
+            credentials=lambda: {"apiKey": key},
+            limits={"Requests": (Limit(50, 5),)},
+            notes=self.notes,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            transport=self.line,
+        )
+        self._shop = a_workshop(
+            scratch,
+            provider=Kazoo(self.api, self.queue, self.notes, self.clock, quiet=QUIET),
+            jobs=self.queue,
+            ledger=self.ledger,
+            notes=self.notes,
+            archive=self.archive,
+            stitcher=FakeStitcher(),
+            clock=self.clock,
+            policy=Policy(
+                settle=0,
+                ladder=(120, 600),
+                named_ladder=(120, 600, 1800, 3600, 10800, 21600, 47880),
+                max_attempts=8,  # of the faults made here, five in a row do happen
+            ),
+        )
+
+    def plan(self, *, recordings: int, interactions: int, days: float) -> list[Stopped]:
+        """Return the ends of so many recordings; some go on over the end of a month."""
+        start = self.clock.seconds()
+        begins = [start + self.dice.uniform(0, days * 86400) for _ in range(interactions)]
+        ends_of_months = [datetime(2026, month, 1, tzinfo=UTC).timestamp() for month in (10, 11)]
+        for number in range(0, interactions, 20):
+            begins[number] = self.dice.choice(ends_of_months) - self.dice.uniform(0, 3600)
+        counts = [1] * interactions
+        for _ in range(recordings - interactions):
+            counts[self.dice.randrange(interactions)] += 1
+        stopped = []
+        for number, (begin, count) in enumerate(zip(begins, counts, strict=True)):
+            account = self.config.accounts[number % 2]
+            interaction = f"{int(begin) + 62_167_219_200}-{number:08x}"
+            at = begin
+            for part in range(count):
+                seconds = self.dice.uniform(20, 3000)
+                month = datetime.fromtimestamp(at, UTC)
+                name = f"{month:%Y%m}-{number:024x}{part:08x}"
+                self.audio[name] = b"mp3" + self.dice.randbytes(200)
+                order = RecordingOrder(
+                    id=name,
+                    starts_at=at,
+                    seconds=seconds,
+                    audio=self.audio[name],
+                    ready_after=self.dice.choice((0, 0, 0, 300, 5000)),
+                    has_interaction=count > 1 or number % 3 > 0,
+                )
+                at += seconds
+                stopped.append(Stopped(at, account, interaction, order))
+        return sorted(stopped, key=lambda one: one.at)
+
+    def run(self, stopped: list[Stopped], *, quiet: timedelta = timedelta(hours=30)) -> None:
+        """Let these recordings stop, sweep and archive, until all was quiet for so long."""
+        coming = list(reversed(stopped))
+        sweep_at = self.clock.seconds()
+        quiet_at = None
+        while True:
+            now = self.clock.seconds()
+            while coming and coming[-1].at <= now:
+                self._place(coming.pop())
+            if now >= sweep_at:
+                self.sweep()
+                sweep_at += EVERY
+            if batch := self.queue.take():
+                self._work(batch)
+                continue
+            if not coming:
+                quiet_at = quiet_at or now + quiet.total_seconds()
+                if now >= quiet_at and self.queue.next_at() is None:
+                    return
+            moments = [sweep_at, *([coming[-1].at] if coming else [])]
+            if (due := self.queue.next_at()) is not None:
+                moments.append(due)
+            self.clock.reach(min(moments))
+
+    def sweep(self) -> None:
+        """Go a round as a fresh process."""
+        tails = [
+            KazooTail(
+                self.api,
+                self.clock,
+                account=account,
+                first=self.clock.now() - timedelta(hours=24),
+            )
+            for account in self.config.accounts
+        ]
+        work = Round(
+            tails=tails,
+            jobs=self.queue,
+            notes=self.notes,
+            clock=self.clock,
+            settle_seconds=5,
+            rest=timedelta(),
+            retention=lambda: {tail.watch: 180 for tail in tails},
+        )
+        go_round(work, until=self.clock.now() + timedelta(seconds=120))
+
+    def _work(self, batch: Any) -> None:
+        @contextmanager
+        def strict(_ids: Any) -> Iterator[None]:
+            yield
+
+        until = self.clock.now() + timedelta(minutes=15)
+        archive(batch, shop=self._shop, until=until, guard=strict)
+
+    def _place(self, stopped: Stopped) -> None:
+        self.world.calls.place(
+            CallOrder(
+                account=stopped.account,
+                interaction_id=stopped.interaction,
+                recordings=(stopped.order,),
+                emit=False,
+            )
+        )
+
+    def _perhaps_break(self) -> None:
+        self.world.faults.clear()
+        if self.dice.random() >= self._faults:
+            return
+        fault = self.dice.choice(FAULTS)
+        if fault is None:
+            self.line.drop = True
+        else:
+            self.world.faults.add(replace(fault, share=self.dice.random()))
