@@ -196,6 +196,7 @@ class Days:
             ringcx=SimpleNamespace(
                 sub_accounts=tuple(self.config.sub_accounts),
                 settle_minutes=SETTLE.total_seconds() / 60,
+                overlap_minutes=10,
             ),
             ringcx_sweep_hours=24,
             ringcx_look_again_hours=self._look_again_hours,

@@ -35,6 +35,7 @@ SWEEPER = {
     "LEGATO_RINGCX_DEAD_LETTERS": "https://dead",
     "LEGATO_RINGCX_SWEEP_HOURS": "24",
     "LEGATO_RINGCX_LOOK_AGAIN_HOURS": "4,24",
+    "LEGATO_RINGCX_OVERLAP_MINUTES": "10",
     "LEGATO_KAZOO_QUEUE": "https://sqs/kazoo",
     "LEGATO_KAZOO_DEAD_LETTERS": "https://sqs/kazoo-dead",
     "LEGATO_KAZOO_LIMITS": "Requests=50/5",

@@ -102,6 +102,20 @@ def test_the_next_sweep_reads_only_what_is_new():
     assert desk.metadata.asked == [(NOON - SETTLE - OVERLAP, NOON)]
 
 
+def test_a_longer_overlap_is_only_over_what_was_read_a_moment_ago():
+    """The first sweep of a day goes on in whole windows."""
+    desk = Desk(overlap=timedelta(minutes=170))
+    desk.metadata.ended(NOON - SETTLE - timedelta(minutes=150))
+    desk.sweep()
+    assert len(desk.metadata.asked) == 9
+    desk.metadata.ended(NOON - SETTLE - timedelta(minutes=160))
+    desk.clock.advance(300)
+    desk.sweep()
+    begin = NOON - SETTLE - timedelta(minutes=170)
+    assert desk.metadata.asked[-1] == (begin, NOON - SETTLE + timedelta(seconds=300))
+    assert desk.found() == {"s-v-0", "s-v-1"}
+
+
 def test_nothing_is_asked_while_nothing_is_new():
     """Not even within the same second."""
     desk = Desk()

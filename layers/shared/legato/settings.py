@@ -59,6 +59,7 @@ class RingcxSettings:
     queue: str
     dead_letters: str
     settle_minutes: float
+    overlap_minutes: float
     retention_days: int
 
 
@@ -260,6 +261,7 @@ def _ringcx(reader: _Reader) -> RingcxSettings:
         queue=reader.text("LEGATO_RINGCX_QUEUE"),
         dead_letters=reader.text("LEGATO_RINGCX_DEAD_LETTERS"),
         settle_minutes=reader.number("LEGATO_SETTLE_MINUTES"),
+        overlap_minutes=reader.number("LEGATO_RINGCX_OVERLAP_MINUTES"),
         retention_days=reader.whole("LEGATO_RINGCX_RETENTION_DAYS"),
     )
 

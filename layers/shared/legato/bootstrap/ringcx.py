@@ -90,7 +90,6 @@ def archiving(settings: ProcessorSettings) -> Part:
 def tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[RingcxTail]:
     """Return the tails of all sub-accounts: what is new first, then the second looks."""
     now, names = clock.now(), settings.ringcx.sub_accounts
-    overlap = OVERLAP
     found = [
         RingcxTail(
             api,
@@ -99,7 +98,7 @@ def tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[Ringc
             key="",
             first=now - timedelta(hours=settings.ringcx_sweep_hours),
             lag=timedelta(minutes=settings.ringcx.settle_minutes),
-            overlap=overlap,
+            overlap=timedelta(minutes=settings.ringcx.overlap_minutes),
         )
         for name in names
     ]
@@ -113,8 +112,8 @@ def tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[Ringc
                 key=f"#again-{hours:g}h",
                 first=now - lag,
                 lag=lag,
-                overlap=overlap,
-                least=LONGEST - overlap,
+                overlap=OVERLAP,
+                least=LONGEST - OVERLAP,
             )
             for name in names
         ]

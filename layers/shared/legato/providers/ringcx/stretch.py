@@ -59,8 +59,7 @@ class RingcxStretch(RingcxTail):
         """Return the moment up to which a reader with this cursor has read everything."""
         if "begin" not in cursor:
             return self.begin
-        asks_next = parse_time(cursor["begin"])
-        return asks_next if "until" in cursor else asks_next + self._overlap
+        return parse_time(cursor.get("read", cursor["begin"]))
 
     def windows(self, cursor: Json) -> int:
         """Return how many windows are left to ask for if none of them is full."""

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 LONGEST = timedelta(hours=3)
 """https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording"""
+PAST_OVERLAP = timedelta(minutes=10)
 SHORTEST = timedelta(seconds=2)
 SEAM = timedelta(seconds=1)
 """Whether a window's bounds belong to it is not documented."""
@@ -51,10 +52,11 @@ class Metadata(Protocol):
 class RingcxTail:
     """Follows one sub-account at a distance of `lag`, from `first` on, or for `end` to its end.
 
-    `key` tells this tail from others of the sub-account. Windows overlap by `overlap`; nothing is
-    asked while less than `least` is new. The cursor holds `begin`, from where to ask next; `until`,
-    the end of a window that is read in pieces; and `span`, the seconds of a piece that was not
-    cut off.
+    `key` tells this tail from others of the sub-account. What is new is asked for with an `overlap`
+    over what was read before, and nothing while less than `least` is new; windows of the past
+    overlap by ten minutes at most. The cursor holds `begin`, from where to ask next; `read`, up to
+    where everything was read; `until`, the end of a window that is read in pieces; and `span`, the
+    seconds of a piece that was not cut off.
     """
 
     name = "ringcx"
@@ -93,7 +95,7 @@ class RingcxTail:
             horizon = min(horizon, _second(self._end))
         begin = parse_time(cursor["begin"]) if "begin" in cursor else _second(self._first)
         until = parse_time(cursor["until"]) if "until" in cursor else min(begin + LONGEST, horizon)
-        new = until - begin - (self._overlap if "begin" in cursor else timedelta())
+        new = until - parse_time(cursor.get("read", format_time(begin)))
         if "until" not in cursor and new < self._least:
             cursor = {"begin": format_time(begin), **cursor}
             return Page(changes=(), cursor=cursor, more=False, read_to=now)
@@ -120,7 +122,8 @@ class RingcxTail:
             place["begin"] = begin + length - SEAM
             if begin + length >= until:
                 more = until < horizon
-                place = {"begin": until - self._overlap, "span": place["span"]}
+                overlap = min(self._overlap, PAST_OVERLAP) if more else self._overlap
+                place = {"begin": until - overlap, "read": until, "span": place["span"]}
         return Page(
             changes=changes,
             cursor={k: format_time(v) if isinstance(v, datetime) else v for k, v in place.items()},
