@@ -10,12 +10,12 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -99,6 +99,48 @@ class VirtualQueue:
             _, number, body = heapq.heappop(self._messages)
             taken.append(Message(str(number), body))
         return taken
+
+
+class HasEnded(Protocol):
+    """Something that is over at a moment, in seconds since the epoch."""
+
+    @property
+    def at(self) -> float: ...
+
+
+def let_time_pass[T: HasEnded](
+    clock: VirtualClock,
+    queue: VirtualQueue,
+    ended: Sequence[T],
+    *,
+    place: Callable[[T], None],
+    tick: Callable[[float], float],
+    work: Callable[[list[Message]], None],
+    quiet: timedelta,
+) -> None:
+    """Let things end in their order and jobs be worked on, until all was quiet for so long.
+
+    `tick` is called when it is due, and says when it is due again.
+    """
+    coming = list(reversed(ended))
+    due = clock.seconds()
+    quiet_at = None
+    while True:
+        now = clock.seconds()
+        while coming and coming[-1].at <= now:
+            place(coming.pop())
+        if now >= due:
+            due = tick(due)
+        if batch := queue.take():
+            work(batch)
+            continue
+        job_at = queue.next_at()
+        if not coming:
+            quiet_at = quiet_at or now + quiet.total_seconds()
+            if now >= quiet_at and job_at is None:
+                return
+        moments = [due, *([coming[-1].at] if coming else [])]
+        clock.reach(min(moments if job_at is None else [*moments, job_at]))
 
 
 class Broken(httpx.SyncByteStream):

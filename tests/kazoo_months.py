@@ -20,7 +20,7 @@ from legato.rounds import Round, go_round
 from local.simulators.faults import Fault
 from local.simulators.kazoo import Config, create_app
 from local.simulators.kazoo.calls import CallOrder, RecordingOrder
-from tests.day import InProcess, VirtualClock, VirtualQueue, stall
+from tests.day import InProcess, VirtualClock, VirtualQueue, let_time_pass, stall
 from tests.fakes import FakeArchive, FakeLedger, FakeNotes, FakeStitcher, a_workshop
 
 SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
@@ -124,27 +124,20 @@ class Months:
 
     def run(self, stopped: list[Stopped], *, quiet: timedelta = timedelta(hours=30)) -> None:
         """Let these recordings stop, sweep and archive, until all was quiet for so long."""
-        coming = list(reversed(stopped))
-        sweep_at = self.clock.seconds()
-        quiet_at = None
-        while True:
-            now = self.clock.seconds()
-            while coming and coming[-1].at <= now:
-                self._place(coming.pop())
-            if now >= sweep_at:
-                self.sweep()
-                sweep_at += EVERY
-            if batch := self.queue.take():
-                self._work(batch)
-                continue
-            if not coming:
-                quiet_at = quiet_at or now + quiet.total_seconds()
-                if now >= quiet_at and self.queue.next_at() is None:
-                    return
-            moments = [sweep_at, *([coming[-1].at] if coming else [])]
-            if (due := self.queue.next_at()) is not None:
-                moments.append(due)
-            self.clock.reach(min(moments))
+
+        def now_and_then(now: float) -> float:
+            self.sweep()
+            return now + EVERY
+
+        let_time_pass(
+            self.clock,
+            self.queue,
+            stopped,
+            place=self._place,
+            tick=now_and_then,
+            work=self._work,
+            quiet=quiet,
+        )
 
     def sweep(self) -> None:
         """Go a round as a fresh process."""

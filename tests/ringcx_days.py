@@ -29,7 +29,7 @@ from local.simulators.ringcx import Config, create_app
 from local.simulators.ringcx.calls import CallOrder, SegmentOrder
 from local.simulators.ringcx.faults import DAMAGES
 from tests.audio import chunk, form, local_tools, riff
-from tests.day import InProcess, VirtualClock, VirtualQueue, stall
+from tests.day import InProcess, VirtualClock, VirtualQueue, let_time_pass, stall
 from tests.fakes import FakeArchive, FakeLedger, FakeNotes, a_workshop
 
 SETTLE = timedelta(minutes=15)
@@ -165,29 +165,23 @@ class Days:
 
     def run(self, ended: list[Ended], *, quiet: timedelta = QUIET) -> None:
         """Let these segments end, sweep and archive, until all was quiet for so long."""
-        coming = list(reversed(ended))
-        minute = self.clock.seconds()
-        quarter = minute
-        quiet_at = None
-        while True:
-            now = self.clock.seconds()
-            while coming and coming[-1].at <= now:
-                self._place(coming.pop())
-            if now >= minute:
-                self.sweep(going_on=now < quarter)
-                quarter += 900 if now >= quarter else 0
-                minute += 60
-            if batch := self.queue.take():
-                self._work(batch)
-                continue
-            if not coming:
-                quiet_at = quiet_at or now + quiet.total_seconds()
-                if now >= quiet_at and self.queue.next_at() is None:
-                    return
-            moments = [minute, *([coming[-1].at] if coming else [])]
-            if (due := self.queue.next_at()) is not None:
-                moments.append(due)
-            self.clock.reach(min(moments))
+        quarter = self.clock.seconds()
+
+        def each_minute(now: float) -> float:
+            nonlocal quarter
+            self.sweep(going_on=now < quarter)
+            quarter += 900 if now >= quarter else 0
+            return now + 60
+
+        let_time_pass(
+            self.clock,
+            self.queue,
+            ended,
+            place=self._place,
+            tick=each_minute,
+            work=self._work,
+            quiet=quiet,
+        )
 
     def sweep(self, *, going_on: bool = False) -> RoundReport | None:
         """Go a round as a fresh process; None if it was killed."""
