@@ -75,7 +75,14 @@ class Months:
         )
         self._shop = a_workshop(
             scratch,
-            provider=Kazoo(self.api, self.queue, self.notes, self.clock, quiet=QUIET),
+            provider=Kazoo(
+                self.api,
+                self.queue,
+                self.notes,
+                self.clock,
+                quiet=QUIET,
+                accounts=frozenset(self.config.accounts),
+            ),
             jobs=self.queue,
             ledger=self.ledger,
             notes=self.notes,

@@ -122,10 +122,10 @@ class FakeApi:
         return self.document
 
 
-def resolved(document, *, call=RECORDING):
+def resolved(document, *, call=RECORDING, account=ACCOUNT):
     api, jobs, notes, clock = FakeApi(document), FakeJobs(), FakeNotes(), FakeClock()
-    provider = Kazoo(api, jobs, notes, clock, quiet=timedelta())
-    job = Job(provider="kazoo", account=ACCOUNT, call=call, seen_at=NOON)
+    provider = Kazoo(api, jobs, notes, clock, quiet=timedelta(), accounts=frozenset({ACCOUNT}))
+    job = Job(provider="kazoo", account=account, call=call, seen_at=NOON)
     return provider.resolve([job]).get(call), api, jobs, notes
 
 
@@ -155,6 +155,24 @@ def test_a_document_that_is_not_there_yet_is_waited_for():
     """Or it lies in another month's database than its id says: then the sweep finds it."""
     found, _, jobs, _ = resolved(NotYet("404"))
     assert isinstance(found, NotYet)
+    assert jobs.sent == []
+
+
+def test_a_document_that_never_comes_is_left_to_the_sweep():
+    """No alarm rings for a webhook that cannot be followed."""
+    api, jobs, notes, clock = FakeApi(NotYet("404")), FakeJobs(), FakeNotes(), FakeClock()
+    provider = Kazoo(api, jobs, notes, clock, quiet=timedelta(), accounts=frozenset({ACCOUNT}))
+    job = Job(provider="kazoo", account=ACCOUNT, call=RECORDING, seen_at=NOON, looks=2)
+    assert provider.resolve([job])[RECORDING] == Listing(
+        call=RECORDING, account=ACCOUNT, final=True
+    )
+
+
+def test_of_an_account_that_is_kept_in_part_a_webhook_leads_to_nothing():
+    """Only the sweep can tell which of its recordings are wanted."""
+    found, api, jobs, _ = resolved({"id": RECORDING}, account="b" * 32)
+    assert found == Listing(call=RECORDING, account="b" * 32, final=True)
+    assert api.asked == []
     assert jobs.sent == []
 
 

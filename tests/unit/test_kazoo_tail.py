@@ -226,7 +226,14 @@ def test_where_kazoo_pushed_a_recording_is_not_kept():
 class Resolving:
     def __init__(self):
         self.clock, self.notes = FakeClock(), FakeNotes()
-        self.provider = Kazoo(None, None, self.notes, self.clock, quiet=timedelta(seconds=300))
+        self.provider = Kazoo(
+            None,
+            None,
+            self.notes,
+            self.clock,
+            quiet=timedelta(seconds=300),
+            accounts=frozenset(),
+        )
 
     def listing(self, *documents):
         records = {document.get("id", str(at)): document for at, document in enumerate(documents)}

@@ -18,6 +18,7 @@ class FakeTail:
     def __init__(self, clock, watch, key="", *, answer=None):
         self.watch = watch
         self.key = watch + key
+        self.late = "again" in key
         self.clock = clock
         self.answer = answer
         self.read = 0

@@ -17,7 +17,7 @@ class FakeTail:
     """Holds pages, each by the cursor that leads to it; what is no page is raised."""
 
     name = key = watch = "ringex"
-    behind = False
+    behind = late = False
 
     def __init__(self, clock):
         self.clock = clock

@@ -181,6 +181,7 @@ class _Walk:
         self.key = f"{stretch.key}-dry" if dry_run else stretch.key
         self.watch = stretch.watch
         self.behind = stretch.behind
+        self.late = stretch.late
         self.progress = Progress(
             sub_account=stretch.sub_account,
             begin=stretch.begin,

@@ -98,6 +98,6 @@ def _write(pieces: Iterator[bytes], path: Path, leg: Leg, *, limit: int) -> str:
         if error.errno != errno.ENOSPC:
             raise
         raise TooLarge(
-            f"leg {leg.id} does not fit the scratch disk; enlarge the parameter EphemeralStorage"
+            f"leg {leg.id} does not fit the scratch disk; enlarge the parameter ProcessorStorageMb"
         ) from error
     return digest.hexdigest()

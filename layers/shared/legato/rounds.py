@@ -45,7 +45,7 @@ class Round:
 
 @dataclass(slots=True, kw_only=True)
 class RoundReport:
-    """What a round did. `age` is how old the newest knowledge of the first tails is.
+    """What a round did. `age` is how old the newest knowledge is, of the tails that are not late.
 
     `oldest` is how long ago the oldest call began that was found and is not archived;
     `retention_used` the greatest share of the provider's time that such a call has used up.
@@ -88,7 +88,7 @@ def _add(report: RoundReport, tail: Tail, swept: SweepReport) -> None:
     report.records += swept.records
     report.calls += swept.calls
     report.jobs += swept.jobs
-    if tail.key == tail.watch:
+    if not tail.late:
         report.age = max(report.age, swept.age)
     if swept.stopped is not None:
         report.stopped.append(f"{tail.key}: {swept.stopped}")

@@ -78,9 +78,13 @@ class Found(Protocol):
 
 
 class Tail(Found, Protocol):
-    """A provider's list of changes, read from its end. `key` tells its lists apart."""
+    """A provider's list of changes, read from its end.
+
+    `key` tells its lists apart. One that is `late` reads on purpose what another one has read.
+    """
 
     key: str
+    late: bool
 
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
         """Return what changed since the cursor; an empty one is the very first.

@@ -42,7 +42,7 @@ def function_environment(stack: str, function: str) -> dict[str, str]:
     Raises Refused if there is no such stack, Failed for what else keeps AWS from answering.
     """
     with _plain():
-        name = _outputs(stack).get(f"{function}Name")
+        name = outputs(stack).get(f"{function}Name")
         if name is None:
             raise Refused(f"the stack {stack} has no {function}: name another one with --stack")
         settings = client("lambda").get_function_configuration(FunctionName=name)
@@ -50,7 +50,8 @@ def function_environment(stack: str, function: str) -> dict[str, str]:
     return variables
 
 
-def _outputs(stack: str) -> dict[str, str]:
+def outputs(stack: str) -> dict[str, str]:
+    """Return the stack's outputs by name. Raises Refused if there is no such stack."""
     try:
         [found] = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:

@@ -1,20 +1,27 @@
-"""Put Kazoo together: its API behind the gate, the tails of its accounts."""
+"""Put Kazoo together: its API behind the gate, the tails of its accounts, their webhooks."""
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
 from legato.bootstrap.shared import Part, Tools, gate_limits, tools
+from legato.errors import Failed
+from legato.hooks import Hooking
 from legato.policy import Policy
 from legato.providers.kazoo.api import KazooApi
+from legato.providers.kazoo.hook import TOKEN_FIELD
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import KazooTail
 from legato.rounds import Round
+from legato.settings import sweeper_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from legato.settings import KazooSettings, ProcessorSettings, SweeperSettings
 
 JOB_SECONDS = 5
@@ -59,6 +66,7 @@ def archiving(settings: ProcessorSettings) -> Part:
             made.ledger,
             made.clock,
             quiet=timedelta(seconds=kazoo.quiet_seconds),
+            accounts=_followed_whole(kazoo),
         ),
         jobs=jobs,
         ledger=made.ledger,
@@ -73,6 +81,38 @@ def archiving(settings: ProcessorSettings) -> Part:
         ),
         max_seconds=int(settings.max_audio_hours * 3600),
     )
+
+
+def hooking(environment: Mapping[str, str], *, address: str) -> Hooking:
+    """Return what webhooks to this address need, with the environment of SweeperFunction.
+
+    Raises Failed if the stack does not use Kazoo, Retry if the secret cannot be read.
+    """
+    settings = sweeper_settings(environment)
+    kazoo = settings.kazoo
+    missing = {"KazooUrl": kazoo.url, "KazooAccountIds": kazoo.sources}
+    if lacks := [name for name, value in missing.items() if not value]:
+        raise Failed(f"the stack does not use Kazoo: deploy it with {' and '.join(lacks)}")
+    made = tools(secret=settings.secret, table=settings.table)
+    made.secret.value()  # who may not read it should know at once
+    named = dict.fromkeys(source.partition("/")[0] for source in kazoo.sources)
+    whole = _followed_whole(kazoo)
+    return Hooking(
+        webhooks=_api(kazoo, made),
+        secret=made.secret,
+        sleep=time.sleep,
+        address=address,
+        kazoo=kazoo.url,
+        token_field=TOKEN_FIELD,
+        accounts=tuple(one for one in named if one in whole),
+        narrowed=tuple(one for one in named if one not in whole),
+    )
+
+
+def _followed_whole(settings: KazooSettings) -> frozenset[str]:
+    """Return the accounts of which every recording is kept, and not one user's or filtered ones."""
+    whole = (source for source in settings.sources if "/" not in source)
+    return frozenset() if settings.filters else frozenset(whole)
 
 
 def _api(settings: KazooSettings, made: Tools) -> KazooApi:

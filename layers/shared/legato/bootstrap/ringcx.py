@@ -114,6 +114,7 @@ def tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[Ringc
                 lag=lag,
                 overlap=OVERLAP,
                 least=LONGEST - OVERLAP,
+                late=True,
             )
             for name in names
         ]

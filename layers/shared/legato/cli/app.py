@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from legato.cli import backfill
+from legato.cli import backfill, kazoo
 from legato.cli.place import Place, local_system, use
 from legato.cli.say import EXIT_CODES, speaking
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     Examples:
       legato --stack archive --region eu-central-1 backfill ringcx --from 2026-10-01
       legato --local backfill ringcx --from 2026-11-19 --dry-run
+      legato kazoo install-hooks --dry-run
 
     {EXIT_CODES}
     """,
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(backfill.app)
+app.add_typer(kazoo.app)
 
 
 @app.callback()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legato.aws.stack import function_environment
+from legato.aws.stack import function_environment, outputs
+from legato.bootstrap.kazoo import hooking
 from legato.bootstrap.ringcx import backfiller
 from legato.errors import Failed, Refused
 from legato.settings import BadSettings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.backfill import Backfill
+    from legato.hooks import Hooking
 
 ENDPOINTS = Path(".local") / "endpoints.json"
 
@@ -36,10 +38,22 @@ class Place:
         try:
             return backfiller(environment, begin=begin, end=end, sub_accounts=sub_accounts)
         except BadSettings as error:
-            raise Failed(
-                f"the stack {self.stack} was deployed from another version ({error}): deploy this "
-                "one, or use that one's command"
-            ) from error
+            raise self._another_version(error) from error
+
+    def hooking(self) -> Hooking:
+        """Return what Kazoo's webhooks are installed and removed with. Raises as hooking does."""
+        environment = function_environment(self.stack, "SweeperFunction")
+        address = outputs(self.stack).get("KazooWebhookUrl", "")
+        try:
+            return hooking(environment, address=address)
+        except BadSettings as error:
+            raise self._another_version(error) from error
+
+    def _another_version(self, error: BadSettings) -> Failed:
+        return Failed(
+            f"the stack {self.stack} was deployed from another version ({error}): deploy this one, "
+            "or use that one's command"
+        )
 
 
 def local_system() -> dict[str, str]:

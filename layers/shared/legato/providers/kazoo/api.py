@@ -185,6 +185,13 @@ class KazooApi:
         """Make a webhook and return it as Kazoo keeps it, with its `id`."""
         return self._asked("PUT", account, "webhooks", body=hook).data(dict)
 
+    def hook(self, account: str, hook: str) -> Json:
+        """Return a webhook's document, of which the list has a summary. NotYet: it is gone.
+
+        https://github.com/2600hz/kazoo/blob/master/applications/webhooks/priv/couchdb/views/webhooksdb-webhooks.json
+        """
+        return self._asked("GET", account, "webhooks", hook).data(dict)
+
     def delete_hook(self, account: str, hook: str) -> None:
         """Delete a webhook. One that is not there any more is deleted."""
         with suppress(NotYet):

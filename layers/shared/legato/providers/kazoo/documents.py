@@ -69,7 +69,8 @@ def address(account: str, recording: str) -> str:
 def listing(job: Job, documents: Sequence[Json]) -> Listing:
     """Return what the documents of one interaction say."""
     legs = [_leg(job, document) for document in documents]
-    directions = [_text(document.get("direction")) for document in documents]
+    directions = (_text(document.get("direction")) for document in documents)
+    direction = next(filter(None, directions), None)
     return Listing(
         call=job.call,
         account=job.account,
@@ -77,7 +78,7 @@ def listing(job: Job, documents: Sequence[Json]) -> Listing:
         final=True,
         started_at=min(filter(None, map(began_at, documents)), default=None),
         ended_at=ended_at(documents),
-        direction=next(filter(None, directions), None),
+        direction=direction and direction.lower(),
         parties=tuple(_parties(documents)),
         records=tuple(documents),
     )

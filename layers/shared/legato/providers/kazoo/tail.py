@@ -85,6 +85,8 @@ class KazooTail(Account):
     `until`, and the `key` of its next page.
     """
 
+    late = False
+
     def __init__(
         self,
         recordings: Recordings,

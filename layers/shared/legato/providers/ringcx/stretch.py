@@ -59,7 +59,7 @@ class RingcxStretch(RingcxTail):
         """Return the moment up to which a reader with this cursor has read everything."""
         if "begin" not in cursor:
             return self.begin
-        return parse_time(cursor.get("read", cursor["begin"]))
+        return parse_time(cursor["read"] if "read" in cursor else cursor["begin"])
 
     def windows(self, cursor: Json) -> int:
         """Return how many windows are left to ask for if none of them is full."""

@@ -74,11 +74,13 @@ class RingcxTail:
         end: datetime | None = None,
         least: timedelta = SEAM,
         behind: bool = False,
+        late: bool = False,
     ) -> None:
         self.sub_account = sub_account
         self.watch = watch_name(sub_account)
         self.key = f"{self.watch}{key}"
         self.behind = behind
+        self.late = late
         self._metadata = metadata
         self._clock = clock
         self._first = first

@@ -44,7 +44,7 @@ class RingexTail:
     """
 
     name = key = watch = "ringex"
-    behind = False
+    behind = late = False
 
     def __init__(
         self, api: RingexApi, clock: Clock, *, first: timedelta, overlap: timedelta
