@@ -46,6 +46,7 @@ def _tell(system: System) -> None:
         {
             "AWS": found["aws"],
             "webhook": found["webhook"],
+            "Kazoo's webhook": found["kazooWebhook"],
             **system.endpoints.simulators,
             "bucket": found["bucket"],
             "table": found["table"],
@@ -63,6 +64,8 @@ def _tell(system: System) -> None:
     print(f"  curl -X POST {found['ringex']}/_sim/calls -d '{example}'")
     example = '{"segments": [{"duration": 5, "type": "IVR"}, {"duration": 10}], "readyAfter": 2}'
     print(f"  curl -X POST {found['ringcx']}/_sim/calls -d '{example}'")
+    example = '{"recordings": [{"duration": 5}, {"duration": 10}], "readyAfter": 2}'
+    print(f"  curl -X POST {found['kazoo']}/_sim/calls -d '{example}'")
     print("End with Ctrl-C.", flush=True)
 
 

@@ -23,6 +23,8 @@ class Endpoints:
     region: str
     webhook: str
     webhook_token: str
+    kazoo_webhook: str
+    kazoo_webhook_token: str
     bucket: str
     table: str
     queues: dict[str, str]
@@ -34,10 +36,12 @@ class Endpoints:
         """Write the endpoints in the shape of the file."""
         values: dict[str, Any] = asdict(self)
         simulators: dict[str, Any] = values.pop("simulators")
-        return {
-            ("webhookToken" if name == "webhook_token" else name): value
-            for name, value in values.items()
-        } | simulators
+        return {_camel(name): value for name, value in values.items()} | simulators
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def directory() -> Path:

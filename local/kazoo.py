@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from legato.receive import KAZOO_TOKEN
 
 ACCOUNTS = ["5a2d994fbae69b1d6b01eb9f0e7dfe62", "c1f8e3d7a9b04562938475acde102f36"]
 
 
-def invent_api_key() -> str:
-    """Return a key like no other run's."""
-    return secrets.token_hex(32)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Made up anew for every run. The webhook's token is what its hooks carry."""
+
+    api_key: str
+    webhook_token: str
+
+    def secret(self) -> dict[str, Any]:
+        """Return what the stack's secret holds of them."""
+        return {"kazoo": {"apiKey": self.api_key}, KAZOO_TOKEN: self.webhook_token}
 
 
-def settings(api_key: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def invent_credentials() -> Credentials:
+    return Credentials(api_key=secrets.token_hex(32), webhook_token=secrets.token_hex(16))
+
+
+def settings(credentials: Credentials, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the simulator's configuration; `given` goes over it."""
     reseller = ACCOUNTS[0]
     return {
         "accounts": ACCOUNTS,
         "resellers": [reseller],
-        "apiKeys": {api_key: reseller},
+        "apiKeys": {credentials.api_key: reseller},
         **given,
     }
 
@@ -28,8 +42,3 @@ def settings(api_key: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def parameters(url: str, configured: Mapping[str, Any]) -> dict[str, str]:
     """Return what the template wants to know. `configured` are the simulator's settings."""
     return {"KazooUrl": f"{url}/v2", "KazooAccountIds": ",".join(configured["accounts"])}
-
-
-def credentials(api_key: str) -> dict[str, str]:
-    """Return the secret's part."""
-    return {"apiKey": api_key}

@@ -54,11 +54,11 @@ def parameters(url: str) -> dict[str, str]:
 
 
 def fill_secret(
-    credentials: Credentials, *, kazoo: Mapping[str, str], endpoint: str, arn: str
+    credentials: Credentials, *, others: Mapping[str, Any], endpoint: str, arn: str
 ) -> str:
     """Put the credentials into the stack's secret; return the webhook's verification token.
 
-    One app and one user serve RingEX and RingCX. `kazoo` is the part for Kazoo.
+    One app and one user serve RingEX and RingCX. `others` is what the secret holds beside them.
     """
     client = aws.client("secretsmanager", endpoint)
     content = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
@@ -68,7 +68,7 @@ def fill_secret(
             "clientSecret": credentials.client_secret,
             "jwt": credentials.jwt,
         }
-    content["kazoo"] = dict(kazoo)
+    content |= others
     client.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
     token: str = content["ringexVerificationToken"]
     return token

@@ -63,12 +63,12 @@ def running(
         check_free(host, ports[name], name)
     logs = _clean_logs(where)
     with contextlib.ExitStack() as cleanup:
-        credentials, api_key = ringex.invent_credentials(), kazoo.invent_api_key()
+        credentials, kazoos = ringex.invent_credentials(), kazoo.invent_credentials()
         simulators = {name: f"http://{host}:{ports[name]}" for name in SIMULATORS}
         configured = {
             "ringex": ringex.settings(credentials, ringex_settings or {}),
             "ringcx": ringcx.settings(simulators["ringex"], ringcx_settings or {}),
-            "kazoo": kazoo.settings(api_key, kazoo_settings or {}),
+            "kazoo": kazoo.settings(kazoos, kazoo_settings or {}),
         }
         ready = [
             cleanup.enter_context(
@@ -90,13 +90,13 @@ def running(
         )
         token = ringex.fill_secret(
             credentials,
-            kazoo=kazoo.credentials(api_key),
+            others=kazoos.secret(),
             endpoint=endpoint,
             arn=created.outputs["CredentialsArn"],
         )
         for answers in ready:
             answers()
-        found = _endpoints(created, endpoint, token, simulators)
+        found = _endpoints(created, endpoint, token, kazoos.webhook_token, simulators)
         invoke: Callable[[str, Any], Any] = _nobody
         if functions:
             parts = _functions_running(created, endpoint, host, ports, logs)
@@ -176,13 +176,17 @@ def _warm(pools: Any, logs: Path) -> None:
         raise LocalError("; ".join(errors) + f" (see {logs})")
 
 
-def _endpoints(created: Stack, endpoint: str, token: str, simulators: dict[str, str]) -> Endpoints:
+def _endpoints(
+    created: Stack, endpoint: str, token: str, kazoo_token: str, simulators: dict[str, str]
+) -> Endpoints:
     outputs = created.outputs
     return Endpoints(
         aws=endpoint,
         region=aws.REGION,
         webhook=outputs["WebhookUrl"],
         webhook_token=token,
+        kazoo_webhook=outputs["KazooWebhookUrl"],
+        kazoo_webhook_token=kazoo_token,
         bucket=outputs["ArchiveBucketName"],
         table=outputs["LedgerTableName"],
         queues=_by_provider(outputs, "JobsQueueUrl"),

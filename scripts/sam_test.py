@@ -25,12 +25,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from samcli.yamlhelper import yaml_parse
 
 from legato.model import Job, format_time
+from legato.receive import CURRENT_TOKEN, KAZOO_TOKEN
 from local import aws, custom, endpoints
 from local.demo.calls import AUDIO
 from local.demo.evidence import read, storage_class
@@ -110,8 +111,8 @@ class Run:
         records = [record | {"eventSourceARN": arn} for record in self.read()["Records"]]
         return self.invoke(Records=records)
 
-    def take_messages(self, queue: str, *, seconds: float = 0) -> list[Any]:
-        """Empty a queue, waiting that long for its first message; delayed ones come with time."""
+    def take_messages(self, queue: str, *, seconds: float = 0, count: int = 1) -> list[Any]:
+        """Empty a queue, waiting that long for so many messages; delayed ones come with time."""
         sqs = aws.client("sqs", self.system.endpoints.aws)
         taken: list[Any] = []
         end_at = time.monotonic() + seconds
@@ -122,14 +123,15 @@ class Run:
             for message in received:
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             taken += received
-            if not received and (taken or time.monotonic() > end_at):
+            if not received and (len(taken) >= count or time.monotonic() > end_at):
                 return taken
             time.sleep(0 if received else 0.2)
 
-    def jobs(self, provider: str = "ringex", *, seconds: float = 0) -> list[Job]:
+    def jobs(self, provider: str = "ringex", *, seconds: float = 0, count: int = 1) -> list[Job]:
         """Empty the jobs queue of a provider."""
         queue = self.system.endpoints.queues[provider]
-        return [Job.from_message(m["Body"]) for m in self.take_messages(queue, seconds=seconds)]
+        messages = self.take_messages(queue, seconds=seconds, count=count)
+        return [Job.from_message(message["Body"]) for message in messages]
 
 
 def handshake(run: Run) -> None:
@@ -225,11 +227,47 @@ def ringcx_goes_on(run: Run) -> None:
     expect(not run.jobs("ringcx"), "what was not asked for made a job")
 
 
+def kazoo_notification(run: Run) -> None:
+    """Expect exactly 200, which Kazoo wants, and a job for the recording that was saved."""
+    fields = kazoo_fields(run)
+    answer = run.invoke()
+    expect(answer["statusCode"] == 200, f"status {answer['statusCode']}")
+    jobs = [(job.account, job.call) for job in run.jobs("kazoo", seconds=10)]
+    expect(jobs == [(fields["account_id"], fields["id"])], f"jobs: {jobs}")
+
+
+def kazoo_bad_token(run: Run) -> None:
+    answer = run.invoke()
+    expect(answer["statusCode"] == 401, f"status {answer['statusCode']}")
+    expect(not run.jobs("kazoo"), "an unverified notification made a job")
+
+
+def kazoo_jobs(run: Run) -> None:
+    """Expect two recordings that hooks named looked up, and their interaction archived."""
+    *hooked, interaction = [Job.from_message(each["body"]) for each in run.read()["Records"]]
+    place_interaction(run, interaction, recordings=[job.call for job in hooked])
+    answer = run.invoke_jobs("kazoo")
+    expect(answer == {"batchItemFailures": []}, f"SQS would deliver again: {answer}")
+    check_archive(run, interaction)
+    found = [job.call for job in run.jobs("kazoo", seconds=20, count=len(hooked))]
+    expect(found == [interaction.call] * len(hooked), f"the hooks' jobs led to {found}")
+
+
+def kazoo_schedule(run: Run) -> None:
+    """Expect a job for an interaction of which no hook told, with its recordings."""
+    order = {"recordings": [{"duration": 8}, {"duration": 8}], "emit": False}
+    placed = place(run, "kazoo", order)
+    answer = run.invoke()
+    expect(answer["swept"] is True, f"not swept: {answer}")
+    found = {job.call: job for job in run.jobs("kazoo", seconds=20)}
+    expect(placed["interactionId"] in found, f"jobs for {set(found)}")
+    listed = found[placed["interactionId"]].listed
+    expect(listed == set(placed["recordingIds"]), f"the job lists {set(listed)}")
+
+
 def schedule(run: Run) -> None:
     """Expect a job for a call of which no notification told, with its recordings."""
-    call = {"legs": [{"duration": 8, "format": "mp3"}], "emit": False}
-    simulator = run.system.endpoints.simulators["ringex"]
-    placed = httpx.post(f"{simulator}/_sim/calls", json=call, timeout=30).raise_for_status().json()
+    placed = place(run, "ringex", {"legs": [{"duration": 8, "format": "mp3"}], "emit": False})
     answer = run.invoke()
     expect(answer["swept"] is True, f"not swept: {answer}")
     found = {job.call: job for job in run.jobs(seconds=20)}
@@ -292,18 +330,32 @@ def calls_of_jobs(run: Run, wanted: str) -> set[str]:
 
 def place_call(run: Run, job: Job) -> None:
     """Place the call of a job in the simulator: two legs, one after the other."""
-    start = job.seen_at - timedelta(seconds=30)
-    legs = [
-        {
-            "startTime": format_time(start + timedelta(seconds=10 * number)),
-            "duration": 8,
-            "format": "mp3",
-        }
-        for number in range(2)
+    legs = [{"startTime": start, "duration": 8, "format": "mp3"} for start in starts_before(job, 2)]
+    place(run, "ringex", {"telephonySessionId": job.call, "legs": legs, "emit": False})
+
+
+def place_interaction(run: Run, job: Job, *, recordings: list[str]) -> None:
+    """Place the interaction of a job in the simulator: these recordings, one after the other."""
+    starts = starts_before(job, len(recordings))
+    placed = [
+        {"id": recording, "start": start, "duration": 8}
+        for recording, start in zip(recordings, starts, strict=True)
     ]
-    call = {"telephonySessionId": job.call, "legs": legs, "readyAfter": 0, "emit": False}
-    simulator = run.system.endpoints.simulators["ringex"]
-    httpx.post(f"{simulator}/_sim/calls", json=call, timeout=30).raise_for_status()
+    order = {"accountId": job.account, "interactionId": job.call, "emit": False}
+    place(run, "kazoo", order | {"recordings": placed})
+
+
+def starts_before(job: Job, legs: int) -> list[str]:
+    """Return when the legs of a job's call began: each ten seconds after the one before."""
+    start = job.seen_at - timedelta(seconds=30)
+    return [format_time(start + timedelta(seconds=10 * number)) for number in range(legs)]
+
+
+def place(run: Run, provider: str, order: dict[str, Any]) -> Any:
+    """Place a call in a provider's simulator; return its ids."""
+    simulator = run.system.endpoints.simulators[provider]
+    placed = httpx.post(f"{simulator}/_sim/calls", json=order, timeout=30)
+    return placed.raise_for_status().json()
 
 
 def place_dialog(run: Run, *, dialog: str, segments: list[str]) -> datetime:
@@ -318,10 +370,17 @@ def place_dialog(run: Run, *, dialog: str, segments: list[str]) -> datetime:
         }
         for number, segment in enumerate(segments)
     ]
-    call = {"dialogId": dialog, "segments": placed}
-    simulator = run.system.endpoints.simulators["ringcx"]
-    httpx.post(f"{simulator}/_sim/calls", json=call, timeout=30).raise_for_status()
+    place(run, "ringcx", {"dialogId": dialog, "segments": placed})
     return started_at
+
+
+def kazoo_fields(run: Run) -> dict[str, Any]:
+    """Return what a notification of Kazoo's says. A form's body comes in base64."""
+    event = run.read()
+    if event["isBase64Encoded"]:
+        return dict(parse_qsl(base64.b64decode(event["body"]).decode()))
+    fields: dict[str, Any] = json.loads(event["body"])
+    return fields
 
 
 def asked_for_metadata(run: Run) -> int:
@@ -353,7 +412,7 @@ def check_apart(run: Run, prefix: str, segments: list[str]) -> None:
 
 
 def check_archive(run: Run, job: Job) -> None:
-    """Expect both legs, the joined recording, and a manifest that fits them."""
+    """Expect both legs, the joined recording, all of it at hand, and a manifest that fits them."""
     s3, bucket = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.bucket
     prefix = f"calls/{job.provider}/{job.seen_at:%Y/%m/%d}/{job.call}/"
     keys = {o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])}
@@ -368,6 +427,8 @@ def check_archive(run: Run, job: Job) -> None:
         content = stored["Body"].read()
         found = hashlib.sha256(content).hexdigest()
         expect(found == entry["sha256"], f"{entry['key']} is not what the manifest says")
+        kept_in = storage_class(s3, bucket, entry)
+        expect(kept_in == "GLACIER_IR", f"{entry['key']} is in {kept_in}")
     played = manifest["recording"]["duration_ms"]
     expect(15_000 < played < 17_000, f"the joined recording plays {played} ms")
 
@@ -378,10 +439,15 @@ EXPECTATIONS: dict[str, Callable[[Run], None]] = {
     "webhook-bad-token": bad_token,
     "webhook-other-kind": other_kind,
     "processor-ringex-jobs": ringex_jobs,
+    "webhook-kazoo-form": kazoo_notification,
+    "webhook-kazoo-json": kazoo_notification,
+    "webhook-kazoo-bad-token": kazoo_bad_token,
     "processor-ringcx": ringcx_dialog,
+    "processor-kazoo": kazoo_jobs,
     "sweeper-schedule": schedule,
     "sweeper-ringcx": ringcx_schedule,
     "sweeper-ringcx-goes-on": ringcx_goes_on,
+    "sweeper-kazoo": kazoo_schedule,
     "keeper-create": keeper_create,
     "keeper-schedule": keeper_schedule,
     "keeper-rotate": keeper_rotate,
@@ -427,9 +493,12 @@ def run_all(names: list[str]) -> int:
             "RingexTailSeconds": "0",
             "RingcxSweepHours": "1",
             "SettleMinutes": "0",
+            "KazooSweepHours": "1",
             "LogLevel": "INFO",
         },
         ringex_settings={"logLag": 0},
+        # The sample jobs are of a fixed month, and Kazoo keeps six.
+        kazoo_settings={"activeMonths": 1200},
     ) as system:
         use_sample_token(system)
         template, variables = write_inputs(system)
@@ -467,9 +536,9 @@ def passes(run: Run, expectation: Callable[[Run], None]) -> bool:
 
 
 def use_sample_token(system: System) -> None:
-    """Make the token of the sample events the one that the webhook knows."""
+    """Make the token of the sample events the one that the webhooks know."""
     arn, content = read_secret(system)
-    content["ringexVerificationToken"] = TOKEN
+    content |= dict.fromkeys((CURRENT_TOKEN, KAZOO_TOKEN), TOKEN)
     secrets = aws.client("secretsmanager", system.endpoints.aws)
     secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
 

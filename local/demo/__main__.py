@@ -88,7 +88,7 @@ class Placed:
 
 def main() -> int:
     """Run the demo."""
-    console.print("[bold]Legato demo[/]: starting the local system (AWS, RingCentral, functions)…")
+    console.print("[bold]Legato demo[/]: starting the local system (AWS, providers, functions)…")
     try:
         with running() as system:
             placed = list(_place(system, CALLS))

@@ -8,10 +8,25 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 AUDIO = Path(__file__).parent / "audio"
 LEG_SECONDS = 3
+
+
+class _Names(NamedTuple):
+    """What a simulator calls the id of a call, its legs, and the start of a leg."""
+
+    call: str
+    legs: str
+    start: str
+
+
+_NAMES = {
+    "ringex": _Names("telephonySessionId", "legs", "startTime"),
+    "ringcx": _Names("dialogId", "segments", "startTime"),
+    "kazoo": _Names("interactionId", "recordings", "start"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +38,7 @@ class DemoCall:
     how: str | None
     status: str = "archived"
     storage_class: str = "GLACIER_IR"
-    provider: Literal["ringex", "ringcx"] = "ringex"
+    provider: Literal["ringex", "ringcx", "kazoo"] = "ringex"
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the simulator, while the call is placed."""
     order: dict[str, Any] = field(default_factory=dict)
@@ -32,7 +47,7 @@ class DemoCall:
     @property
     def id_name(self) -> str:
         """Return what the provider calls the id of a call."""
-        return "dialogId" if self.provider == "ringcx" else "telephonySessionId"
+        return _NAMES[self.provider].call
 
     @property
     def file_name(self) -> str:
@@ -47,6 +62,7 @@ class DemoCall:
     def body(self, now: datetime) -> dict[str, Any]:
         """Return the order for the simulator: the call ended just now, leg after leg."""
         start = now - timedelta(seconds=LEG_SECONDS * len(self.legs) + 2)
+        names = _NAMES[self.provider]
         legs = []
         for number, name in enumerate(self.legs):
             audio = AUDIO / name
@@ -58,14 +74,13 @@ class DemoCall:
             started_at = start + timedelta(seconds=LEG_SECONDS * number)
             legs.append(
                 {
-                    "startTime": started_at.isoformat(timespec="milliseconds"),
+                    names.start: started_at.isoformat(timespec="milliseconds"),
                     "duration": LEG_SECONDS,
                     "audio": base64.b64encode(audio.read_bytes()).decode(),
                     **kind,
                 }
             )
-        placed = {"segments": legs} if self.provider == "ringcx" else {"legs": legs, "emit": True}
-        return placed | self.order
+        return {names.legs: legs} | self.order
 
 
 CALLS = (
@@ -95,5 +110,11 @@ CALLS = (
         how="apart",
         storage_class="GLACIER",
         provider="ringcx",
+    ),
+    DemoCall(
+        title="Kazoo: two recordings, MP3",
+        legs=("single.mp3", "late.mp3"),
+        how="copy",
+        provider="kazoo",
     ),
 )

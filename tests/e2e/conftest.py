@@ -21,7 +21,7 @@ def system(request, tmp_path_factory, first_port):
     """Run the local system.
 
     A module says by FUNCTIONS = False that it calls the code itself, by PARAMETERS what the stack
-    is given, and by RINGCX what RingCX is like.
+    is given, and by RINGCX and KAZOO what these are like.
     """
     with running(
         port=first_port(),
@@ -30,5 +30,6 @@ def system(request, tmp_path_factory, first_port):
         parameters=getattr(request.module, "PARAMETERS", {}),
         ringex_settings={"limits": FAST, "logLag": 0.5},
         ringcx_settings=getattr(request.module, "RINGCX", {}),
+        kazoo_settings=getattr(request.module, "KAZOO", {}),
     ) as system:
         yield system

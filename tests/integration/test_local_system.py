@@ -118,6 +118,8 @@ def test_life_of_a_local_system(
         "region",
         "webhook",
         "webhookToken",
+        "kazooWebhook",
+        "kazooWebhookToken",
         "ringex",
         "ringcx",
         "kazoo",

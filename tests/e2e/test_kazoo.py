@@ -1,0 +1,509 @@
+"""Kazoo through the running system: interactions are joined and sealed, whatever goes wrong."""
+
+import base64
+import hashlib
+import itertools
+import json
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from legato.aws.ledger import DynamoLedger
+from legato.aws.secret import FRESH_SECONDS
+from legato.errors import Stale
+from legato.model import format_time
+from legato.sweep import records_key, tail_key
+from local import aws
+from local.demo.calls import AUDIO
+from local.demo.evidence import gather
+from local.kazoo import ACCOUNTS
+from tests.audio import tone, write_pcm
+
+PATIENCE_SECONDS = 60
+SWEPT, HOOKED = ACCOUNTS
+"""Sweepers are kept away from the second account: of what it records, only hooks tell."""
+KAZOO = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
+# As short as it can be.
+PARAMETERS = {
+    "SettleSeconds": "0",
+    "RetrySeconds": "1",
+    "KazooLimits": "Requests=1000/1",
+    "KazooLadderSeconds": "1,1,2,2,2,2,2,2",
+    "KazooQuietSeconds": "1",
+    "KazooSweepHours": "1",
+}
+UNKNOWN_KEY = "0" * 64
+ALWAYS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Interaction:
+    """What Kazoo has of a call. `sent` maps its recordings to their SHA-256."""
+
+    id: str
+    account: str
+    sent: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of an interaction until it was archived: the ledger's reasons."""
+
+    reasons: set[str] = field(default_factory=set)
+
+
+def until(condition):
+    end_at = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end_at, "it did not happen in time"
+        time.sleep(0.1)
+
+
+class Cluster:
+    """The Kazoo cluster, and what the archive has of it."""
+
+    def __init__(self, system, folder):
+        self.system = system
+        self.folder = folder
+        self._tones = itertools.count(200, 10)
+        self.s3 = aws.client("s3", system.endpoints.aws)
+        self.sqs = aws.client("sqs", system.endpoints.aws)
+        self.secrets = aws.client("secretsmanager", system.endpoints.aws)
+        dynamodb = aws.client("dynamodb", system.endpoints.aws)
+        self.ledger = DynamoLedger(dynamodb, table=system.endpoints.table)
+        url = system.endpoints.simulators["kazoo"]
+        self._http = httpx.Client(base_url=f"{url}/_sim", timeout=30)
+        self._api = httpx.Client(base_url=f"{url}/v2", timeout=30)
+
+    def place(self, recordings=1, *, age=60, account=SWEPT, audio=(), recording=None, **order):
+        """Place recordings of a second each, of which the first began `age` seconds ago.
+
+        Each is WAV made here, or MP3 that is given; `recording` says more of all of them.
+        """
+        began = datetime.now(UTC) - timedelta(seconds=age)
+        bodies = audio or [self._audio() for _ in range(recordings)]
+        order["recordings"] = [
+            {
+                "start": format_time(began + timedelta(seconds=2 * number)),
+                "duration": 1,
+                "format": "mp3" if audio else "wav",
+                "audio": base64.b64encode(body).decode(),
+                **(recording or {}),
+            }
+            for number, body in enumerate(bodies)
+        ]
+        answer = self._http.post("/calls", json={"accountId": account, **order})
+        placed = answer.raise_for_status().json()
+        assert "ignored" not in placed
+        hashes = [hashlib.sha256(body).hexdigest() for body in bodies]
+        sent = dict(zip(placed["recordingIds"], hashes, strict=True))
+        return Interaction(placed["interactionId"], account, sent)
+
+    def place_lone(self, **recording):
+        """Place a recording whose document names no interaction: its own id is the call's."""
+        placed = self.place(recording=recording)
+        return Interaction(next(iter(placed.sent)), placed.account, placed.sent)
+
+    def _audio(self):
+        """Return a second of audio that no other recording has."""
+        pcm = tone(1.0, hertz=next(self._tones))
+        return write_pcm(self.folder / "recording.wav", pcm).read_bytes()
+
+    def settings(self, **changes):
+        self._http.post("/settings", json=changes).raise_for_status()
+
+    def faults(self, *faults):
+        self._http.post("/faults", json=list(faults)).raise_for_status()
+
+    def spoil(self, interaction, kind, **fault):
+        """Let the download of an interaction's first recording go wrong."""
+        recording = next(iter(interaction.sent))
+        self.faults({"kind": kind, "route": "recording", "recordingId": recording, **fault})
+
+    def mend(self):
+        self._http.delete("/faults").raise_for_status()
+
+    def stats(self):
+        return self._http.get("/stats").raise_for_status().json()
+
+    def drain(self):
+        self._http.post("/drain").raise_for_status()
+
+    @contextmanager
+    def secret(self):
+        """Change what the stack's secret holds."""
+        arn = self.system.stack.outputs["CredentialsArn"]
+        content = json.loads(self.secrets.get_secret_value(SecretId=arn)["SecretString"])
+        yield content
+        self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
+
+    def hook(self, account, *, token, **settings):
+        """Make a webhook as an operator does, by Kazoo's API."""
+        with self.secret() as content:
+            key = content["kazoo"]["apiKey"]
+        minted = self._api.put("/api_auth", json={"data": {"api_key": key}}).raise_for_status()
+        hook = {
+            "name": "Legato",
+            "uri": self.system.endpoints.kazoo_webhook,
+            "hook": "object",
+            "custom_data": {"type": "call_recording", "action": "all", "legato_token": token},
+            **settings,
+        }
+        self._api.put(
+            f"/accounts/{account}/webhooks",
+            json={"data": hook},
+            headers={"X-Auth-Token": minted.json()["auth_token"]},
+        ).raise_for_status()
+
+    def hold(self, account):
+        """Keep sweepers away from an account, as one does that is at work on it."""
+        held_until = format_time(datetime.now(UTC) + timedelta(hours=1))
+
+        def held():
+            note = self.ledger.read(tail_key(f"kazoo#{account}"))
+            content = note.content | {"lease_until": held_until}
+            with suppress(Stale):
+                return self.ledger.write(replace(note, content=content))
+
+        until(held)
+
+    def sweep(self):
+        return self.system.invoke("SweeperFunction", {"provider": "kazoo"})
+
+    def records(self, interaction):
+        """Return what is known of an interaction, by recording."""
+        note = self.ledger.read(records_key("kazoo", interaction.id))
+        return note.content.get("records", {})
+
+    def find(self, *interactions):
+        """Sweep until every recording of these interactions is known."""
+
+        def known(interaction):
+            return interaction.sent.keys() <= self.records(interaction).keys()
+
+        until(lambda: self.sweep() and all(map(known, interactions)))
+
+    def sweeper_log(self):
+        return (self.system.directory / "logs" / "sweeper.log").read_text()
+
+    def reasons_to_stop(self):
+        """Return why sweeps of the first account ended early, as the sweeper's log says."""
+        lines = self.sweeper_log().splitlines()
+        entries = [json.loads(line) for line in lines if line.startswith("{")]
+        early = [each for each in entries if each.get("message") == "the sweep ended early"]
+        reasons = [reason for each in early for reason in each["reasons"]]
+        return [reason for reason in reasons if reason.startswith(f"kazoo#{SWEPT}: ")]
+
+    def letters(self):
+        """Empty the dead-letter queue; return each letter's body and reason."""
+        queue = self.system.endpoints.dlqs["kazoo"]
+        found = []
+        while some := self.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for message in some:
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                reason = message["MessageAttributes"]["reason"]["StringValue"]
+                found.append((message["Body"], reason))
+        return found
+
+    def state(self, interaction):
+        return self.ledger.load("kazoo", interaction.account, interaction.id)
+
+    def versions(self, interaction):
+        """Return the tag of every version of every object of an interaction."""
+        prefix = self.state(interaction).prefix
+        listed = self.s3.list_object_versions(Bucket=self.system.endpoints.bucket, Prefix=prefix)
+        assert "DeleteMarkers" not in listed
+        return {
+            (item["Key"].removeprefix(prefix), item["VersionId"]): item["ETag"]
+            for item in listed["Versions"]
+        }
+
+    def watch(self, *interactions, revision=1):
+        """Wait until these are archived; return what was seen of each on the way."""
+        seen = {interaction: Seen() for interaction in interactions}
+
+        def archived(interaction):
+            state = self.state(interaction)
+            if state.reason:
+                seen[interaction].reasons.add(state.reason)
+            return (state.status, state.revision) == ("archived", revision)
+
+        until(lambda: not [each for each in interactions if not archived(each)])
+        return seen
+
+    def evidence(self, interaction):
+        """Return what S3 says of the newest revision of an interaction."""
+        sealed = self.state(interaction).manifest
+        described = {
+            "key": sealed.key,
+            "version_id": sealed.version_id,
+            "sha256": sealed.sha256,
+        }
+        return gather(self.s3, self.system.endpoints.bucket, {"manifest": described})
+
+    def assert_archived(self, interaction, *, extension="wav"):
+        """Each recording once, as it was sent; beside it nothing but what became of all."""
+        legs = [f"legs/{recording}.{extension}" for recording in sorted(interaction.sent)]
+        joined = [f"recording-1.{extension}"] if len(legs) > 1 else []
+        names = sorted(key for key, _ in self.versions(interaction))
+        assert names == [*legs, "manifest-1.json", "peaks-1.json", *joined]
+        evidence = self.evidence(interaction)
+        assert evidence.wrong == ()
+        assert evidence.classes == {"GLACIER_IR"}
+        legs = {leg["id"]: leg["sha256"] for leg in evidence.manifest["legs"]}
+        assert legs == interaction.sent
+        assert evidence.manifest["recording"]["how"] == ("copy" if joined else "single")
+
+
+@pytest.fixture(scope="module")
+def cluster(system, tmp_path_factory):
+    cluster = Cluster(system, tmp_path_factory.mktemp("audio"))
+    cluster.hold(HOOKED)
+    return cluster
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What was saved while lists went wrong, and why sweeps ended early meanwhile."""
+
+    saved: Interaction
+    reasons: tuple[str, ...]
+    tokens_minted: int = 0
+
+
+@pytest.fixture(scope="module")
+def lists(cluster):
+    """Let lists of recordings go wrong in each way, one after the other."""
+    until(lambda: cluster.sweep() and cluster.stats()["tokensMinted"])  # the very first one
+    one_key = {"kind": "repeat-key", "route": "recordings"}
+    orders = {
+        # One key only leads to the same page once more, so that the 401 comes between two pages.
+        "401": [one_key, {"kind": "status", "status": 401, "route": "recordings"}],
+        "repeat-key": [one_key | {"times": ALWAYS}],
+        **{kind: [{"kind": kind, "route": "recordings"}] for kind in ("html", "json", "empty")},
+    }
+    found = {}
+    for kind, faults in orders.items():
+        before, known = cluster.stats(), len(cluster.reasons_to_stop())
+        saved = cluster.place()
+        cluster.faults(*faults)
+        if kind == "401":
+            until(lambda: cluster.sweep() and "recordings status" in cluster.stats()["faults"])
+        else:
+            until(lambda: cluster.sweep() and cluster.reasons_to_stop()[known:])  # noqa: B023
+        cluster.mend()
+        cluster.find(saved)
+        minted = cluster.stats()["tokensMinted"] - before["tokensMinted"]
+        found[kind] = Listed(saved, tuple(cluster.reasons_to_stop()[known:]), minted)
+    return found
+
+
+@pytest.fixture(scope="module")
+def stray(cluster, lists):
+    """Sweep twice while the list has a document that lacks its id; return what somebody is told."""
+    placed = cluster.place(recording={"omit": ["id"]})
+    letters = []
+    until(lambda: cluster.sweep() and letters.extend(cluster.letters()) is None and letters)
+    cluster.sweep()
+    return placed, letters + cluster.letters()
+
+
+@pytest.fixture(scope="module")
+def archived(cluster, lists, stray):
+    """Place an interaction of each kind, let downloads go wrong, and wait for all of them."""
+    token = cluster.system.endpoints.kazoo_webhook_token
+    cluster.hook(HOOKED, token=token)
+    cluster.hook(HOOKED, token=token, format="json")
+    cluster.hook(HOOKED, token=token[::-1])
+    hooked = cluster.place(2, account=HOOKED)
+    mp3 = [(AUDIO / name).read_bytes() for name in ("single.mp3", "late.mp3")]
+    interactions = {
+        "two": cluster.place(2),
+        "lone": cluster.place_lone(hasInteraction=False),
+        "4.3": cluster.place(audio=mp3),
+        "call_id": cluster.place(recording={"omit": ["call_id", "cdr_id"]}),
+        "start": cluster.place(recording={"omit": ["start"]}),
+        "start, interaction_id": cluster.place_lone(omit=["start", "interaction_id"]),
+        "late": cluster.place(readyAfter=10),
+        **{kind: cluster.place() for kind in ("truncate", "empty", "html", "json", "evict")},
+    }
+    cluster.settings(version="master")
+    interactions["master"] = cluster.place(audio=mp3)
+    cluster.settings(version="4.3")
+    for kind in ("truncate", "evict"):
+        cluster.spoil(interactions[kind], kind)
+    for kind in ("empty", "html", "json"):
+        cluster.spoil(interactions[kind], kind, times=2)
+    cluster.find(*interactions.values())
+    saved = [each.saved for each in lists.values()]
+    seen = cluster.watch(*interactions.values(), hooked, *saved)
+    interactions["hooked"] = hooked
+    return {kind: (each, seen[each]) for kind, each in interactions.items()}
+
+
+def test_recordings_of_an_interaction_are_joined_and_sealed(cluster, archived):
+    """In one file without a gap, and beside it each as it was sent."""
+    interaction, seen = archived["two"]
+    cluster.assert_archived(interaction)
+    manifest = cluster.evidence(interaction).manifest
+    assert manifest["recording"]["duration_ms"] == 2000
+    assert [leg["offset_ms"] for leg in manifest["legs"]] == [0, 1000]
+    assert seen.reasons == set()
+
+
+def test_a_recording_without_interaction_is_a_call_of_its_own(cluster, archived):
+    """It is found under its own id."""
+    interaction, _ = archived["lone"]
+    cluster.assert_archived(interaction)
+    manifest = cluster.evidence(interaction).manifest
+    assert manifest["call"] == manifest["legs"][0]["id"]
+
+
+@pytest.mark.parametrize(("version", "media_type"), [("4.3", "mp3"), ("master", ".mp3")])
+def test_a_media_type_is_kept_and_not_believed(cluster, archived, version, media_type):
+    """With and without its dot the keys have one: the bytes say what the audio is."""
+    interaction, _ = archived[version]
+    cluster.assert_archived(interaction, extension="mp3")
+    records = cluster.evidence(interaction).manifest["provider_records"]
+    assert [record["media_type"] for record in records] == [media_type, media_type]
+
+
+@pytest.mark.parametrize("missing", ["call_id", "start", "start, interaction_id"])
+def test_a_document_that_lacks_a_field_is_archived(cluster, archived, missing):
+    """Nothing but its id is needed. Without `start` the interaction's id says when it began."""
+    interaction, _ = archived[missing]
+    cluster.assert_archived(interaction)
+    [record] = cluster.evidence(interaction).manifest["provider_records"]
+    assert not record.keys() & set(missing.split(", "))
+
+
+def test_a_document_without_id_is_shown_to_somebody_once(cluster, stray):
+    """However often it is listed: nobody can fetch it."""
+    placed, letters = stray
+    [(body, reason)] = letters
+    assert json.loads(body)["interaction_id"] == placed.id
+    assert "which call" in reason
+    assert cluster.records(placed) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("late", "404"),
+        ("empty", "without a single byte"),
+        ("html", "HTML"),
+        ("json", "JSON instead of audio"),
+    ],
+)
+def test_a_download_that_goes_wrong_is_tried_again(cluster, archived, kind, why):
+    """The ledger says why it waits, nothing of the bad answer is kept, and all of the good one."""
+    interaction, seen = archived[kind]
+    assert any(why in reason for reason in seen.reasons), seen.reasons
+    cluster.assert_archived(interaction)
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_broke(cluster, archived):
+    """At once, and without a wait that the ledger would tell of."""
+    interaction, seen = archived["truncate"]
+    [recording] = interaction.sent
+    assert cluster.stats()["downloads"][recording] == 2
+    assert seen.reasons == set()
+    cluster.assert_archived(interaction)
+
+
+def test_tokens_that_die_during_the_downloads_cost_nothing(cluster, archived):
+    """Neither a try nor a wait: another one is minted at once."""
+    interaction, seen = archived["evict"]
+    assert cluster.stats()["faults"]["recording evict"] == 1
+    assert seen.reasons == set()
+    cluster.assert_archived(interaction)
+
+
+def test_a_token_that_dies_between_two_pages_costs_nothing(cluster, lists, archived):
+    """The sweep goes on with another one."""
+    listed = lists["401"]
+    assert (listed.reasons, listed.tokens_minted) == ((), 1)
+    cluster.assert_archived(listed.saved)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("repeat-key", "the page that was asked for"),
+        ("html", "no JSON"),
+        ("json", "without a list `data`"),
+        ("empty", "no JSON"),
+    ],
+)
+def test_a_list_that_goes_wrong_is_asked_for_again(cluster, lists, archived, kind, why):
+    """The sweep says why it ends, the next one goes on, and nothing is lost."""
+    assert any(why in reason for reason in lists[kind].reasons), lists[kind].reasons
+    cluster.assert_archived(lists[kind].saved)
+
+
+def test_a_hook_is_enough_to_archive_an_interaction(cluster, archived):
+    """A form or JSON is answered 200 and a wrong token 401; no sweep has found it."""
+    interaction, _ = archived["hooked"]
+    cluster.drain()
+    assert cluster.stats()["webhooks"]["answers"] == {"200": 4, "401": 2}
+    cluster.assert_archived(interaction)
+    for recording, sha256 in interaction.sent.items():
+        job = Interaction(recording, HOOKED, {recording: sha256})
+        assert cluster.state(job).status == "empty"
+
+
+def test_a_later_recording_makes_a_revision_and_touches_nothing(cluster, archived):
+    """The recordings of the first revision are not fetched again, and none of it is rewritten."""
+    interaction, _ = archived["two"]
+    before, sealed = cluster.versions(interaction), cluster.evidence(interaction).manifest
+    more = cluster.place(interactionId=interaction.id, age=20)
+    cluster.find(more)
+    cluster.watch(interaction, revision=2)
+
+    evidence, after = cluster.evidence(interaction), cluster.versions(interaction)
+    assert evidence.wrong == ()
+    assert [leg["id"] for leg in evidence.manifest["legs"]] == [*interaction.sent, *more.sent]
+    assert evidence.manifest["legs"][:2] == sealed["legs"]
+    assert evidence.manifest["recording"]["duration_ms"] == 3000
+    assert evidence.manifest["supersedes"]["key"].endswith("manifest-1.json")
+    assert before.items() <= after.items()
+    [added] = more.sent
+    new = sorted(key for key, _ in after.keys() - before.keys())
+    names = ["manifest-2.json", "peaks-2.json", "recording-2.wav"]
+    assert new == [f"legs/{added}.wav", *names]
+    downloads = cluster.stats()["downloads"]
+    assert [downloads[recording] for recording in interaction.sent] == [1, 1]
+
+
+def test_an_unknown_api_key_loses_nothing(cluster, archived):
+    """Who looks is told what Kazoo says, but not the key; once it is mended all is archived."""
+    with cluster.secret() as content:
+        key, content["kazoo"]["apiKey"] = content["kazoo"]["apiKey"], UNKNOWN_KEY
+    changed_at = time.monotonic()
+    until(lambda: time.monotonic() - changed_at > FRESH_SECONDS)  # no process has the old one
+    placed = cluster.place()
+    known = len(cluster.reasons_to_stop())
+    cluster.sweep()
+    reasons = cluster.reasons_to_stop()[known:]
+    assert reasons
+    assert all("404 bad_identifier" in reason for reason in reasons)
+    assert UNKNOWN_KEY not in cluster.sweeper_log()
+    assert cluster.records(placed) == {}
+
+    with cluster.secret() as content:
+        content["kazoo"]["apiKey"] = key
+    cluster.find(placed)
+    cluster.watch(placed)
+    cluster.assert_archived(placed)
+
+
+def test_nothing_of_all_this_failed(cluster, archived, stray):
+    """No job lies in the dead letters, and nothing is left that was found and not archived."""
+    until(lambda: cluster.ledger.first(f"unarchived#kazoo#{SWEPT}") is None)
+    assert cluster.letters() == []
