@@ -352,3 +352,15 @@ def test_a_dialog_that_is_archived_leaves_the_list_of_those_that_are_not(desk):
     assert unarchived.oldest("ringcx#1", desk.notes, desk.clock).call == "s-1"
     desk.work()
     assert unarchived.oldest("ringcx#1", desk.notes, desk.clock) is None
+
+
+@pytest.mark.parametrize(("at_once", "seconds"), [(4, 28), (1, 30)])
+def test_who_was_promised_a_moment_comes_a_little_early_if_it_keeps_nobody_waiting(
+    tmp_path, at_once, seconds
+):
+    """It sleeps the rest at the gate, while others are worked on."""
+    desk = Desk(tmp_path, at_once=at_once)
+    desk.has("a", a=Wait("not our turn", seconds=30, turn=True))
+    desk.work()
+    ((job, delay),) = desk.jobs.sent
+    assert (job.turn, delay) == (True, seconds)

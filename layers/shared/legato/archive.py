@@ -199,9 +199,9 @@ def _finish(
             report.count("ProviderRefused")
             log.error("provider refuses us", extra={"call": work.job.call, "reason": str(error)})
         job = replace(work.job, turn=error.turn)
-        # Who was promised a moment comes a little early, and sleeps what is left at the gate: a
-        # queue is never exact, and room that nobody takes at its moment is lost.
-        early = SHORT_WAIT if error.turn else 0
+        # Where others work on meanwhile, who was promised a moment comes a little early and sleeps
+        # what is left at the gate: a queue is never exact, and room that nobody takes is lost.
+        early = SHORT_WAIT if error.turn and shop.policy.at_once > 1 else 0
         postpone(work, job, error.seconds - early, str(error), shop, report)
     except NotYet as error:
         recorded = bool(work.state.named) or (isinstance(found, Listing) and bool(found.legs))
