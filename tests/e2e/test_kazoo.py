@@ -1,29 +1,24 @@
 """Kazoo through the running system: interactions are joined and sealed, whatever goes wrong."""
 
 import base64
-import hashlib
-import itertools
 import json
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from legato.aws.ledger import DynamoLedger
 from legato.aws.secret import FRESH_SECONDS
 from legato.errors import Stale
 from legato.model import format_time
-from legato.sweep import records_key, tail_key
+from legato.sweep import tail_key
 from local import aws
 from local.demo.calls import AUDIO
-from local.demo.evidence import gather
 from local.kazoo import ACCOUNTS
-from tests.audio import tone, write_pcm
+from tests.e2e.swept import ALWAYS, Placed, Swept, until
 
-PATIENCE_SECONDS = 60
 SWEPT, HOOKED = ACCOUNTS
 """Sweepers are kept away from the second account: of what it records, only hooks tell."""
 KAZOO = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
@@ -37,47 +32,17 @@ PARAMETERS = {
     "KazooSweepHours": "1",
 }
 UNKNOWN_KEY = "0" * 64
-ALWAYS = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class Interaction:
-    """What Kazoo has of a call. `sent` maps its recordings to their SHA-256."""
-
-    id: str
-    account: str
-    sent: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What was seen of an interaction until it was archived: the ledger's reasons."""
-
-    reasons: set[str] = field(default_factory=set)
-
-
-def until(condition):
-    end_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end_at, "it did not happen in time"
-        time.sleep(0.1)
-
-
-class Cluster:
+class Cluster(Swept):
     """The Kazoo cluster, and what the archive has of it."""
 
+    provider = "kazoo"
+
     def __init__(self, system, folder):
-        self.system = system
-        self.folder = folder
-        self._tones = itertools.count(200, 10)
-        self.s3 = aws.client("s3", system.endpoints.aws)
-        self.sqs = aws.client("sqs", system.endpoints.aws)
+        super().__init__(system, folder)
         self.secrets = aws.client("secretsmanager", system.endpoints.aws)
-        dynamodb = aws.client("dynamodb", system.endpoints.aws)
-        self.ledger = DynamoLedger(dynamodb, table=system.endpoints.table)
-        url = system.endpoints.simulators["kazoo"]
-        self._http = httpx.Client(base_url=f"{url}/_sim", timeout=30)
-        self._api = httpx.Client(base_url=f"{url}/v2", timeout=30)
+        self._api = httpx.Client(base_url=f"{self.url}/v2", timeout=30)
 
     def place(self, recordings=1, *, age=60, account=SWEPT, audio=(), recording=None, **order):
         """Place recordings of a second each, of which the first began `age` seconds ago.
@@ -85,7 +50,7 @@ class Cluster:
         Each is WAV made here, or MP3 that is given; `recording` says more of all of them.
         """
         began = datetime.now(UTC) - timedelta(seconds=age)
-        bodies = audio or [self._audio() for _ in range(recordings)]
+        bodies = audio or [self.audio() for _ in range(recordings)]
         order["recordings"] = [
             {
                 "start": format_time(began + timedelta(seconds=2 * number)),
@@ -96,39 +61,18 @@ class Cluster:
             }
             for number, body in enumerate(bodies)
         ]
-        answer = self._http.post("/calls", json={"accountId": account, **order})
-        placed = answer.raise_for_status().json()
-        assert "ignored" not in placed
-        hashes = [hashlib.sha256(body).hexdigest() for body in bodies]
-        sent = dict(zip(placed["recordingIds"], hashes, strict=True))
-        return Interaction(placed["interactionId"], account, sent)
+        answer, sent = self.order(bodies, ids="recordingIds", accountId=account, **order)
+        return Placed(answer["interactionId"], account, sent)
 
     def place_lone(self, **recording):
         """Place a recording whose document names no interaction: its own id is the call's."""
         placed = self.place(recording=recording)
-        return Interaction(next(iter(placed.sent)), placed.account, placed.sent)
-
-    def _audio(self):
-        """Return a second of audio that no other recording has."""
-        pcm = tone(1.0, hertz=next(self._tones))
-        return write_pcm(self.folder / "recording.wav", pcm).read_bytes()
-
-    def settings(self, **changes):
-        self._http.post("/settings", json=changes).raise_for_status()
-
-    def faults(self, *faults):
-        self._http.post("/faults", json=list(faults)).raise_for_status()
+        return Placed(next(iter(placed.sent)), placed.account, placed.sent)
 
     def spoil(self, interaction, kind, **fault):
         """Let the download of an interaction's first recording go wrong."""
         recording = next(iter(interaction.sent))
         self.faults({"kind": kind, "route": "recording", "recordingId": recording, **fault})
-
-    def mend(self):
-        self._http.delete("/faults").raise_for_status()
-
-    def stats(self):
-        return self._http.get("/stats").raise_for_status().json()
 
     def drain(self):
         self._http.post("/drain").raise_for_status()
@@ -171,22 +115,6 @@ class Cluster:
 
         until(held)
 
-    def sweep(self):
-        return self.system.invoke("SweeperFunction", {"provider": "kazoo"})
-
-    def records(self, interaction):
-        """Return what is known of an interaction, by recording."""
-        note = self.ledger.read(records_key("kazoo", interaction.id))
-        return note.content.get("records", {})
-
-    def find(self, *interactions):
-        """Sweep until every recording of these interactions is known."""
-
-        def known(interaction):
-            return interaction.sent.keys() <= self.records(interaction).keys()
-
-        until(lambda: self.sweep() and all(map(known, interactions)))
-
     def sweeper_log(self):
         return (self.system.directory / "logs" / "sweeper.log").read_text()
 
@@ -198,67 +126,13 @@ class Cluster:
         reasons = [reason for each in early for reason in each["reasons"]]
         return [reason for reason in reasons if reason.startswith(f"kazoo#{SWEPT}: ")]
 
-    def letters(self):
-        """Empty the dead-letter queue; return each letter's body and reason."""
-        queue = self.system.endpoints.dlqs["kazoo"]
-        found = []
-        while some := self.sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
-            for message in some:
-                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-                reason = message["MessageAttributes"]["reason"]["StringValue"]
-                found.append((message["Body"], reason))
-        return found
-
-    def state(self, interaction):
-        return self.ledger.load("kazoo", interaction.account, interaction.id)
-
-    def versions(self, interaction):
-        """Return the tag of every version of every object of an interaction."""
-        prefix = self.state(interaction).prefix
-        listed = self.s3.list_object_versions(Bucket=self.system.endpoints.bucket, Prefix=prefix)
-        assert "DeleteMarkers" not in listed
-        return {
-            (item["Key"].removeprefix(prefix), item["VersionId"]): item["ETag"]
-            for item in listed["Versions"]
-        }
-
-    def watch(self, *interactions, revision=1):
-        """Wait until these are archived; return what was seen of each on the way."""
-        seen = {interaction: Seen() for interaction in interactions}
-
-        def archived(interaction):
-            state = self.state(interaction)
-            if state.reason:
-                seen[interaction].reasons.add(state.reason)
-            return (state.status, state.revision) == ("archived", revision)
-
-        until(lambda: not [each for each in interactions if not archived(each)])
-        return seen
-
-    def evidence(self, interaction):
-        """Return what S3 says of the newest revision of an interaction."""
-        sealed = self.state(interaction).manifest
-        described = {
-            "key": sealed.key,
-            "version_id": sealed.version_id,
-            "sha256": sealed.sha256,
-        }
-        return gather(self.s3, self.system.endpoints.bucket, {"manifest": described})
-
     def assert_archived(self, interaction, *, extension="wav"):
         """Each recording once, as it was sent; beside it nothing but what became of all."""
         legs = [f"legs/{recording}.{extension}" for recording in sorted(interaction.sent)]
         joined = [f"recording-1.{extension}"] if len(legs) > 1 else []
-        names = sorted(key for key, _ in self.versions(interaction))
-        assert names == [*legs, "manifest-1.json", "peaks-1.json", *joined]
-        evidence = self.evidence(interaction)
-        assert evidence.wrong == ()
-        assert evidence.classes == {"GLACIER_IR"}
-        legs = {leg["id"]: leg["sha256"] for leg in evidence.manifest["legs"]}
-        assert legs == interaction.sent
-        assert evidence.manifest["recording"]["how"] == ("copy" if joined else "single")
+        names = [*legs, "manifest-1.json", "peaks-1.json", *joined]
+        manifest = self.assert_stored(interaction, names=names, classes={"GLACIER_IR"})
+        assert manifest["recording"]["how"] == ("copy" if joined else "single")
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +146,7 @@ def cluster(system, tmp_path_factory):
 class Listed:
     """What was saved while lists went wrong, and why sweeps ended early meanwhile."""
 
-    saved: Interaction
+    saved: Placed
     reasons: tuple[str, ...]
     tokens_minted: int = 0
 
@@ -454,19 +328,22 @@ def test_a_hook_is_enough_to_archive_an_interaction(cluster, archived):
     assert cluster.stats()["webhooks"]["answers"] == {"200": 4, "401": 2}
     cluster.assert_archived(interaction)
     for recording, sha256 in interaction.sent.items():
-        job = Interaction(recording, HOOKED, {recording: sha256})
+        job = Placed(recording, HOOKED, {recording: sha256})
         assert cluster.state(job).status == "empty"
 
 
 def test_a_later_recording_makes_a_revision_and_touches_nothing(cluster, archived):
     """The recordings of the first revision are not fetched again, and none of it is rewritten."""
     interaction, _ = archived["two"]
-    before, sealed = cluster.versions(interaction), cluster.evidence(interaction).manifest
+    before, sealed = (
+        cluster.versions(cluster.state(interaction)),
+        cluster.evidence(interaction).manifest,
+    )
     more = cluster.place(interactionId=interaction.id, age=20)
     cluster.find(more)
     cluster.watch(interaction, revision=2)
 
-    evidence, after = cluster.evidence(interaction), cluster.versions(interaction)
+    evidence, after = cluster.evidence(interaction), cluster.versions(cluster.state(interaction))
     assert evidence.wrong == ()
     assert [leg["id"] for leg in evidence.manifest["legs"]] == [*interaction.sent, *more.sent]
     assert evidence.manifest["legs"][:2] == sealed["legs"]

@@ -1,27 +1,19 @@
 """RingCX through the running system: dialogs end in cold storage, whatever goes wrong before."""
 
 import base64
-import hashlib
 import itertools
 import json
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from legato.aws.ledger import DynamoLedger
 from legato.model import Job, format_time
-from legato.sweep import records_key
-from local import aws
-from local.demo.evidence import gather
 from local.worker import Worker, environment
-from tests.audio import tone, write_pcm
 from tests.e2e import dying
+from tests.e2e.swept import ALWAYS, Placed, Swept, until
 
-PATIENCE_SECONDS = 60
 SUB_ACCOUNT = "21550001"
 UNDISTURBED, *KILLED = "21550002", "21550003", "21550004", "21550005"
 """Sub-accounts that the stack leaves to sweepers that are run, and killed, from here."""
@@ -43,53 +35,19 @@ PARAMETERS = {
 }
 MAIN_ACCOUNT = "21550000"
 """What people take for the RingCentral account id: it is RingCX's own."""
-ALWAYS = 1000
 LONGEST_BARRED_SECONDS = 900
 
 
-@dataclass(frozen=True, eq=False)
-class Dialog:
-    """A dialog as RingCX knows it. `sent` maps its segments to their SHA-256."""
-
-    id: str
-    sub_account: str
-    sent: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What was seen of a dialog until it was archived: the ledger's reasons, keys with classes."""
-
-    reasons: set[str] = field(default_factory=set)
-    stored: set[tuple[str, str]] = field(default_factory=set)
-
-
-def until(condition):
-    end_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end_at, "it did not happen in time"
-        time.sleep(0.1)
-
-
-class Centre:
+class Centre(Swept):
     """The contact centre, and what the archive has of it."""
 
-    def __init__(self, system, folder):
-        self.system = system
-        self.folder = folder
-        self._tones = itertools.count(200, 10)
-        self.s3 = aws.client("s3", system.endpoints.aws)
-        self.sqs = aws.client("sqs", system.endpoints.aws)
-        dynamodb = aws.client("dynamodb", system.endpoints.aws)
-        self.ledger = DynamoLedger(dynamodb, table=system.endpoints.table)
-        self._http = httpx.Client(
-            base_url=f"{system.endpoints.simulators['ringcx']}/_sim", timeout=30
-        )
+    provider = "ringcx"
+    channels = 2
 
     def place(self, segments=1, *, age=60, sub_account=SUB_ACCOUNT, **order):
         """Place segments of a second each, of which the first began `age` seconds ago."""
         began = datetime.now(UTC) - timedelta(seconds=age)
-        bodies = [self._audio() for _ in range(segments)]
+        bodies = [self.audio() for _ in range(segments)]
         order["segments"] = [
             {
                 "startTime": format_time(began + timedelta(seconds=2 * number)),
@@ -98,114 +56,19 @@ class Centre:
             }
             for number, body in enumerate(bodies)
         ]
-        answer = self._http.post("/calls", json={"subAccountId": sub_account, **order})
-        placed = answer.raise_for_status().json()
-        assert "ignored" not in placed
-        hashes = [hashlib.sha256(body).hexdigest() for body in bodies]
-        sent = dict(zip(placed["segmentIds"], hashes, strict=True))
-        return Dialog(placed["dialogId"], sub_account, sent)
-
-    def _audio(self):
-        """Return a second of audio that no other segment has."""
-        pcm = tone(1.0, channels=2, hertz=next(self._tones))
-        return write_pcm(self.folder / "segment.wav", pcm, channels=2).read_bytes()
-
-    def settings(self, **changes):
-        self._http.post("/settings", json=changes).raise_for_status()
-
-    def fault(self, **fault):
-        self._http.post("/faults", json=fault).raise_for_status()
+        answer, sent = self.order(bodies, ids="segmentIds", subAccountId=sub_account, **order)
+        return Placed(answer["dialogId"], sub_account, sent)
 
     def spoil(self, dialog, kind, **fault):
         """Let the download of a dialog's first segment go wrong."""
-        self.fault(kind=kind, route="recording", segmentId=next(iter(dialog.sent)), **fault)
-
-    def mend(self):
-        self._http.delete("/faults").raise_for_status()
-
-    def stats(self):
-        return self._http.get("/stats").raise_for_status().json()
-
-    def sweep(self):
-        return self.system.invoke("SweeperFunction", {"provider": "ringcx"})
-
-    def records(self, dialog):
-        """Return what the sweep knows of a dialog, by segment."""
-        return self.ledger.read(records_key("ringcx", dialog.id)).content.get("records", {})
-
-    def find(self, *dialogs):
-        """Sweep until every segment of these dialogs is known."""
-
-        def known(dialog):
-            return dialog.sent.keys() <= self.records(dialog).keys()
-
-        until(lambda: self.sweep() and all(map(known, dialogs)))
-
-    def letters(self):
-        """Empty the dead-letter queue; return each letter's body and reason."""
-        queue = self.system.endpoints.dlqs["ringcx"]
-        found = []
-        while some := self.sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
-            for message in some:
-                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-                reason = message["MessageAttributes"]["reason"]["StringValue"]
-                found.append((message["Body"], reason))
-        return found
-
-    def state(self, dialog):
-        return self.ledger.load("ringcx", dialog.sub_account, dialog.id)
-
-    def versions(self, state):
-        """Return the class and tag of every version of every object of a dialog."""
-        listed = self.s3.list_object_versions(
-            Bucket=self.system.endpoints.bucket, Prefix=state.prefix
-        )
-        assert "DeleteMarkers" not in listed
-        return {
-            (item["Key"].removeprefix(state.prefix), item["VersionId"]): (
-                item["StorageClass"],
-                item["ETag"],
-            )
-            for item in listed.get("Versions", ())
-        }
-
-    def watch(self, *dialogs, revision=1):
-        """Wait until these dialogs are archived; return what was seen of each on the way."""
-        seen = {dialog: Seen() for dialog in dialogs}
-
-        def archived(dialog):
-            state = self.state(dialog)
-            if state.reason:
-                seen[dialog].reasons.add(state.reason)
-            if state.prefix:
-                versions = self.versions(state).items()
-                seen[dialog].stored.update((key, kept) for (key, _), (kept, _) in versions)
-            return (state.status, state.revision) == ("archived", revision)
-
-        until(lambda: not [dialog for dialog in dialogs if not archived(dialog)])
-        return seen
-
-    def evidence(self, dialog):
-        """Return what S3 says of the newest revision of a dialog."""
-        sealed = self.state(dialog).manifest
-        described = {
-            "key": sealed.key,
-            "version_id": sealed.version_id,
-            "sha256": sealed.sha256,
-        }
-        return gather(self.s3, self.system.endpoints.bucket, {"manifest": described})
+        segment = next(iter(dialog.sent))
+        self.faults({"kind": kind, "route": "recording", "segmentId": segment, **fault})
 
     def assert_archived(self, dialog):
         """Each segment once, as it was sent, and cold; beside it nothing but what describes it."""
-        versions = self.versions(self.state(dialog))
         legs = [f"legs/{segment}.wav" for segment in sorted(dialog.sent)]
-        assert sorted(key for key, _ in versions) == [*legs, "manifest-1.json", "peaks-1.json"]
-        evidence = self.evidence(dialog)
-        assert evidence.wrong == ()
-        assert evidence.classes == {"GLACIER"}
-        assert {leg["id"]: leg["sha256"] for leg in evidence.manifest["legs"]} == dialog.sent
+        names = [*legs, "manifest-1.json", "peaks-1.json"]
+        self.assert_stored(dialog, names=names, classes={"GLACIER"})
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +80,7 @@ def centre(system, tmp_path_factory):
 class Row:
     """What two sweeps made of a row that came like that each time."""
 
-    dialog: Dialog
+    dialog: Placed
     records: dict
     letters: list
 
@@ -236,7 +99,7 @@ def rows(centre):
         dialog = centre.place(age=300 + 10 * number)
         counted = f"metadata {fault['kind']}"
         enough = centre.stats()["faults"].get(counted, 0) + 2
-        centre.fault(route="metadata", times=ALWAYS, **fault)
+        centre.faults({"route": "metadata", "times": ALWAYS, **fault})
         until(lambda: centre.sweep() and centre.stats()["faults"].get(counted, 0) >= enough)  # noqa: B023
         found[kind] = Row(dialog, centre.records(dialog), centre.letters())
         centre.mend()
@@ -430,7 +293,7 @@ def test_a_sweeper_may_be_killed_at_any_moment(centre, killed):
     centre.watch(*killed)
     for dialog in killed:
         centre.assert_archived(dialog)
-        watch = f"unarchived#ringcx#{dialog.sub_account}"
+        watch = f"unarchived#ringcx#{dialog.account}"
         until(lambda: centre.ledger.first(watch) is None)  # noqa: B023
     assert centre.letters() == []
 
@@ -446,7 +309,7 @@ def job_of(dialog):
     segments = sorted(dialog.sent)
     return Job(
         provider="ringcx",
-        account=dialog.sub_account,
+        account=dialog.account,
         call=dialog.id,
         seen_at=datetime.now(UTC),
         hints={"recordingIds": segments, "listed": segments},

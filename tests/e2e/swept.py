@@ -1,0 +1,167 @@
+"""A provider whose calls are found by sweeping, as a test sees it: from outside, and to the end."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from dataclasses import dataclass, field
+
+import httpx
+
+from legato.aws.ledger import DynamoLedger
+from legato.sweep import records_key
+from local import aws
+from local.demo.evidence import gather
+from tests.audio import tone, write_pcm
+
+PATIENCE_SECONDS = 60
+ALWAYS = 1000
+"""So often that a fault never ends before it is taken back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A call as its provider has it. `sent` maps its legs to their SHA-256."""
+
+    id: str
+    account: str
+    sent: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a call until it was archived: the ledger's reasons, keys with classes."""
+
+    reasons: set[str] = field(default_factory=set)
+    stored: set[tuple[str, str]] = field(default_factory=set)
+
+
+def until(condition):
+    end_at = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end_at, "it did not happen in time"
+        time.sleep(0.1)
+
+
+class Swept:
+    """A provider's simulator, and what the archive has of it. Audio is made in `folder`."""
+
+    provider: str
+    channels = 1
+
+    def __init__(self, system, folder):
+        self.system = system
+        self.folder = folder
+        self._tones = itertools.count(200, 10)
+        self.s3 = aws.client("s3", system.endpoints.aws)
+        self.sqs = aws.client("sqs", system.endpoints.aws)
+        dynamodb = aws.client("dynamodb", system.endpoints.aws)
+        self.ledger = DynamoLedger(dynamodb, table=system.endpoints.table)
+        self.url = system.endpoints.simulators[self.provider]
+        self._http = httpx.Client(base_url=f"{self.url}/_sim", timeout=30)
+
+    def audio(self):
+        """Return a second of WAV that no other leg has."""
+        pcm = tone(1.0, channels=self.channels, hertz=next(self._tones))
+        return write_pcm(self.folder / "leg.wav", pcm, channels=self.channels).read_bytes()
+
+    def order(self, bodies, *, ids, **order):
+        """Place a call; return the answer, and the SHA-256 of each leg by its id, `ids` of it."""
+        answer = self._http.post("/calls", json=order).raise_for_status().json()
+        assert "ignored" not in answer
+        hashes = [hashlib.sha256(body).hexdigest() for body in bodies]
+        return answer, dict(zip(answer[ids], hashes, strict=True))
+
+    def settings(self, **changes):
+        self._http.post("/settings", json=changes).raise_for_status()
+
+    def faults(self, *faults):
+        self._http.post("/faults", json=list(faults)).raise_for_status()
+
+    def mend(self):
+        self._http.delete("/faults").raise_for_status()
+
+    def stats(self):
+        return self._http.get("/stats").raise_for_status().json()
+
+    def sweep(self):
+        return self.system.invoke("SweeperFunction", {"provider": self.provider})
+
+    def records(self, placed):
+        """Return what is known of a call, by leg."""
+        note = self.ledger.read(records_key(self.provider, placed.id))
+        return note.content.get("records", {})
+
+    def find(self, *calls):
+        """Sweep until every leg of these calls is known."""
+
+        def known(placed):
+            return placed.sent.keys() <= self.records(placed).keys()
+
+        until(lambda: self.sweep() and all(map(known, calls)))
+
+    def letters(self):
+        """Empty the dead-letter queue; return each letter's body and reason."""
+        queue = self.system.endpoints.dlqs[self.provider]
+        found = []
+        while some := self.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for message in some:
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                reason = message["MessageAttributes"]["reason"]["StringValue"]
+                found.append((message["Body"], reason))
+        return found
+
+    def state(self, placed):
+        return self.ledger.load(self.provider, placed.account, placed.id)
+
+    def versions(self, state):
+        """Return the class and tag of every version of every object of a call."""
+        listed = self.s3.list_object_versions(
+            Bucket=self.system.endpoints.bucket, Prefix=state.prefix
+        )
+        assert "DeleteMarkers" not in listed
+        return {
+            (item["Key"].removeprefix(state.prefix), item["VersionId"]): (
+                item["StorageClass"],
+                item["ETag"],
+            )
+            for item in listed.get("Versions", ())
+        }
+
+    def watch(self, *calls, revision=1):
+        """Wait until these calls are archived; return what was seen of each on the way."""
+        seen = {placed: Seen() for placed in calls}
+
+        def archived(placed):
+            state = self.state(placed)
+            if state.reason:
+                seen[placed].reasons.add(state.reason)
+            if state.prefix:
+                versions = self.versions(state).items()
+                seen[placed].stored.update((key, kept) for (key, _), (kept, _) in versions)
+            return (state.status, state.revision) == ("archived", revision)
+
+        until(lambda: not [placed for placed in calls if not archived(placed)])
+        return seen
+
+    def evidence(self, placed):
+        """Return what S3 says of the newest revision of a call."""
+        sealed = self.state(placed).manifest
+        described = {
+            "key": sealed.key,
+            "version_id": sealed.version_id,
+            "sha256": sealed.sha256,
+        }
+        return gather(self.s3, self.system.endpoints.bucket, {"manifest": described})
+
+    def assert_stored(self, placed, *, names, classes):
+        """Each leg once, as it was sent; beside the legs nothing but what has these names."""
+        assert sorted(key for key, _ in self.versions(self.state(placed))) == names
+        evidence = self.evidence(placed)
+        assert evidence.wrong == ()
+        assert evidence.classes == classes
+        assert {leg["id"]: leg["sha256"] for leg in evidence.manifest["legs"]} == placed.sent
+        return evidence.manifest
