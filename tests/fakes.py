@@ -16,6 +16,26 @@ from legato.workshop import Workshop
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
+class FakeServer:
+    """Answers requests by path: with a response, a list of them, or what a function returns.
+
+    For httpx.MockTransport; every request is remembered.
+    """
+
+    def __init__(self):
+        self.requests = []
+        self.answers = {}
+
+    def __call__(self, request):
+        self.requests.append(request)
+        answer = self.answers[request.url.path]
+        answer = answer.pop(0) if isinstance(answer, list) else answer
+        return answer(request) if callable(answer) else answer
+
+    def paths(self):
+        return [request.url.path for request in self.requests]
+
+
 class FakeClock:
     def __init__(self, moment=NOON):
         self.moment = moment

@@ -12,7 +12,7 @@ import pytest
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
 from legato.providers.kazoo.api import KazooApi
-from tests.fakes import NOON, FakeClock, FakeNotes
+from tests.fakes import NOON, FakeServer
 
 KAZOO = "https://kazoo.example.com:8443/v2"
 KEY = "k" * 64
@@ -45,11 +45,11 @@ def jwt(**claims):
     return f"head.{body}.sign"
 
 
-class Server:
-    """Mints t1, t2, …, and answers by path: with a response, a list of them, or a function."""
+class Server(FakeServer):
+    """Mints t1, t2, …, and remembers with which of them every request came."""
 
     def __init__(self):
-        self.requests = []
+        super().__init__()
         self.tokens = []
         self.minted = 0
         self.answers = {
@@ -59,14 +59,8 @@ class Server:
         }
 
     def __call__(self, request):
-        self.requests.append(request)
         self.tokens.append(request.headers.get("x-auth-token"))
-        answer = self.answers[request.url.path]
-        answer = answer.pop(0) if isinstance(answer, list) else answer
-        return answer(request) if callable(answer) else answer
-
-    def paths(self):
-        return [request.url.path for request in self.requests]
+        return super().__call__(request)
 
     def _minted(self, _request):
         self.minted += 1
@@ -76,16 +70,6 @@ class Server:
 @pytest.fixture
 def server():
     return Server()
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def notes():
-    return FakeNotes()
 
 
 def an_api(server, clock, notes, **changes):

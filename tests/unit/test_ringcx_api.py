@@ -13,7 +13,7 @@ from legato import __version__
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
 from legato.providers.ringcx.api import RingcxApi
-from tests.fakes import FakeClock, FakeNotes
+from tests.fakes import FakeClock, FakeNotes, FakeServer
 
 PLATFORM = "https://platform.ringcentral.com"
 RINGCX = "https://ringcx.ringcentral.com"
@@ -36,15 +36,14 @@ BEGIN = datetime(2026, 11, 20, 9, 0, 0, 900_000, tzinfo=UTC)
 EXPIRED = httpx.Response(401, text="Jwt is expired")
 
 
-class RingCentral:
-    """The platform and RingCX: mints rc1, rc2, …, trades them for cx1, cx2, …, answers by path.
+class RingCentral(FakeServer):
+    """The platform and RingCX: mints rc1, rc2, …, trades them for cx1, cx2, …
 
-    An answer is a response, a list of them, or a function of the request. Every request is
-    remembered, with the `Authorization` that it was sent with.
+    Every request is remembered with the `Authorization` that it was sent with.
     """
 
     def __init__(self):
-        self.requests = []
+        super().__init__()
         self.heads = []
         self.minted = 0
         self.traded = 0
@@ -57,14 +56,8 @@ class RingCentral:
         }
 
     def __call__(self, request):
-        self.requests.append(request)
         self.heads.append(request.headers.get("authorization", ""))
-        answer = self.answers[request.url.path]
-        answer = answer.pop(0) if isinstance(answer, list) else answer
-        return answer(request) if callable(answer) else answer
-
-    def paths(self):
-        return [request.url.path for request in self.requests]
+        return super().__call__(request)
 
     def forms(self, path):
         bodies = (r.content.decode() for r in self.requests if r.url.path == path)
@@ -87,16 +80,6 @@ class RingCentral:
 @pytest.fixture
 def server():
     return RingCentral()
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def notes():
-    return FakeNotes()
 
 
 def an_api(server, clock, notes, **changes):

@@ -10,7 +10,7 @@ from legato.errors import Barred, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex
-from tests.fakes import NOON, FakeClock, FakeNotes, a_job, a_leg
+from tests.fakes import NOON, FakeServer, a_job, a_leg
 
 PLATFORM = "https://platform.ringcentral.com"
 MEDIA = "https://media.ringcentral.com"
@@ -19,26 +19,24 @@ CREDENTIALS = {"clientId": "id", "clientSecret": "s", "jwt": "header.body.sign"}
 LIMITS = {group: (Limit(10, 60),) for group in ("Light", "Medium", "Heavy", "Auth")}
 
 
-class RingCentral:
-    """Answers by path from `answers`, mints tokens t1, t2, …, and remembers every request."""
+class RingCentral(FakeServer):
+    """Mints tokens t1, t2, …, and remembers how every request was authorized."""
 
     def __init__(self):
-        self.requests = []
+        super().__init__()
         self.heads = []
         self.minted = 0
-        self.answers = {}
         self.mint = None
+        self.answers["/restapi/oauth/token"] = self._minted
 
     def __call__(self, request):
-        self.requests.append(request)
         self.heads.append(request.headers.get("authorization", ""))
-        if request.url.path == "/restapi/oauth/token":
-            self.minted += 1
-            token = {"access_token": f"t{self.minted}", "expires_in": 3600}
-            return self.mint or httpx.Response(200, json=token)
-        answer = self.answers[request.url.path]
-        answer = answer.pop(0) if isinstance(answer, list) else answer
-        return answer(request) if callable(answer) else answer
+        return super().__call__(request)
+
+    def _minted(self, _request):
+        self.minted += 1
+        token = {"access_token": f"t{self.minted}", "expires_in": 3600}
+        return self.mint or httpx.Response(200, json=token)
 
     def tokens(self):
         return [head.removeprefix("Bearer ") for head in self.heads if head.startswith("Bearer")]
@@ -47,16 +45,6 @@ class RingCentral:
 @pytest.fixture
 def server():
     return RingCentral()
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def notes():
-    return FakeNotes()
 
 
 def an_api(server, clock, notes, credentials=CREDENTIALS, limits=LIMITS):
