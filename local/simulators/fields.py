@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from typing import Any, Final, Literal, overload
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -107,6 +108,22 @@ class Fields:
         except (TypeError, ValueError, binascii.Error):
             raise self._wrong(name, "…", "base64") from None
 
+    def address(self, name: str) -> str:
+        """Return an address of the web."""
+        value = self._take(name)
+        if not isinstance(value, str) or not _is_address(value):
+            raise self._wrong(name, value, "an http or https address")
+        return value
+
+    def object(self, name: str) -> Fields | None:
+        """Return the fields of an object inside, if it is there."""
+        value = self._take(name)
+        if value is None:
+            return None
+        inner = Fields(value, f"{self.where}{name}.")
+        self._inner.append(inner)
+        return inner
+
     def objects(self, name: str) -> list[Fields]:
         """Return the fields of each object in a list."""
         value = self._take(name)
@@ -114,8 +131,9 @@ class Fields:
             return []
         if not isinstance(value, list):
             raise self._wrong(name, value, "a list")
-        self._inner = [Fields(each, f"{self.where}{name}[{at}].") for at, each in enumerate(value)]
-        return self._inner
+        found = [Fields(each, f"{self.where}{name}[{at}].") for at, each in enumerate(value)]
+        self._inner += found
+        return found
 
     def _take(self, name: str) -> Any:
         self._known.add(name)
@@ -125,6 +143,14 @@ class Fields:
         if value is None:
             return BadInput(f"{self.where}{name}: is missing")
         return BadInput(f"{self.where}{name}: {value!r} is not {wanted}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        split = urlsplit(text)
+    except ValueError:
+        return False
+    return split.scheme in ("http", "https") and bool(split.hostname)
 
 
 async def read_body(request: Request) -> Any:

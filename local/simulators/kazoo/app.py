@@ -33,9 +33,10 @@ def create_app(
     sleep: Sleep = asyncio.sleep,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """Return the simulator as an ASGI app; `transport` is what reaches the webhooks.
+    """Return the simulator as an ASGI app.
 
-    Its state is at `app.state.world`.
+    `transport` is what reaches the webhooks and takes what is pushed. Its state is at
+    `app.state.world`.
     """
     world = World(config or Config(), clock=clock, sleep=sleep, transport=transport)
 
@@ -44,7 +45,7 @@ def create_app(
         pump = asyncio.create_task(_pump(world))
         yield
         pump.cancel()
-        await world.deliveries.aclose()
+        await world.aclose()
 
     async def unknown(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -60,7 +61,7 @@ def create_app(
 
 
 async def _serve(world: World, operation: Operation, request: Request) -> Response:
-    world.deliveries.pump()
+    world.pump()
     exchange = _exchange(world, request)
     try:
         if world.faults.evicts(operation.name, exchange.recording):
@@ -105,4 +106,4 @@ async def _pump(world: World) -> None:
     """Send what becomes due while nobody asks anything."""
     while True:
         await asyncio.sleep(0.05)
-        world.deliveries.pump()
+        world.pump()

@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from local.simulators.audio import Audio, Given, melody
 from local.simulators.kazoo.config import Config
@@ -32,6 +32,28 @@ _WAV = {"channels": 2, "rate": 16000}
 
 type Key = tuple[int, str]
 """Where a recording is in a list: when its document was saved, in Gregorian seconds, and its id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushOrder:
+    """The `url` that a recording is sent to. Unless Kazoo `keeps` it too, it is only there."""
+
+    url: str
+    method: Literal["put", "post"] = "put"
+    keeps: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOrder:
+    """The bucket of a storage plan, which is the only place for a recording, and its keys."""
+
+    endpoint: str
+    bucket: str
+    keys: Literal["default", "by-fields"] = "default"
+    keeps: ClassVar[bool] = False
+
+
+type StorageOrder = PushOrder | PlanOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +73,7 @@ class RecordingOrder:
     omit: tuple[str, ...] = ()
     saved_after: float | None = None
     ready_after: float | None = None
+    storage: StorageOrder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +85,15 @@ class CallOrder:
     recordings: tuple[RecordingOrder, ...] = ()
     ready_after: float = 0
     emit: bool = True
+    storage: StorageOrder | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Recording:
-    """A document and its audio. Times are of this simulator's clock; `month` is the database."""
+    """A document and its audio. Times are of this simulator's clock; `month` is the database.
+
+    `storage` says where it goes outside of Kazoo, `place` under which address or key it is there.
+    """
 
     id: str
     account: str
@@ -81,12 +108,20 @@ class Recording:
     saved_at: float
     ready_at: float
     audio: Audio
+    storage: StorageOrder | None
+    place: str | None = None
     deleted: bool = False
 
     @property
     def key(self) -> Key:
         """Return where it is in a list."""
         return gregorian(self.saved_at), self.id
+
+    def is_stored(self, now: float) -> bool:
+        """Say whether the document has its audio."""
+        if self.storage is None or self.storage.keeps:
+            return now >= self.ready_at
+        return self.place is not None
 
 
 class Calls:
@@ -198,6 +233,7 @@ class Calls:
             saved_at=saved_at,
             ready_at=max(self._clock(), saved_at) + ready_after,
             audio=_audio(order, name),
+            storage=order.storage or call.storage,
         )
 
 

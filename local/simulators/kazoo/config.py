@@ -91,6 +91,12 @@ class Config(Settings):
     """What is answered while the audio is not stored: `404`, or 200 and `empty`."""
     webhook_seconds: float = 10
     """How long a webhook may take to answer."""
+    push_seconds: float = 300
+    """How long a push may take to be answered (`save_timeout_ms`)."""
+    push_retry_seconds: float = 5
+    """Between two of the five tries of a round, for a storage plan too."""
+    push_outer_retry_seconds: float = 60
+    """The next of six rounds comes after one to ten times this."""
 
     def sees(self, who: str, account: str) -> bool:
         """Say whether a log-in of one account may use another."""

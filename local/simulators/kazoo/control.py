@@ -14,6 +14,15 @@ lengths in seconds:
   whichever is later. `savedAfter` (`saveLag` of the configuration): seconds from a recording's end
   until its document is saved. The former may stand in a recording too, the latter only there.
 - `emit` (true): tell the webhooks.
+- `push`: send the audio when it is ready, to `url` with `method` (`put` or `post`). With `keeps`
+  (true) Kazoo hands out a copy of its own, else it asks for the audio where it was sent.
+- `plan`: store the audio in `bucket` at `endpoint` of an S3, under `keys` (`default`, which is
+  `<db>/<id>_<attachment>`, or `by-fields`); from there it is handed out. A `push` goes before it.
+  Both may stand in a recording too, and go over the call's. What fails is tried five times, then
+  in five more rounds (`pushRetrySeconds`, `pushOuterRetrySeconds` of the configuration).
+
+`POST /_sim/plans` takes a plan, and an `accountId`. It writes the test file by which Kazoo checks
+one, and answers its `key`, the status of `written` and whether it could be `readBack`.
 
 Fields that are not known are named in the answer's `ignored`.
 
@@ -32,8 +41,9 @@ back what did not happen yet.
 
 `GET /_sim/stats` counts; `DELETE /_sim/stats` begins anew. Grants, `tokensConsumed` and
 `tooManyRequests` are by account, those of log-ins by `login`; `downloads` (begun),
-`wholeDownloads` (sent to the last byte) and `deletes` by recording. `POST /_sim/drain` answers when
-the webhooks were told what is due. `POST /_sim/settings` changes the configuration.
+`wholeDownloads` (sent to the last byte) and `deletes` by recording; `pushes`, their `fetches`, and
+`plans` by status. `POST /_sim/drain` answers when what is due was stored, or tried, and the
+webhooks were told. `POST /_sim/settings` changes the configuration.
 `POST /_sim/reset` drops calls, faults, statistics, and fills the buckets; tokens and webhooks stay.
 """
 
@@ -46,9 +56,18 @@ from starlette.routing import Route
 from local.simulators import control
 from local.simulators.faults import Fault, read_fault
 from local.simulators.fields import Fields, read_body
-from local.simulators.kazoo.calls import CALLEE, CALLER, CallOrder, RecordingOrder
+from local.simulators.kazoo.calls import (
+    CALLEE,
+    CALLER,
+    CallOrder,
+    PlanOrder,
+    PushOrder,
+    RecordingOrder,
+    StorageOrder,
+)
 from local.simulators.kazoo.operations import OPERATIONS
 from local.simulators.kazoo.world import World
+from local.simulators.settings import BadInput
 
 
 def routes(world: World) -> list[Route]:
@@ -61,20 +80,36 @@ def routes(world: World) -> list[Route]:
             answer["ignored"] = fields.ignored
         return JSONResponse(answer, status_code=201)
 
+    async def check_plan(request: Request) -> Response:
+        fields = Fields(await read_body(request))
+        account = fields.text("accountId", default=world.config.accounts[0])
+        if account not in world.config.accounts:
+            raise BadInput(f"accountId: {account!r} is no account")
+        answer = await world.storage.plans.check(_plan_order(fields), account)
+        if fields.ignored:
+            answer["ignored"] = fields.ignored
+        return JSONResponse(answer)
+
     async def read_stats(_request: Request) -> Response:
         calls = world.calls
         own = {
             "calls": len(calls.interactions),
             "recordings": len(calls.recordings),
             "pendingEvents": world.deliveries.pending,
+            "pendingStores": world.storage.pending,
         }
         return JSONResponse(world.stats.to_json() | own)
 
     async def drain(_request: Request) -> Response:
-        await world.deliveries.drain()
+        await world.drain()
         return Response(status_code=204)
 
-    own = (("POST", "calls", place_call), ("GET", "stats", read_stats), ("POST", "drain", drain))
+    own = (
+        ("POST", "calls", place_call),
+        ("POST", "plans", check_plan),
+        ("GET", "stats", read_stats),
+        ("POST", "drain", drain),
+    )
     return control.routes(world, fault_order, own)
 
 
@@ -86,6 +121,7 @@ def call_order(fields: Fields) -> CallOrder:
         recordings=tuple(_recording_order(each) for each in fields.objects("recordings")),
         ready_after=fields.number("readyAfter", default=0),
         emit=fields.flag("emit", default=True),
+        storage=_storage_order(fields),
     )
 
 
@@ -104,6 +140,33 @@ def _recording_order(fields: Fields) -> RecordingOrder:
         omit=fields.texts("omit"),
         saved_after=fields.number("savedAfter", default=None),
         ready_after=fields.number("readyAfter", default=None),
+        storage=_storage_order(fields),
+    )
+
+
+def _storage_order(fields: Fields) -> StorageOrder | None:
+    given = fields.object("push"), fields.object("plan")
+    push = None if given[0] is None else _push_order(given[0])
+    plan = None if given[1] is None else _plan_order(given[1])
+    return push or plan
+
+
+def _push_order(fields: Fields) -> PushOrder:
+    return PushOrder(
+        url=fields.address("url"),
+        method=fields.choice("method", ("put", "post")),
+        keeps=fields.flag("keeps", default=True),
+    )
+
+
+def _plan_order(fields: Fields) -> PlanOrder:
+    bucket = fields.text("bucket", default=None)
+    if bucket is None:
+        raise BadInput(f"{fields.where}bucket: is missing")
+    return PlanOrder(
+        endpoint=fields.address("endpoint"),
+        bucket=bucket,
+        keys=fields.choice("keys", ("default", "by-fields")),
     )
 
 

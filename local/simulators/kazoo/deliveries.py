@@ -58,8 +58,9 @@ class Deliveries:
     def expect(self, recording: Recording) -> None:
         """Tell of a recording when its document is saved and when its audio is stored."""
         self.announce(CREATED, recording, at=recording.saved_at)
-        # 4.3 says nothing more when the audio goes into its own database.
-        if recording.version == "master":
+        # 4.3 says nothing more when the audio goes into its own database, and either version when
+        # it has arrived elsewhere.
+        if recording.version == "master" and recording.storage is None:
             self.announce(EDITED, recording, at=recording.ready_at)
 
     def announce(self, action: str, recording: Recording, *, at: float) -> None:

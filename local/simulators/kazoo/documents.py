@@ -6,7 +6,7 @@ applications/media_mgr/src/media_recording.erl, in 4.3 core/kazoo_call/src/kzc_r
 
 from __future__ import annotations
 
-from local.simulators.kazoo.calls import Recording
+from local.simulators.kazoo.calls import PushOrder, Recording
 from local.simulators.kazoo.gregorian import gregorian, month_of, prefix_of
 from local.simulators.kazoo.tokens import realm_of
 from local.simulators.settings import Json
@@ -42,6 +42,8 @@ def document(recording: Recording) -> Json:
         "owner_id": recording.owner,
         "custom_channel_vars": variables,
     }
+    if isinstance(recording.storage, PushOrder):
+        whole["url"] = recording.storage.url
     if not order.has_interaction:
         del whole["interaction_id"], variables["Call-Interaction-ID"]
     return {name: value for name, value in whole.items() if name not in order.omit}
@@ -49,8 +51,7 @@ def document(recording: Recording) -> Json:
 
 def listed(recording: Recording, now: float) -> Json:
     """Return a document as lists show it. No content type: the audio is not stored (yet)."""
-    stored = now >= recording.ready_at
-    types = [CONTENT_TYPES[recording.order.format]] if stored else []
+    types = [CONTENT_TYPES[recording.order.format]] if recording.is_stored(now) else []
     return {**document(recording), "_read_only": {"content_types": types}}
 
 

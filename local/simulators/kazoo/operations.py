@@ -62,7 +62,8 @@ async def _read_recording(world: World, exchange: Exchange) -> Response:
     recording = _found(world, exchange)
     if wanted == "document":
         return exchange.success(document(recording), revision=revision(recording))
-    return recordings.serve(recording, exchange.request, world.config, world.stats, exchange.now)
+    audio = await world.storage.audio(recording)
+    return recordings.serve(recording, audio, exchange.request, world.config, world.stats)
 
 
 async def _delete_recording(world: World, exchange: Exchange) -> Response:

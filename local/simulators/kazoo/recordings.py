@@ -11,6 +11,7 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from local.simulators.audio import Audio
 from local.simulators.kazoo.calls import Recording
 from local.simulators.kazoo.config import Config
 from local.simulators.kazoo.documents import CONTENT_TYPES, media_name, revision
@@ -39,15 +40,14 @@ def wants(request: Request) -> Literal["document", "audio"]:
 
 
 def serve(
-    recording: Recording, request: Request, config: Config, stats: Stats, now: float
+    recording: Recording, audio: Audio | None, request: Request, config: Config, stats: Stats
 ) -> Response:
-    """Answer a download. Raises Problem."""
-    if now < recording.ready_at:
+    """Answer a download of audio that is stored, or not (yet). Raises Problem."""
+    if audio is None:
         if config.not_stored == "empty":
             return Response(media_type=_AUDIO[0])
         data = {"message": "bad identifier", "details": recording.id}
         raise Problem(404, data=data)
-    audio = recording.audio
     try:
         asked = read_range(request.headers.get("range"), audio.size)
     except OutOfRange as error:

@@ -1,4 +1,4 @@
-"""What Kazoo counts beyond the usual: tokens of the buckets, downloads, deletions, webhooks."""
+"""What Kazoo counts beyond the usual: tokens of the buckets, downloads, what it sends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from local.simulators import stats
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How storing outside went. `answers` are by status, or `unreachable`."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    retried: int = 0
+    given_up: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything counted."""
+        answers = dict(self.answers)
+        return {"answers": answers, "retried": self.retried, "givenUp": self.given_up}
 
 
 @dataclass(kw_only=True)
@@ -22,6 +36,9 @@ class Stats(stats.Stats):
     webhooks: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     disabled: int = 0
+    pushes: Tally = field(default_factory=Tally)
+    fetches: Counter[str] = field(default_factory=Counter)
+    plans: Tally = field(default_factory=Tally)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything counted. Downloads are by recording: begun, and sent to the end."""
@@ -35,4 +52,6 @@ class Stats(stats.Stats):
                 "answers": dict(self.answers),
                 "disabled": self.disabled,
             },
+            "pushes": {**self.pushes.to_json(), "fetches": dict(self.fetches)},
+            "plans": self.plans.to_json(),
         }

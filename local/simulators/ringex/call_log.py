@@ -252,7 +252,7 @@ def _length(seconds: float) -> Json:
 
 
 def _kept(leg: Leg) -> Recording | None:
-    return leg.recording if leg.recording and not leg.recording.deleted else None
+    return leg.recording if leg.recording and not leg.recording.deleted_at else None
 
 
 def _candidates(calls: Calls, query: Query) -> Iterable[Row]:

@@ -117,7 +117,12 @@ class Row:
     def seen_at(self, now: float) -> tuple[float, Phase] | None:
         """Return since when it looks how, or None while it is not listed."""
         begun = [phase for phase in self.phases if phase[0] <= now]
-        return begun[-1] if begun else None
+        if not begun:
+            return None
+        since, phase = begun[-1]
+        # A row that loses a recording is modified by that.
+        lost = [leg.recording.deleted_at or 0 for leg in self.legs if leg.recording]
+        return max([since, *lost]), phase
 
 
 @dataclass(slots=True, kw_only=True)

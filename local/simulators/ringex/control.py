@@ -42,9 +42,10 @@ never shows. `POST /_sim/subscriptions` changes the one with this `id`: `status`
 `Blacklisted` for a `reason`, or `Deleted`), `expiresIn` (seconds from now), `disabled` (a filter
 that delivers nothing any more, for want of a permission).
 
-`GET /_sim/stats` counts; `DELETE /_sim/stats` begins anew. `POST /_sim/settings` changes the
-configuration. `POST /_sim/drain` answers when every due notification was sent. `POST /_sim/reset`
-drops calls, faults, statistics and rate-limit windows; log-ins and webhooks stay.
+`GET /_sim/stats` counts, `deletes` by recording; `DELETE /_sim/stats` begins anew. `POST
+/_sim/settings` changes the configuration. `POST /_sim/drain` answers when every due notification
+was sent. `POST /_sim/reset` drops calls, faults, statistics and rate-limit windows; log-ins and
+webhooks stay.
 """
 
 from __future__ import annotations

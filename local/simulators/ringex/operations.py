@@ -141,7 +141,10 @@ async def _delete_recordings(world: World, request: Request, _: Session) -> Resp
     ids = (await _json(request)).get("records")
     if not isinstance(ids, list) or not 1 <= len(ids) <= 100:
         raise bad_parameter("records", ids)
-    world.recordings.delete([str(each) for each in ids])
+    if not all(isinstance(each, str) for each in ids):
+        raise bad_parameter("records", ids)
+    world.recordings.delete(ids)
+    world.stats.deletes.update(set(ids))
     return Response(status_code=204)
 
 

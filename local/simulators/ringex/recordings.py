@@ -30,7 +30,7 @@ class Recording:
     seconds: float
     audio: Audio
     ready_at: float
-    deleted: bool = False
+    deleted_at: float | None = None
 
 
 class Recordings:
@@ -55,18 +55,22 @@ class Recordings:
         """Return a recording that can be fetched. Raises Problem 404 for every other one."""
         recording = self._by_id.get(recording_id)
         # One code for "not yet", "never" and "no longer": the client cannot tell them apart.
-        if recording is None or recording.deleted or self._clock() < recording.ready_at:
+        if recording is None or recording.deleted_at or self._clock() < recording.ready_at:
             raise not_found("callRecordingId")
         return recording
 
     def delete(self, ids: list[str]) -> None:
-        """Delete the audio. The rows of the call log stay and lose their `recording`."""
+        """Delete the audio. The rows of the call log stay and lose their `recording`.
+
+        Raises Problem 404, and deletes nothing, when one of them is not there (any more). The
+        description knows the 404; what becomes of the others then is not known.
+        """
         found = [self._by_id.get(each) for each in ids]
-        if not all(recording and not recording.deleted for recording in found):
+        if not all(recording and not recording.deleted_at for recording in found):
             raise not_found("records")
         for recording in found:
             if recording:
-                recording.deleted = True
+                recording.deleted_at = self._clock()
 
     def forget(self) -> None:
         """Drop everything."""

@@ -1,4 +1,4 @@
-"""What the platform counts beyond the usual: notifications, and what receivers answered."""
+"""What the platform counts beyond the usual: notifications, their answers, deleted recordings."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class Stats(stats.Stats):
     dropped: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     handshakes: Counter[str] = field(default_factory=Counter)
+    deletes: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything counted."""
+        """Return everything counted. `deletes` are by recording."""
         notifications = {
             "sent": self.notifications,
             "duplicates": self.duplicates,
@@ -36,4 +37,5 @@ class Stats(stats.Stats):
             "answers": dict(self.answers),
             "handshakes": dict(self.handshakes),
         }
-        return super().to_json() | {"notifications": notifications}
+        own = {"notifications": notifications, "deletes": dict(self.deletes)}
+        return super().to_json() | own

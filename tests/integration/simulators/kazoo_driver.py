@@ -33,7 +33,7 @@ def at(text: str) -> float:
 
 
 class Receiver:
-    """Keeps what webhooks are sent, and answers as `reply` says."""
+    """Keeps what webhooks are sent and what is pushed, and answers as `reply` says."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -45,9 +45,11 @@ class Receiver:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Return what was sent, however it was written."""
+        """Return what the webhooks were sent, however it was written."""
         found = []
         for request in self.requests:
+            if "x-hook-id" not in request.headers:
+                continue
             if request.headers.get("content-type") == "application/json":
                 found.append(json.loads(request.content))
             else:

@@ -142,7 +142,62 @@ def test_a_deleted_recording_leaves_its_row_without_a_recording(ringex: Driver) 
     assert "recording" not in record
     assert ringex.log(recordingType="All") == []
     assert ringex.ask(path, "DELETE", json={"records": [name]}).status_code == 404
-    assert ringex.ask(path, "DELETE", json={"records": []}).status_code == 400
+    assert ringex.stats()["deletes"] == {name: 1}
+
+
+def test_a_row_that_loses_its_recording_is_reported_again(ringex: Driver) -> None:
+    name = place_one(ringex)
+    sync = f"{ACCOUNT}/call-log-extract-sync"
+    ringex.clock.now += 60
+    token = ringex.ask(sync, params={"view": "Detailed"}).json()["syncInfo"]["syncToken"]
+    ringex.clock.now += 60
+    ask = {"syncType": "ISync", "syncToken": token, "view": "Detailed"}
+    assert ringex.ask(sync, params=ask).json()["records"] == []
+
+    ringex.ask(f"{ACCOUNT}/call-recordings", "DELETE", json={"records": [name]})
+
+    [record] = ringex.ask(sync, params=ask).json()["records"]
+    assert "recording" not in record
+    assert not any("recording" in leg for leg in record["legs"])
+    assert record["lastModifiedTime"] == ringex.clock.ago(0)
+
+
+@pytest.mark.parametrize(
+    ("records", "status"),
+    [
+        (None, 400),
+        ([], 400),
+        ("100 and one more", 400),
+        ([{"id": "name"}], 400),
+        (["unknown"], 404),
+        (["known", "unknown"], 404),
+    ],
+)
+def test_ids_to_delete_are_1_to_100_texts_that_are_known(
+    ringex: Driver, records: Any, status: int
+) -> None:
+    name = place_one(ringex)
+    if records == "100 and one more":
+        records = [name] * 101
+    elif records == ["known", "unknown"]:
+        records = [name, "unknown"]
+
+    refused = ringex.ask(f"{ACCOUNT}/call-recordings", "DELETE", json={"records": records})
+
+    assert refused.status_code == status
+    assert ringex.content(name).status_code == 200
+    assert ringex.stats()["deletes"] == {}
+
+
+def test_who_may_not_edit_the_call_log_deletes_nothing() -> None:
+    with driving(scopes="ReadCallLog ReadCallRecording") as ringex:
+        name = place_one(ringex)
+
+        refused = ringex.ask(f"{ACCOUNT}/call-recordings", "DELETE", json={"records": [name]})
+
+        assert (refused.status_code, refused.json()["permissionName"]) == (403, "EditCallLog")
+        assert ringex.content(name).status_code == 200
+        assert ringex.stats()["grants"]["Heavy"] == 2
 
 
 def test_made_wav_is_as_long_as_announced(ringex: Driver) -> None:
