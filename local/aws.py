@@ -49,6 +49,6 @@ def moto_server(host: str, port: int, *, log: Path) -> Iterator[str]:
     """Run a moto server; yields its endpoint URL as soon as it answers."""
     endpoint = f"http://{host}:{port}"
     arguments = ["--host", host, "--port", str(port)]
-    with running_module("moto.server", arguments, log=log) as process:
+    with running_module("local.moto_server", arguments, log=log) as process:
         wait_until_answers(f"{endpoint}/moto-api/", process, log=log)
         yield endpoint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,12 @@ def free_port() -> Callable[[], int]:
     """Return a function that finds a free port with four more behind it, as a local system needs.
 
     Below the range from which systems take ports for outgoing connections, so that none of these
-    gets in the way between finding the port and using it.
+    gets in the way between finding the port and using it. Each process of a test run has ports of
+    its own.
     """
-    candidates = list(range(20000, 32000, 10))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    candidates = list(range(20000, 32000, 10))[number::count]
     random.shuffle(candidates)
 
     def find() -> int:
