@@ -50,6 +50,26 @@ def manifest_key(prefix: str, revision: int) -> str:
     return f"{prefix}manifest-{revision}.json"
 
 
+def report_key(moment: datetime, extension: str) -> str:
+    """Return the key of what a reconciliation that ended then, in UTC, has to say."""
+    return f"reports/{moment:%Y/%m/%d}/reconciliation-{moment:%Y%m%dT%H%M%SZ}.{extension}"
+
+
+def digest_key(start: datetime) -> str:
+    """Return the key of the digest of the hour that begins then, in UTC."""
+    return f"digests/{start:%Y/%m/%d/%Y-%m-%dT%H}.json"
+
+
+def public_key_key(key_id: str) -> str:
+    """Return the key of the public key that digests are checked with."""
+    return f"digests/keys/{encoded(key_id)}.pem"
+
+
+def hold_key(provider: str, call: str, at: str, step: int) -> str:
+    """Return the key of the record of a step that was taken `at` a time, written as format_time."""
+    return f"holds/{provider}/{encoded(call)}/{at}-{step}.json"
+
+
 def newest_revision(keys: Iterable[str]) -> int:
     """Return the highest revision that has a manifest among these keys; 0 if none has."""
     found = (_MANIFEST.search(key) for key in keys)

@@ -1,0 +1,44 @@
+"""Who signs digests, on KMS: an asymmetric key that never leaves it."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from legato.aws.errors import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+_LINE = 64
+
+
+class KmsSigner:
+    """A key of type ECC_NIST_P256."""
+
+    algorithm = "ECDSA_SHA_256"
+
+    def __init__(self, kms: KMSClient, *, key_id: str) -> None:
+        self._kms = kms
+        self.key_id = key_id
+
+    def sign(self, digest: bytes) -> bytes:
+        """Return the signature, as DER, of what has this SHA-256. Raises Retry."""
+        with translated("KMS does not sign"):
+            answer = self._kms.sign(
+                KeyId=self.key_id,
+                Message=digest,
+                MessageType="DIGEST",
+                SigningAlgorithm="ECDSA_SHA_256",
+            )
+        return answer["Signature"]
+
+    def public_key(self) -> bytes:
+        """Return the public key as PEM. Raises Retry."""
+        with translated("KMS does not hand out the public key"):
+            der = self._kms.get_public_key(KeyId=self.key_id)["PublicKey"]
+        text = base64.b64encode(der).decode()
+        lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
+        return "\n".join(
+            ["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""]
+        ).encode()

@@ -1,0 +1,79 @@
+"""The list of evidence that no digest names yet.
+
+A document is announced before it is written. So whatever dies in between, no digest forgets one: at
+worst something is announced that was never written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from legato.errors import Retry, Stale
+from legato.model import StoredObject, format_time, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from legato.model import Note
+    from legato.ports import Clock, Lists, Notes
+
+UNCHAINED = "unchained"
+TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A document that no digest names yet. `stored` is None as long as nobody said what it is."""
+
+    key: str
+    at: datetime
+    stored: StoredObject | None
+
+
+def announce(key: str, notes: Notes, clock: Clock) -> None:
+    """List a document that is about to be written. Raises Retry."""
+
+    def listed(note: Note) -> Note:
+        if note.listed is not None:
+            return note
+        return replace(note, listed=(UNCHAINED, format_time(clock.now())))
+
+    _change(key, listed, notes)
+
+
+def written(stored: StoredObject, notes: Notes) -> None:
+    """Note what was written, so that nobody has to ask the store. Raises Retry."""
+    _change(stored.key, lambda note: replace(note, content=asdict(stored)), notes)
+
+
+def chained(key: str, notes: Notes) -> None:
+    """Take a document off the list: a digest names it, or it was never written. Raises Retry."""
+    _change(key, lambda note: replace(note, listed=None), notes)
+
+
+def unchained(notes: Lists, *, until: datetime) -> Iterator[Announced]:
+    """Yield what was announced up to a moment and is not chained, in this order. Raises Retry."""
+    for note in notes.listed(UNCHAINED, until=format_time(until)):
+        if note.listed is not None:
+            stored = StoredObject(**note.content) if note.content else None
+            yield Announced(note.key.removeprefix(_key("")), parse_time(note.listed[1]), stored)
+
+
+def _change(key: str, change: Callable[[Note], Note], notes: Notes) -> None:
+    for _ in range(TRIES):
+        note = notes.read(_key(key))
+        changed = change(note)
+        if changed == note:
+            return
+        try:
+            notes.write(changed)
+        except Stale:
+            continue
+        return
+    raise Retry(f"the note of {key} is written faster than it is read")
+
+
+def _key(key: str) -> str:
+    return f"chained#{key}"
