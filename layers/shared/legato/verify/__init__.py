@@ -1,0 +1,145 @@
+"""Proves that nothing of an archive is missing, and that nothing in it was altered.
+
+Everything hangs on the chain of digests (legato.verify.digests): it names the documents, the
+documents name the audio (legato.verify.call). What each kind of finding means, and what nobody can
+prove, is in docs/evidence.md.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+from itertools import batched, groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from legato.layout import digest_key
+from legato.model import format_time
+from legato.verify.call import LONG_AGO, Examined, examine, folder_of
+from legato.verify.digests import HOUR, LATE, Chain, Gap
+from legato.verify.finding import Progress, Report
+from legato.verify.named import Named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Executor
+    from datetime import datetime
+
+    from legato.verify.call import Loose, Versions
+    from legato.verify.evidence import Evidence
+    from legato.verify.finding import Tell
+    from legato.verify.keys import PublicKey
+
+UNSEALED = timedelta(days=2)
+"""So long a call may need until it is sealed."""
+AHEAD = timedelta(minutes=5)
+"""No two clocks are the same."""
+AT_ONCE = 16
+FOLDERS = 64
+"""So many calls are in memory at the same time."""
+
+
+def verify(
+    evidence: Evidence,
+    *,
+    known: Sequence[PublicKey] = (),
+    deep: bool = False,
+    at: datetime | None = None,
+    tell: Tell = lambda _: None,
+) -> Report:
+    """Look at everything, and report all that is wrong, each fault once.
+
+    `known` are the public keys that are the stack's own whatever the archive says. `deep` reads the
+    audio to its end. `at` is when the evidence was complete; without it, the newest time that it
+    names. Raises Retry or Failed where it cannot be read.
+    """
+    report = Report()
+    with closing(Named()) as named, ThreadPoolExecutor(AT_ONCE) as workers:
+        chain = Chain(evidence=evidence, named=named, known=known, report=report)
+        chain.walk(at, tell, workers)
+        found = _examined(evidence, named, report, deep=deep, tell=tell, workers=workers)
+        for key in named.rest():
+            report.blame(key, "missing", "it is not there")
+    report.at = at or max(chain.written_at or LONG_AGO, found.newest)
+    _judge(chain, found, report, report.at)
+    report.findings.sort()
+    return report
+
+
+def _examined(
+    evidence: Evidence, named: Named, report: Report, *, deep: bool, tell: Tell, workers: Executor
+) -> Examined:
+    """Examine folder after folder; return what has to wait until the newest time is known."""
+    found, total = Examined(), named.count()
+    look = partial(examine, evidence=evidence, deep=deep)
+    for batch in batched(_folders(evidence), FOLDERS, strict=False):
+        folders, versions = zip(*batch, strict=True)
+        documents = [named.take(folder) for folder in folders]
+        for examined in workers.map(look, folders, versions, documents):
+            report.add(examined.report)
+            found.unchained += examined.unchained
+            found.unsealed += examined.unsealed
+            found.newest = max(found.newest, examined.newest)
+        tell(Progress(part="documents", done=min(report.documents, total), total=total))
+    tell(Progress(part="documents", done=total, total=total))
+    return found
+
+
+def _folders(evidence: Evidence) -> Iterator[tuple[str, Versions]]:
+    by_key = attrgetter("key")
+    for prefix in ("calls/", "holds/"):
+        for folder, versions in groupby(
+            evidence.listed(prefix), lambda version: folder_of(version.key)
+        ):
+            yield folder, {key: tuple(each) for key, each in groupby(versions, by_key)}
+
+
+def _judge(chain: Chain, found: Examined, report: Report, at: datetime) -> None:
+    """Tell what is not named yet from what should be, and what from that the chain is to blame."""
+    gaps = list(chain.gaps)
+    if cut := _cut(chain, report, at):
+        gaps.append(cut)
+    for loose in found.unchained:
+        gap = next((gap for gap in gaps if gap.covers(loose.claimed)), None)
+        if gap is not None:
+            gap.documents += 1
+        elif at - loose.since <= LATE:
+            report.young += 1
+        else:
+            report.blame(loose.key, "unchained", _since("no digest names it", loose))
+    for loose in found.unsealed:
+        if at - loose.since <= UNSEALED:
+            report.unsealed += 1
+        else:
+            report.blame(loose.key, "unlisted", _since("no manifest names it", loose))
+    for gap in gaps:
+        gap.tell(report)
+
+
+def _cut(chain: Chain, report: Report, at: datetime) -> Gap | None:
+    """Return what is wrong with the newest end of the chain."""
+    end = report.end
+    if end is None:
+        if chain.gaps:
+            return None
+        return Gap(key="digests/", kind="chain-missing", problem="there is no digest at all")
+    newest = digest_key(end - HOUR)
+    if chain.written_at is not None and chain.written_at - AHEAD > at:
+        report.blame(
+            newest,
+            "clock",
+            f"it was written {format_time(chain.written_at)}, after {format_time(at)}",
+        )
+    if at - end <= LATE:
+        return None
+    problem = f"it is the newest digest, and there is none from {format_time(end)} on"
+    return Gap(key=newest, kind="chain-cut", problem=problem, begin=end)
+
+
+def _since(problem: str, loose: Loose) -> str:
+    known = (
+        "" if loose.since == LONG_AGO else f", and it is there since {loose.since:%Y-%m-%d %H:%M}"
+    )
+    return f"{problem}{known}"

@@ -1,0 +1,299 @@
+"""A bucket is proven with its versions and locks; an export can be proven without Legato at all."""
+
+import json
+import re
+import subprocess
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from legato import layout
+from legato.aws.evidence import S3Evidence
+from legato.errors import Retry
+from legato.verify import verify
+from legato.verify.finding import KINDS
+from local import aws, stack
+from local.system import PARAMETERS
+from tests.chain import ANOTHER_KEY, HOUR, BucketStore, Chained, FolderStore, pem
+from tests.integration.test_cli_stack import legato
+from tests.integration.test_contracts import refuse
+
+# S3 says itself when something was written, so the archive's time lies ahead of it.
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
+YEARS = timedelta(days=7 * 365)
+AUDIO = (".mp3", ".wav")
+
+
+def locked(*, mode="COMPLIANCE", length=YEARS):
+    until = datetime.now(UTC) + length
+    return {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until}
+
+
+@pytest.fixture
+def s3(aws_client):
+    return aws_client("s3")
+
+
+@pytest.fixture
+def bucket(s3):
+    name = f"archive-{uuid.uuid4()}"
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    return name
+
+
+@pytest.fixture
+def store(s3, bucket):
+    return BucketStore(s3, bucket)
+
+
+def findings(store, archive, *, locked=False, at=None, **options):
+    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=locked)
+    report = verify(evidence, at=at or archive.end, **options)
+    return sorted((finding.kind, finding.key) for finding in report.findings)
+
+
+def test_a_sound_bucket_has_no_finding(store):
+    """Read to its end, with its locks."""
+    store.how = lambda key: locked()
+    archive = Chained(store, start=START)
+    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=True)
+    report = verify(evidence, at=archive.end, deep=True)
+    assert report.findings == []
+    assert (report.digests, report.documents, report.objects, report.hashed) == (5, 5, 14, 14)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "act"),
+    [
+        ("digest-2", "deleted", lambda store, key: store.hide(key)),
+        ("digest-4", "deleted", lambda store, key: store.hide(key)),
+        ("digest-2.sig", "deleted", lambda store, key: store.hide(key)),
+        ("key-1", "deleted", lambda store, key: store.hide(key)),
+        ("kazoo", "deleted", lambda store, key: store.hide(key)),
+        ("kazoo-leg-1", "deleted", lambda store, key: store.hide(key)),
+        ("hold", "deleted", lambda store, key: store.hide(key)),
+        ("digest-2", "overwritten", lambda store, key: store.put(key, b"{}")),
+        ("digest-4", "overwritten", lambda store, key: store.put(key, b"{}")),
+        ("digest-3.sig", "overwritten", lambda store, key: store.put(key, b"other")),
+        ("key-1", "overwritten", lambda store, key: store.put(key, pem(ANOTHER_KEY))),
+        ("ringex", "overwritten", lambda store, key: store.put(key, b"{}")),
+        ("ringex-leg", "overwritten", lambda store, key: store.put(key, b"mp3 of other")),
+        ("ringcx-peaks", "overwritten", lambda store, key: store.put(key, b"{}")),
+        ("digest-2", "missing", lambda store, key: store.remove(key)),
+        ("kazoo", "missing", lambda store, key: store.remove(key)),
+        ("kazoo-recording", "missing", lambda store, key: store.remove(key)),
+        ("digest-2", "edited", lambda store, key: store.exchange(key, b"{}")),
+        ("digest-2", "replaced", lambda store, key: store.exchange(key, store.read(key))),
+        ("key-1", "replaced", lambda store, key: store.exchange(key, store.read(key))),
+        ("key-1", "key-replaced", lambda store, key: store.exchange(key, pem(ANOTHER_KEY))),
+        ("ringex", "edited", lambda store, key: store.exchange(key, b"{}")),
+        ("ringex", "replaced", lambda store, key: store.exchange(key, store.read(key))),
+        ("ringcx-leg-2", "replaced", lambda store, key: store.exchange(key, b"wav other")),
+        ("ringcx-leg-2", "replaced", lambda store, key: store.exchange(key, store.read(key))),
+    ],
+)
+def test_what_was_done_to_a_version_is_found_and_nothing_else(store, name, kind, act):
+    """What lies beneath a newer version or a delete marker is still proven."""
+    archive = Chained(store, start=START)
+    act(store, archive.keys[name])
+    assert findings(store, archive, deep=True) == [(kind, archive.keys[name])]
+
+
+def test_a_document_that_no_digest_names_is_found_by_s3s_own_time(store):
+    """Whatever it says of itself."""
+    archive = Chained(store, start=START, unchained=("ringcx",))
+    young = datetime.now(UTC) + timedelta(hours=1)
+    assert ("unchained", archive.keys["ringcx"]) not in findings(store, archive, at=young)
+    assert findings(store, archive) == [("unchained", archive.keys["ringcx"])]
+
+
+def test_an_object_that_no_manifest_names_is_found_after_two_days(store):
+    """Before that, its call may still be on its way."""
+    archive = Chained(store, start=START)
+    key = f"{layout.call_prefix('ringex', 's-9', START)}legs/r1.mp3"
+    store.put(key, b"mp3")
+    young = datetime.now(UTC) + timedelta(days=1)
+    assert ("unlisted", key) not in findings(store, archive, at=young)
+    assert findings(store, archive) == [("unlisted", key)]
+
+
+def test_a_chain_that_stands_still_is_found(store):
+    """Its newest digest is named."""
+    archive = Chained(store, start=START)
+    assert findings(store, archive, at=archive.end + timedelta(minutes=117)) == []
+    cut = [("chain-cut", archive.keys["digest-4"])]
+    assert findings(store, archive, at=archive.end + timedelta(minutes=119)) == cut
+
+
+def test_a_digest_that_is_being_written_is_no_fault(store):
+    """Its signature comes a moment later."""
+    archive = Chained(store, start=START)
+    for name in ("digest-4.sig", "ringcx", "ringcx-leg-1", "ringcx-leg-2", "ringcx-peaks"):
+        store.remove(archive.keys[name])
+    assert findings(store, archive) == []
+    missing = ("signature-missing", archive.keys["digest-4.sig"])
+    assert missing in findings(store, archive, at=archive.end + timedelta(minutes=119))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "lock"),
+    [
+        ("kazoo-leg-2", "lock-missing", {}),
+        ("digest-3.sig", "lock-missing", {}),
+        ("hold", "lock-missing", {}),
+        ("kazoo", "lock-short", locked(length=YEARS - timedelta(days=2))),
+        ("digest-1", "lock-short", locked(length=timedelta(days=1))),
+        ("ringcx-leg-1", "lock-weak", locked(mode="GOVERNANCE")),
+    ],
+)
+def test_a_lock_that_is_not_like_those_beside_it_is_found(store, name, kind, lock, tmp_path):
+    """Where the stack locks what it stores."""
+    special = Chained(FolderStore(tmp_path), start=START).keys[name]
+    store.how = lambda key: lock if key == special else locked()
+    archive = Chained(store, start=START)
+    assert findings(store, archive, locked=True) == [(kind, archive.keys[name])]
+    assert findings(store, archive) == []
+
+
+def test_a_lock_that_may_not_be_seen_is_no_missing_lock(store):
+    """S3 leaves it out of its answer, so it is asked for by its name."""
+    archive = Chained(store, start=START)
+    refuse(store.s3, "GetObjectRetention", 403, "AccessDenied")
+    with pytest.raises(Retry, match=r"cannot say how .* is locked: AccessDenied"):
+        findings(store, archive, locked=True)
+
+
+def test_what_is_under_legal_hold_is_counted(store):
+    """Of those objects whose locks are looked at."""
+    store.how = lambda key: (
+        locked()
+        | (
+            {"ObjectLockLegalHoldStatus": "ON"}
+            if "ringex" in key and key.startswith("calls/")
+            else {}
+        )
+    )
+    archive = Chained(store, start=START)
+    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=True)
+    assert verify(evidence, at=archive.end).held == 3
+
+
+def test_cold_audio_is_proven_by_what_s3_keeps_of_it(store):
+    """An object in parts has no hash of the whole: it is counted as not read."""
+    store.how = lambda key: {"StorageClass": "GLACIER"} if key.endswith(AUDIO) else {}
+    archive = Chained(store, start=START)
+    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=False)
+    report = verify(evidence, at=archive.end, deep=True)
+    assert (report.findings, report.hashed, report.cold) == ([], 14, 0)
+
+
+def test_an_answer_that_aws_refuses_is_an_error_and_no_finding(store):
+    """Nothing is proven by it, neither way."""
+    archive = Chained(store, start=START)
+    refuse(store.s3, "ListObjectVersions", 403, "AccessDenied")
+    with pytest.raises(Retry, match="cannot list the versions of digests/: AccessDenied"):
+        findings(store, archive)
+
+
+def test_an_object_in_parts_that_is_cold_is_counted_as_not_read(s3, bucket):
+    """S3's checksum of it is not that of the whole."""
+    audio = {"Bucket": bucket, "Key": "calls/leg.wav", "StorageClass": "GLACIER"}
+    upload = s3.create_multipart_upload(**audio, ChecksumAlgorithm="SHA256")
+    part = {"Bucket": bucket, "Key": "calls/leg.wav", "UploadId": upload["UploadId"]}
+    sent = s3.upload_part(**part, PartNumber=1, Body=b"wav", ChecksumAlgorithm="SHA256")
+    parts = [{"PartNumber": 1, "ETag": sent["ETag"], "ChecksumSHA256": sent["ChecksumSHA256"]}]
+    s3.complete_multipart_upload(**part, MultipartUpload={"Parts": parts})
+    evidence = S3Evidence(s3, bucket=bucket, locked=False)
+    [version] = evidence.listed("calls/")
+    assert evidence.sha256(version) is None
+
+
+def test_versions_come_by_key_and_the_newest_first_whatever_the_pages(s3, bucket):
+    """Delete markers among them, and folders in one piece."""
+    for key in ("calls/b/1", "calls/a/1", "calls/a-b", "calls/a/1"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="calls/a/1")
+    s3.put_object(Bucket=bucket, Key="other", Body=b"x")
+    evidence = S3Evidence(s3, bucket=bucket, locked=False)
+    found = [(version.key, version.gone) for version in evidence.listed("calls/")]
+    assert found == [
+        ("calls/a-b", False),
+        ("calls/a/1", True),
+        ("calls/a/1", False),
+        ("calls/a/1", False),
+        ("calls/b/1", False),
+    ]
+
+
+def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
+    """It finds the bucket, and there is no chain in it yet."""
+    parameters = stack.parameters_of(PARAMETERS)
+    gateway = "http://127.0.0.1:1"
+    stack.create(aws_endpoint, gateway=gateway, parameters=parameters, name="verified")
+    here = aws.environment(aws_endpoint)
+    empty = legato("--stack", "verified", "verify", **here)
+    assert empty.returncode == 1
+    assert "chain-missing  digests/  there is no digest at all" in empty.stdout
+
+    outputs = aws.client("cloudformation", aws_endpoint).describe_stacks(StackName="verified")
+    [bucket] = [
+        output["OutputValue"]
+        for output in outputs["Stacks"][0]["Outputs"]
+        if output["OutputKey"] == "ArchiveBucketName"
+    ]
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    Chained(BucketStore(s3, bucket), start=now - 5 * HOUR)
+    full = legato("--stack", "verified", "verify", "--deep", "--json", **here)
+    assert (full.returncode, full.stderr) == (0, "")
+    said = json.loads(full.stdout)
+    assert (said["valid"], said["digests"], said["hashed"]) == (True, 5, 14)
+
+    unknown = legato("--stack", "nobodys", "verify", **here)
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith("legato: there is no stack nobodys here")
+    nowhere = legato("verify", **aws.environment("http://127.0.0.1:1"))
+    assert nowhere.returncode == 1
+    assert nowhere.stderr.startswith("legato: AWS does not answer")
+
+
+def edit(name):
+    return lambda archive: archive.edit(name)
+
+
+def slip_in(archive):
+    archive.store.put("calls/ringex/2026/11/20/s-1%2F2/legs/r2.mp3", b"mp3")
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (lambda archive: None, "valid: 5 digests, from digests/2026/"),
+        (edit("digest-4"), "signature: digests/"),
+        (edit("digest-2"), "signature: digests/"),
+        (lambda archive: archive.remove("digest-2", "digest-2.sig"), "< digests/"),
+        (lambda archive: archive.remove("digest-0", "digest-0.sig"), "< digests/"),
+        (edit("kazoo"), "manifest-2.json: FAILED"),
+        (edit("hold"), "-1.json: FAILED"),
+        (edit("kazoo-leg-3"), "legs/k3.mp3: FAILED"),
+        (lambda archive: archive.remove("ringcx"), "manifest-1.json: FAILED open or read"),
+        (lambda archive: archive.remove("ringex-peaks"), "peaks-1.json: FAILED open or read"),
+        (slip_in, "< calls/ringex/2026/11/20/s-1%2F2/legs/r2.mp3"),
+    ],
+)
+def test_the_check_by_hand_finds_the_same(tmp_path, act, says):
+    """With openssl and sha256sum, as docs/evidence.md writes it."""
+    act(Chained(FolderStore(tmp_path), start=START))
+    [program] = re.findall(r"```bash\n(.*?)```", Path("docs/evidence.md").read_text(), re.DOTALL)
+    ended = subprocess.run(
+        ["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert says in ended.stdout
+    assert (ended.returncode == 0) == says.startswith("valid"), ended.stderr
+
+
+def test_every_kind_of_finding_is_explained():
+    """Where the command sends its reader."""
+    explained = Path("docs/evidence.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in explained] == []
