@@ -25,7 +25,10 @@ class Endpoints:
     webhook_token: str
     kazoo_webhook: str
     kazoo_webhook_token: str
+    kazoo_push: dict[str, str]
+    """Account → URL, its token in it. Empty where Kazoo is not used, as is `inbox`."""
     bucket: str
+    inbox: str
     table: str
     queues: dict[str, str]
     dlqs: dict[str, str]

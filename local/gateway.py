@@ -1,6 +1,7 @@
 """Stands in for API Gateway: HTTP requests become events of payload format 2.0, and answers HTTP.
 
-Routes are the stack's own. Throttling and access logs are not played.
+Routes are the stack's own. Throttling and access logs are not played. AWS decodes paths before it
+hands them on, `rawPath` too, and queries not.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
+import re
 import threading
 import time
 import uuid
@@ -27,6 +30,8 @@ from local.template import Route
 from local.worker import InvocationError
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+MAX_EVENT_BYTES = 6_291_556
+"""Lambda's own limit, of the event's JSON."""
 TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -35,14 +40,13 @@ type Invoke = Callable[[Any], Any]
 
 def application(routes: Sequence[Route], functions: Mapping[str, Invoke]) -> Starlette:
     """Return the HTTP API; `functions` maps a function's logical id to what runs it."""
-    for route in routes:
-        if "{" in route.path:
-            raise LocalError(f"local/gateway.py knows no path parameters yet: {route.path}")
-    table = {(route.method, route.path): route for route in routes}
+    table = [(route, _pattern(route.path)) for route in sorted(routes, key=_precedence)]
 
     async def answer(request: Request) -> Response:
-        route = table.get((request.method, request.url.path))
-        if route is None:
+        for route, pattern in table:
+            if route.method == request.method and (match := pattern.fullmatch(_path(request))):
+                break
+        else:
             return JSONResponse({"message": "Not Found"}, 404)
         body = bytearray()
         async for chunk in request.stream():
@@ -50,6 +54,10 @@ def application(routes: Sequence[Route], functions: Mapping[str, Invoke]) -> Sta
             if len(body) > MAX_BODY_BYTES:
                 return JSONResponse({"message": "Request Entity Too Large"}, 413)
         event = event_of(request, bytes(body), route)
+        if match.groupdict():
+            event["pathParameters"] = match.groupdict()
+        if len(json.dumps(event, separators=(",", ":"))) > MAX_EVENT_BYTES:
+            return JSONResponse({"message": "Request Entity Too Large"}, 413)
         try:
             result = await run_in_threadpool(functions[route.function], event)
             response = response_of(result)
@@ -61,6 +69,31 @@ def application(routes: Sequence[Route], functions: Mapping[str, Invoke]) -> Sta
     return Starlette(routes=[HttpRoute("/{path:path}", answer, methods=METHODS)])
 
 
+def _precedence(route: Route) -> tuple[bool, bool]:
+    """Sort as API Gateway chooses: full matches, then those of one segment each, then greedy ones.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+    """
+    return "+}" in route.path, "{" in route.path
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """Return what matches a route's path; `{name}` is one segment, `{name+}` all that is left."""
+    pieces = re.split(r"(\{\w+\+?\})", path)
+    return re.compile("".join(map(_piece, pieces)), re.DOTALL)
+
+
+def _piece(piece: str) -> str:
+    if not piece.startswith("{"):
+        return re.escape(piece)
+    return f"(?P<{piece[1:-2]}>.+)" if piece.endswith("+}") else f"(?P<{piece[1:-1]}>[^/]+)"
+
+
+def _path(request: Request) -> str:
+    path: str = request.scope["path"]
+    return path
+
+
 def event_of(request: Request, body: bytes, route: Route) -> dict[str, Any]:
     """Write a request as the event of an HTTP API, payload format 2.0."""
     headers: dict[str, str] = {}
@@ -68,7 +101,7 @@ def event_of(request: Request, body: bytes, route: Route) -> dict[str, Any]:
         if name != "cookie":
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     now = datetime.now(UTC)
-    path = request.url.path
+    path = _path(request)
     host = request.url.hostname or ""
     route_key = f"{route.method} {route.path}"
     event: dict[str, Any] = {

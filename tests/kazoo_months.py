@@ -21,7 +21,15 @@ from local.simulators.faults import Fault
 from local.simulators.kazoo import Config, create_app
 from local.simulators.kazoo.calls import CallOrder, RecordingOrder
 from tests.day import InProcess, VirtualClock, VirtualQueue, let_time_pass, stall
-from tests.fakes import FakeArchive, FakeLedger, FakeNotes, FakeStitcher, a_workshop
+from tests.fakes import (
+    FakeArchive,
+    FakeInbox,
+    FakeLedger,
+    FakeNotes,
+    FakeStitcher,
+    a_workshop,
+    an_inbox,
+)
 
 SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
 QUIET = timedelta(minutes=5)
@@ -73,6 +81,7 @@ class Months:
             sleep=self.clock.sleep,
             transport=self.line,
         )
+        self.inbox = FakeInbox()
         self._shop = a_workshop(
             scratch,
             provider=Kazoo(
@@ -82,6 +91,15 @@ class Months:
                 self.clock,
                 quiet=QUIET,
                 accounts=frozenset(self.config.accounts),
+                inbox=an_inbox(
+                    self.api,
+                    objects=self.inbox,
+                    jobs=self.queue,
+                    ledger=self.ledger,
+                    notes=self.notes,
+                    clock=self.clock,
+                    accounts=self.config.accounts,
+                ),
             ),
             jobs=self.queue,
             ledger=self.ledger,

@@ -110,7 +110,11 @@ def _place(system: System, calls: Iterable[DemoCall]) -> Iterable[Placed]:
         console.print(f"  placing a call: {call.title}")
         if call.settings:
             httpx.post(f"{simulator}/_sim/settings", json=call.settings).raise_for_status()
-        answer = httpx.post(f"{simulator}/_sim/calls", json=call.body(datetime.now(UTC)))
+        body = call.body(datetime.now(UTC))
+        if call.pushed:
+            [url, *_] = system.endpoints.kazoo_push.values()
+            body["push"] = {"url": url, "keeps": False}
+        answer = httpx.post(f"{simulator}/_sim/calls", json=body)
         answer.raise_for_status()
         yield Placed(call=call, id=answer.json()[call.id_name], entry={})
         if call.settings:

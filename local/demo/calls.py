@@ -43,6 +43,8 @@ class DemoCall:
     """Of the simulator, while the call is placed."""
     order: dict[str, Any] = field(default_factory=dict)
     """More for `POST /_sim/calls`."""
+    pushed: bool = False
+    """Whether Kazoo sends the audio to Legato, and keeps none itself."""
 
     @property
     def id_name(self) -> str:
@@ -116,5 +118,12 @@ CALLS = (
         legs=("single.mp3", "late.mp3"),
         how="copy",
         provider="kazoo",
+    ),
+    DemoCall(
+        title="Kazoo: pushed, and kept nowhere else",
+        legs=("single.mp3",),
+        how="single",
+        provider="kazoo",
+        pushed=True,
     ),
 )

@@ -1,138 +1,18 @@
 """Kazoo through the running system: interactions are joined and sealed, whatever goes wrong."""
 
-import base64
 import json
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 
-import httpx
 import pytest
 
 from legato.aws.secret import FRESH_SECONDS
-from legato.errors import Stale
-from legato.model import format_time
-from legato.sweep import tail_key
-from local import aws
 from local.demo.calls import AUDIO
-from local.kazoo import ACCOUNTS
-from tests.e2e.swept import ALWAYS, Placed, Swept, until
+from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SWEPT, Cluster
+from tests.e2e.swept import ALWAYS, Placed, until
 
-SWEPT, HOOKED = ACCOUNTS
-"""Sweepers are kept away from the second account: of what it records, only hooks tell."""
-KAZOO = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
-# As short as it can be.
-PARAMETERS = {
-    "SettleSeconds": "0",
-    "RetrySeconds": "1",
-    "KazooLimits": "Requests=1000/1",
-    "KazooLadderSeconds": "1,1,2,2,2,2,2,2",
-    "KazooQuietSeconds": "1",
-    "KazooSweepHours": "1",
-}
+__all__ = ["KAZOO", "PARAMETERS"]
 UNKNOWN_KEY = "0" * 64
-
-
-class Cluster(Swept):
-    """The Kazoo cluster, and what the archive has of it."""
-
-    provider = "kazoo"
-
-    def __init__(self, system, folder):
-        super().__init__(system, folder)
-        self.secrets = aws.client("secretsmanager", system.endpoints.aws)
-        self._api = httpx.Client(base_url=f"{self.url}/v2", timeout=30)
-
-    def place(self, recordings=1, *, age=60, account=SWEPT, audio=(), recording=None, **order):
-        """Place recordings of a second each, of which the first began `age` seconds ago.
-
-        Each is WAV made here, or MP3 that is given; `recording` says more of all of them.
-        """
-        began = datetime.now(UTC) - timedelta(seconds=age)
-        bodies = audio or [self.audio() for _ in range(recordings)]
-        order["recordings"] = [
-            {
-                "start": format_time(began + timedelta(seconds=2 * number)),
-                "duration": 1,
-                "format": "mp3" if audio else "wav",
-                "audio": base64.b64encode(body).decode(),
-                **(recording or {}),
-            }
-            for number, body in enumerate(bodies)
-        ]
-        answer, sent = self.order(bodies, ids="recordingIds", accountId=account, **order)
-        return Placed(answer["interactionId"], account, sent)
-
-    def place_lone(self, **recording):
-        """Place a recording whose document names no interaction: its own id is the call's."""
-        placed = self.place(recording=recording)
-        return Placed(next(iter(placed.sent)), placed.account, placed.sent)
-
-    def spoil(self, interaction, kind, **fault):
-        """Let the download of an interaction's first recording go wrong."""
-        recording = next(iter(interaction.sent))
-        self.faults({"kind": kind, "route": "recording", "recordingId": recording, **fault})
-
-    def drain(self):
-        self._http.post("/drain").raise_for_status()
-
-    @contextmanager
-    def secret(self):
-        """Change what the stack's secret holds."""
-        arn = self.system.stack.outputs["CredentialsArn"]
-        content = json.loads(self.secrets.get_secret_value(SecretId=arn)["SecretString"])
-        yield content
-        self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
-
-    def hook(self, account, *, token, **settings):
-        """Make a webhook as an operator does, by Kazoo's API."""
-        with self.secret() as content:
-            key = content["kazoo"]["apiKey"]
-        minted = self._api.put("/api_auth", json={"data": {"api_key": key}}).raise_for_status()
-        hook = {
-            "name": "Legato",
-            "uri": self.system.endpoints.kazoo_webhook,
-            "hook": "object",
-            "custom_data": {"type": "call_recording", "action": "all", "legato_token": token},
-            **settings,
-        }
-        self._api.put(
-            f"/accounts/{account}/webhooks",
-            json={"data": hook},
-            headers={"X-Auth-Token": minted.json()["auth_token"]},
-        ).raise_for_status()
-
-    def hold(self, account):
-        """Keep sweepers away from an account, as one does that is at work on it."""
-        held_until = format_time(datetime.now(UTC) + timedelta(hours=1))
-
-        def held():
-            note = self.ledger.read(tail_key(f"kazoo#{account}"))
-            content = note.content | {"lease_until": held_until}
-            with suppress(Stale):
-                return self.ledger.write(replace(note, content=content))
-
-        until(held)
-
-    def sweeper_log(self):
-        return (self.system.directory / "logs" / "sweeper.log").read_text()
-
-    def reasons_to_stop(self):
-        """Return why sweeps of the first account ended early, as the sweeper's log says."""
-        lines = self.sweeper_log().splitlines()
-        entries = [json.loads(line) for line in lines if line.startswith("{")]
-        early = [each for each in entries if each.get("message") == "the sweep ended early"]
-        reasons = [reason for each in early for reason in each["reasons"]]
-        return [reason for reason in reasons if reason.startswith(f"kazoo#{SWEPT}: ")]
-
-    def assert_archived(self, interaction, *, extension="wav"):
-        """Each recording once, as it was sent; beside it nothing but what became of all."""
-        legs = [f"legs/{recording}.{extension}" for recording in sorted(interaction.sent)]
-        joined = [f"recording-1.{extension}"] if len(legs) > 1 else []
-        names = [*legs, "manifest-1.json", "peaks-1.json", *joined]
-        manifest = self.assert_stored(interaction, names=names, classes={"GLACIER_IR"})
-        assert manifest["recording"]["how"] == ("copy" if joined else "single")
 
 
 @pytest.fixture(scope="module")

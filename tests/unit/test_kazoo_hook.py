@@ -12,7 +12,7 @@ from legato.providers.kazoo.hook import KazooHook
 from legato.providers.kazoo.provider import Kazoo
 from legato.receive import Request, receive
 from legato.sweep import records_key
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_inbox
 
 TOKEN = "0123456789abcdef"
 ACCOUNT = "a" * 32
@@ -122,9 +122,21 @@ class FakeApi:
         return self.document
 
 
+def a_kazoo(api, jobs, notes, clock):
+    return Kazoo(
+        api,
+        jobs,
+        notes,
+        clock,
+        quiet=timedelta(),
+        accounts=frozenset({ACCOUNT}),
+        inbox=an_inbox(api, jobs=jobs, notes=notes, clock=clock),
+    )
+
+
 def resolved(document, *, call=RECORDING, account=ACCOUNT):
     api, jobs, notes, clock = FakeApi(document), FakeJobs(), FakeNotes(), FakeClock()
-    provider = Kazoo(api, jobs, notes, clock, quiet=timedelta(), accounts=frozenset({ACCOUNT}))
+    provider = a_kazoo(api, jobs, notes, clock)
     job = Job(provider="kazoo", account=account, call=call, seen_at=NOON)
     return provider.resolve([job]).get(call), api, jobs, notes
 
@@ -161,7 +173,7 @@ def test_a_document_that_is_not_there_yet_is_waited_for():
 def test_a_document_that_never_comes_is_left_to_the_sweep():
     """No alarm rings for a webhook that cannot be followed."""
     api, jobs, notes, clock = FakeApi(NotYet("404")), FakeJobs(), FakeNotes(), FakeClock()
-    provider = Kazoo(api, jobs, notes, clock, quiet=timedelta(), accounts=frozenset({ACCOUNT}))
+    provider = a_kazoo(api, jobs, notes, clock)
     job = Job(provider="kazoo", account=ACCOUNT, call=RECORDING, seen_at=NOON, looks=2)
     assert provider.resolve([job])[RECORDING] == Listing(
         call=RECORDING, account=ACCOUNT, final=True

@@ -11,7 +11,7 @@ from legato.providers.kazoo.documents import WITHHELD, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import LONGEST, OVERLAP, KazooTail
 from legato.sweep import records_key, sweep
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_inbox
 
 ACCOUNT = "a" * 32
 
@@ -233,6 +233,7 @@ class Resolving:
             self.clock,
             quiet=timedelta(seconds=300),
             accounts=frozenset(),
+            inbox=an_inbox(None, notes=self.notes, clock=self.clock),
         )
 
     def listing(self, *documents):

@@ -1,4 +1,4 @@
-"""`legato kazoo`: install the webhooks at Kazoo that tell of saved recordings, and remove them."""
+"""`legato kazoo`: what is set up at Kazoo. Webhooks are made there, push URLs are only shown."""
 
 from __future__ import annotations
 
@@ -20,18 +20,25 @@ if TYPE_CHECKING:
 
     from legato.errors import LegatoError
     from legato.hooks import Done, Hooking, Plan
+    from legato.push_urls import Pushing, Wish
 
+PUSH_ADVICE = (
+    "AWS takes at most 4.5 MB in a push: 18 minutes of MP3 at 32 kbit/s, 70 seconds of WAV in "
+    "stereo. For longer calls let Kazoo store its recordings, and the sweep fetches them, or let a "
+    "storage plan write into the inbox (docs/operations.md)."
+)
 WIDE = 200
 """Columns where nobody looks at a terminal: nothing is folded in the middle of a word."""
 
 app = typer.Typer(
     name="kazoo",
-    help=f"""Look after the webhooks at Kazoo that tell of saved recordings.
+    help=f"""Look after what is set up at Kazoo: webhooks, and the addresses of pushes.
 
     \b
     Examples:
       legato kazoo install-hooks --dry-run
       legato kazoo remove-hooks
+      legato kazoo push-urls
 
     {EXIT_CODES}
     """,
@@ -95,6 +102,51 @@ def remove_hooks(context: typer.Context, dry_run: DryRun = False, yes: Yes = Fal
         hooking = _hooking(context)
         plans = plan_to_remove(hooking)
     _run(hooking, plans, dry_run=dry_run, yes=yes)
+
+
+@app.command(
+    help=f"""Show the address to which each Kazoo account of the stack may push its recordings.
+
+    Set it as the url in the account's call_recording settings, or in a callflow's record_call. It
+    holds a token of that account: whoever has it may send recordings in its name. The tokens hang
+    on the secret's push key, which is made if there is none.
+
+    To change all of them, make a new key (--rotate), set the new addresses at Kazoo, and then let
+    the old ones end (--retire).
+
+    \b
+    Examples:
+      legato kazoo push-urls
+      legato --stack archive --region eu-central-1 kazoo push-urls --rotate
+
+    {EXIT_CODES}
+    """
+)
+def push_urls(
+    context: typer.Context,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make a new key; the present one is taken too.")
+    ] = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Take the previous key no more.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    if rotate and retire:
+        raise typer.BadParameter("--rotate goes without --retire: set the new addresses in between")
+    wish: Wish = "rotate" if rotate else "retire" if retire else "keep"
+    with speaking("interrupted; run the same command again"):
+        pushing: Pushing = context.obj.pushing()
+        if means := pushing.planned(wish):
+            typer.echo(f"{means[0].upper()}{means[1:]}.", err=True)
+            if not yes and sys.stdin.isatty() and not typer.confirm("Begin?", err=True):
+                end("not begun", FAILED)
+            pushing.change(wish)
+        elif retire:
+            typer.echo("There is no previous push key.", err=True)
+        for account, url in pushing.urls().items():
+            typer.echo(f"{account}: {url}")
+    typer.echo(PUSH_ADVICE, err=True)
 
 
 def _hooking(context: typer.Context) -> Hooking:

@@ -1,0 +1,58 @@
+"""Put together what takes Kazoo's pushes, and what makes their addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from legato.audio.formats import recognise_stream
+from legato.aws.clients import client
+from legato.aws.push import PushInbox
+from legato.aws.secret import Secret
+from legato.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from legato.push import Inbox
+    from legato.push_urls import Pushing
+    from legato.settings import PushSettings
+
+S3_SECONDS = 6
+"""Three tries fit into the half minute that API Gateway waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hatch:
+    """What PushFunction works with, as push takes it."""
+
+    keys: Callable[..., Sequence[str]]
+    recognise: Callable[[bytes], str]
+    inbox: Inbox
+
+
+def taking(settings: PushSettings) -> Hatch:
+    """Return what PushFunction needs."""
+    secret = Secret(client("secretsmanager", read_timeout=2), arn=settings.secret)
+
+    def keys(*, fresh: bool) -> list[str]:
+        value = secret.value(fresh=fresh)
+        return [str(value.get(name) or "") for name in (KAZOO_PUSH_KEY, KAZOO_PREVIOUS_PUSH_KEY)]
+
+    return Hatch(
+        keys=keys,
+        recognise=recognise_stream,
+        inbox=PushInbox(client("s3", read_timeout=S3_SECONDS), bucket=settings.inbox),
+    )
+
+
+def pushing(environment: Mapping[str, str], *, address: str) -> Pushing:
+    """Return what push URLs below this address are made of, with SweeperFunction's environment.
+
+    Raises as hooking does. A part of an account may push as well as all of it.
+    """
+    from legato.bootstrap.kazoo import hooking
+    from legato.push_urls import Pushing
+
+    made = hooking(environment, address=address)
+    return Pushing(secret=made.secret, address=address, accounts=(*made.accounts, *made.narrowed))
