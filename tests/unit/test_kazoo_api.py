@@ -12,6 +12,8 @@ import pytest
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
 from legato.providers.kazoo.api import KazooApi
+from legato.providers.kazoo.provider import KazooSource
+from legato.remove import Recording
 from tests.fakes import NOON, FakeServer
 
 KAZOO = "https://kazoo.example.com:8443/v2"
@@ -601,6 +603,31 @@ class TestRecordings:
         assert server.requests[-1].method == "DELETE"
         with pytest.raises(NotYet):
             api.delete("a1", "202611-r1")
+
+    def test_removal_goes_behind_and_leaves_room(self, api, server):
+        """A tenth of the bucket is for whoever archives."""
+        server.answers[RECORDING_PATH] = lambda _: success({"id": "202611-r1"})
+        source = KazooSource(api)
+        for _ in range(45):
+            source.remove([Recording("a1", "202611-r1")])
+        with pytest.raises(Wait) as wait:
+            source.remove([Recording("a1", "202611-r1")])
+        assert not wait.value.turn
+        api.recording("a1", "202611-r1")
+
+    @pytest.mark.parametrize(
+        ("name", "named_only", "removable"),
+        [
+            (f"202611-{'0a' * 16}", False, True),
+            (f"202611-{'0a' * 16}", True, False),
+            (f"arrived-{'0a' * 16}", False, False),
+            ("202611-r1", False, False),
+        ],
+    )
+    def test_only_what_kazoo_has_listed_is_removed(self, api, name, named_only, removable):
+        """What came without a document has an id that Kazoo does not know."""
+        leg = {"id": name, "named_only": named_only}
+        assert KazooSource(api).removable(leg) is removable
 
 
 class Broken(httpx.SyncByteStream):

@@ -9,7 +9,8 @@ import pytest
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
 from legato.providers.ringex.api import RingexApi
-from legato.providers.ringex.provider import Ringex
+from legato.providers.ringex.provider import Ringex, RingexSource
+from legato.remove import Recording
 from tests.fakes import NOON, FakeServer, a_job, a_leg
 
 PLATFORM = "https://platform.ringcentral.com"
@@ -403,6 +404,56 @@ class TestBodies:
         server.answers["/x"] = refuse
         with pytest.raises(Retry, match=r"GET platform\.ringcentral\.com/x: ConnectError"):
             api.get("/x", {})
+
+
+DELETE_PATH = "/restapi/v1.0/account/~/call-recordings"
+
+
+class TestRemoval:
+    @pytest.fixture
+    def source(self, api):
+        return RingexSource(api)
+
+    def remove(self, source, *names):
+        source.remove([Recording("1", name) for name in names])
+
+    def test_recordings_are_deleted_together(self, source, server):
+        """By their ids, of whatever account the call says it is."""
+        server.answers[DELETE_PATH] = httpx.Response(204)
+        self.remove(source, "7", "8")
+        [request] = [each for each in server.requests if each.url.path == DELETE_PATH]
+        assert request.method == "DELETE"
+        assert json.loads(request.content) == {"records": ["7", "8"]}
+        assert source.removable({"id": "7", "named_only": True})
+
+    @pytest.mark.parametrize(
+        ("status", "error"), [(404, NotYet), (410, NotYet), (400, Failed), (302, Retry)]
+    )
+    def test_what_is_no_success_is_told(self, source, server, status, error):
+        """A redirect of a DELETE is none that anybody has documented."""
+        server.answers[DELETE_PATH] = httpx.Response(status, headers={"location": "/x"})
+        with pytest.raises(error):
+            self.remove(source, "7")
+
+    def test_who_may_not_delete_may_fetch_all_the_same(self, api, source, server):
+        """The scope is one of its own, so the credential is not set aside."""
+        body = {"errors": [{"errorCode": "CMN-401", "permissionName": "EditCallLog"}]}
+        server.answers[DELETE_PATH] = httpx.Response(403, json=body)
+        server.answers["/x"] = httpx.Response(200, json={"ok": 1})
+        with pytest.raises(Barred, match="EditCallLog"):
+            self.remove(source, "7")
+        assert api.get("/x", {}) == {"ok": 1}
+
+    def test_it_goes_behind_and_leaves_room(self, api, source, server):
+        """One of the ten Heavy requests is for whoever archives, and no turn is promised."""
+        server.answers[DELETE_PATH] = lambda _: httpx.Response(204)
+        server.answers[LOG] = lambda _: httpx.Response(200, json={})
+        for _ in range(9):
+            self.remove(source, "7")
+        with pytest.raises(Wait) as wait:
+            self.remove(source, "7")
+        assert not wait.value.turn
+        api.get(LOG, {})
 
 
 LOG = "/restapi/v1.0/account/~/call-log"

@@ -28,6 +28,8 @@ class Policy:
     """Whether legs are streamed into the archive and stay apart, because it is cold at once."""
     at_once: int = 1
     """How many calls one worker archives at the same time."""
+    delete_at_source: bool = False
+    """Whether the provider is to delete its recordings of a call that is archived."""
     reserve: int = 300
     """No call is begun when less than this is left of the invocation."""
 

@@ -169,9 +169,9 @@ class KazooApi:
         with closing(answers.pieces(opened)) as pieces:
             yield _some(pieces, f"GET {url.host}{url.path} answers without a single byte")
 
-    def delete(self, account: str, recording: str) -> None:
+    def delete(self, account: str, recording: str, *, behind: bool = False) -> None:
         """Delete a recording from Kazoo's list. NotYet: Kazoo does not find it (any more)."""
-        self._asked("DELETE", account, "recordings", recording)
+        self._asked("DELETE", account, "recordings", recording, turn=not behind, behind=behind)
 
     def legs(self, account: str, interaction: str) -> list[Json]:
         """Return the call detail records of an interaction's legs."""

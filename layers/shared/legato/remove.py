@@ -1,0 +1,404 @@
+"""Remove recordings at their provider: only those that are proven to be in the archive.
+
+A call is listed when it comes to rest as archived, until all of its legs are settled: removed, or
+never to be. What is removed is written down when the provider has confirmed it. A run that dies in
+between is made up for by the next one, which finds the recording gone. So runs may also overlap.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from legato.errors import Barred, Conflict, Failed, LegatoError, NotYet, Retry, Stale, Wait
+from legato.model import format_time
+from legato.seal import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from legato.model import CallState, Json, Note, StoredObject
+    from legato.ports import Archive, Clock, Ledger, Lists, Notes
+
+log = logging.getLogger(__name__)
+
+TRIES = 10
+RESERVE = timedelta(seconds=60)
+"""What is left of a run is for asking the provider, and for writing down what it confirmed."""
+PUT_OFF = timedelta(hours=23)
+"""Less than the day that an alarm looks back, so that it rings until somebody acts."""
+PUT_OFF_BRIEFLY = timedelta(hours=1)
+PATIENCE = 10.0
+"""Seconds: no longer than Kazoo's window. Who has to wait for longer leaves it to the next run."""
+MAX_FAULTS = 3
+"""So many calls may meet a passing fault before it counts as everybody's."""
+
+type Proof = Literal["read-back", "checksum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What names a recording at its provider."""
+
+    account: str
+    id: str
+
+
+class Source(Protocol):
+    """A provider that deletes recordings when it is asked to, at most `at_once` in a request."""
+
+    name: str
+    at_once: int
+
+    def removable(self, leg: Json) -> bool:
+        """Say whether a leg of a manifest is known to be a recording of this provider's."""
+        ...
+
+    def remove(self, recordings: Sequence[Recording]) -> None:
+        """Delete recordings.
+
+        Raises NotYet if it does not have one of them (any more), Failed if it refuses one of them,
+        else as Provider.resolve does. What became of the others is not known then.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What the remover works with."""
+
+    source: Source
+    archive: Archive
+    ledger: Ledger
+    notes: Lists
+    clock: Clock
+    sleep: Callable[[float], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class RemovalReport:
+    """What a run did, by the names of its metrics.
+
+    `stopped` is what ended it early. `faults` are those of our own store: somebody must be told.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    stopped: LegatoError | None = None
+    faults: list[LegatoError] = field(default_factory=list)
+
+
+def archived(state: CallState, notes: Notes, clock: Clock) -> None:
+    """List a call, unless all of its legs are settled. Raises Retry."""
+
+    def listed(note: Note) -> Note:
+        content = {
+            "account": state.account,
+            "legs": sorted({*note.content.get("legs", ()), *state.legs}),
+            "settled": note.content.get("settled", []),
+        }
+        order = note.listed[1] if note.listed is not None else format_time(clock.now())
+        return _with(note, content, (_list(state.provider), order))
+
+    _change(_key(state.provider, state.call), listed, notes)
+
+
+def remove(work: Removal, *, until: datetime) -> RemovalReport:
+    """Prove and remove what is due, the oldest first, until shortly before `until`.
+
+    Whatever ends a run early, the next one goes on. Raises only what the ledger itself does.
+    """
+    run = _Run(work, until)
+    try:
+        run.prove()
+        run.send(least=1)
+    except _Stop as stop:
+        run.report.stopped = stop.error
+    run.remember()
+    if isinstance(run.report.stopped, Barred):
+        extra = {"provider": work.source.name, "reason": str(run.report.stopped)}
+        log.error("provider refuses to remove", extra=extra)
+    return run.report
+
+
+class _Unproven(Exception):
+    """A leg is not, or not only, what the manifest says. Names its key."""
+
+
+class _Later(Exception):
+    """Nothing is wrong, but the call is not to be removed now."""
+
+
+class _Stop(Exception):
+    """The provider does not go on."""
+
+    def __init__(self, error: LegatoError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proven:
+    call: str
+    recording: Recording
+    leg: Json
+    proof: Proof
+    proved_at: datetime
+
+
+class _Run:
+    """One run. `report` tells what it did."""
+
+    def __init__(self, work: Removal, until: datetime) -> None:
+        self._work = work
+        self._name = work.source.name
+        self._until = until
+        self._waiting: deque[_Proven] = deque()
+        # A request that fails as a whole does not say why, so the next ones are smaller.
+        self._memory = work.notes.read(f"remover#{self._name}")
+        self._at_once = min(self._remembered(), work.source.at_once)
+        self.report = RemovalReport(counts=Counter(RecordingRemoved=0, RemovalUnproven=0))
+
+    def prove(self) -> None:
+        """Take the listed calls one by one, and send as soon as there is a request full."""
+        due = format_time(self._work.clock.now())
+        try:
+            for note in self._work.notes.listed(_list(self._name), until=due):
+                self._in_time()
+                self._take(note)
+                self.send(least=self._at_once)
+        except Wait as error:
+            self.report.stopped = error
+
+    def send(self, *, least: int) -> None:
+        """Have the provider remove what is proven, while there is at least so much of it."""
+        while len(self._waiting) >= least and self._waiting:
+            batch = list(islice(self._waiting, self._at_once))
+            alone, gone = len(batch) == 1, False
+            try:
+                self._ask([one.recording for one in batch])
+            except NotYet as error:
+                if not alone:
+                    self._halve(batch, error)
+                    continue
+                gone = True
+            except (Failed, Retry) as error:
+                if not alone:
+                    self._halve(batch, error)
+                    if isinstance(error, Retry):
+                        raise _Stop(error) from error
+                else:
+                    self._waiting.popleft()
+                    self._refused(batch[0], error)
+                continue
+            for one in batch:
+                self._waiting.popleft()
+                self._write_down(one, gone=gone)
+            if not gone:
+                self._at_once = min(2 * self._at_once, self._work.source.at_once)
+
+    def remember(self) -> None:
+        """Let the next run begin with requests of the size that this one came to."""
+        if self._remembered() != self._at_once:
+            with suppress(Stale):
+                self._work.notes.write(replace(self._memory, content={"at_once": self._at_once}))
+
+    def _remembered(self) -> int:
+        size: int = self._memory.content.get("at_once", self._work.source.at_once)
+        return size
+
+    def _take(self, note: Note) -> None:
+        """Prove a call, all of it or nothing: its legs are evidence of each other."""
+        call = note.key.removeprefix(_key(self._name, ""))
+        try:
+            self._waiting += self._proven(call, note)
+        except _Unproven as error:
+            self._not_removed(call, str(error))
+        except _Later as reason:
+            self._put_off(call, PUT_OFF)
+            self.report.counts["RemovalPutOff"] += 1
+            extra = {"provider": self._name, "call": call, "reason": str(reason)}
+            log.info("removal put off", extra=extra)
+        except Retry as error:
+            log.error("the archive cannot be asked", extra={"call": call, "reason": str(error)})
+            self.report.faults.append(error)
+            self._put_off(call, PUT_OFF_BRIEFLY)
+            if len(self.report.faults) >= MAX_FAULTS:
+                raise _Stop(error) from error
+
+    def _proven(self, call: str, note: Note) -> list[_Proven]:
+        """Return what may be removed of a call. Raises _Unproven, _Later, Retry, and Wait."""
+        state = self._work.ledger.load(self._name, note.content["account"], call)
+        if state.status != "archived" or state.manifest is None or state.prefix is None:
+            raise _Later(f"the ledger says {state.status}")
+        present = self._work.archive.find(state.prefix)
+        _check_version(state.manifest.key, state.manifest.version_id, present)
+        try:
+            manifest = read_manifest(state.manifest, self._work.archive)
+        except Failed as error:
+            raise _Unproven(str(error)) from error
+        settled = note.content["settled"]
+        legs = [leg for leg in manifest["legs"] if leg["id"] not in settled]
+        left = [leg["id"] for leg in legs if not self._work.source.removable(leg)]
+        legs = [leg for leg in legs if leg["id"] not in left]
+        for leg in legs:
+            _check_version(leg["key"], leg["version_id"], present)
+            if self._work.archive.held(leg["key"], version_id=leg["version_id"]):
+                raise _Later(f"{leg['key']} is under legal hold")
+        proven = [
+            _Proven(
+                call=call,
+                recording=Recording(manifest["account"], leg["id"]),
+                leg=leg,
+                proof=self._proof(leg, present[leg["key"]]),
+                proved_at=self._work.clock.now(),
+            )
+            for leg in legs
+        ]
+        unknown = set(note.content["legs"]) - {leg["id"] for leg in manifest["legs"]}
+        if left or unknown:
+            self._settle(call, [*left, *unknown])
+        return proven
+
+    def _proof(self, leg: Json, stored: StoredObject) -> Proof:
+        """Read a leg back. Where it cannot be read at once, S3's word for it must do."""
+        key, digest, size = leg["key"], hashlib.sha256(), 0
+        try:
+            with self._work.archive.read(key, version_id=leg["version_id"]) as pieces:
+                for piece in pieces:
+                    self._in_time()
+                    digest.update(piece)
+                    size += len(piece)
+        except Conflict as error:
+            raise _Unproven(str(error)) from error
+        except Failed:  # it is cold
+            wanted = leg["sha256"]
+            whole = base64.b64encode(bytes.fromhex(wanted)).decode()
+            known = stored.sha256 == wanted or stored.checksum == whole
+            if stored.size != leg["bytes"] or not known:
+                raise _Unproven(f"{key} is cold, and S3 keeps another checksum of it") from None
+            return "checksum"
+        if (size, digest.hexdigest()) != (leg["bytes"], leg["sha256"]):
+            raise _Unproven(f"{key} does not hold the bytes that the manifest names")
+        return "read-back"
+
+    def _ask(self, recordings: Sequence[Recording]) -> None:
+        """Ask the provider, and sleep while it is a matter of moments."""
+        while True:
+            try:
+                self._work.source.remove(recordings)
+            except Wait as error:
+                end = self._work.clock.now() + timedelta(seconds=error.seconds)
+                brief = error.seconds <= PATIENCE and end < self._until - RESERVE / 2
+                if isinstance(error, Barred) or not brief:
+                    raise _Stop(error) from error
+                self._work.sleep(error.seconds)
+                continue
+            return
+
+    def _halve(self, batch: Sequence[_Proven], error: LegatoError) -> None:
+        self._at_once = len(batch) // 2
+        extra = {"provider": self._name, "recordings": len(batch), "reason": str(error)}
+        log.info("refused together: fewer at once", extra=extra)
+
+    def _refused(self, one: _Proven, error: Failed | Retry) -> None:
+        """Leave a recording where it is that the provider does not remove."""
+        if isinstance(error, Failed):
+            self._not_removed(one.call, f"{one.leg['key']} is proven, but {error}")
+            return
+        self._put_off(one.call, PUT_OFF_BRIEFLY)
+        self.report.counts["RemovalRetried"] += 1
+        if self.report.counts["RemovalRetried"] >= MAX_FAULTS:
+            raise _Stop(error) from error
+
+    def _write_down(self, one: _Proven, *, gone: bool) -> None:
+        """Keep what was removed, when, and by which proof, for as long as the ledger."""
+        leg, recording = one.leg, one.recording.id
+        facts = {
+            "call": one.call,
+            **{name: leg[name] for name in ("key", "version_id", "bytes", "sha256")},
+            "proof": one.proof,
+            "proved_at": format_time(one.proved_at),
+            "removed_at": format_time(self._work.clock.now()),
+            **({"already_gone": True} if gone else {}),
+        }
+        note = self._work.notes.read(f"removed#{self._name}#{recording}")
+        if not note.version:
+            with suppress(Stale):  # another run has written the same
+                self._work.notes.write(replace(note, content=facts))
+        self._settle(one.call, [recording])
+        self.report.counts["RecordingGone" if gone else "RecordingRemoved"] += 1
+        extra = {"provider": self._name, "recording": recording, **facts}
+        log.info("removed at the source", extra=extra)
+
+    def _not_removed(self, call: str, reason: str) -> None:
+        """Tell somebody, and let the call be proven anew when that is forgotten."""
+        self.report.counts["RemovalUnproven"] += 1
+        extra = {"provider": self._name, "call": call, "reason": reason}
+        log.error("not removed", extra=extra)
+        self._put_off(call, PUT_OFF)
+
+    def _put_off(self, call: str, wait: timedelta) -> None:
+        order = format_time(self._work.clock.now() + wait)
+
+        def later(note: Note) -> Note:
+            return _with(note, note.content, (_list(self._name), order))
+
+        _change(_key(self._name, call), later, self._work.notes)
+
+    def _settle(self, call: str, legs: Iterable[str]) -> None:
+        """Take legs off the list, and the call with the last of them."""
+
+        def settled(note: Note) -> Note:
+            done = sorted({*note.content["settled"], *legs})
+            return _with(note, note.content | {"settled": done}, note.listed)
+
+        _change(_key(self._name, call), settled, self._work.notes)
+
+    def _in_time(self) -> None:
+        if self._work.clock.now() >= self._until - RESERVE:
+            raise Wait("this run has no time left", seconds=1)
+
+
+def _check_version(key: str, version: str, present: Mapping[str, StoredObject]) -> None:
+    """Raise _Unproven unless the key shows the sealed version to everybody."""
+    if key not in present:
+        raise _Unproven(f"{key} is not in the archive, or a delete marker lies over it")
+    if present[key].version_id != version:
+        raise _Unproven(f"another version lies over the one of {key} that was sealed")
+
+
+def _with(note: Note, content: Json, listed: tuple[str, str] | None) -> Note:
+    """Return the note with this content; it is listed as long as a leg is not settled."""
+    left = set(content["legs"]) - set(content["settled"])
+    return replace(note, content=content, listed=listed if left else None)
+
+
+def _change(key: str, change: Callable[[Note], Note], notes: Notes) -> None:
+    """Write what becomes of a note, if anything. Raises Retry."""
+    for _ in range(TRIES):
+        note = notes.read(key)
+        changed = change(note)
+        if changed == note:
+            return
+        try:
+            notes.write(changed)
+        except Stale:
+            continue
+        return
+    raise Retry(f"{key} is written faster than it is read")
+
+
+def _key(provider: str, call: str) -> str:
+    return f"removal#{provider}#{call}"
+
+
+def _list(provider: str) -> str:
+    return f"removal#{provider}"
