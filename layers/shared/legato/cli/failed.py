@@ -1,0 +1,141 @@
+"""`legato failed` and `legato retry`: what failed, and the way back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from legato.cli.reconcile import AsJson, Providers, console_for_tables
+from legato.cli.say import EXIT_CODES, FAILED, end, speaking
+from legato.failed import failed, retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from legato.failed import Failure, Failures
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    name="failed",
+    help=f"""List what failed: calls by the ledger, and messages in the dead-letter queues.
+
+    Nothing is taken out of a queue. While the command runs, for a moment, its letters are hidden
+    from others. Whatever is listed can be tried again with `legato retry`.
+
+    \b
+    Examples:
+      legato failed
+      legato failed --provider kazoo --json
+
+    {EXIT_CODES}
+    """,
+)
+def list_failed(
+    context: typer.Context, provider: Providers = None, as_json: AsJson = False
+) -> None:
+    with speaking():
+        work: Failures = context.obj.failures(providers=provider or ())
+        found = failed(work)
+        now = work.clock.now()
+    if as_json:
+        lines = [one.to_json(now) for one in found]
+        typer.echo(json.dumps(lines, ensure_ascii=False, indent=2))
+        return
+    if not found:
+        typer.echo("Nothing failed.")
+        return
+    table = Table("Provider", "Call", "Account", "Since", "Where", "Why", box=None, pad_edge=False)
+    for one in found:
+        since = _age(now - one.since)
+        table.add_row(one.provider, one.call, one.account, since, _where(one), one.reason)
+    console_for_tables().print(table)
+    typer.echo(
+        f"{len(found)} failed. `legato retry CALL` or `legato retry --all` tries them again."
+    )
+
+
+@app.command(
+    name="retry",
+    help=f"""Try again what failed: calls by their ids, all, or those that failed for a reason.
+
+    The job goes into the jobs queue first and leaves the dead letters afterwards. So whatever ends
+    this early, the worst is that something is tried twice, which changes nothing.
+
+    \b
+    Examples:
+      legato retry s-a0b1c2d3e4f5
+      legato retry --reason "404" --provider kazoo
+      legato retry --all --yes
+
+    {EXIT_CODES}
+    """,
+)
+def retry_failed(
+    context: typer.Context,
+    calls: Annotated[
+        list[str] | None, typer.Argument(metavar="CALL...", help="Calls, by their ids.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Those whose reason has this text.")
+    ] = None,
+    provider: Providers = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,
+) -> None:
+    if [bool(calls), everything, bool(reason)].count(True) != 1:
+        raise typer.BadParameter("say what: calls by their ids, or --all, or --reason TEXT")
+    retried, left = 0, 0
+    seen: set[str] = set()
+    with speaking("interrupted; the same command goes on"):
+        work: Failures = context.obj.failures(providers=provider or ())
+        if everything and not yes and sys.stdin.isatty() and not typer.confirm("Try all again?"):
+            end("not begun", FAILED)
+        for one in retry(work, chosen=_chosen(calls, reason)):
+            seen.add(one.failure.call)
+            if one.left:
+                left += 1
+                typer.echo(f"{_named(one.failure)}: left where it is: {one.left}")
+            else:
+                retried += 1
+                typer.echo(f"{_named(one.failure)}: put into the queue again")
+    typer.echo(f"{retried} put into the queue again.")
+    if unknown := [call for call in calls or () if call not in seen]:
+        end(f"not failed, or not known: {', '.join(unknown)}: see `legato failed`", FAILED)
+    if left:
+        raise typer.Exit(FAILED)
+
+
+def _chosen(calls: list[str] | None, reason: str | None) -> Callable[[Failure], bool]:
+    def chosen(one: Failure) -> bool:
+        if calls:
+            return one.call in calls
+        reasons = (one.reason, *(letter.reason for letter in one.letters))
+        return reason is None or any(reason.lower() in words.lower() for words in reasons)
+
+    return chosen
+
+
+def _named(one: Failure) -> str:
+    return f"{one.provider} {one.call}"
+
+
+def _where(one: Failure) -> str:
+    count = len(one.letters)
+    places = [f"{count} dead letter{'s' if count > 1 else ''}"] if count else []
+    places += ["ledger"] if one.note else []
+    places += ["queued again"] if one.retried_at else []
+    return ", ".join(places)
+
+
+def _age(age: timedelta) -> str:
+    hours = age / timedelta(hours=1)
+    if hours < 1:
+        return f"{age / timedelta(minutes=1):.0f} min"
+    return f"{hours:.0f} h" if hours < 100 else f"{hours / 24:.0f} days"

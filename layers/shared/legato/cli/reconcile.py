@@ -1,0 +1,158 @@
+"""`legato reconcile`: compare the archive with what the providers say was recorded."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from legato.cli.say import EXIT_CODES, FAILED, end, moment, speaking
+from legato.model import PROVIDERS
+from legato.reconcile import reconcile
+from legato.report.reconciliation import FATES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from legato.report.reconciliation import Found, Reconciliation
+
+SHOWN = 50
+"""So many recordings are named on a terminal. The report names all."""
+WIDE = 200
+"""Columns where nobody looks at a terminal: nothing is folded in the middle of a word."""
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def parsed_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day: write 2026-10-01") from None
+
+
+def parsed_provider(text: str) -> str:
+    if text not in PROVIDERS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROVIDERS)}")
+    return text
+
+
+Providers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider",
+        parser=parsed_provider,
+        metavar="NAME",
+        help="Only this one (ringex, ringcx, kazoo); may be repeated.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
+
+
+@app.command(
+    name="reconcile",
+    help=f"""Compare the archive with what the providers say was recorded.
+
+    Asks each provider what it recorded on these days (in UTC, both included), and looks for each
+    recording in the ledger and in the bucket. What is missing is put into the queue again, unless
+    it is --report-only. A report is written into the bucket, as JSON and as a page for people.
+
+    RingCX answers for 24 hours of a sub-account in a quarter of an hour, RingEX and Kazoo in
+    seconds. It does not end with 0 if anything is missing or failed, or could not be asked.
+
+    \b
+    Examples:
+      legato reconcile --from 2026-11-01 --to 2026-11-30
+      legato reconcile --from 2026-11-19 --provider ringex --report-only
+      legato --stack archive --region eu-central-1 reconcile --from 2026-11-19 --json
+
+    {EXIT_CODES}
+    """,
+)
+def command(
+    context: typer.Context,
+    first: Annotated[
+        date, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
+    ],
+    last: Annotated[
+        date | None,
+        typer.Option("--to", parser=parsed_day, metavar="DAY", help="The last day; else today."),
+    ] = None,
+    provider: Providers = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Put nothing into the queue.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    last = last or datetime.now(UTC).date()
+    if first > last:
+        raise typer.BadParameter(f"--from {first} is after {last}")
+    # What is logged for the alarms is said here anyway.
+    logging.getLogger("legato").addHandler(logging.NullHandler())
+    with speaking("interrupted; nothing was reported"):
+        work = context.obj.reconciling(
+            begin=_midnight(first),
+            end=_midnight(last) + timedelta(days=1),
+            providers=provider or (),
+            report_only=report_only,
+        )
+        report = reconcile(work, tell=lambda words: typer.echo(words, err=True))
+        if report is None:
+            end("somebody else wrote to the same run: run the same command again", FAILED)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+    else:
+        _show(report)
+    if report.missing or report.failed or report.not_asked:
+        raise typer.Exit(FAILED)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _show(report: Reconciliation) -> None:
+    console = console_for_tables()
+    table = Table("Day", "Provider", box=None, pad_edge=False)
+    for name in ("Recorded", *(fate.capitalize() for fate in FATES)):
+        table.add_column(name, justify="right")
+    for one in report.days():
+        figures = (one.recorded, *(one.counts[fate] for fate in FATES))
+        whole = "" if report.complete(one.provider) else " (not complete)"
+        table.add_row(f"{one.day}", f"{one.provider}{whole}", *map(str, figures))
+    console.print(table)
+    for title, found in (("Missing", report.missing), ("Failed", report.failed)):
+        _show_recordings(console, title, found)
+    for gap in report.not_asked:
+        typer.echo(f"Not asked: {gap.what}: {gap.reason}")
+    if report.queued:
+        typer.echo(f"{report.queued} put into the queue again.")
+    typer.echo(f"Report: {report.key('json')} and .html in the archive's bucket.")
+
+
+def _show_recordings(console: Console, title: str, found: Sequence[Found]) -> None:
+    if not found:
+        return
+    table = Table("Provider", "Call", "Recording", "Began", "Seen", "Why", box=None, pad_edge=False)
+    for one in found[:SHOWN]:
+        began = moment(one.began_at) if one.began_at else f"{one.day}"
+        table.add_row(
+            one.provider, one.call, one.recording, began, f"{one.times_seen} x", one.reason
+        )
+    typer.echo(f"\n{title}: {len(found)}")
+    console.print(table)
+    if len(found) > SHOWN:
+        typer.echo(f"and {len(found) - SHOWN} more, in the report")
+
+
+def console_for_tables() -> Console:
+    """Return where tables are shown."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console

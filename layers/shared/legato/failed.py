@@ -1,0 +1,234 @@
+"""What failed, and the way back: dead letters and the ledger's failed calls, as one list.
+
+A call that fails is noted in a list, so that nobody has to go through the ledger to find it. The
+ledger's entry stays the truth: what is not failed by it any more is not shown, and leaves the list.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from legato.errors import Refused, Stale
+from legato.model import Job, Json, format_time, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from legato.model import Note
+    from legato.ports import Clock, Ledger, Lists, Notes
+
+UNREADABLE = "?"
+"""Stands for the call of a dead letter that is no job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A dead letter. `receipt` is what its queue knows it by."""
+
+    id: str
+    body: str
+    reason: str
+    sent_at: datetime
+    receipt: str = field(repr=False)
+
+
+class DeadLetters(Protocol):
+    """A provider's dead-letter queue, and the jobs queue that its letters came from."""
+
+    def read(self) -> AbstractContextManager[Sequence[Letter]]:
+        """Show all letters. Those that are not deleted meanwhile are let go at the end.
+
+        Raises Retry.
+        """
+        ...
+
+    def put_back(self, body: str) -> None:
+        """Put a message into the jobs queue. Raises Retry."""
+        ...
+
+    def delete(self, letter: Letter) -> None:
+        """Delete a letter that was read. Raises Retry."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A provider's dead letters. `jobs_of` returns the jobs of a message; raises Refused."""
+
+    provider: str
+    letters: DeadLetters
+    jobs_of: Callable[[str], Sequence[Job]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What the commands work with."""
+
+    sources: Sequence[Source]
+    ledger: Ledger
+    notes: Lists
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A call that failed: by its dead `letters`, or by the `note` of the ledger, or by both.
+
+    `call` is UNREADABLE for a letter that is no job.
+    """
+
+    provider: str
+    account: str
+    call: str
+    reason: str
+    since: datetime
+    letters: Sequence[Letter] = ()
+    note: Note | None = None
+
+    @property
+    def retried_at(self) -> datetime | None:
+        """When it was put into the queue again, if nothing has come of it yet."""
+        text = self.note and self.note.content.get("retried_at")
+        return parse_time(text) if text else None
+
+    def to_json(self, now: datetime) -> Json:
+        """Write it for scripts."""
+        retried_at = self.retried_at
+        return {
+            "provider": self.provider,
+            "account": self.account,
+            "call": None if self.call == UNREADABLE else self.call,
+            "reason": self.reason,
+            "since": format_time(self.since),
+            "age_seconds": int((now - self.since).total_seconds()),
+            "dead_letters": len(self.letters),
+            "in_ledger": self.note is not None,
+            "retried_at": retried_at and format_time(retried_at),
+        }
+
+
+def noted(job: Job, reason: str, notes: Notes, clock: Clock) -> None:
+    """List a call that fails, with the job that tries it again. Raises Retry."""
+    while True:
+        note, now = notes.read(_key(job.provider, job.call)), format_time(clock.now())
+        content = {"job": job.to_message(), "reason": reason, "failed_at": now}
+        with suppress(Stale):
+            notes.write(replace(note, content=content, listed=(_list(job.provider), now)))
+            return
+
+
+def failed(work: Failures) -> list[Failure]:
+    """Return all that failed, the oldest first. Nothing is taken out of a queue. Raises Retry."""
+    with ExitStack() as stack:
+        return _all(work, stack)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """A failure that was put into the queue again, or `left` where it is, for a reason."""
+
+    failure: Failure
+    left: str = ""
+
+
+def retry(work: Failures, *, chosen: Callable[[Failure], bool]) -> Iterator[Retried]:
+    """Put what is chosen into the jobs queue, and then take it out of the dead letters.
+
+    Whatever ends this early leaves a job too many, never one too few. Raises Retry.
+    """
+    with ExitStack() as stack:
+        for failure in [one for one in _all(work, stack) if chosen(one)]:
+            if failure.call == UNREADABLE:
+                yield Retried(failure=failure, left="it is no job, and would only come back")
+                continue
+            [source] = [one for one in work.sources if one.provider == failure.provider]
+            for body in _bodies(failure):
+                source.letters.put_back(body)
+            for letter in failure.letters:
+                source.letters.delete(letter)
+            if failure.note is not None:
+                content = failure.note.content | {"retried_at": format_time(work.clock.now())}
+                with suppress(Stale):  # it has failed again by now
+                    work.notes.write(replace(failure.note, content=content))
+            yield Retried(failure=failure)
+
+
+def _all(work: Failures, stack: ExitStack) -> list[Failure]:
+    """Return all failures, with their letters in hand until the stack is left."""
+    found: list[Failure] = []
+    for source in work.sources:
+        noted_ones = {one.call: one for one in _in_ledger(source.provider, work)}
+        for letter in stack.enter_context(source.letters.read()):
+            call, account = _addressed(letter, source)
+            known = noted_ones.get(call)
+            if known is not None and call != UNREADABLE:
+                noted_ones[call] = replace(known, letters=(*known.letters, letter))
+                continue
+            fresh = Failure(
+                provider=source.provider,
+                account=account,
+                call=call,
+                reason=letter.reason,
+                since=letter.sent_at,
+                letters=(letter,),
+            )
+            noted_ones[call if call != UNREADABLE else letter.id] = fresh
+        found += noted_ones.values()
+    return sorted(found, key=lambda one: (one.since, one.provider, one.call))
+
+
+def _in_ledger(provider: str, work: Failures) -> Iterator[Failure]:
+    """Yield the calls that the ledger says failed; others leave the list."""
+    for note in list(work.notes.listed(_list(provider), until=format_time(work.clock.now()))):
+        job = Job.from_message(note.content["job"])
+        state = work.ledger.load(provider, job.account, job.call)
+        if state.status != "failed":
+            with suppress(Stale):
+                work.notes.write(replace(note, listed=None))
+            continue
+        yield Failure(
+            provider=provider,
+            account=job.account,
+            call=job.call,
+            reason=state.reason or note.content["reason"],
+            since=parse_time(note.content["failed_at"]),
+            note=note,
+        )
+
+
+def _addressed(letter: Letter, source: Source) -> tuple[str, str]:
+    """Return which call and account a letter is about."""
+    try:
+        jobs = source.jobs_of(letter.body)
+    except Refused:
+        return UNREADABLE, ""
+    return (jobs[0].call, jobs[0].account) if jobs else (UNREADABLE, "")
+
+
+def _bodies(failure: Failure) -> Iterator[str]:
+    """Yield the messages that try a failure again, from the beginning."""
+    for letter in failure.letters:
+        try:
+            job = Job.from_message(letter.body)
+        except Refused:
+            yield letter.body  # another's words, as S3's of the inbox
+        else:
+            yield _fresh(job).to_message()
+    if not failure.letters and failure.note is not None:
+        yield failure.note.content["job"]
+
+
+def _fresh(job: Job) -> Job:
+    return replace(job, attempt=0, looks=0, not_before=None, turn=False)
+
+
+def _key(provider: str, call: str) -> str:
+    return f"failed#{provider}#{call}"
+
+
+def _list(provider: str) -> str:
+    return f"failed#{provider}"

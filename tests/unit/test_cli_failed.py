@@ -1,0 +1,207 @@
+"""The operator's commands for what is missing and what failed: what they say and how they end."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from legato.cli.app import app
+from legato.errors import Barred, Failed
+from legato.model import Job
+from legato.reconcile import Reconciling
+from tests.unit.test_failed import World as FailedWorld
+from tests.unit.test_reconcile import BEGIN, DAY, END, FakeRecorded, a_page
+from tests.unit.test_reconcile import World as RecordedWorld
+
+
+class FakePlace:
+    """Hands out what a world has, or an error."""
+
+    def __init__(self, world, error=None):
+        self.world = world
+        self.error = error
+        self.asked_for = None
+
+    def failures(self, **asked_for):
+        self.asked_for = asked_for
+        if self.error:
+            raise self.error
+        return self.world.work()
+
+    def reconciling(self, **asked_for):
+        self.asked_for = asked_for
+        world = self.world
+        return Reconciling(
+            name="by-hand",
+            begin=asked_for["begin"],
+            end=asked_for["end"],
+            recorded=world.recorded,
+            jobs={"ringex": world.jobs},
+            ledger=world.ledger,
+            notes=world.notes,
+            memory=world.memory,
+            archive=world.archive,
+            clock=world.clock,
+            sleep=world.sleep,
+            settle_seconds=5,
+            report_only=asked_for["report_only"],
+        )
+
+
+@pytest.fixture
+def place():
+    world = FailedWorld()
+    world.fail("s-1", "404 for a week")
+    world.fail("s-2", "the scratch disk is full")
+    return FakePlace(world)
+
+
+def legato(place, *arguments):
+    return CliRunner().invoke(app, [*arguments], obj=place)
+
+
+def queued(place):
+    return [Job.from_message(body).call for body in place.world.letters.jobs]
+
+
+@pytest.mark.parametrize("command", ["failed", "retry", "reconcile"])
+def test_help_has_an_example_and_the_exit_codes(command):
+    """Of every command."""
+    shown = legato(None, command, "--help")
+    assert shown.exit_code == 0
+    assert f"legato {command} " in shown.output
+    assert "0 done, 1 failed, 2 wrong usage, 130 interrupted" in shown.output
+
+
+def test_failed_lists_each_call_with_its_reason(place):
+    """And how long ago it was, and what to do."""
+    ended = legato(place, "failed", "--provider", "ringex")
+    assert ended.exit_code == 0
+    assert place.asked_for == {"providers": ["ringex"]}
+    assert "s-1" in ended.output
+    assert "404 for a week" in ended.output
+    assert "1 dead letter, ledger" in ended.output
+    assert "2 failed. `legato retry CALL`" in ended.output
+
+
+def test_failed_for_scripts_is_json_and_nothing_else(place):
+    """An empty list where nothing failed."""
+    found = json.loads(legato(place, "failed", "--json").output)
+    assert [one["call"] for one in found] == ["s-1", "s-2"]
+    assert json.loads(legato(FakePlace(FailedWorld()), "failed", "--json").output) == []
+
+
+def test_nothing_failed_is_said():
+    """And no empty table."""
+    assert legato(FakePlace(FailedWorld()), "failed").output == "Nothing failed.\n"
+
+
+def test_retry_of_a_call_says_what_it_did(place):
+    """The other one stays."""
+    ended = legato(place, "retry", "s-2")
+    assert ended.exit_code == 0
+    assert ended.output == "ringex s-2: put into the queue again\n1 put into the queue again.\n"
+    assert queued(place) == ["s-2"]
+
+
+def test_retry_of_all_and_by_reason(place):
+    """The reason is a part of its text, in whatever case."""
+    assert legato(place, "retry", "--reason", "SCRATCH").exit_code == 0
+    assert queued(place) == ["s-2"]
+    assert legato(place, "retry", "--all").exit_code == 0
+    assert queued(place) == ["s-2", "s-1", "s-2"]
+
+
+def test_retry_of_a_call_that_did_not_fail_is_told(place):
+    """Those that did are tried again all the same."""
+    ended = legato(place, "retry", "s-1", "s-9")
+    assert ended.exit_code == 1
+    assert "legato: not failed, or not known: s-9: see `legato failed`" in ended.output
+    assert queued(place) == ["s-1"]
+
+
+def test_retry_leaves_what_is_no_job_and_does_not_end_well(place):
+    """Somebody has to look at it."""
+    place.world.letters.add("no job")
+    ended = legato(place, "retry", "--all")
+    assert ended.exit_code == 1
+    assert "ringex ?: left where it is: it is no job" in ended.output
+    assert "2 put into the queue again." in ended.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["retry"], "say what: calls by their ids, or --all, or --reason TEXT"),
+        (["retry", "s-1", "--all"], "say what"),
+        (["retry", "--all", "--reason", "404"], "say what"),
+        (["failed", "--provider", "zoom"], "'zoom' is not one of ringex, ringcx, kazoo"),
+        (["reconcile"], "Missing option '--from'"),
+        (["reconcile", "--from", "yesterday"], "'yesterday' is no day: write 2026-10-01"),
+        (["reconcile", "--from", "2026-11-02", "--to", "2026-11-01"], "is after 2026-11-01"),
+        (["reconcile", "--from", "2999-01-01"], "is after"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(place, arguments, says):
+    """And nothing is done."""
+    ended = legato(place, *arguments)
+    assert ended.exit_code == 2
+    assert says in ended.output
+    assert place.asked_for is None
+
+
+def test_what_keeps_it_from_beginning_is_told_in_one_line():
+    """With the exit code of a failure."""
+    ended = legato(FakePlace(None, Failed("it was deployed from another version")), "failed")
+    assert (ended.exit_code, ended.output) == (1, "legato: it was deployed from another version\n")
+
+
+DAYS = ("--from", "2026-11-17", "--to", "2026-11-19")
+
+
+def test_reconcile_shows_each_day_and_what_is_missing():
+    """And does not end with 0 then. Both days are included."""
+    world = RecordedWorld(FakeRecorded(a_page("s-1/1", "s-2/2")))
+    world.seal("s-1", "1")
+    place = FakePlace(world)
+    ended = legato(place, "reconcile", *DAYS)
+    assert ended.exit_code == 1
+    assert place.asked_for == {
+        "begin": BEGIN,
+        "end": END,
+        "providers": (),
+        "report_only": False,
+    }
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    assert ["2026-11-19", "ringex", "2", "1", "0", "0", "1"] in lines
+    assert "Missing: 1" in ended.stdout
+    assert "nothing is known of its call" in ended.stdout
+    assert "1 put into the queue again." in ended.stdout
+    assert "reports/2026/11/20/reconciliation-20261120T120000Z.json" in ended.stdout
+
+
+def test_reconcile_ends_well_where_all_is_archived():
+    """And says the same to a script, on its standard output alone."""
+    world = RecordedWorld(FakeRecorded(a_page("s-1/1")))
+    world.seal("s-1", "1")
+    ended = legato(FakePlace(world), "reconcile", *DAYS, "--json")
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout)["archived"] == 1
+    assert "ringex: 1 pages read" in ended.stderr
+
+
+def test_reconcile_says_what_could_not_be_asked():
+    """A provider that is down is not a provider that recorded nothing."""
+    world = RecordedWorld(FakeRecorded(Barred("403 access denied", seconds=900)))
+    ended = legato(FakePlace(world), "reconcile", *DAYS, "--report-only")
+    assert ended.exit_code == 1
+    assert "Not asked: ringex: 403 access denied" in ended.stdout
+    assert "ringex (not complete)" in ended.stdout
+    assert world.jobs.sent == []
+
+
+def test_reconcile_without_an_end_goes_to_the_present_day():
+    """In UTC."""
+    place = FakePlace(RecordedWorld(FakeRecorded(a_page())))
+    legato(place, "reconcile", "--from", "2020-01-01")
+    assert place.asked_for["end"] - place.asked_for["begin"] >= DAY
