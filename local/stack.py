@@ -135,6 +135,10 @@ def create(
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             # moto would invoke the function itself, in Docker. The poller does that.
             resource["Properties"]["Enabled"] = False
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            # moto makes a null of a statement that a condition leaves out, and refuses the policy.
+            document = resource["Properties"]["PolicyDocument"]
+            document["Statement"] = [each for each in document["Statement"] if "Sid" in each]
     _put_placeholder(endpoint)
     cloudformation = aws.client("cloudformation", endpoint)
     cloudformation.create_stack(
@@ -149,13 +153,14 @@ def create(
         if item.get("PhysicalResourceId")
     }
     skipped = _skipped(translated, created)
-    _lock_buckets(resources, created, endpoint)
+    _complete_buckets(resources, created, endpoint)
     description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
     answers = {question: outputs.pop(question) for question in questions if question in outputs}
+    functions = _functions(source, created, endpoint)
     return Stack(
-        functions=_functions(source, created, endpoint),
-        routes=found,
+        functions=functions,
+        routes=[route for route in found if route.function in functions],
         sources=_sources(created, endpoint),
         schedules=_schedules(played, answers),
         customs=_customs(played, answers),
@@ -220,11 +225,11 @@ def _skipped(translated: Json, created: Mapping[str, str]) -> dict[str, str]:
     return {k: resource["Type"] for k, resource in absent.items() if resource["Type"] in SKIPPED}
 
 
-def _lock_buckets(resources: Json, created: Mapping[str, str], endpoint: str) -> None:
+def _complete_buckets(resources: Json, created: Mapping[str, str], endpoint: str) -> None:
     """Apply what moto's CloudFormation forgets of a bucket and the code depends on."""
     s3 = aws.client("s3", endpoint)
     for logical, resource in resources.items():
-        if resource["Type"] != "AWS::S3::Bucket":
+        if resource["Type"] != "AWS::S3::Bucket" or logical not in created:
             continue
         properties, bucket = resource["Properties"], created[logical]
         if "VersioningConfiguration" in properties:
@@ -235,6 +240,31 @@ def _lock_buckets(resources: Json, created: Mapping[str, str], endpoint: str) ->
             s3.put_object_lock_configuration(
                 Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
             )
+        if announced := properties.get("NotificationConfiguration"):
+            s3.put_bucket_notification_configuration(
+                Bucket=bucket,
+                NotificationConfiguration={
+                    "QueueConfigurations": [
+                        {
+                            "QueueArn": _queue_arn(each["Queue"], created, endpoint),
+                            "Events": [each["Event"]],
+                        }
+                        for each in announced["QueueConfigurations"]
+                    ]
+                },
+            )
+
+
+def _queue_arn(value: Json, created: Mapping[str, str], endpoint: str) -> str:
+    """Return the ARN that `!GetAtt Queue.Arn` comes to."""
+    target = value["Fn::GetAtt"]
+    logical = target.partition(".")[0] if isinstance(target, str) else target[0]
+    url = _reachable(created[logical], endpoint)
+    found = aws.client("sqs", endpoint).get_queue_attributes(
+        QueueUrl=url, AttributeNames=["QueueArn"]
+    )
+    arn: str = found["Attributes"]["QueueArn"]
+    return arn
 
 
 def _functions(source: Json, created: Mapping[str, str], endpoint: str) -> dict[str, Function]:

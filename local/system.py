@@ -96,7 +96,10 @@ def running(
         )
         for answers in ready:
             answers()
-        found = _endpoints(created, endpoint, token, kazoos.webhook_token, simulators)
+        address = created.outputs.get("KazooPushUrl", "")
+        accounts = configured["kazoo"]["accounts"] if address else []
+        pushes = kazoo.push_urls(kazoos, address, accounts)
+        found = _endpoints(created, endpoint, token, kazoos.webhook_token, pushes, simulators)
         invoke: Callable[[str, Any], Any] = _nobody
         if functions:
             parts = _functions_running(created, endpoint, host, ports, logs)
@@ -177,7 +180,12 @@ def _warm(pools: Any, logs: Path) -> None:
 
 
 def _endpoints(
-    created: Stack, endpoint: str, token: str, kazoo_token: str, simulators: dict[str, str]
+    created: Stack,
+    endpoint: str,
+    token: str,
+    kazoo_token: str,
+    pushes: dict[str, str],
+    simulators: dict[str, str],
 ) -> Endpoints:
     outputs = created.outputs
     return Endpoints(
@@ -187,7 +195,9 @@ def _endpoints(
         webhook_token=token,
         kazoo_webhook=outputs["KazooWebhookUrl"],
         kazoo_webhook_token=kazoo_token,
+        kazoo_push=pushes,
         bucket=outputs["ArchiveBucketName"],
+        inbox=outputs.get("InboxBucketName", ""),
         table=outputs["LedgerTableName"],
         queues=_by_provider(outputs, "JobsQueueUrl"),
         dlqs=_by_provider(outputs, "JobsDeadLetterQueueUrl"),

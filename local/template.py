@@ -52,19 +52,28 @@ def translate(source: Json) -> Json:
 
 
 def routes(translated: Json) -> list[Route]:
-    """Return the routes of all HTTP APIs in a translated template."""
+    """Return the routes of all HTTP APIs in a translated template, whatever its conditions are.
+
+    The route of a function that has a condition is there if the function is.
+    """
     found = []
     for resource in translated["Resources"].values():
         if resource["Type"] != "AWS::ApiGatewayV2::Api":
             continue
         for path, methods in resource["Properties"]["Body"]["paths"].items():
-            for method, operation in methods.items():
-                uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-                function = re.search(r"\$\{(\w+)\.Arn\}/invocations", uri)
+            for method, operation in _then(methods).items():
+                uri = _then(_then(operation)["x-amazon-apigateway-integration"]["uri"])
+                function = re.search(r"\$\{(\w+)\.Arn\}/invocations", uri["Fn::Sub"])
                 if function is None:
                     raise ValueError(f"{method} {path} has an integration that is no function")
                 found.append(Route(method=method.upper(), path=path, function=function[1]))
     return found
+
+
+def _then(value: Json) -> Json:
+    """Look through a condition at what is there if it holds."""
+    chosen: Json = value["Fn::If"][1] if "Fn::If" in value else value
+    return chosen
 
 
 def substitute(value: Any, known: dict[str, dict[str, str]]) -> Any:

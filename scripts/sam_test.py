@@ -30,7 +30,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 from samcli.yamlhelper import yaml_parse
 
+from legato.aws.ledger import DynamoLedger
 from legato.model import Job, format_time
+from legato.push import KAZOO_PUSH_KEY
 from legato.receive import CURRENT_TOKEN, KAZOO_TOKEN
 from local import aws, custom, endpoints
 from local.demo.calls import AUDIO
@@ -104,11 +106,14 @@ class Run:
         expect(not failed, f"{answer['errorMessage'] if failed else ''}, see {log}")
         return answer
 
-    def invoke_jobs(self, provider: str) -> Any:
-        """Run an event of jobs as if they came from this system's queue of a provider."""
+    def invoke_jobs(self, provider: str, *, bodies: list[str] | None = None) -> Any:
+        """Run an event of jobs, or of these, as if they came from this system's queue."""
         queue = self.system.endpoints.queues[provider]
         [arn] = [s.queue_arn for s in self.system.stack.sources if s.queue_url == queue]
-        records = [record | {"eventSourceARN": arn} for record in self.read()["Records"]]
+        records = self.read()["Records"]
+        if bodies is not None:
+            records = [records[0] | {"body": body} for body in bodies]
+        records = [record | {"eventSourceARN": arn} for record in records]
         return self.invoke(Records=records)
 
     def take_messages(self, queue: str, *, seconds: float = 0, count: int = 1) -> list[Any]:
@@ -128,10 +133,11 @@ class Run:
             time.sleep(0 if received else 0.2)
 
     def jobs(self, provider: str = "ringex", *, seconds: float = 0, count: int = 1) -> list[Job]:
-        """Empty the jobs queue of a provider."""
+        """Empty the jobs queue of a provider. What S3 announces there is no job."""
         queue = self.system.endpoints.queues[provider]
         messages = self.take_messages(queue, seconds=seconds, count=count)
-        return [Job.from_message(message["Body"]) for message in messages]
+        bodies = [message["Body"] for message in messages]
+        return [Job.from_message(body) for body in bodies if "v" in json.loads(body)]
 
 
 def handshake(run: Run) -> None:
@@ -242,6 +248,36 @@ def kazoo_bad_token(run: Run) -> None:
     expect(not run.jobs("kazoo"), "an unverified notification made a job")
 
 
+def pushed(run: Run) -> None:
+    """Expect the recording in the inbox as it came, with its facts, and S3's word of it."""
+    run.take_messages(run.system.endpoints.queues["kazoo"])
+    event = run.read()
+    answer = run.invoke()
+    expect(answer["statusCode"] == 200, f"status {answer['statusCode']}: {answer.get('body')}")
+    [key] = inbox_keys(run)
+    expect(key.endswith(".mp3"), f"stored as {key}")
+    inbox = run.system.endpoints.inbox
+    stored = aws.client("s3", run.system.endpoints.aws).get_object(Bucket=inbox, Key=key)
+    expect(stored["Body"].read() == base64.b64decode(event["body"]), f"{key} is not what came")
+    facts = dict(parse_qsl(stored["Metadata"]["facts"]))
+    sent = dict(parse_qsl(event["rawQueryString"]))
+    expect(facts == sent | {"name": event["pathParameters"]["name"]}, f"its facts: {facts}")
+    told = run.take_messages(run.system.endpoints.queues["kazoo"], seconds=10)
+    expect(any(key in message["Body"] for message in told), f"S3 announced {told}")
+
+
+def push_bad_token(run: Run) -> None:
+    before = inbox_keys(run)
+    answer = run.invoke()
+    expect(answer["statusCode"] == 401, f"status {answer['statusCode']}")
+    expect(inbox_keys(run) == before, "an unverified push was stored")
+
+
+def inbox_keys(run: Run) -> list[str]:
+    s3, inbox = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.inbox
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=inbox).get("Contents", [])]
+
+
 def kazoo_jobs(run: Run) -> None:
     """Expect two recordings that hooks named looked up, and their interaction archived."""
     *hooked, interaction = [Job.from_message(each["body"]) for each in run.read()["Records"]]
@@ -263,6 +299,28 @@ def kazoo_schedule(run: Run) -> None:
     expect(placed["interactionId"] in found, f"jobs for {set(found)}")
     listed = found[placed["interactionId"]].listed
     expect(listed == set(placed["recordingIds"]), f"the job lists {set(listed)}")
+
+
+def remover_schedule(run: Run) -> None:
+    """Expect the recordings of an archived call deleted at Kazoo, and the ledger to say so."""
+    start = datetime.now(UTC) - timedelta(seconds=60)
+    order = {"recordings": [{"start": format_time(start), "duration": 8}], "emit": False}
+    placed = place(run, "kazoo", order)
+    replace(run, event=EVENTS / "sweeper-kazoo.json").invoke()
+    [job] = [j for j in run.jobs("kazoo", seconds=20) if j.call == placed["interactionId"]]
+    processor = replace(run, event=EVENTS / "processor-kazoo.json")
+    processor.invoke_jobs("kazoo", bodies=[job.to_message()])
+    answer = run.invoke()
+    expect(answer["kazoo"]["RecordingRemoved"] >= 1, f"removed: {answer}")
+    expect(answer["kazoo"]["RemovalUnproven"] == 0, f"unproven: {answer}")
+    [recording] = placed["recordingIds"]
+    simulator = run.system.endpoints.simulators["kazoo"]
+    stats = httpx.get(f"{simulator}/_sim/stats", timeout=30).raise_for_status().json()
+    expect(stats["deletes"].get(recording) == 1, f"deleted at Kazoo: {stats['deletes']}")
+    dynamodb = aws.client("dynamodb", run.system.endpoints.aws)
+    ledger = DynamoLedger(dynamodb, table=run.system.endpoints.table)
+    note = ledger.read(f"removed#kazoo#{recording}").content
+    expect(note.get("proof") == "read-back", f"the ledger says {note}")
 
 
 def schedule(run: Run) -> None:
@@ -442,12 +500,15 @@ EXPECTATIONS: dict[str, Callable[[Run], None]] = {
     "webhook-kazoo-form": kazoo_notification,
     "webhook-kazoo-json": kazoo_notification,
     "webhook-kazoo-bad-token": kazoo_bad_token,
+    "push-put": pushed,
+    "push-bad-token": push_bad_token,
     "processor-ringcx": ringcx_dialog,
     "processor-kazoo": kazoo_jobs,
     "sweeper-schedule": schedule,
     "sweeper-ringcx": ringcx_schedule,
     "sweeper-ringcx-goes-on": ringcx_goes_on,
     "sweeper-kazoo": kazoo_schedule,
+    "remover-schedule": remover_schedule,
     "keeper-create": keeper_create,
     "keeper-schedule": keeper_schedule,
     "keeper-rotate": keeper_rotate,
@@ -494,6 +555,7 @@ def run_all(names: list[str]) -> int:
             "RingcxSweepHours": "1",
             "SettleMinutes": "0",
             "KazooSweepHours": "1",
+            "DeleteAtSource": "true",
             "LogLevel": "INFO",
         },
         ringex_settings={"logLag": 0},
@@ -536,9 +598,9 @@ def passes(run: Run, expectation: Callable[[Run], None]) -> bool:
 
 
 def use_sample_token(system: System) -> None:
-    """Make the token of the sample events the one that the webhooks know."""
+    """Make the token of the sample events the one that webhooks and pushes know."""
     arn, content = read_secret(system)
-    content |= dict.fromkeys((CURRENT_TOKEN, KAZOO_TOKEN), TOKEN)
+    content |= dict.fromkeys((CURRENT_TOKEN, KAZOO_TOKEN, KAZOO_PUSH_KEY), TOKEN)
     secrets = aws.client("secretsmanager", system.endpoints.aws)
     secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
 
@@ -588,6 +650,8 @@ def write_inputs(system: System) -> tuple[Path, Path]:
     variables.write_text(json.dumps(values, indent=2), encoding="utf-8")
     built = yaml_parse(BUILT.read_text(encoding="utf-8"))
     for logical, names in values.items():
+        # By its defaults the template leaves some of the functions out.
+        built["Resources"][logical].pop("Condition", None)
         declared = built["Resources"][logical]["Properties"]["Environment"]["Variables"]
         for name in names:
             declared[name] = ""

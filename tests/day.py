@@ -284,7 +284,7 @@ class Day:
             "clientSecret": config.client_secret,
             "jwt": list(users),
         }
-        api = RingexApi(
+        self.api = api = RingexApi(
             platform=BASE,
             media=BASE,
             credentials=lambda: secret,

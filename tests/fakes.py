@@ -11,6 +11,7 @@ from legato.errors import Conflict, DamagedAudio, Failed, LegatoError, NotAudio,
 from legato.model import AudioFacts, CallState, Job, Leg, Listing, Note, StoredObject
 from legato.policy import Policy
 from legato.ports import Joined, Levels, Sent
+from legato.providers.kazoo.inbox import Inbox
 from legato.workshop import Workshop
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -98,14 +99,25 @@ class FakeNotes:
         listed = [note for note in self.notes.values() if note.listed and note.listed[0] == name]
         return min(listed, key=lambda note: note.listed[1], default=None)
 
+    def listed(self, name, *, until):
+        listed = [note for note in self.notes.values() if note.listed and note.listed[0] == name]
+        due = [note for note in listed if note.listed[1] <= until]
+        yield from sorted(due, key=lambda note: note.listed[1])
+
 
 class FakeArchive:
-    """Holds `objects` in their `storage_classes`; those in `streamed` do not say their SHA-256."""
+    """Holds `objects` in their `storage_classes`; those in `streamed` do not say their SHA-256.
+
+    Over those that are `hidden` lies a delete marker, over those in `newer` another version.
+    """
 
     def __init__(self):
         self.objects = {}
         self.storage_classes = {}
         self.streamed = set()
+        self.hidden = set()
+        self.newer = set()
+        self.holds = set()
         self.refusal = None
 
     @contextmanager
@@ -122,13 +134,20 @@ class FakeArchive:
         return self.put(key, body, "STANDARD")
 
     def find(self, prefix):
-        return {key: self._described(key) for key in self.objects if key.startswith(prefix)}
+        keys = (key for key in self.objects if key not in self.hidden)
+        return {key: self._described(key) for key in keys if key.startswith(prefix)}
+
+    def sizes(self, prefix):
+        return {key: stored.size for key, stored in self.find(prefix).items()}
 
     @contextmanager
     def read(self, key, *, version_id):
         if self.storage_classes.get(key) == "GLACIER":
             raise Failed(f"{key} is in cold storage; restore it and retry")
         yield iter([self.objects[key]])
+
+    def held(self, key, *, version_id):
+        return key in self.holds
 
     def put(self, key, body, storage_class):
         self._obey()
@@ -146,11 +165,49 @@ class FakeArchive:
         digest = hashlib.sha256(body)
         return StoredObject(
             key=key,
-            version_id="v1",
+            version_id="v2" if key in self.newer else "v1",
             size=len(body),
             sha256="" if key in self.streamed else digest.hexdigest(),
             checksum=base64.b64encode(digest.digest()).decode(),
         )
+
+
+class FakeInbox:
+    """Holds objects by key, all of version `v1`."""
+
+    def __init__(self):
+        self.objects = {}
+        self.facts = {}
+        self.archived = []
+        self.looks = 0
+
+    def describe(self, arrival):
+        self.looks += 1
+        if arrival.key not in self.objects:
+            return None
+        return replace(arrival, facts=self.facts.get(arrival.key, {}))
+
+    @contextmanager
+    def open(self, key, version_id):
+        if key not in self.objects:
+            raise NotYet(f"{key} is gone from the inbox")
+        yield iter([self.objects[key]])
+
+    def mark_archived(self, arrival):
+        self.archived.append(arrival.key)
+
+
+def an_inbox(api, *, length=lambda pieces: 0, **ports):
+    """Return Kazoo's inbox over fakes; `length` is what its audio is said to last."""
+    parts = {
+        "objects": FakeInbox(),
+        "jobs": FakeJobs(),
+        "ledger": FakeLedger(),
+        "notes": FakeNotes(),
+        "clock": FakeClock(),
+        "accounts": (),
+    }
+    return Inbox(api=api, length=length, **{**parts, **ports})
 
 
 class FakeUpload:

@@ -99,9 +99,21 @@ def break_off(archive, key):
         raise KeyError
 
 
-def refuse(s3, operation, status, code):
+def damaged(stored, sent):
+    """Return a handler that hands out other bytes than were stored, with the checksum of those."""
+    checksum = base64.b64encode(hashlib.sha256(stored).digest()).decode()
+
+    def answer(request, **_):
+        raw = HTTPResponse(io.BytesIO(sent), preload_content=False)
+        headers = {"x-amz-checksum-sha256": checksum, "content-length": str(len(sent))}
+        return AWSResponse(request.url, 200, headers, raw)
+
+    return answer
+
+
+def refuse(s3, operation, status, code, *, message=""):
     """Let S3 refuse every request of one kind."""
-    body = f"<Error><Code>{code}</Code></Error>".encode()
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
 
     def answer(request, **_):
         raw = HTTPResponse(io.BytesIO(body), preload_content=False)
@@ -145,6 +157,11 @@ class TestArchive:
         cold = put_file(archive, tmp_path, "k", b"audio", storage_class="GLACIER")
         with pytest.raises(Failed, match="restore it"):
             read(archive, cold)
+
+    def test_nothing_is_under_legal_hold_by_itself(self, archive, tmp_path):
+        """Whether or not the bucket can lock at all."""
+        leg = put_file(archive, tmp_path, "k", b"audio")
+        assert archive.held(leg.key, version_id=leg.version_id) is False
 
 
 class TestUpload:
@@ -203,6 +220,47 @@ class TestS3:
     def left_behind(self, s3, bucket):
         """Return a function that lists unfinished uploads."""
         return lambda: s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+
+    def test_a_legal_hold_is_seen_by_version(self, s3):
+        """It may be lifted again. A version that is not there is no answer."""
+        name = f"locked-{uuid.uuid4()}"
+        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+        archive = S3Archive(s3, bucket=name)
+        leg = archive.put_bytes("k", b"audio", media_type=WAV)
+        for status, held in (("ON", True), ("OFF", False)):
+            s3.put_object_legal_hold(
+                Bucket=name, Key="k", VersionId=leg.version_id, LegalHold={"Status": status}
+            )
+            assert archive.held("k", version_id=leg.version_id) is held
+        with pytest.raises(Retry, match="whether k is under legal hold: NoSuchVersion"):
+            archive.held("k", version_id="none")
+
+    @pytest.mark.parametrize(
+        ("code", "message", "held"),
+        [
+            ("NoSuchObjectLockConfiguration", "The specified object does not have one", False),
+            ("InvalidRequest", "Bucket is missing Object Lock Configuration", False),
+            ("InvalidRequest", "Something else", None),
+            ("AccessDenied", "Access Denied", None),
+        ],
+    )
+    def test_only_what_has_no_lock_is_free(self, s3, bucket, code, message, held):
+        """Who is not allowed to know must not take that for a no. The local S3 never says these."""
+        refuse(s3, "GetObjectLegalHold", 400, code, message=message)
+        archive = S3Archive(s3, bucket=bucket)
+        if held is None:
+            with pytest.raises(Retry, match=code):
+                archive.held("k", version_id="v")
+        else:
+            assert archive.held("k", version_id="v") is held
+
+    def test_what_s3_itself_finds_damaged_is_a_conflict(self, s3, bucket):
+        """It sends its own checksum along, and the client compares."""
+        archive = S3Archive(s3, bucket=bucket)
+        stored = archive.put_bytes("k", b"audio", media_type=WAV)
+        s3.meta.events.register("before-send.s3.GetObject", damaged(b"audio", b"aubio"))
+        with pytest.raises(Conflict, match="k does not hold the bytes"):
+            read(archive, stored)
 
     def test_a_stream_is_in_its_class_from_the_first_version(self, s3, bucket, left_behind):
         """It never costs what another class asks for early deletion."""
@@ -438,6 +496,19 @@ class TestNotes:
         note = replace(notes.read(key), content=content, listed=(name, order))
         return notes.write(note)
 
+    def test_a_list_is_gone_through_in_its_order_up_to_a_point(self, notes):
+        """Each note whole; who writes them while they are read is not in the way."""
+        for day in (3, 1, 2):
+            self.listed(notes, f"call#{day}", f"2026-11-0{day}", about=day)
+        self.listed(notes, "call#0", "2026-10-01", name="others")
+        found = []
+        for note in notes.listed("calls", until="2026-11-02"):
+            found.append(note.content["about"])
+            notes.write(replace(note, listed=("calls", "2026-12-01")))
+        assert found == [1, 2]
+        assert [n.key for n in notes.listed("calls", until="2026-11-30")] == ["call#3"]
+        assert list(notes.listed("nobody", until="2026-12-31")) == []
+
     def test_the_first_of_a_list_is_found(self, notes):
         """By what it is to be ordered by, whole, and among its own list only."""
         self.listed(notes, "call#2", "2026-11-02", about="two")
@@ -468,6 +539,23 @@ class TestNotes:
             notes.write(replace(moved, listed=None))
 
 
+def test_a_list_is_longer_than_a_page_of_its_index(aws_client, table):
+    """Page after page, and no more than are asked for."""
+    dynamodb = aws_client("dynamodb")
+    notes, pages = DynamoLedger(dynamodb, table=table), []
+    dynamodb.meta.events.register(
+        "provide-client-params.dynamodb.Query",
+        lambda params, **_: pages.append(params) or {**params, "Limit": 2},
+    )
+    for day in range(1, 6):
+        notes.write(Note(key=f"call#{day}", listed=("calls", f"2026-11-0{day}")))
+    found = notes.listed("calls", until="2026-11-05")
+    assert next(found).key == "call#1"
+    assert len(pages) == 1
+    assert [note.key for note in found] == [f"call#{day}" for day in range(2, 6)]
+    assert len(pages) >= 3
+
+
 def test_what_left_the_list_in_between_is_passed_over(aws_client, table):
     """The index of a table is a moment behind it."""
     dynamodb = aws_client("dynamodb")
@@ -493,6 +581,8 @@ def test_a_table_that_is_not_there_is_a_passing_fault(aws_client):
         ledger.load("ringex", "1", "s-1")
     with pytest.raises(Retry, match="ledger cannot be searched: ResourceNotFound"):
         ledger.first("calls")
+    with pytest.raises(Retry, match="ledger cannot be searched: ResourceNotFound"):
+        list(ledger.listed("calls", until="2026-12-31"))
 
 
 class TestQueue:

@@ -54,6 +54,65 @@ def test_routes_and_sources_are_the_templates(created: Stack) -> None:
     assert all(source.partial for source in created.sources)
 
 
+@pytest.fixture(scope="module")
+def with_kazoo(aws_endpoint: str) -> Stack:
+    parameters = {**stack.parameters_of(PARAMETERS), "KazooUrl": "http://127.0.0.1:4604/v2"}
+    return stack.create(aws_endpoint, gateway=GATEWAY, parameters=parameters, name="kazoo")
+
+
+def test_what_a_condition_leaves_out_is_not_there(created: Stack) -> None:
+    """Neither the push function of Kazoo nor its inbox."""
+    assert "PushFunction" not in created.functions
+    assert not {"InboxBucketName", "KazooPushUrl"} & created.outputs.keys()
+
+
+def test_kazoo_has_an_address_for_pushes(with_kazoo: Stack) -> None:
+    pushes = [route for route in with_kazoo.routes if route.function == "PushFunction"]
+    address = "/kazoo/recordings"
+    assert sorted((route.method, route.path) for route in pushes) == [
+        ("POST", f"{address}/{{token}}"),
+        ("POST", f"{address}/{{token}}/{{name+}}"),
+        ("PUT", f"{address}/{{token}}"),
+        ("PUT", f"{address}/{{token}}/{{name+}}"),
+    ]
+    assert with_kazoo.outputs["KazooPushUrl"] == f"{GATEWAY}{address}"
+    environment = with_kazoo.functions["PushFunction"].environment
+    assert environment["LEGATO_INBOX"] == with_kazoo.outputs["InboxBucketName"]
+
+
+def test_the_inbox_tells_kazoos_queue_what_arrives(with_kazoo: Stack, aws_endpoint: str) -> None:
+    """However it was written, and moto tells it twice of what came in parts. S3 tries it first."""
+    s3, sqs = (aws.client(service, aws_endpoint) for service in ("s3", "sqs"))
+    bucket = with_kazoo.outputs["InboxBucketName"]
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    s3.put_object(Bucket=bucket, Key="whole", Body=b"1")
+    upload = {"Bucket": bucket, "Key": "in parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    tag = s3.upload_part(**upload, PartNumber=1, Body=b"1")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+    s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    received = sqs.receive_message(
+        QueueUrl=with_kazoo.outputs["KazooJobsQueueUrl"], MaxNumberOfMessages=10
+    )
+    told = [json.loads(message["Body"]) for message in received["Messages"]]
+    records = [record for message in told for record in message.get("Records", [])]
+    assert [message["Event"] for message in told if "Event" in message] == ["s3:TestEvent"]
+    assert {(each["eventName"], each["s3"]["object"]["key"]) for each in records} >= {
+        ("ObjectCreated:CompleteMultipartUpload", "in+parts"),
+        ("ObjectCreated:Put", "whole"),
+    }
+
+
+def test_the_policy_for_a_storage_plan_exists(with_kazoo: Stack, aws_endpoint: str) -> None:
+    iam = aws.client("iam", aws_endpoint)
+    policy = iam.get_policy(PolicyArn=with_kazoo.outputs["InboxWriterPolicyArn"])["Policy"]
+    found = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
+    bucket = with_kazoo.outputs["InboxBucketName"]
+    statements = found["PolicyVersion"]["Document"]["Statement"]
+    assert {each["Action"] for each in statements} == {"s3:PutObject", "s3:GetObject"}
+    assert {each["Resource"] for each in statements} == {f"arn:aws:s3:::{bucket}/*"}
+
+
 def test_the_bucket_is_versioned_and_locked(created: Stack, aws_endpoint: str) -> None:
     s3, bucket = aws.client("s3", aws_endpoint), created.outputs["ArchiveBucketName"]
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"

@@ -71,6 +71,19 @@ def kazoo_statuses(found: dict[str, Any]) -> list[int]:
     return [minted.status_code, *(each.status_code for each in lists)]
 
 
+def pushed(found: dict[str, Any], url: str) -> tuple[int, list[str]]:
+    """Push a recording as Kazoo does; return the status, and what there is in the inbox."""
+    audio = (Path(__file__).parent.parent / "fixtures" / "audio" / "cbr-bare.mp3").read_bytes()
+    answer = httpx.put(
+        f"{url}/call_recording_a@b.mp3?call_id=a%40b&recording_id=",
+        content=audio,
+        headers={"Content-Type": "audio/mpeg"},
+        timeout=10,
+    )
+    listed = aws.client("s3", found["aws"]).list_objects_v2(Bucket=found["inbox"])
+    return answer.status_code, [item["Key"] for item in listed.get("Contents", [])]
+
+
 def start(directory: Path, first_port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "local"],
@@ -120,10 +133,12 @@ def test_life_of_a_local_system(
         "webhookToken",
         "kazooWebhook",
         "kazooWebhookToken",
+        "kazooPush",
         "ringex",
         "ringcx",
         "kazoo",
         "bucket",
+        "inbox",
         "table",
         "queues",
         "dlqs",
@@ -137,6 +152,11 @@ def test_life_of_a_local_system(
     shaken = httpx.post(found["webhook"], headers={"Validation-Token": "abc"}, timeout=10)
     assert (shaken.status_code, shaken.headers["validation-token"]) == (200, "abc")
     assert httpx.post(found["webhook"], json={}, timeout=10).status_code == 401
+    # So is the push function: what comes to an account's own address is in the inbox.
+    assert pushed(found, f"{found['kazooPush'][kazoo.ACCOUNTS[0]]}0") == (401, [])
+    status, objects = pushed(found, found["kazooPush"][kazoo.ACCOUNTS[1]])
+    assert status == 200
+    assert [key.split("/")[:2] for key in objects] == [["push", kazoo.ACCOUNTS[1]]]
     stats = httpx.get(f"{found['ringex']}/_sim/stats", timeout=10).json()
     assert stats["subscriptions"] == 1
 

@@ -11,7 +11,9 @@ import pytest
 if TYPE_CHECKING:
     from tests.template.conftest import Template
 
-SETTINGS = Path(__file__).parent.parent.parent / "layers" / "shared" / "legato" / "settings.py"
+ROOT = Path(__file__).parent.parent.parent
+SETTINGS = ROOT / "layers" / "shared" / "legato" / "settings.py"
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
 
 def read_by(function: str) -> set[str]:
@@ -37,7 +39,7 @@ def set_for(sam: Template, logical: str) -> set[str]:
     return {*common, *own}
 
 
-@pytest.mark.parametrize("function", ["webhook", "sweeper", "keeper", "processor"])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_variable_that_is_read_is_set_and_the_other_way_round(
     sam: Template, function: str
 ) -> None:
@@ -46,12 +48,7 @@ def test_each_variable_that_is_read_is_set_and_the_other_way_round(
 
 
 def test_every_function_is_among_them(sam: Template) -> None:
-    assert set(sam.functions) == {
-        "WebhookFunction",
-        "SweeperFunction",
-        "KeeperFunction",
-        "ProcessorFunction",
-    }
+    assert set(sam.functions) == {f"{function.capitalize()}Function" for function in FUNCTIONS}
 
 
 def test_powertools_gets_what_it_needs(sam: Template) -> None:

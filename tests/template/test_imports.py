@@ -114,7 +114,8 @@ def test_each_foreign_package_has_one_home(package: str, homes: tuple[str, ...])
 def test_only_the_settings_read_the_environment() -> None:
     """The bootstrap may name it, to pass it on; the command leads AWS's clients by it."""
     readers = {label(path) for path in modules(LEGATO) if reads_environment(path)}
-    assert readers <= {"legato/settings.py", "legato/bootstrap/__init__.py", "legato/cli/place.py"}
+    bootstrap = {"legato/bootstrap/__init__.py", "legato/bootstrap/shared.py"}
+    assert readers <= {"legato/settings.py", "legato/cli/place.py", *bootstrap}
 
 
 @pytest.mark.parametrize("path", modules(FUNCTIONS), ids=label)

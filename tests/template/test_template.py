@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from legato.keep import HOLD
+from legato.remove import PUT_OFF
 from tests.template.conftest import every_string
 
 if TYPE_CHECKING:
     from tests.template.conftest import Json, Template
 
 ROOT = Path(__file__).parent.parent.parent
-STATEFUL = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"}
+STATEFUL = {
+    "AWS::S3::Bucket",
+    "AWS::DynamoDB::Table",
+    "AWS::SecretsManager::Secret",
+    "AWS::KMS::Key",
+}
 # A physical name keeps a second stack out of the account.
 NAME_PROPERTIES = {
     "AWS::S3::Bucket": "BucketName",
@@ -31,15 +37,27 @@ NAME_PROPERTIES = {
     "AWS::Serverless::LayerVersion": "LayerName",
     "AWS::Serverless::HttpApi": "Name",
     "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
 }
 UNNAMED = {
+    "AWS::KMS::Key",
     "AWS::S3::BucketPolicy",
     "AWS::SQS::QueuePolicy",
     "AWS::SNS::TopicPolicy",
     "Custom::RingexSubscription",
 }
 # Measured by each run of a schedule, so that nothing measured means that nothing runs.
-HEARTBEATS = {"TailAgeSeconds", "SubscriptionHealthy"}
+HEARTBEATS = {"TailAgeSeconds", "SubscriptionHealthy", "DigestBehindSeconds", "NotAsked"}
+# An S3 object's ARN ends in its key, so a prefix is the least that is. Kazoo's storage plan chooses
+# its keys itself, and the auditor reads all evidence.
+OBJECTS = [
+    {"Fn::Sub": "${ArchiveBucket.Arn}/*"},
+    {"Fn::Sub": "${ArchiveBucket.Arn}/digests/*"},
+    {"Fn::Sub": "${ArchiveBucket.Arn}/reports/*"},
+    {"Fn::Sub": "${ArchiveBucket.Arn}/calls/*"},
+    {"Fn::Sub": "${InboxBucket.Arn}/push/*"},
+    {"Fn::Sub": "${InboxBucket.Arn}/*"},
+]
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -62,9 +80,16 @@ def statements(functions: dict[str, Json]) -> list[tuple[str, Json]]:
     for logical, properties in functions.items():
         for policy in properties.get("Policies", []):
             assert isinstance(policy, dict), f"{logical} has the managed policy {policy}"
-            for statement in policy["Statement"]:
-                branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
-                found += [(logical, each) for each in branches if "Effect" in each]
+            found += [(logical, each) for each in every_statement(policy)]
+    return found
+
+
+def every_statement(policy: Json) -> list[Json]:
+    """Return the statements of a policy document, looking through conditions."""
+    found = []
+    for statement in policy["Statement"]:
+        branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
+        found += [each for each in branches if "Effect" in each]
     return found
 
 
@@ -162,15 +187,16 @@ class TestWhatMustNotBeLost:
                 found += 1
                 assert resource["DeletionPolicy"] == "Retain", logical
                 assert resource["UpdateReplacePolicy"] == "Retain", logical
-        assert found == 3
+        assert found == 5
 
     def test_the_archive_can_be_locked_and_keeps_every_version(self, sam: Template) -> None:
-        for bucket in sam.of("AWS::S3::Bucket").values():
-            assert bucket["ObjectLockEnabled"] is True
+        buckets = sam.of("AWS::S3::Bucket")
+        assert buckets["ArchiveBucket"]["ObjectLockEnabled"] is True
+        for bucket in buckets.values():
             assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
     def test_no_call_object_is_written_without_a_condition(self, sam: Template) -> None:
-        (policy,) = sam.of("AWS::S3::BucketPolicy").values()
+        policy = sam.of("AWS::S3::BucketPolicy")["ArchiveBucketPolicy"]
         (rule,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Sid"] == "NoOverwrite"]
         assert rule["Effect"] == "Deny"
         assert rule["Principal"] == "*"
@@ -180,11 +206,17 @@ class TestWhatMustNotBeLost:
             "Bool": {"s3:ObjectCreationOperation": "true"},
         }
 
-    def test_no_lifecycle_rule_expires_an_object(self, sam: Template) -> None:
-        for bucket in sam.of("AWS::S3::Bucket").values():
+    def test_no_lifecycle_rule_expires_what_is_not_archived(self, sam: Template) -> None:
+        """Of the archive nothing, of the inbox what has the tag."""
+        for logical, bucket in sam.of("AWS::S3::Bucket").items():
             rules = bucket["LifecycleConfiguration"]["Rules"]
             assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-            assert not any("Expiration" in name for rule in rules for name in rule)
+            expiring = [rule for rule in rules if any("Expiration" in name for name in rule)]
+            assert not expiring or logical == "InboxBucket"
+            for rule in expiring:
+                assert rule["TagFilters"] == [{"Key": "legato", "Value": "archived"}]
+                assert rule["ExpirationInDays"] == {"Ref": "InboxDays"}
+                assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
 
     def test_the_ledger_can_be_restored_to_any_second(self, sam: Template) -> None:
         for table in sam.of("AWS::DynamoDB::Table").values():
@@ -235,21 +267,19 @@ class TestWhoGetsIn:
                 statement
                 for policy in sam.of(policy_kind).values()
                 if mentions(policy[target], logical)
-                for statement in policy["PolicyDocument"]["Statement"]
+                for statement in every_statement(policy["PolicyDocument"])
                 if statement["Condition"] == TLS_ONLY and mentions(statement["Resource"], logical)
             ]
             assert [(s["Effect"], s["Principal"]) for s in denials] == [("Deny", "*")], logical
 
     def test_functions_may_do_single_actions_on_single_resources(self, sam: Template) -> None:
-        """An S3 object's ARN ends in its key, so the archive's prefix is the least that is."""
         for logical, statement in statements(sam.functions):
             assert statement["Effect"] == "Allow"
             action, resource = statement["Action"], statement["Resource"]
             assert isinstance(action, str), f"{logical}: one action a statement: {action}"
             assert "*" not in action, f"{logical}: {action}"
             assert isinstance(resource, dict), f"{logical}: {action} on {resource}"
-            objects = resource == {"Fn::Sub": "${ArchiveBucket.Arn}/calls/*"}
-            if not (objects and action.startswith("s3:")):
+            if not (resource in OBJECTS and action.startswith("s3:")):
                 assert not any("*" in text for text in every_string(resource)), (logical, action)
 
     def test_every_permission_names_the_code_that_needs_it(self) -> None:
@@ -262,7 +292,7 @@ class TestWhoGetsIn:
         for logical, properties in sam.functions.items():
             for policy in properties["Policies"]:
                 for statement in policy["Statement"]:
-                    if "kms:" in " ".join(every_string(statement)):
+                    if "KmsKeyArn" in every_string(statement):
                         assert statement["Fn::If"][0] == "HasKmsKey", logical
 
     def test_no_log_holds_a_header_or_a_body(self, sam: Template) -> None:
@@ -308,6 +338,88 @@ class TestKeeper:
         assert keeper["Timeout"] < HOLD.total_seconds() < 600
         schedule = keeper["Events"]["EveryTenMinutes"]["Properties"]
         assert schedule["ScheduleExpression"] == "rate(10 minutes)"
+
+
+class TestPush:
+    def test_it_is_there_only_where_kazoo_is(self, sam: Template) -> None:
+        for section in ("Resources", "Outputs"):
+            for logical, entry in sam.source[section].items():
+                if logical.startswith(("Push", "Inbox")) or mentions(entry, "PushFunction"):
+                    assert entry["Condition"] == "UsesKazoo", logical
+
+    def test_the_inbox_is_announced_by_s3_itself(self, sam: Template) -> None:
+        """The queue lets S3 in first, which tries it when the bucket is made."""
+        resource = sam.source["Resources"]["InboxBucket"]
+        assert resource["DependsOn"] == "KazooJobsQueuePolicy"
+        (told,) = resource["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+        assert told["Event"] == "s3:ObjectCreated:*"
+        assert referred(told["Queue"]) == "KazooJobsQueue"
+        policy = sam.of("AWS::SQS::QueuePolicy")["KazooJobsQueuePolicy"]["PolicyDocument"]
+        (allowed,) = [each for each in every_statement(policy) if each["Effect"] == "Allow"]
+        assert allowed["Principal"] == {"Service": "s3.amazonaws.com"}
+        assert allowed["Action"] == "sqs:SendMessage"
+        assert allowed["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        }
+
+    def test_a_push_writes_only_its_own_keys(self, sam: Template) -> None:
+        own = [each for logical, each in statements(sam.functions) if logical == "PushFunction"]
+        assert [each["Resource"] for each in own if each["Action"].startswith("s3:")] == [
+            {"Fn::Sub": "${InboxBucket.Arn}/push/*"}
+        ]
+
+    def test_a_storage_plan_may_write_and_read_and_nothing_else(self, sam: Template) -> None:
+        policy = sam.of("AWS::IAM::ManagedPolicy")["InboxWriterPolicy"]["PolicyDocument"]
+        actions = [each["Action"] for each in every_statement(policy)]
+        assert actions == ["s3:PutObject", "s3:GetObject", ["kms:GenerateDataKey", "kms:Decrypt"]]
+
+    def test_a_push_that_is_too_large_raises_an_alarm_with_advice(self, sam: Template) -> None:
+        """AWS lets nobody write the text of its 413."""
+        counted = sam.of("AWS::Logs::MetricFilter")["PushTooLargeFilter"]
+        assert counted["LogGroupName"] == {"Ref": "WebhookApiLogGroup"}
+        assert '$.status = "413"' in counted["FilterPattern"]
+        log = sam.of("AWS::Serverless::HttpApi")["WebhookApi"]["AccessLogSettings"]["Format"]
+        assert '"status":"$context.status"' in log
+        assert '"route":"$context.routeKey"' in log
+        (measured,) = counted["MetricTransformations"]
+        alarm = sam.of("AWS::CloudWatch::Alarm")["KazooPushTooLargeAlarm"]
+        assert alarm["MetricName"] == measured["MetricName"]
+        assert alarm["Namespace"] == measured["MetricNamespace"]
+        assert "storage plan" in alarm["AlarmDescription"]
+
+    def test_no_log_tells_a_token(self, sam: Template) -> None:
+        """It stands in the path; the route has only its place."""
+        log = sam.of("AWS::Serverless::HttpApi")["WebhookApi"]["AccessLogSettings"]["Format"]
+        assert "$context.path" not in log
+
+
+class TestRemover:
+    def test_it_is_left_out_unless_somebody_wants_it(self, sam: Template) -> None:
+        """Whatever names the remover has a condition, and nothing is deleted by default."""
+        assert sam.source["Parameters"]["DeleteAtSource"]["Default"] == "false"
+        found = 0
+        for section in ("Resources", "Outputs"):
+            for logical, entry in sam.source[section].items():
+                if "Remov" in logical or mentions(entry, "RemoverFunction"):
+                    found += 1
+                    assert entry["Condition"].startswith("DeletesAt"), logical
+        assert found
+
+    def test_no_two_of_one_provider_run_at_the_same_time(self, sam: Template) -> None:
+        """Each has an hour's schedule of its own, which is on only where it is to delete."""
+        remover = sam.functions["RemoverFunction"]
+        assert remover["Timeout"] < 3600
+        for name, event in remover["Events"].items():
+            schedule = event["Properties"]
+            assert schedule["ScheduleExpression"] == "rate(1 hour)"
+            assert schedule["State"] == {"Fn::If": [f"DeletesAt{name}", "ENABLED", "DISABLED"]}
+
+    def test_what_is_unproven_rings_until_somebody_acts(self, sam: Template) -> None:
+        """The alarm looks back for longer than a call is put off."""
+        alarms = sam.of("AWS::CloudWatch::Alarm").values()
+        periods = [each["Period"] for each in alarms if each["MetricName"] == "RemovalUnproven"]
+        assert len(periods) == 2
+        assert all(PUT_OFF.total_seconds() + 3600 <= period for period in periods)
 
 
 class TestQueues:

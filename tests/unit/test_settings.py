@@ -6,6 +6,8 @@ from legato.settings import (
     BadSettings,
     keeper_settings,
     processor_settings,
+    push_settings,
+    remover_settings,
     sweeper_settings,
     webhook_settings,
 )
@@ -57,6 +59,40 @@ def test_what_the_keeper_needs():
     )
     assert settings.ringex_webhook_url == "https://hook"
     assert (settings.ringex_subscription_seconds, settings.keeper_token_days) == (315360000, 90)
+
+
+def test_what_a_push_needs():
+    """Where it is kept, and what proves whose it is."""
+    settings = push_settings({"LEGATO_SECRET": "arn:secret", "LEGATO_INBOX": "inbox"})
+    assert (settings.secret, settings.inbox) == ("arn:secret", "inbox")
+
+
+REMOVER = {
+    "LEGATO_SECRET": "arn:secret",
+    "LEGATO_BUCKET": "bucket",
+    "LEGATO_TABLE": "table",
+    "LEGATO_RINGEX_URL": "https://platform",
+    "LEGATO_RINGEX_MEDIA_URL": "https://media",
+    "LEGATO_RINGEX_LIMITS": "Light=50,Medium=40,Heavy=10,Auth=5",
+    "LEGATO_KAZOO_LIMITS": "Requests=50/5",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "providers"),
+    [("false", ()), ("true", ("ringex", "kazoo")), ("kazoo", ("kazoo",)), ("ringex", ("ringex",))],
+)
+def test_who_is_to_delete(said, providers):
+    """RingCX never is; Kazoo's address may be missing, as it may not be used."""
+    settings = remover_settings({**REMOVER, "LEGATO_DELETE_AT_SOURCE": said})
+    assert (settings.delete_at_source, settings.kazoo_url) == (providers, "")
+
+
+@pytest.mark.parametrize(("said", "complaint"), [("", "is not set"), ("yes", "is not false or")])
+def test_nobody_deletes_by_mistake(said, complaint):
+    """What is not one of the words is told, and taken for nothing."""
+    with pytest.raises(BadSettings, match=f"LEGATO_DELETE_AT_SOURCE {complaint}"):
+        remover_settings({**REMOVER, "LEGATO_DELETE_AT_SOURCE": said})
 
 
 def test_a_ladder_that_is_none_is_named():

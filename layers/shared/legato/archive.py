@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato import unarchived
+from legato import remove, unarchived
 from legato.assemble import assemble
 from legato.claim import claim
 from legato.errors import Barred, Failed, LegatoError, NotYet, Refused, Retry, Stale, Wait
@@ -109,19 +109,21 @@ def _by_call(
     for message in messages:
         with guard([message.id]):
             try:
-                job = Job.from_message(message.body)
-                shop.check(job)
+                found = shop.read(message.body)
+                for job in found:
+                    shop.check(job)
             except Refused as error:
                 shop.jobs.bury(message.body, reason=str(error))
                 report.count("JobRefused")
                 log.error("job refused", extra={"message_id": message.id, "reason": str(error)})
                 continue
-            if job.not_before is not None and now < job.not_before:
-                send_back(job, job.not_before - now, shop.jobs)
-                continue
-            jobs = calls.setdefault(job.call, _Jobs())
-            jobs.jobs.append(job)
-            jobs.messages.append(message.id)
+            for job in found:
+                if job.not_before is not None and now < job.not_before:
+                    send_back(job, job.not_before - now, shop.jobs)
+                    continue
+                jobs = calls.setdefault(job.call, _Jobs())
+                jobs.jobs.append(job)
+                jobs.messages.append(message.id)
     return list(calls.values())
 
 
@@ -150,6 +152,8 @@ def _claimed(jobs: _Jobs, until: datetime, shop: Workshop, report: Report) -> li
         if claimed.verdict == "covered":
             key = records_key(job.provider, job.call)
             unarchived.archived(key, state.legs, shop.notes)
+            if state.status == "archived" and shop.policy.delete_at_source:
+                remove.archived(state, shop.notes, shop.clock)
             report.count("JobCovered")
             return []
         return [Work(claimed.job, state, tuple(jobs.messages), until)]

@@ -112,8 +112,9 @@ def _with_sealed_legs(
     by_id: dict[str, Leg] = {}
     if newest := layout.newest_revision(present):
         sealed = present[layout.manifest_key(prefix, newest)]
-        content = read_manifest(sealed, shop)
-        work.state = known(work.state, sealed, content)
+        content = read_manifest(sealed, shop.archive)
+        if newest >= work.state.revision:
+            work.state = known(work.state, sealed, content)
         by_id = {
             leg["id"]: Leg(
                 id=leg["id"],
@@ -126,6 +127,13 @@ def _with_sealed_legs(
             for leg in content["legs"]
         }
     by_id |= {leg.id: leg for leg in legs}
+    # Nor is a leg archived whose object is gone: it is fetched anew, and makes another revision.
+    there = {
+        leg: sha256
+        for leg, sha256 in work.state.legs.items()
+        if kept_leg(leg, prefix, present) is not None
+    }
+    work.state = work.state.changed(legs=there)
     return sorted(by_id.values(), key=_playing_order)
 
 
@@ -179,6 +187,8 @@ def _fetched_leg(
     last_try: bool,
     shop: Workshop,
 ) -> FetchedLeg:
+    if not leg.address and kept_leg(leg.id, prefix, present) is None:
+        raise Failed("it was sealed, its object is gone, and the provider lists it no more")
     if shop.policy.apart:
         return stream_leg(
             leg,

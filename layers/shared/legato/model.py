@@ -241,6 +241,19 @@ class Note:
     listed: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A version of an object in the inbox; the newest, if `version_id` is empty.
+
+    `facts` is what came with the audio, by its field.
+    """
+
+    key: str
+    version_id: str
+    arrived_at: datetime
+    facts: Json = field(default_factory=dict)
+
+
 type CallStatus = Literal["new", "working", "waiting", "archived", "empty", "failed"]
 
 

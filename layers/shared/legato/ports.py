@@ -73,6 +73,17 @@ class Notes(Protocol):
         ...
 
 
+class Lists(Notes, Protocol):
+    """Notes of which a whole list can be gone through."""
+
+    def listed(self, name: str, *, until: str) -> Iterator[Note]:
+        """Yield the notes listed under this name in their order, up to `until`. Raises Retry.
+
+        What is written meanwhile may be missed, and a note that moves may come again.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What was sent of an object that is not complete yet. Fields as in StoredObject."""
@@ -127,8 +138,19 @@ class Archive(Protocol):
         """Return every object below the prefix, by key."""
         ...
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of every object below the prefix, by key. Raises Retry."""
+        ...
+
     def read(self, key: str, *, version_id: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Open an object for reading in pieces."""
+        """Open an object for reading in pieces.
+
+        Raises Retry, Failed if it is cold, Conflict if it is known to hold other bytes by now.
+        """
+        ...
+
+    def held(self, key: str, *, version_id: str) -> bool:
+        """Say whether a version of an object is under legal hold. Raises Retry."""
         ...
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
-from legato import manifest
+from legato import chain, manifest
 from legato.errors import Conflict, Failed, Wait
 from legato.layout import manifest_key, peaks_key, recording_key
 from legato.manifest import Missing, Recording, Revision
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from legato.model import AudioFacts, CallState, Listing
-    from legato.ports import Levels
+    from legato.ports import Archive, Levels
     from legato.workshop import Workshop
 
 JSON = "application/json"
@@ -81,10 +81,12 @@ def seal(
         )
     )
     key = manifest_key(prefix, number)
+    chain.announce(key, shop.notes, shop.clock)
     try:
         sealed = shop.archive.put_bytes(key, manifest.to_bytes(content), media_type=JSON)
     except Conflict as error:
         raise Wait(f"another worker sealed {key}", seconds=60) from error
+    chain.written(sealed, shop.notes)
     return known(state, sealed, content)
 
 
@@ -98,9 +100,9 @@ def known(state: CallState, sealed: StoredObject, content: Json) -> CallState:
     )
 
 
-def read_manifest(sealed: StoredObject, shop: Workshop) -> Json:
+def read_manifest(sealed: StoredObject, archive: Archive) -> Json:
     """Read a manifest back. Raises Failed if its bytes are not those that were sealed."""
-    with shop.archive.read(sealed.key, version_id=sealed.version_id) as pieces:
+    with archive.read(sealed.key, version_id=sealed.version_id) as pieces:
         body = b"".join(pieces)
     if hashlib.sha256(body).hexdigest() != sealed.sha256:
         raise Failed(f"{sealed.key} does not hold the bytes that were sealed")

@@ -13,6 +13,13 @@ type Limits = dict[str, tuple[tuple[int, float], ...]]
 """The limits of each group, as calls and seconds."""
 
 DISCOVERIES = ("sync", "recipe")
+DELETIONS: dict[str, tuple[str, ...]] = {
+    "false": (),
+    "true": ("ringex", "kazoo"),  # RingCX offers none
+    "ringex": ("ringex",),
+    "kazoo": ("kazoo",),
+}
+"""Which providers delete what is archived, by what an operator says."""
 MINUTE = 60
 
 
@@ -28,6 +35,14 @@ class WebhookSettings:
     ringex_queue: str
     kazoo_queue: str
     settle_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSettings:
+    """What PushFunction is told. The inbox is a bucket."""
+
+    secret: str
+    inbox: str
 
 
 class RingexSettings(Protocol):
@@ -127,6 +142,7 @@ class ProcessorSettings:
     ringcx_max_segment_bytes: int
     kazoo: KazooSettings
     kazoo_storage_class: str
+    kazoo_inbox: str
     kazoo_ladder_seconds: tuple[int, ...]
     settle_seconds: int
     max_call_hours: float
@@ -137,6 +153,35 @@ class ProcessorSettings:
     retry_seconds: int
     max_leg_bytes: int
     max_audio_hours: float
+    delete_at_source: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoverSettings:
+    """What RemoverFunction is told. `delete_at_source` are providers."""
+
+    secret: str
+    bucket: str
+    table: str
+    delete_at_source: tuple[str, ...]
+    ringex_url: str
+    ringex_media_url: str
+    ringex_limits: Limits
+    kazoo_url: str
+    kazoo_limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditorSettings:
+    """What AuditorFunction is told: all that the sweeper is, since it asks the same providers.
+
+    `days` are reconciled each day.
+    """
+
+    bucket: str
+    signing_key: str
+    days: int
+    sweeper: SweeperSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,29 +211,18 @@ def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
     return settings
 
 
+def push_settings(environment: Mapping[str, str]) -> PushSettings:
+    """Read what a push needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = PushSettings(secret=reader.text("LEGATO_SECRET"), inbox=reader.text("LEGATO_INBOX"))
+    reader.complain()
+    return settings
+
+
 def sweeper_settings(environment: Mapping[str, str]) -> SweeperSettings:
     """Read what the sweeper needs. Raises BadSettings."""
     reader = _Reader(environment)
-    settings = SweeperSettings(
-        secret=reader.text("LEGATO_SECRET"),
-        table=reader.text("LEGATO_TABLE"),
-        ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
-        ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
-        ringex_url=reader.text("LEGATO_RINGEX_URL"),
-        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
-        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
-        ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
-        ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
-        ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
-        ringcx=_ringcx(reader),
-        ringcx_sweep_hours=reader.number("LEGATO_RINGCX_SWEEP_HOURS"),
-        ringcx_look_again_hours=reader.numbers("LEGATO_RINGCX_LOOK_AGAIN_HOURS"),
-        kazoo=_kazoo(reader),
-        kazoo_sweep_hours=reader.number("LEGATO_KAZOO_SWEEP_HOURS"),
-        kazoo_retention_days=reader.whole("LEGATO_KAZOO_RETENTION_DAYS"),
-        settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
-        max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
-    )
+    settings = _sweeper(reader)
     reader.complain()
     return settings
 
@@ -217,6 +251,7 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         ringcx_max_segment_bytes=reader.whole("LEGATO_RINGCX_MAX_SEGMENT_BYTES"),
         kazoo=_kazoo(reader),
         kazoo_storage_class=reader.text("LEGATO_KAZOO_STORAGE_CLASS"),
+        kazoo_inbox=reader.optional("LEGATO_INBOX"),
         kazoo_ladder_seconds=reader.whole_list("LEGATO_KAZOO_LADDER_SECONDS"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
         max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
@@ -227,6 +262,38 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         retry_seconds=reader.whole("LEGATO_RETRY_SECONDS"),
         max_leg_bytes=reader.whole("LEGATO_MAX_LEG_BYTES"),
         max_audio_hours=reader.number("LEGATO_MAX_AUDIO_HOURS"),
+        delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
+    )
+    reader.complain()
+    return settings
+
+
+def remover_settings(environment: Mapping[str, str]) -> RemoverSettings:
+    """Read what the remover needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = RemoverSettings(
+        secret=reader.text("LEGATO_SECRET"),
+        bucket=reader.text("LEGATO_BUCKET"),
+        table=reader.text("LEGATO_TABLE"),
+        delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
+        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
+        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
+        kazoo_url=reader.optional("LEGATO_KAZOO_URL"),
+        kazoo_limits=reader.limits("LEGATO_KAZOO_LIMITS"),
+    )
+    reader.complain()
+    return settings
+
+
+def auditor_settings(environment: Mapping[str, str]) -> AuditorSettings:
+    """Read what the auditor needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = AuditorSettings(
+        bucket=reader.text("LEGATO_BUCKET"),
+        signing_key=reader.text("LEGATO_SIGNING_KEY"),
+        days=reader.whole("LEGATO_RECONCILE_DAYS"),
+        sweeper=_sweeper(reader),
     )
     reader.complain()
     return settings
@@ -247,6 +314,29 @@ def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
     )
     reader.complain()
     return settings
+
+
+def _sweeper(reader: _Reader) -> SweeperSettings:
+    return SweeperSettings(
+        secret=reader.text("LEGATO_SECRET"),
+        table=reader.text("LEGATO_TABLE"),
+        ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
+        ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
+        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
+        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
+        ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
+        ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
+        ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
+        ringcx=_ringcx(reader),
+        ringcx_sweep_hours=reader.number("LEGATO_RINGCX_SWEEP_HOURS"),
+        ringcx_look_again_hours=reader.numbers("LEGATO_RINGCX_LOOK_AGAIN_HOURS"),
+        kazoo=_kazoo(reader),
+        kazoo_sweep_hours=reader.number("LEGATO_KAZOO_SWEEP_HOURS"),
+        kazoo_retention_days=reader.whole("LEGATO_KAZOO_RETENTION_DAYS"),
+        settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
+        max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
+    )
 
 
 def _ringcx(reader: _Reader) -> RingcxSettings:
@@ -324,6 +414,9 @@ class _Reader:
 
     def one_of(self, name: str, known: tuple[str, ...]) -> str:
         return self._read(name, lambda text: known[known.index(text)], " or ".join(known), "")
+
+    def deletions(self, name: str) -> tuple[str, ...]:
+        return DELETIONS[self.one_of(name, tuple(DELETIONS)) or "false"]
 
     def complain(self) -> None:
         if self._complaints:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from legato import unarchived
+from legato import failed, remove, unarchived
 from legato.policy import QUEUE_DELAY_LIMIT
 from legato.sweep import records_key
 
@@ -60,6 +60,8 @@ def done(work: Work, status: CallStatus, shop: Workshop, report: Report) -> None
     """Let go of a call that is archived, or was never recorded."""
     key = records_key(work.job.provider, work.job.call)
     unarchived.archived(key, None if status == "empty" else work.state.legs, shop.notes)
+    if status == "archived" and shop.policy.delete_at_source:
+        remove.archived(work.state, shop.notes, shop.clock)
     work.state = shop.ledger.save(_released(work.state, status=status))
     report.count(f"Call{status.capitalize()}")
     log.info("call %s", status, extra={"call": work.job.call, "revision": work.state.revision})
@@ -88,6 +90,7 @@ def fail(work: Work, reason: str, shop: Workshop, report: Report) -> None:
     """
     fresh = replace(work.job, attempt=0, looks=0, not_before=None, turn=False)
     shop.jobs.bury(fresh.to_message(), reason=reason)
+    failed.noted(fresh, reason, shop.notes, shop.clock)
     work.state = shop.ledger.save(_released(work.state, status="failed", reason=reason))
     report.count("CallFailed")
     log.error("call failed", extra={"call": work.job.call, "reason": reason})

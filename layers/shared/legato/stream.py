@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.model import Json
-    from legato.ports import Listener, Sent, Upload
+    from legato.ports import Listener, Sent, Stitcher, Upload
     from legato.workshop import Workshop
 
 HEAD_BYTES = 4096
@@ -80,6 +80,16 @@ def known_objects(prefix: str, shop: Workshop) -> dict[str, StoredObject]:
         if not stored.sha256 and (said := _said_of(stored, shop)) is not None:
             present[key] = replace(stored, sha256=said["sha256"])
     return present
+
+
+def length_of(pieces: Iterator[bytes], stitcher: Stitcher) -> int:
+    """Return how long audio is, in milliseconds. Raises NotAudio, DamagedAudio, TooLarge."""
+    head, rest = _head(pieces)
+    with stitcher.listen(head) as listener:
+        for piece in chain([head], rest):
+            listener.hear(piece)
+        audio, _ = listener.heard()
+    return audio.duration_ms
 
 
 def _head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

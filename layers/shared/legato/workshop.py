@@ -6,18 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from legato.errors import Refused
+from legato.model import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from legato.model import Job
     from legato.policy import Policy
     from legato.ports import Archive, Clock, Jobs, Ledger, Notes, Provider, Stitcher
 
 
+def one_job(body: str) -> list[Job]:
+    """Return the job that a message is. Raises Refused."""
+    return [Job.from_message(body)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """`scratch` is a folder for audio on its way; nothing in it outlives a call."""
+    """`scratch` is a folder for audio on its way; nothing in it outlives a call.
+
+    `read` returns the jobs of a message of the queue. Raises Refused.
+    """
 
     provider: Provider
     jobs: Jobs
@@ -28,6 +37,7 @@ class Workshop:
     clock: Clock
     policy: Policy
     scratch: Path
+    read: Callable[[str], Sequence[Job]] = one_job
 
     def check(self, job: Job) -> None:
         """Raise Refused for a job that belongs into another provider's queue."""

@@ -10,7 +10,12 @@ from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+)
 from s3transfer.utils import ReadFileChunk
 
 from legato.aws.errors import code, translated
@@ -98,9 +103,21 @@ class S3Archive:
             keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
             return {key: self._head(key) for key in keys}
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of every object below the prefix, by key: a request for a thousand."""
+        with translated(f"the archive cannot list {prefix}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            )
+            found = (item for page in pages for item in page.get("Contents", ()))
+            return {item["Key"]: item["Size"] for item in found}
+
     @contextmanager
     def read(self, key: str, *, version_id: str) -> Iterator[Iterator[bytes]]:
-        """Open one version of an object for reading in pieces. Raises Retry, Failed if cold."""
+        """Open one version of an object for reading in pieces.
+
+        Raises Retry, Failed if it is cold, Conflict if S3's own checksum is another one.
+        """
         try:
             body = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)["Body"]
         except ClientError as error:
@@ -111,10 +128,28 @@ class S3Archive:
             raise Retry(f"the archive cannot read {key}: {type(error).__name__}") from error
         try:
             yield body.iter_chunks(PIECE_BYTES)
+        except FlexibleChecksumError as error:
+            raise Conflict(f"{key} does not hold the bytes that were stored there") from error
         except (BotoCoreError, HTTPClientError) as error:
             raise Retry(f"reading {key} broke off: {type(error).__name__}") from error
         finally:
             body.close()
+
+    def held(self, key: str, *, version_id: str) -> bool:
+        """Say whether a version of an object is under legal hold. Raises Retry.
+
+        An object that nobody ever locked says so with an error, and so does a bucket without locks.
+        """
+        with translated(f"the archive cannot say whether {key} is under legal hold"):
+            try:
+                answer = self._s3.get_object_legal_hold(
+                    Bucket=self._bucket, Key=key, VersionId=version_id
+                )
+            except ClientError as error:
+                if not _without_lock(error):
+                    raise
+                return False
+        return answer.get("LegalHold", {}).get("Status") == "ON"
 
     def _put_whole(
         self, key: str, body: bytes | IO[bytes], size: int, digest: bytes, described: dict[str, Any]
@@ -273,6 +308,13 @@ class _Parts:
 
 def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
+
+
+def _without_lock(error: ClientError) -> bool:
+    """Say whether S3 means that there is no lock, on the object or in the whole bucket."""
+    message = error.response.get("Error", {}).get("Message", "")
+    without = code(error) == "InvalidRequest" and "missing Object Lock Configuration" in message
+    return without or code(error) == "NoSuchObjectLockConfiguration"
 
 
 def _without_count(checksum: str) -> str:

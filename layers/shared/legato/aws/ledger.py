@@ -15,6 +15,8 @@ from legato.errors import Stale
 from legato.model import CallState, Note, StoredObject, format_time, parse_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _TIMES = ("seen_at", "looked_at", "next_look_at", "lease_until")
@@ -96,6 +98,22 @@ class DynamoLedger:
             )
         notes = (self.read(item["pk"]["S"]) for item in found["Items"])
         return next((note for note in notes if note.listed and note.listed[0] == name), None)
+
+    def listed(self, name: str, *, until: str) -> Iterator[Note]:
+        """Yield the notes listed under this name in their order, up to `until`. Raises Retry."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="Listed",
+            KeyConditionExpression="listed = :name AND #order <= :until",
+            ExpressionAttributeNames={"#order": "order"},
+            ExpressionAttributeValues={":name": {"S": name}, ":until": {"S": until}},
+        )
+        with translated("the ledger cannot be searched"):
+            for page in pages:
+                for item in page["Items"]:
+                    note = self.read(item["pk"]["S"])
+                    if note.listed and note.listed[0] == name and note.listed[1] <= until:
+                        yield note
 
     def _get(self, key: dict[str, Any]) -> dict[str, Any] | None:
         with translated("the ledger cannot be read"):

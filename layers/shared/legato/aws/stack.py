@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
@@ -52,14 +52,26 @@ def function_environment(stack: str, function: str) -> dict[str, str]:
 
 def outputs(stack: str) -> dict[str, str]:
     """Return the stack's outputs by name. Raises Refused if there is no such stack."""
-    try:
-        [found] = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if code(error) != "ValidationError":
-            raise
-        reason = "name it with --stack, or its place with --region and --profile"
-        raise Refused(f"there is no stack {stack} here: {reason}") from error
-    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+    outputs = _described(stack).get("Outputs", ())
+    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
+
+def parameters(stack: str) -> dict[str, str]:
+    """Return what the stack was deployed with, by name. Raises as outputs."""
+    parameters = _described(stack).get("Parameters", ())
+    return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
+
+
+def _described(stack: str) -> Any:
+    with _plain():
+        try:
+            [found] = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        except ClientError as error:
+            if code(error) != "ValidationError":
+                raise
+            reason = "name it with --stack, or its place with --region and --profile"
+            raise Refused(f"there is no stack {stack} here: {reason}") from error
+    return found
 
 
 def advice(error: BaseException | None) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +18,11 @@ from legato.aws.queue import SqsJobs
 from legato.aws.secret import Secret
 from legato.clock import SystemClock
 from legato.settings import (
+    auditor_settings,
     keeper_settings,
     processor_settings,
+    push_settings,
+    remover_settings,
     sweeper_settings,
     webhook_settings,
 )
@@ -26,10 +30,14 @@ from legato.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from legato.bootstrap.push import Hatch
     from legato.bootstrap.shared import Part
+    from legato.digest import Chaining
     from legato.keep import Keeping
     from legato.ports import Clock, Jobs
     from legato.receive import Hook
+    from legato.reconcile import Reconciling
+    from legato.remove import Removal
     from legato.rounds import Round
     from legato.workshop import Workshop
 
@@ -74,6 +82,13 @@ def reception(environment: Mapping[str, str] = os.environ) -> Reception:
     )
 
 
+def hatch(environment: Mapping[str, str] = os.environ) -> Hatch:
+    """Return what PushFunction needs."""
+    from legato.bootstrap import push
+
+    return push.taking(push_settings(environment))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lodge:
     """What KeeperFunction works with. `answer` tells CloudFormation that it is done."""
@@ -101,14 +116,68 @@ def sweeper(provider: str, environment: Mapping[str, str] = os.environ) -> Round
     return made
 
 
+def remover(provider: str | None, environment: Mapping[str, str] = os.environ) -> list[Removal]:
+    """Return what RemoverFunction needs for a provider, or for all that are to delete.
+
+    Raises Refused for one that is not.
+    """
+    from legato.aws.bucket import S3Archive
+    from legato.bootstrap.shared import tools
+    from legato.errors import Refused
+    from legato.remove import Removal
+
+    settings = remover_settings(environment)
+    deleting = settings.delete_at_source
+    if provider is not None and provider not in deleting:
+        named = ", ".join(deleting) or "nobody"
+        raise Refused(f"DeleteAtSource lets {named} delete, not {provider!r}")
+    made = tools(secret=settings.secret, table=settings.table)
+    archive = S3Archive(client("s3", read_timeout=60), bucket=settings.bucket)
+    wanted = deleting if provider is None else (provider,)
+    sources = [_part(each).removing(settings, made) for each in wanted]
+    return [
+        Removal(
+            source=source,
+            archive=archive,
+            ledger=made.ledger,
+            notes=made.ledger,
+            clock=made.clock,
+            sleep=time.sleep,
+        )
+        for source in sources
+        if source is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What AuditorFunction works with, each made when its task comes."""
+
+    chaining: Callable[[], Chaining]
+    reconciling: Callable[[], Reconciling]
+    clock: Clock
+
+
+def auditor(environment: Mapping[str, str] = os.environ) -> Audit:
+    """Return what AuditorFunction needs."""
+    from legato.bootstrap.audit import chaining, reconciling
+
+    settings = auditor_settings(environment)
+    bucket, days = settings.bucket, settings.days
+    return Audit(
+        chaining=lambda: chaining(settings),
+        reconciling=lambda: reconciling(settings.sweeper, bucket=bucket, days=days),
+        clock=SystemClock(),
+    )
+
+
 def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Workshop:
     """Return what ProcessorFunction needs for the jobs of a queue, which is given by its ARN.
 
     Raises Refused for a queue that is no provider's.
     """
-    from legato.audio.ffmpeg import find_tools
-    from legato.audio.stitch import FfmpegStitcher
     from legato.aws.bucket import S3Archive
+    from legato.bootstrap.shared import stitcher
     from legato.errors import Refused
     from legato.workshop import Workshop
 
@@ -129,13 +198,11 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         ledger=part.ledger,
         notes=part.ledger,
         archive=S3Archive(client("s3", read_timeout=60), bucket=settings.bucket),
-        stitcher=FfmpegStitcher(
-            find_tools(Path(folder) for folder in os.get_exec_path(environment)),
-            max_seconds=part.max_seconds,
-        ),
+        stitcher=stitcher(part.max_seconds, environment),
         clock=SystemClock(),
         policy=part.policy,
         scratch=Path(tempfile.gettempdir()),
+        read=part.read,
     )
 
 

@@ -7,22 +7,35 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
+from legato.aws.inbox import S3Inbox, announced
 from legato.aws.queue import SqsJobs
-from legato.bootstrap.shared import Part, Tools, gate_limits, tools
+from legato.bootstrap.shared import Part, Tools, gate_limits, stitcher, tools
 from legato.errors import Failed
 from legato.hooks import Hooking
 from legato.policy import Policy
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.hook import TOKEN_FIELD
-from legato.providers.kazoo.provider import Kazoo
+from legato.providers.kazoo.inbox import Inbox, job_of
+from legato.providers.kazoo.provider import Kazoo, KazooSource
+from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.kazoo.tail import KazooTail
 from legato.rounds import Round
 from legato.settings import sweeper_settings
+from legato.stream import length_of
+from legato.workshop import one_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from legato.settings import KazooSettings, ProcessorSettings, SweeperSettings
+    from legato.model import Job
+    from legato.settings import (
+        KazooSettings,
+        Limits,
+        ProcessorSettings,
+        RemoverSettings,
+        SweeperSettings,
+    )
 
 JOB_SECONDS = 5
 """A job appears when the records of its call stand in the ledger."""
@@ -58,15 +71,27 @@ def sweeping(settings: SweeperSettings) -> Round:
 def archiving(settings: ProcessorSettings) -> Part:
     """Return what the processor needs."""
     kazoo, made = settings.kazoo, tools(secret=settings.secret, table=settings.table)
-    ladder, jobs = settings.kazoo_ladder_seconds, _jobs(kazoo)
+    ladder, jobs, api = settings.kazoo_ladder_seconds, _jobs(kazoo), _api(kazoo, made)
+    max_seconds = int(settings.max_audio_hours * 3600)
+    inbox = Inbox(
+        S3Inbox(client("s3", read_timeout=60), bucket=settings.kazoo_inbox),
+        api,
+        jobs,
+        made.ledger,
+        made.ledger,
+        made.clock,
+        accounts=_accounts(kazoo),
+        length=lambda pieces: length_of(pieces, stitcher(max_seconds)),
+    )
     return Part(
         provider=Kazoo(
-            _api(kazoo, made),
+            api,
             jobs,
             made.ledger,
             made.clock,
             quiet=timedelta(seconds=kazoo.quiet_seconds),
             accounts=_followed_whole(kazoo),
+            inbox=inbox,
         ),
         jobs=jobs,
         ledger=made.ledger,
@@ -78,9 +103,38 @@ def archiving(settings: ProcessorSettings) -> Part:
             retry=settings.retry_seconds,
             max_leg_bytes=settings.max_leg_bytes,
             storage_class=settings.kazoo_storage_class,
+            delete_at_source=Kazoo.name in settings.delete_at_source,
         ),
-        max_seconds=int(settings.max_audio_hours * 3600),
+        max_seconds=max_seconds,
+        read=jobs_of,
     )
+
+
+def removing(settings: RemoverSettings, made: Tools) -> KazooSource | None:
+    """Return where recordings are removed, or None if Kazoo is not used."""
+    url = settings.kazoo_url
+    return KazooSource(_api_at(url, settings.kazoo_limits, made)) if url else None
+
+
+def recorded(
+    settings: KazooSettings, made: Tools, *, begin: datetime, end: datetime, kept: timedelta
+) -> list[KazooRecorded]:
+    """Return who says what was recorded in this time, one for each source."""
+    api = _api(settings, made)
+    sources = [source.partition("/") for source in settings.sources] if settings.url else []
+    return [
+        KazooRecorded(
+            api,
+            made.clock,
+            account=account,
+            user=user or None,
+            filters=settings.filters,
+            begin=begin,
+            end=end,
+            kept=kept,
+        )
+        for account, _, user in sources
+    ]
 
 
 def hooking(environment: Mapping[str, str], *, address: str) -> Hooking:
@@ -95,7 +149,7 @@ def hooking(environment: Mapping[str, str], *, address: str) -> Hooking:
         raise Failed(f"the stack does not use Kazoo: deploy it with {' and '.join(lacks)}")
     made = tools(secret=settings.secret, table=settings.table)
     made.secret.value()  # who may not read it should know at once
-    named = dict.fromkeys(source.partition("/")[0] for source in kazoo.sources)
+    named = _accounts(kazoo)
     whole = _followed_whole(kazoo)
     return Hooking(
         webhooks=_api(kazoo, made),
@@ -109,6 +163,19 @@ def hooking(environment: Mapping[str, str], *, address: str) -> Hooking:
     )
 
 
+def jobs_of(body: str) -> list[Job]:
+    """Return the jobs of a message, be it a job or what S3 says of the inbox. Raises Refused."""
+    arrivals = announced(body)
+    if arrivals is None:
+        return one_job(body)
+    return [job for arrival in arrivals if (job := job_of(arrival)) is not None]
+
+
+def _accounts(settings: KazooSettings) -> tuple[str, ...]:
+    """Return the accounts of which anything is kept, each once."""
+    return tuple(dict.fromkeys(source.partition("/")[0] for source in settings.sources))
+
+
 def _followed_whole(settings: KazooSettings) -> frozenset[str]:
     """Return the accounts of which every recording is kept, and not one user's or filtered ones."""
     whole = (source for source in settings.sources if "/" not in source)
@@ -117,10 +184,14 @@ def _followed_whole(settings: KazooSettings) -> frozenset[str]:
 
 def _api(settings: KazooSettings, made: Tools) -> KazooApi:
     """Return Kazoo behind the gate that all functions share."""
+    return _api_at(settings.url, settings.limits, made)
+
+
+def _api_at(url: str, limits: Limits, made: Tools) -> KazooApi:
     return KazooApi(
-        url=settings.url,
+        url=url,
         credentials=lambda: made.secret.value(fresh=True).get("kazoo", {}),
-        limits=gate_limits(settings.limits),
+        limits=gate_limits(limits),
         notes=made.ledger,
         clock=made.clock,
     )

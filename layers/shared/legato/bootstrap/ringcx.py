@@ -16,6 +16,7 @@ from legato.gate import Limit
 from legato.policy import Policy
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
+from legato.providers.ringcx.recorded import RingcxRecorded
 from legato.providers.ringcx.retention import RingcxRetention, known_days
 from legato.providers.ringcx.stretch import RingcxStretch
 from legato.providers.ringcx.tail import LONGEST, RingcxTail
@@ -119,6 +120,26 @@ def tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[Ringc
             for name in names
         ]
     return found
+
+
+def recorded(
+    settings: RingcxSettings, made: Tools, *, begin: datetime, end: datetime
+) -> list[RingcxRecorded]:
+    """Return who says what was recorded in this time, one for each sub-account."""
+    api, days = _api(settings, made), known_days(made.ledger)
+    return [
+        RingcxRecorded(
+            api,
+            made.clock,
+            sub_account=name,
+            begin=begin,
+            end=end,
+            lag=timedelta(minutes=settings.settle_minutes),
+            overlap=OVERLAP,
+            kept=timedelta(days=days.get(name) or settings.retention_days),
+        )
+        for name in settings.sub_accounts
+    ]
 
 
 def backfiller(

@@ -12,7 +12,8 @@ from legato.bootstrap.shared import Part, Tools, gate_limits, tools
 from legato.keep import Keeping, KeepPolicy
 from legato.policy import Policy
 from legato.providers.ringex.api import RingexApi
-from legato.providers.ringex.provider import Ringex
+from legato.providers.ringex.provider import Ringex, RingexSource
+from legato.providers.ringex.recorded import RingexRecorded
 from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
@@ -21,12 +22,14 @@ from legato.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from legato.model import Json
     from legato.ports import Jobs, Provider
     from legato.settings import (
         KeeperSettings,
         ProcessorSettings,
+        RemoverSettings,
         RingexSettings,
         SweeperSettings,
     )
@@ -68,9 +71,22 @@ def archiving(settings: ProcessorSettings) -> Part:
             retry=settings.retry_seconds,
             max_leg_bytes=settings.max_leg_bytes,
             storage_class=settings.ringex_storage_class,
+            delete_at_source=Ringex.name in settings.delete_at_source,
         ),
         max_seconds=int(settings.max_audio_hours * 3600),
     )
+
+
+def removing(settings: RemoverSettings, made: Tools) -> RingexSource:
+    """Return where recordings are removed."""
+    return RingexSource(_api(settings, made))
+
+
+def recorded(
+    settings: RingexSettings, made: Tools, *, begin: datetime, end: datetime
+) -> list[RingexRecorded]:
+    """Return who says what was recorded in this time."""
+    return [RingexRecorded(_api(settings, made), begin=begin, end=end)]
 
 
 def keeping(settings: KeeperSettings) -> Keeping:

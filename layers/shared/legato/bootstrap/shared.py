@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
@@ -10,9 +12,14 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.secret import Secret
 from legato.clock import SystemClock
 from legato.gate import Limit
+from legato.workshop import one_job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from legato.audio.stitch import FfmpegStitcher
     from legato.aws.queue import SqsJobs
+    from legato.model import Job
     from legato.policy import Policy
     from legato.ports import Clock, Provider
     from legato.settings import Limits
@@ -29,7 +36,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a provider brings into the workshop."""
+    """What a provider brings into the workshop. `read` returns the jobs of a message."""
 
     provider: Provider
     jobs: SqsJobs
@@ -37,6 +44,7 @@ class Part:
     policy: Policy
     max_seconds: int
     """Of audio in one leg."""
+    read: Callable[[str], Sequence[Job]] = one_job
 
 
 def tools(*, secret: str, table: str) -> Tools:
@@ -46,6 +54,15 @@ def tools(*, secret: str, table: str) -> Tools:
         ledger=DynamoLedger(client("dynamodb"), table=table),
         clock=SystemClock(),
     )
+
+
+def stitcher(max_seconds: int, environment: Mapping[str, str] = os.environ) -> FfmpegStitcher:
+    """Return who touches audio, with the ffmpeg of the layer or of the PATH."""
+    from legato.audio.ffmpeg import find_tools
+    from legato.audio.stitch import FfmpegStitcher
+
+    folders = map(Path, os.get_exec_path(environment))
+    return FfmpegStitcher(find_tools(folders), max_seconds=max_seconds)
 
 
 def gate_limits(settings: Limits) -> dict[str, tuple[Limit, ...]]:

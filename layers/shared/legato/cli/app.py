@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from legato.cli import backfill, kazoo
+from legato.cli import backfill, failed, kazoo, reconcile, verify
 from legato.cli.place import Place, local_system, use
 from legato.cli.say import EXIT_CODES, speaking
 
@@ -19,6 +19,9 @@ app = typer.Typer(
       legato --stack archive --region eu-central-1 backfill ringcx --from 2026-10-01
       legato --local backfill ringcx --from 2026-11-19 --dry-run
       legato kazoo install-hooks --dry-run
+      legato verify --deep
+      legato reconcile --from 2026-11-01 --to 2026-11-30
+      legato failed
 
     {EXIT_CODES}
     """,
@@ -29,6 +32,9 @@ app = typer.Typer(
 )
 app.add_typer(backfill.app)
 app.add_typer(kazoo.app)
+app.add_typer(reconcile.app)
+app.add_typer(failed.app)
+app.add_typer(verify.app)
 
 
 @app.callback()

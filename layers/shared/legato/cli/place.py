@@ -8,18 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legato.aws.stack import function_environment, outputs
+from legato.aws.clients import client
+from legato.aws.evidence import S3Evidence
+from legato.aws.stack import function_environment, outputs, parameters
+from legato.bootstrap.audit import failures, reconciling_by_hand
 from legato.bootstrap.kazoo import hooking
+from legato.bootstrap.push import pushing
 from legato.bootstrap.ringcx import backfiller
 from legato.errors import Failed, Refused
-from legato.settings import BadSettings
+from legato.settings import BadSettings, sweeper_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from legato.backfill import Backfill
+    from legato.failed import Failures
     from legato.hooks import Hooking
+    from legato.push_urls import Pushing
+    from legato.reconcile import Reconciling
+    from legato.verify.evidence import Evidence
 
 ENDPOINTS = Path(".local") / "endpoints.json"
 
@@ -40,6 +48,31 @@ class Place:
         except BadSettings as error:
             raise self._another_version(error) from error
 
+    def reconciling(
+        self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
+    ) -> Reconciling:
+        """Return what a reconciliation needs. Raises as reconciling_by_hand does."""
+        environment = function_environment(self.stack, "SweeperFunction")
+        try:
+            return reconciling_by_hand(
+                sweeper_settings(environment),
+                bucket=outputs(self.stack)["ArchiveBucketName"],
+                begin=begin,
+                end=end,
+                providers=providers,
+                report_only=report_only,
+            )
+        except BadSettings as error:
+            raise self._another_version(error) from error
+
+    def failures(self, *, providers: Sequence[str]) -> Failures:
+        """Return what looks after failed calls."""
+        environment = function_environment(self.stack, "SweeperFunction")
+        try:
+            return failures(sweeper_settings(environment), providers=providers)
+        except BadSettings as error:
+            raise self._another_version(error) from error
+
     def hooking(self) -> Hooking:
         """Return what Kazoo's webhooks are installed and removed with. Raises as hooking does."""
         environment = function_environment(self.stack, "SweeperFunction")
@@ -48,6 +81,26 @@ class Place:
             return hooking(environment, address=address)
         except BadSettings as error:
             raise self._another_version(error) from error
+
+    def pushing(self) -> Pushing:
+        """Return what Kazoo's push URLs are made with. Raises as pushing does."""
+        environment = function_environment(self.stack, "SweeperFunction")
+        address = outputs(self.stack).get("KazooPushUrl", "")
+        try:
+            made = pushing(environment, address=address)
+            if not address:
+                raise BadSettings("it has no KazooPushUrl")
+        except BadSettings as error:
+            raise self._another_version(error) from error
+        return made
+
+    def evidence(self) -> Evidence:
+        """Return the archive's bucket, to be verified. Raises Refused if the stack has none."""
+        bucket = outputs(self.stack).get("ArchiveBucketName")
+        if bucket is None:
+            raise Refused(f"the stack {self.stack} has no archive: name another one with --stack")
+        locked = parameters(self.stack).get("RetentionMode", "NONE") != "NONE"
+        return S3Evidence(client("s3"), bucket=bucket, locked=locked)
 
     def _another_version(self, error: BadSettings) -> Failed:
         return Failed(

@@ -11,13 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from legato.model import Job, Json, Leg, Listing, Party
+from legato.model import Job, Json, Leg, Listing, Party, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 UNIX_EPOCH = 62_167_219_200
 WITHHELD = "withheld: it may carry a secret"
+ARRIVED_AT = "legato_arrived_at"
+"""Our own field, of a document that Kazoo did not write (legato/providers/kazoo/inbox.py)."""
 
 _INTERACTION = re.compile(r"(\d{11,12})-[0-9a-fA-F]+")
 
@@ -43,27 +45,29 @@ def without_secrets(document: Json) -> Json:
 
 
 def began_at(document: Json) -> datetime | None:
-    """Return when the recording began; without that, when its interaction did."""
+    """Return when the recording began; without that, when its interaction did, or it arrived."""
     start = document.get("start")
     if not isinstance(start, int) or isinstance(start, bool):
         found = _INTERACTION.fullmatch(str(document.get("interaction_id", "")))
         start = int(found[1]) if found else None
+    if start is None and ARRIVED_AT in document:
+        return parse_time(document[ARRIVED_AT])
     return None if start is None else _from_gregorian(start)
 
 
 def ended_at(documents: Iterable[Json]) -> datetime | None:
     """Return when the last of these recordings ended, as far as they say."""
     ends = [
-        start + timedelta(milliseconds=_length(document) or 0)
+        start + timedelta(milliseconds=length_of(document) or 0)
         for document in documents
         if (start := began_at(document)) is not None
     ]
     return max(ends, default=None)
 
 
-def address(account: str, recording: str) -> str:
-    """Return what names a recording at Kazoo, as one text."""
-    return f"{quote(account, safe='')}/{quote(recording, safe='')}"
+def address(account: str, recording: str, *copy: str) -> str:
+    """Return what names a recording at Kazoo, and its copy in the inbox, as one text."""
+    return "/".join(quote(name, safe="") for name in (account, recording, *copy))
 
 
 def listing(job: Job, documents: Sequence[Json]) -> Listing:
@@ -90,7 +94,7 @@ def _leg(job: Job, document: Json) -> Leg:
         id=recording,
         started_at=began_at(document) or job.seen_at,
         address=address(job.account, recording),
-        announced_ms=_length(document),
+        announced_ms=length_of(document),
         behind=job.hints.get("behind") is True,
         details={
             name: _text(document.get(name))
@@ -119,7 +123,7 @@ def _party(role: Literal["from", "to"], document: Json, side: str, address_of: s
     )
 
 
-def _length(document: Json) -> int | None:
+def length_of(document: Json) -> int | None:
     milliseconds, seconds = document.get("duration_ms"), document.get("duration")
     if isinstance(milliseconds, int) and milliseconds >= 0:
         return milliseconds

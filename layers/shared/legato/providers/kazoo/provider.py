@@ -7,7 +7,8 @@ would have found it a little later, and the interaction gets a job of its own.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -22,6 +23,7 @@ from legato.providers.kazoo.documents import (
     recording_of,
     without_secrets,
 )
+from legato.providers.kazoo.inbox import CALL
 from legato.providers.kazoo.tail import Account, change_of
 from legato.sweep import records_key, take
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from legato.model import Json
     from legato.ports import Clock, Jobs, Notes
     from legato.providers.kazoo.api import KazooApi
+    from legato.providers.kazoo.inbox import Inbox
+    from legato.remove import Recording
 
 LOOK_UP_SECONDS = 5
 """The interaction's job appears when its records stand in the ledger."""
@@ -43,7 +47,8 @@ class Kazoo:
     """An interaction is complete when nothing of it was recorded for `quiet`.
 
     Kazoo never says that one is over. What is recorded later makes another revision. All recordings
-    of these `accounts` are kept; of others a part, which only the sweep can tell.
+    of these `accounts` are kept; of others a part, which only the sweep can tell. Audio that Kazoo
+    sent by itself is in the `inbox`, and is not asked for.
     """
 
     name = "kazoo"
@@ -57,6 +62,7 @@ class Kazoo:
         *,
         quiet: timedelta,
         accounts: frozenset[str],
+        inbox: Inbox,
     ) -> None:
         self._api = api
         self._jobs = jobs
@@ -64,31 +70,42 @@ class Kazoo:
         self._clock = clock
         self._quiet = quiet
         self._accounts = accounts
+        self._inbox = inbox
 
     def resolve(
         self, jobs: Sequence[Job], *, closely: Collection[str] = ()
     ) -> Mapping[str, Listing | LegatoError]:
-        """Answer from the ledger; a recording that only a webhook named is looked up."""
+        """Answer from the ledger; what only a webhook named, or the inbox has, is looked up."""
         del closely  # the ledger knows as much of one as of all
         found: dict[str, Listing | LegatoError] = {}
         for job in jobs:
-            documents = self._known(job.call)
             try:
-                if not documents and RECORDING_ID.fullmatch(job.call):
-                    if job.account in self._accounts:
-                        self._look_up(job)
-                        documents = self._known(job.call)
-                    found[job.call] = Listing(call=job.call, account=job.account, final=True)
-            except NotYet as error:
-                # The sweep finds it all the same, so in the end it is nobody's failure.
-                asked_enough = job.looks >= LOOK_UPS
-                empty = Listing(call=job.call, account=job.account, final=True)
-                found[job.call] = empty if asked_enough else error
+                answer = self._resolved(job)
             except LegatoError as error:
-                found[job.call] = error
-            if documents:
-                found[job.call] = self._young(job, documents) or listing(job, documents)
+                answer = error
+            if answer is not None:
+                found[job.call] = answer
         return found
+
+    def _resolved(self, job: Job) -> Listing | LegatoError | None:
+        if job.call.startswith(CALL):
+            return self._inbox.take_in(job)
+        documents = self._known(job.call)
+        if not documents and RECORDING_ID.fullmatch(job.call):
+            self._look_up(job)
+            documents = self._known(job.call)
+            if not documents:
+                return Listing(call=job.call, account=job.account, final=True)
+        if not documents:
+            return None
+        return self._young(job, documents) or self._listed(job, documents)
+
+    def _listed(self, job: Job, documents: Sequence[Json]) -> Listing:
+        """Return the listing. Every other attempt asks Kazoo for what the inbox has, too."""
+        found = listing(job, documents)
+        if job.attempt % 2:
+            return found
+        return replace(found, legs=tuple(map(self._inbox.addressed, found.legs)))
 
     def named_leg(self, job: Job, recording: str) -> Leg:
         """Return the leg for a recording that is known by its id only."""
@@ -102,9 +119,16 @@ class Kazoo:
     @contextmanager
     def open_leg(self, leg: Leg, *, turn: bool = False) -> Iterator[Iterator[bytes]]:
         """Open a recording's audio. NotYet: its document was saved, and its audio is not there."""
-        account, recording = map(unquote, leg.address.split("/"))
+        account, recording, *copy = map(unquote, leg.address.split("/"))
         try:
-            with self._api.stream(account, recording, turn=turn, behind=leg.behind) as pieces:
+            with ExitStack() as opened:
+                try:
+                    pieces = opened.enter_context(self._inbox.open(*copy)) if copy else None
+                except NotYet:
+                    pieces = None
+                if pieces is None:
+                    asked = self._api.stream(account, recording, turn=turn, behind=leg.behind)
+                    pieces = opened.enter_context(asked)
                 yield pieces
         except NotYet as error:
             ended_at = leg.started_at + timedelta(milliseconds=leg.announced_ms or 0)
@@ -121,8 +145,16 @@ class Kazoo:
         return list(records.values())
 
     def _look_up(self, job: Job) -> None:
-        """Take a recording's document in, as if it had been listed."""
-        document = without_secrets(self._api.recording(job.account, job.call))
+        """Take a recording's document in, as if it had been listed. Raises NotYet."""
+        if job.account not in self._accounts:
+            return
+        try:
+            document = without_secrets(self._api.recording(job.account, job.call))
+        except NotYet:
+            # The sweep finds it all the same, so in the end it is nobody's failure.
+            if job.looks < LOOK_UPS:
+                raise
+            return
         call, recording = call_of(document) or job.call, recording_of(document) or job.call
         change = change_of(job.account, call, {recording: {**document, "id": recording}})
         account = Account(job.account)
@@ -135,3 +167,25 @@ class Kazoo:
         # It was listed when it was seen, so a later end is a clock that is wrong.
         left = (min(ended, job.seen_at) + self._quiet - self._clock.now()).total_seconds()
         return Wait("the interaction may go on", seconds=left) if left > 0 else None
+
+
+class KazooSource:
+    """Where recordings are removed, one a request. Kazoo marks them, and cleans up in its own time.
+
+    https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/recordings.md
+    """
+
+    name = "kazoo"
+    at_once = 1
+
+    def __init__(self, api: KazooApi) -> None:
+        self._api = api
+
+    def removable(self, leg: Json) -> bool:
+        """Say whether Kazoo listed the leg, by an id of its own making."""
+        return not leg["named_only"] and RECORDING_ID.fullmatch(leg["id"]) is not None
+
+    def remove(self, recordings: Sequence[Recording]) -> None:
+        """Delete recordings, behind all other requests. NotYet: Kazoo does not find one."""
+        for recording in recordings:
+            self._api.delete(recording.account, recording.id, behind=True)

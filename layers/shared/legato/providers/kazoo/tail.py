@@ -79,7 +79,7 @@ class Account:
 
 
 class KazooTail(Account):
-    """Follows one account's recordings, or those of one `user`, from `first` on.
+    """Follows one account's recordings, or those of one `user`, from `first` on, or to an `end`.
 
     `filters` are Kazoo's own, by their full names. The cursor holds the window's `begin` and
     `until`, and the `key` of its next page.
@@ -94,6 +94,7 @@ class KazooTail(Account):
         *,
         account: str,
         first: datetime,
+        end: datetime | None = None,
         user: str | None = None,
         filters: Mapping[str, str] | None = None,
     ) -> None:
@@ -103,12 +104,13 @@ class KazooTail(Account):
         self._clock = clock
         self._account = account
         self._first = first
+        self._end = end
         self._user = user
         self._filters = dict(filters or {})
 
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
         """Return the next page of a window. Raises Wait, Barred, Retry, Failed."""
-        now = self._clock.now()
+        now = min(filter(None, (self._clock.now(), self._end)))
         begin = parse_time(cursor["begin"]) if "begin" in cursor else self._first
         until = parse_time(cursor["until"]) if "until" in cursor else min(_limit(begin), now)
         answer = self._recordings.recordings(
@@ -120,6 +122,7 @@ class KazooTail(Account):
             filters=self._filters,
             page_size=PAGE_SIZE,
             turn=turn,
+            behind=self.behind,
         )
         changes, strays = self._by_call(answer.documents)
         place: Json = {"begin": format_time(until - OVERLAP)}

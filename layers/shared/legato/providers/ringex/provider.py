@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from legato.providers.ringex.api import RingexApi
+    from legato.remove import Recording
 
 CALL_LOG = "/restapi/v1.0/account/~/call-log"
 PAGE_RECORDS = 1000
@@ -93,7 +94,7 @@ class Ringex:
                 },
                 turn=any(job.turn for job in jobs),
             )
-            for record in _records(answer):
+            for record in records_of(answer):
                 # A call that is logged between two requests moves others to the next page.
                 name = record.get("id")
                 if isinstance(name, str) and name in seen:
@@ -101,17 +102,42 @@ class Ringex:
                 if isinstance(name, str):
                     seen.add(name)
                 yield record
-            navigation = answer.get("navigation")
-            if not isinstance(navigation, dict) or not navigation.get("nextPage"):
+            if not has_more(answer):
                 return
             page += 1
 
 
-def _records(answer: Json) -> list[Json]:
+class RingexSource:
+    """Where recordings are removed, a hundred a request. The rows of the call log stay."""
+
+    name = "ringex"
+    at_once = 100
+
+    def __init__(self, api: RingexApi) -> None:
+        self._api = api
+
+    def removable(self, leg: Json) -> bool:
+        """Say yes: what was archived came from RingCentral by its id."""
+        del leg
+        return True
+
+    def remove(self, recordings: Sequence[Recording]) -> None:
+        """Delete recordings, behind all other requests. NotYet: one of them is not there."""
+        self._api.delete_recordings([recording.id for recording in recordings])
+
+
+def records_of(answer: Json) -> list[Json]:
+    """Return the records of a page of the call log. Raises Retry."""
     records = answer.get("records")
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise Retry("the call log's page has no list `records`")
     return records
+
+
+def has_more(answer: Json) -> bool:
+    """Say whether another page of the call log follows."""
+    navigation = answer.get("navigation")
+    return isinstance(navigation, dict) and bool(navigation.get("nextPage"))
 
 
 def _listing(job: Job, records: Sequence[Json]) -> Listing | Retry:

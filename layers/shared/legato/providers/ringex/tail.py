@@ -74,7 +74,7 @@ class RingexTail:
             return Page(changes=(), cursor={"first": first, "since": again}, more=True)
 
         records, token, more = _read(answer)
-        changes, strays = _by_session(records)
+        changes, strays = by_session(records)
         return Page(
             changes=changes,
             cursor={
@@ -102,7 +102,7 @@ def _read(answer: Json) -> tuple[list[Json], str, bool]:
     return records, token, info.get("newerRecordsExist") is True
 
 
-def _by_session(records: Iterable[Json]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
+def by_session(records: Iterable[Json]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
     """Gather the records of each session; return them, and those that name no session."""
     sessions: dict[str, dict[str, Json]] = {}
     accounts: dict[str, str] = {}

@@ -1,0 +1,78 @@
+"""AuditorFunction: a schedule's event in, a digest or a reconciliation in the archive."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from aws_lambda_powertools.metrics import MetricUnit
+
+from legato.bootstrap import Audit, auditor
+from legato.digest import digest
+from legato.errors import Refused
+from legato.reconcile import reconcile
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+logging.getLogger("legato")
+copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
+
+
+@cache
+def audit() -> Audit:
+    """Return what this process works with, made at the first event."""
+    return auditor()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take `{"task": "digest"}` or `{"task": "reconcile"}`; answer with what was written."""
+    left = timedelta(milliseconds=context.get_remaining_time_in_millis())
+    until = audit().clock.now() + left
+    match event.get("task"):
+        case "digest":
+            return _digest(until)
+        case "reconcile":
+            return _reconcile(until)
+        case task:
+            raise Refused(f"the auditor's tasks are digest and reconcile, not {task!r}")
+
+
+def _digest(until: datetime) -> dict[str, Any]:
+    report = digest(audit().chaining(), until=until)
+    metrics.add_metric(name="DigestsWritten", unit=MetricUnit.Count, value=len(report.digests))
+    if report.behind is not None:
+        behind = report.behind.total_seconds()
+        metrics.add_metric(name="DigestBehindSeconds", unit=MetricUnit.Seconds, value=behind)
+    return {
+        "digests": report.digests,
+        "objects": report.objects,
+        "stopped": report.stopped and str(report.stopped),
+    }
+
+
+def _reconcile(until: datetime) -> dict[str, Any]:
+    report = reconcile(audit().reconciling(), until=until)
+    if report is None:
+        return {"report": None}
+    late = report.missing_over_a_day
+    metrics.add_metric(name="MissingOverADay", unit=MetricUnit.Count, value=late)
+    metrics.add_metric(name="NotAsked", unit=MetricUnit.Count, value=len(report.not_asked))
+    return {
+        "report": report.key("json"),
+        "counts": dict(report.counts),
+        "missing_over_a_day": late,
+        "not_asked": [f"{one.provider}: {one.reason}" for one in report.not_asked],
+    }
