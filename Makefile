@@ -26,7 +26,7 @@ local: setup ffmpeg ## run the whole system on this machine, until Ctrl-C
 	@python -m local
 
 test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
-	@python -m pytest $(ARGS)
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: setup ## lint, types, template rules, stale locks
 	ruff check
