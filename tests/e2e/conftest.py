@@ -1,8 +1,14 @@
 """The whole local system, started once for each kind of use."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
-from local.system import running
+from local.system import WEBHOOK_PROCESSES, running
+
+REFUSED = Path(__file__).parent.parent.parent / "events" / "webhook-bad-token.json"
 
 FAST = {
     group: {"limit": 1000, "window": 1, "penalty": 1}
@@ -33,3 +39,14 @@ def system(request, tmp_path_factory, first_port):
         kazoo_settings=getattr(request.module, "KAZOO", {}),
     ) as system:
         yield system
+
+
+@pytest.fixture(scope="module")
+def warm_webhook(system):
+    """Let every process of the webhook have started: RingCentral waits for 3 s and no longer."""
+    event = json.loads(REFUSED.read_text())
+    with ThreadPoolExecutor(WEBHOOK_PROCESSES) as callers:
+        answers = callers.map(
+            lambda _: system.invoke("WebhookFunction", event), range(WEBHOOK_PROCESSES)
+        )
+    assert [answer["statusCode"] for answer in answers] == [401] * WEBHOOK_PROCESSES

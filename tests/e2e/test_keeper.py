@@ -94,7 +94,7 @@ def test_one_that_was_deleted_by_hand_is_made_again(ringex, keep):
     assert only(ringex)["id"] != old
 
 
-def test_the_token_rotates_while_notifications_arrive(system, ringex, keep):
+def test_the_token_rotates_while_notifications_arrive(system, ringex, keep, warm_webhook):
     """Not one of them is refused, before, in between, or after."""
     ringex.delete("/_sim/stats").raise_for_status()
     before = only(ringex)

@@ -22,7 +22,7 @@ PARAMETERS = {"RingexManageSubscription": "false"}
 
 
 @pytest.fixture(scope="module")
-def stormed(system):
+def stormed(system, warm_webhook):
     """Place the calls and wait until the ledger has all of them at rest."""
     ringex = system.endpoints.simulators["ringex"]
     subscribe_to_everything(system)

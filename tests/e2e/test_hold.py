@@ -1,0 +1,121 @@
+"""A call is held, gains a revision, and is released by two people, through the running system."""
+
+import json
+import time
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from legato.aws.ledger import DynamoLedger
+from local import aws
+from tests.integration.test_cli_stack import legato
+
+PARAMETERS = {"RetentionMode": "GOVERNANCE", "RingexLockYears": "6", "KazooLockYears": "9"}
+PATIENCE_SECONDS = 60
+CASE = "2026-117"
+
+
+class Archived:
+    """A call of the running system, and what guards it."""
+
+    def __init__(self, system):
+        self.system = system
+        self.s3 = aws.client("s3", system.endpoints.aws)
+        dynamodb = aws.client("dynamodb", system.endpoints.aws)
+        self.ledger = DynamoLedger(dynamodb, table=system.endpoints.table)
+        self.call = self.place()
+        self.wait(revision=1)
+
+    def place(self, **order):
+        url = f"{self.system.endpoints.simulators['ringex']}/_sim/calls"
+        legs = [{"duration": 1, "format": "mp3"}, {"duration": 1, "format": "mp3"}]
+        answer = httpx.post(url, json={"legs": legs, "emit": True, **order})
+        return answer.raise_for_status().json()["telephonySessionId"]
+
+    def wait(self, *, revision):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            state = self.ledger.load("ringex", "1", self.call)
+            if state.status == "archived" and state.revision == revision:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"{self.call}: {state}")
+
+    def guards(self, prefix=None):
+        """Return mode, years and hold of every version, by key."""
+        bucket = self.system.endpoints.bucket
+        prefix = prefix or self.ledger.load("ringex", "1", self.call).prefix
+        found = {}
+        for item in self.s3.list_object_versions(Bucket=bucket, Prefix=prefix)["Versions"]:
+            version = {"Bucket": bucket, "Key": item["Key"], "VersionId": item["VersionId"]}
+            head = self.s3.head_object(**version)
+            years = (head["ObjectLockRetainUntilDate"] - item["LastModified"]).days // 365
+            held = head.get("ObjectLockLegalHoldStatus") == "ON"
+            found[item["Key"]] = (head["ObjectLockMode"], years, held)
+            with pytest.raises(ClientError, match="AccessDenied"):
+                self.s3.delete_object(**version)
+        return found
+
+    def legato(self, *arguments, by="alice"):
+        here = {"LEGATO_LOCAL_DIR": str(self.system.directory), "LEGATO_LOCAL_PERSON": by}
+        return legato("--local", *arguments, **here)
+
+
+@pytest.fixture(scope="module")
+def archived(system):
+    return Archived(system)
+
+
+def all_of(guards, guard):
+    return guards == dict.fromkeys(guards, guard)
+
+
+def test_a_call_is_held_by_one_and_released_by_two(archived):
+    """Nothing can be removed all the while; what comes later is held too."""
+    assert all_of(archived.guards(), ("GOVERNANCE", 6, False))
+    assert len(archived.guards()) == 5
+
+    held = archived.legato("hold", archived.call, "--case", CASE, "--reason", "complaint")
+    assert held.returncode == 0, held.stderr
+    assert f"held for {CASE}. Objects: 5." in held.stdout
+    assert all_of(archived.guards(), ("GOVERNANCE", 6, True))
+
+    archived.place(transferTarget=archived.call)  # which both calls' manifests then name
+    archived.wait(revision=2)
+    guards = archived.guards()
+    assert len(guards) == 8
+    assert all_of(guards, ("GOVERNANCE", 6, True))
+
+    release = ("release", archived.call, "--case", CASE)
+    assert archived.legato(*release, "--reason", "settled").returncode == 0
+    alone = archived.legato(*release, "--confirm")
+    assert alone.returncode == 1
+    assert "another person must confirm it" in alone.stderr
+    assert all_of(archived.guards(), ("GOVERNANCE", 6, True))
+    [one] = json.loads(archived.legato("holds", "--json").stdout)
+    assert one["release"]["by"] == "arn:aws:iam::123456789012:user/alice"
+
+    free = archived.legato(*release, "--confirm", by="bob")
+    assert free.returncode == 0, free.stderr
+    assert "free: no case holds it. Objects: 8." in free.stdout
+    assert all_of(archived.guards(), ("GOVERNANCE", 6, False))
+    assert archived.legato("holds").stdout == "Nothing is held.\n"
+    records = archived.guards("holds/")
+    assert all_of(records, ("GOVERNANCE", 9, False))
+    assert [key.rpartition("-")[2] for key in sorted(records)] == ["1.json", "2.json", "3.json"]
+
+
+def test_nobody_gets_in_without_a_signature(archived):
+    """Not even with a good request."""
+    url = archived.system.stack.outputs["HoldsUrl"]
+    request = {"action": "hold", "call": archived.call, "case": CASE, "reason": "r"}
+    answer = httpx.post(url, json=request)
+    assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+
+
+def test_a_call_that_nobody_knows_is_refused_with_what_may_be_meant(archived):
+    """In one line."""
+    ended = archived.legato("hold", archived.call.upper(), "--case", CASE, "--reason", "complaint")
+    assert ended.returncode == 2
+    assert f"did you mean ringex {archived.call}?" in ended.stderr
