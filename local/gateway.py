@@ -3,6 +3,9 @@
 Routes are the stack's own. Throttling and access logs are not played. AWS decodes paths before it
 hands them on, `rawPath` too, and queries not.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+
+A route with AWS_IAM lets in whoever signs. The signature itself is not checked, and no policy is:
+here an access key id is a person.
 """
 
 from __future__ import annotations
@@ -33,6 +36,11 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_EVENT_BYTES = 6_291_556
 """Lambda's own limit, of the event's JSON."""
 TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
+ACCOUNT = "123456789012"
+SIGNATURE = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/\s]+)/\d{8}/[\w-]+/execute-api/aws4_request, "
+    r"SignedHeaders=[\w;-]+, Signature=[0-9a-f]{64}"
+)
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 type Invoke = Callable[[Any], Any]
@@ -48,6 +56,9 @@ def application(routes: Sequence[Route], functions: Mapping[str, Invoke]) -> Sta
                 break
         else:
             return JSONResponse({"message": "Not Found"}, 404)
+        caller = _caller(request) if route.signed else None
+        if route.signed and caller is None:
+            return JSONResponse({"message": "Forbidden"}, 403)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -56,6 +67,8 @@ def application(routes: Sequence[Route], functions: Mapping[str, Invoke]) -> Sta
         event = event_of(request, bytes(body), route)
         if match.groupdict():
             event["pathParameters"] = match.groupdict()
+        if caller is not None:
+            event["requestContext"]["authorizer"] = {"iam": caller}
         if len(json.dumps(event, separators=(",", ":"))) > MAX_EVENT_BYTES:
             return JSONResponse({"message": "Request Entity Too Large"}, 413)
         try:
@@ -94,6 +107,23 @@ def _path(request: Request) -> str:
     return path
 
 
+def _caller(request: Request) -> dict[str, Any] | None:
+    """Return who has signed the request, or None if nobody has."""
+    signed = SIGNATURE.fullmatch(request.headers.get("authorization", ""))
+    if signed is None or "x-amz-date" not in request.headers:
+        return None
+    key = signed["key"]
+    return {
+        "accessKey": key,
+        "accountId": ACCOUNT,
+        "callerId": key,
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": f"arn:aws:iam::{ACCOUNT}:user/{key}",
+        "userId": key,
+    }
+
+
 def event_of(request: Request, body: bytes, route: Route) -> dict[str, Any]:
     """Write a request as the event of an HTTP API, payload format 2.0."""
     headers: dict[str, str] = {}
@@ -111,7 +141,7 @@ def event_of(request: Request, body: bytes, route: Route) -> dict[str, Any]:
         "rawQueryString": request.url.query,
         "headers": headers,
         "requestContext": {
-            "accountId": "123456789012",
+            "accountId": ACCOUNT,
             "apiId": "local",
             "domainName": host,
             "domainPrefix": host.partition(".")[0],

@@ -23,6 +23,7 @@ from local.template import (
     TEMPLATE,
     Json,
     Route,
+    broken_rules,
     read,
     routes,
     substitute,
@@ -117,6 +118,8 @@ def create(
 ) -> Stack:
     """Create the stack and return what is in it. `gateway` is the HTTP API's address."""
     source = read(template)
+    if broken := broken_rules(source, parameters):
+        raise LocalError("; ".join(broken))
     translated = translate(source)
     found = routes(translated)
     resources = translated["Resources"]

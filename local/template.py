@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ class Route:
     method: str
     path: str
     function: str
+    signed: bool = False
+    """Whether requests must be signed (AWS_IAM)."""
 
 
 def read(path: Path = TEMPLATE) -> Json:
@@ -62,12 +65,49 @@ def routes(translated: Json) -> list[Route]:
             continue
         for path, methods in resource["Properties"]["Body"]["paths"].items():
             for method, operation in _then(methods).items():
-                uri = _then(_then(operation)["x-amazon-apigateway-integration"]["uri"])
+                operation = _then(operation)
+                uri = _then(operation["x-amazon-apigateway-integration"]["uri"])
                 function = re.search(r"\$\{(\w+)\.Arn\}/invocations", uri["Fn::Sub"])
                 if function is None:
                     raise ValueError(f"{method} {path} has an integration that is no function")
-                found.append(Route(method=method.upper(), path=path, function=function[1]))
+                found.append(
+                    Route(
+                        method=method.upper(),
+                        path=path,
+                        function=function[1],
+                        signed={"AWS_IAM": []} in operation.get("security", []),
+                    )
+                )
     return found
+
+
+def broken_rules(source: Json, parameters: Mapping[str, Any]) -> list[str]:
+    """Return what CloudFormation would say before it creates anything, which moto does not.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html
+    """
+    defaults = {name: each["Default"] for name, each in source.get("Parameters", {}).items()}
+    values = {name: str(value) for name, value in {**defaults, **parameters}.items()}
+    return [
+        assertion["AssertDescription"]
+        for rule in source.get("Rules", {}).values()
+        if _holds(rule.get("RuleCondition", True), values)
+        for assertion in rule["Assertions"]
+        if not _holds(assertion["Assert"], values)
+    ]
+
+
+def _holds(condition: Any, values: Mapping[str, str]) -> bool:
+    match condition:
+        case bool():
+            return condition
+        case {"Fn::Equals": [left, right]}:
+            return _value(left, values) == _value(right, values)
+    raise ValueError(f"no rule of this template has needed this so far: {condition}")
+
+
+def _value(operand: Any, values: Mapping[str, str]) -> str:
+    return values[operand["Ref"]] if isinstance(operand, dict) else str(operand)
 
 
 def _then(value: Json) -> Json:

@@ -25,6 +25,7 @@ ROUTES = [
         ("POST", "/webhook/ringcentral"),
     ]
 ]
+ROUTES.append(Route(method="POST", path="/holds", function="WebhookFunction", signed=True))
 PATH = "/webhook/ringcentral"
 
 
@@ -158,6 +159,40 @@ def test_the_most_particular_route_is_taken(
     assert event["rawPath"] == unquote(path)
     assert event["rawQueryString"] == "who=a%40b"
     assert event["queryStringParameters"] == {"who": "a@b"}
+
+
+def signature(key: str) -> dict[str, str]:
+    scope = f"{key}/20261121/us-east-1/execute-api/aws4_request"
+    words = f"Credential={scope}, SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
+    return {"Authorization": f"AWS4-HMAC-SHA256 {words}", "X-Amz-Date": "20261121T120000Z"}
+
+
+def test_a_signed_request_says_whose_it_is(http: httpx.Client, function: Function) -> None:
+    """An access key is a person here; nobody checks the signature."""
+    assert http.post("/holds", headers=signature("alice")).status_code == 200
+    caller = function.events[0]["requestContext"]["authorizer"]["iam"]
+    assert caller["userArn"] == "arn:aws:iam::123456789012:user/alice"
+    assert caller["accessKey"] == "alice"
+    http.post(PATH, headers=signature("alice"))
+    assert "authorizer" not in function.events[1]["requestContext"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer abc", "X-Amz-Date": "20261121T120000Z"},
+        {"Authorization": signature("alice")["Authorization"]},
+        {name: value.replace("execute-api", "s3") for name, value in signature("alice").items()},
+    ],
+)
+def test_a_request_that_nobody_signed_is_forbidden(
+    http: httpx.Client, function: Function, headers: dict[str, str]
+) -> None:
+    """Or for another service."""
+    response = http.post("/holds", headers=headers)
+    assert (response.status_code, response.json()) == (403, {"message": "Forbidden"})
+    assert not function.events
 
 
 def test_an_event_that_lambda_does_not_take_is_refused(

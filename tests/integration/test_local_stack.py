@@ -38,9 +38,12 @@ def test_functions_get_the_templates_environment(created: Stack, aws_endpoint: s
 
 def test_routes_and_sources_are_the_templates(created: Stack) -> None:
     assert sorted((r.method, r.path, r.function) for r in created.routes) == [
+        ("POST", "/holds", "HolderFunction"),
         ("POST", "/webhook/kazoo", "WebhookFunction"),
         ("POST", "/webhook/ringcentral", "WebhookFunction"),
     ]
+    assert [route.path for route in created.routes if route.signed] == ["/holds"]
+    assert created.outputs["HoldsUrl"] == f"{GATEWAY}/holds"
     assert created.outputs["WebhookUrl"] == f"{GATEWAY}/webhook/ringcentral"
     sources = {source.queue_url: source for source in created.sources}
     assert sources.keys() == {
@@ -157,6 +160,17 @@ def test_what_moto_cannot_do_is_never_left_out_silently(aws_endpoint: str, tmp_p
     with pytest.raises(LocalError, match=r"Surprise \(AWS::Synthetics::Canary\)"):
         stack.create(
             aws_endpoint, gateway=GATEWAY, parameters={}, template=unknown, name="surprising"
+        )
+
+
+def test_what_the_templates_rules_refuse_is_not_created(aws_endpoint: str) -> None:
+    """CloudFormation says it before it begins, and moto does not."""
+    with pytest.raises(LocalError, match="set ComplianceConfirmation to nobody-can-remove"):
+        stack.create(
+            aws_endpoint,
+            gateway=GATEWAY,
+            parameters={"RetentionMode": "COMPLIANCE"},
+            name="locked-for-ever",
         )
 
 

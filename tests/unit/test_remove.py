@@ -11,6 +11,7 @@ import pytest
 
 from legato.archive import Message, archive
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
+from legato.model import Note
 from legato.policy import Policy
 from legato.remove import MAX_FAULTS, PUT_OFF, RESERVE, Removal, remove
 from tests.fakes import (
@@ -318,6 +319,14 @@ class TestCold:
 
 
 class TestLater:
+    def test_a_hold_that_its_objects_do_not_know_yet_counts_too(self, desk):
+        """It stands in the ledger first, and whoever sets it on the objects may have died."""
+        desk.call("s-1", "a")
+        case = {"reason": "a claim", "by": "alice"}
+        desk.notes.write(Note(key="hold#ringex#s-1", content={"cases": {"C-1": case}}))
+        assert desk.remove().counts["RemovalPutOff"] == 1
+        assert desk.source.has == {"a"}
+
     def test_under_legal_hold_a_call_is_put_off(self, desk, caplog):
         """Nothing is wrong, so no alarm; when the hold is lifted, it goes."""
         desk.call("s-1", "a", "b")

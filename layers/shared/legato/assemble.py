@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from legato import layout
 from legato.errors import Failed, LegatoError, NotYet, Retry, Wait
 from legato.fetch import fetch_leg, kept_leg
+from legato.hold import Holding, inherited
 from legato.manifest import Missing
 from legato.model import Leg, parse_time
 from legato.relate import related_to, tell
@@ -34,8 +35,14 @@ def assemble(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
 
     `work.state` is kept up to date with the ledger. Raises what keeps the call from its end: Wait,
     NotYet, Retry, or Failed naming each leg that is not in the archive. The legs that are good are
-    sealed before a call fails for the others.
+    sealed before a call fails for the others. What is under legal hold, stays so as a whole.
     """
+    holding = Holding(archive=shop.archive, ledger=shop.ledger, notes=shop.notes, clock=shop.clock)
+    with inherited(work.job.provider, work.job.call, holding) as archive:
+        return _assembled(work, listing, replace(shop, archive=archive))
+
+
+def _assembled(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
     legs = _legs(work, listing, shop)
     if not legs:
         return "archived" if work.state.revision else "empty"

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from legato.errors import Barred, Conflict, Failed, LegatoError, NotYet, Retry, Stale, Wait
+from legato.hold import held
 from legato.model import format_time
 from legato.seal import read_manifest
 
@@ -238,6 +239,9 @@ class _Run:
         state = self._work.ledger.load(self._name, note.content["account"], call)
         if state.status != "archived" or state.manifest is None or state.prefix is None:
             raise _Later(f"the ledger says {state.status}")
+        # The ledger knows of a hold before its objects do.
+        if held(self._name, call, self._work.notes):
+            raise _Later("it is under legal hold")
         present = self._work.archive.find(state.prefix)
         _check_version(state.manifest.key, state.manifest.version_id, present)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,7 @@ from botocore.exceptions import (
 from s3transfer.utils import ReadFileChunk
 
 from legato.aws.errors import code, translated
+from legato.clock import SystemClock
 from legato.errors import Conflict, Failed, Retry
 from legato.model import StoredObject
 from legato.ports import Sent
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectVersionTypeDef
+
+    from legato.lock import Lock
+    from legato.ports import Clock
 
 PART_BYTES = 5 * 1024 * 1024
 """The smallest that S3 takes, as several streams hold one each. 10,000 are its limit, so the
@@ -38,6 +44,8 @@ again would look like other bytes.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 PIECE_BYTES = 256 * 1024
+AT_ONCE = 8
+"""S3 holds and releases one version a request."""
 
 
 class S3Archive:
@@ -51,11 +59,31 @@ class S3Archive:
     parts' SHA-256 one after the other, in Base64. S3 appends `-` and the number of parts to the
     latter in HeadObject and CompleteMultipartUpload and not in GetObjectAttributes; here it is
     without. https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+
+    With a `lock` each object gets its own, whose time begins with its write, in parts with its
+    first one.
     """
 
-    def __init__(self, s3: S3Client, *, bucket: str) -> None:
+    def __init__(
+        self,
+        s3: S3Client,
+        *,
+        bucket: str,
+        lock: Lock | None = None,
+        clock: Clock | None = None,
+        on_hold: bool = False,
+    ) -> None:
         self._s3 = s3
         self._bucket = bucket
+        self._lock = lock
+        self._clock = clock or SystemClock()
+        self._on_hold = on_hold
+
+    def holding(self) -> S3Archive:
+        """Return this archive, writing under legal hold."""
+        return S3Archive(
+            self._s3, bucket=self._bucket, lock=self._lock, clock=self._clock, on_hold=True
+        )
 
     @contextmanager
     def upload(self, key: str, *, media_type: str, storage_class: str) -> Iterator[S3Upload]:
@@ -151,6 +179,39 @@ class S3Archive:
                 return False
         return answer.get("LegalHold", {}).get("Status") == "ON"
 
+    def hold(self, prefix: str, *, on: bool) -> int:
+        """Place all versions of all objects below the prefix under legal hold, or release them.
+
+        In whatever storage class; returns how many there are. Raises Retry.
+        """
+        with translated(f"the archive cannot hold {prefix}"):
+            pages = self._s3.get_paginator("list_object_versions").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            )
+            found = [item for page in pages for item in page.get("Versions", ())]
+            with ThreadPoolExecutor(AT_ONCE) as workers:
+                for _ in workers.map(partial(self._hold, on=on), found):
+                    pass
+        return len(found)
+
+    def _hold(self, version: ObjectVersionTypeDef, *, on: bool) -> None:
+        self._s3.put_object_legal_hold(
+            Bucket=self._bucket,
+            Key=version["Key"],
+            VersionId=version["VersionId"],
+            LegalHold={"Status": "ON" if on else "OFF"},
+        )
+
+    def _guarded(self) -> dict[str, Any]:
+        """Return what keeps an object that is written now from being removed."""
+        guarded: dict[str, Any] = {}
+        if self._lock is not None:
+            until = self._lock.until(self._clock.now())
+            guarded = {"ObjectLockMode": self._lock.mode, "ObjectLockRetainUntilDate": until}
+        if self._on_hold:
+            guarded["ObjectLockLegalHoldStatus"] = "ON"
+        return guarded
+
     def _put_whole(
         self, key: str, body: bytes | IO[bytes], size: int, digest: bytes, described: dict[str, Any]
     ) -> StoredObject:
@@ -165,6 +226,7 @@ class S3Archive:
                 ChecksumSHA256=sent.checksum,
                 IfNoneMatch="*",
                 **described,
+                **self._guarded(),
             )
             version = answer.get("VersionId", "null")
         return self._stored(key, version, sent)
@@ -174,7 +236,7 @@ class S3Archive:
         target: Any = {"Bucket": self._bucket, "Key": key}
         with translated(f"the archive does not take {key}"):
             answer = self._s3.create_multipart_upload(
-                **target, ChecksumAlgorithm="SHA256", **described
+                **target, ChecksumAlgorithm="SHA256", **described, **self._guarded()
             )
         target["UploadId"] = answer["UploadId"]
         parts = _Parts(self._s3, target)

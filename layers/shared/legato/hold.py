@@ -1,0 +1,409 @@
+"""Hold calls for legal cases, and let go of them: by two people, with evidence of every step.
+
+The ledger's note of a call is the truth: which cases hold it, and every step that led there. A
+step is decided by writing it there. Then its record comes into the archive, and then the call's
+objects are brought into line. What a run that dies leaves undone, the same request again makes up
+for, and so does the next one. S3's legal hold of an object is one switch: it is on as long as there
+is any case.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from legato import __version__, chain
+from legato.errors import Refused, Retry, Stale
+from legato.layout import hold_key
+from legato.model import PROVIDERS, format_time
+from legato.receive import read_json
+from legato.sweep import records_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from legato.model import Json, Note
+    from legato.ports import Archive, Clock, Ledger, Lists, Notes
+
+log = logging.getLogger(__name__)
+
+ACTIONS = ("hold", "request-release", "confirm-release", "withdraw-release")
+WITH_REASON = ("hold", "request-release")
+LONGEST = {"call": 300, "case": 200, "reason": 2000}
+"""In characters."""
+SCHEMA_VERSION = 1
+LIST = "holds"
+JSON = "application/json"
+TRIES = 10
+_IN_KEY = re.compile(r"(?:calls/[^/]+/\d{4}/\d\d/\d\d|holds/[^/]+)/([^/]+)")
+
+
+class Unknown(Refused):
+    """Nobody knows such a call."""
+
+
+class OutOfTurn(Refused):
+    """Something else has to be done first, or was."""
+
+
+class Alone(Refused):
+    """It takes another person."""
+
+
+STATUSES: dict[type[Refused], int] = {Unknown: 404, OutOfTurn: 409, Alone: 403}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a person asks for. `by` is the ARN by which AWS knows that person.
+
+    Without a `provider` the ledger tells whose call it is. `force` holds a call that nobody knows.
+    """
+
+    action: str
+    call: str
+    case: str
+    by: str
+    reason: str = ""
+    provider: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What is needed to hold calls."""
+
+    archive: Archive
+    ledger: Ledger
+    notes: Notes
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer to a request. `outcome` names the metric, `logged` is for the log only."""
+
+    status: int
+    outcome: str
+    body: Json
+    logged: Json
+
+
+def answer(body: bytes, *, by: str, work: Holding) -> Reply:
+    """Answer a request. Whatever is answered 200 stands in the ledger, the archive and on S3."""
+    told: Json = {"by": by}
+    try:
+        asked = read(body, by=by)
+        told |= {name: getattr(asked, name) for name in ("action", "provider", "call", "case")}
+        done = hold(asked, work)
+    except Refused as error:
+        status = STATUSES.get(type(error), 400)
+        reason = str(error)
+        return Reply(
+            status=status,
+            outcome="Refused",
+            body={"message": reason},
+            logged=told | {"reason": reason},
+        )
+    except Retry as error:
+        reason = f"{error}: send the same request again"
+        return Reply(
+            status=503,
+            outcome="Unfinished",
+            body={"message": reason},
+            logged=told | {"reason": reason},
+        )
+    told |= {name: done[name] for name in ("provider", "held", "objects", "repeated")}
+    return Reply(status=200, outcome="Done", body=done, logged=told)
+
+
+def read(body: bytes, *, by: str) -> Asked:
+    """Read a request. Raises Refused, naming the field, for what is none."""
+    fields = read_json(body)
+    action = _text(fields, "action")
+    if action not in ACTIONS:
+        raise Refused(f"`action` is one of {', '.join(ACTIONS)}, not {action!r}")
+    provider = fields.pop("provider", None)
+    if provider is not None and provider not in PROVIDERS:
+        raise Refused(f"`provider` is one of {', '.join(PROVIDERS)}, not {provider!r}")
+    force = fields.pop("force", False)
+    if not isinstance(force, bool):
+        raise Refused("`force` is true or false")
+    asked = Asked(
+        action=action,
+        call=_text(fields, "call"),
+        case=_text(fields, "case"),
+        reason=_text(fields, "reason", needed=action in WITH_REASON),
+        by=by,
+        provider=provider,
+        force=force,
+    )
+    if fields:
+        raise Refused(f"nobody knows the field {', '.join(sorted(fields))}")
+    return asked
+
+
+def hold(asked: Asked, work: Holding) -> Json:
+    """Take a step, carry it out, and return how the call stands now; `repeated` if it stood before.
+
+    Raises Unknown, OutOfTurn, Alone, Refused; and Retry when it is decided but not carried out.
+    """
+    provider = _provider(asked, work)
+    key, steps = _key(provider, asked.call), 0
+
+    def taken(note: Note) -> Note:
+        nonlocal steps
+        steps = len(note.content.get("steps", ()))
+        return _taken(asked, provider, note, format_time(work.clock.now()))
+
+    repeated = len(_changed(key, taken, work.notes).content["steps"]) == steps
+    objects = _carry_out(provider, asked.call, work)
+    cases = work.notes.read(key).content["cases"]
+    return {
+        "provider": provider,
+        "call": asked.call,
+        "held": bool(cases),
+        "cases": cases,
+        "objects": objects,
+        "repeated": repeated,
+    }
+
+
+def held(provider: str, call: str, notes: Notes) -> bool:
+    """Say whether any case holds a call. Raises Retry."""
+    return bool(notes.read(_key(provider, call)).content.get("cases"))
+
+
+@contextmanager
+def inherited(provider: str, call: str, work: Holding) -> Iterator[Archive]:
+    """Yield the archive for a call's new objects, which are held from the start if the call is.
+
+    A hold that comes, or goes, in between is looked for at the end, however that comes about: whose
+    hold did not see an object yet has written the ledger before it is read here.
+    """
+    before = held(provider, call, work.notes)
+    try:
+        yield work.archive.holding() if before else work.archive
+    finally:
+        if before or held(provider, call, work.notes):
+            _apply(provider, call, work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A case that holds a call. `release` says who asked to let go of it, and why.
+
+    What is `unfinished` was decided, and the same request again carries it out.
+    """
+
+    provider: str
+    call: str
+    case: str
+    reason: str
+    by: str
+    at: str
+    release: Json | None = None
+    unfinished: bool = False
+
+    def to_json(self) -> Json:
+        """Write it for scripts."""
+        return asdict(self)
+
+
+def holds(notes: Lists, clock: Clock, *, case: str | None = None) -> list[Held]:
+    """Return all holds, or those of a case, by case and call. Raises Retry."""
+    found: list[Held] = []
+    for note in notes.listed(LIST, until=format_time(clock.now())):
+        _, provider, call = note.key.split("#", 2)
+        last = note.content["steps"][-1]
+        # A release that is not carried out yet: no case is left, and the objects are held.
+        gone = {last["case"]: {name: last[name] for name in ("reason", "by", "at")}}
+        cases = note.content["cases"] or gone
+        unfinished = note.content["carried_out"] < len(note.content["steps"])
+        found += [
+            Held(provider=provider, call=call, case=name, unfinished=unfinished, **said)
+            for name, said in cases.items()
+            if case in (None, name)
+        ]
+    return sorted(found, key=lambda one: (one.case, one.provider, one.call))
+
+
+def person(arn: str) -> str:
+    """Return who is behind an ARN: a user's name, or that of a role's session.
+
+    Under single sign-on people share roles, and the session has the person's name. So who takes
+    another role is nobody else.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    return arn.rpartition("/")[2].casefold()
+
+
+def _provider(asked: Asked, work: Holding) -> str:
+    """Return whose call it is. Raises Unknown, with what may have been meant, or Refused."""
+    wanted = [asked.provider] if asked.provider else PROVIDERS
+    known = [provider for provider in wanted if _is_known(provider, asked.call, work)]
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise Refused(f"{asked.call} is known of {' and '.join(known)}: name the provider")
+    if not (asked.action == "hold" and asked.force):
+        similar = _similar(asked.call, work)
+        meant = f"did you mean {', '.join(similar)}?" if similar else "is its id right?"
+        force = "; `force` holds it all the same" if asked.action == "hold" else ""
+        raise Unknown(f"nobody knows a call {asked.call}: {meant}{force}")
+    if asked.provider is None:
+        raise Refused(f"nobody knows a call {asked.call}: name the provider to hold it")
+    return asked.provider
+
+
+def _is_known(provider: str, call: str, work: Holding) -> bool:
+    """Say whether the call was seen, by a sweep or by anybody else."""
+    notes = (records_key(provider, call), _key(provider, call))
+    return bool(
+        work.ledger.load(provider, "", call).version
+        or any(work.notes.read(key).version for key in notes)
+    )
+
+
+def _similar(call: str, work: Holding) -> list[str]:
+    """Return what is known by an id that is easily mistaken for this one.
+
+    In another case, with quotes or without its beginning, in a key of the archive, of another
+    provider. The ledger finds a call by its whole id only.
+    """
+    in_key = _IN_KEY.match(call)
+    bare = unquote(in_key[1] if in_key else call).strip(" \t\"'<>").removeprefix("s-")
+    spelt = {call}
+    for part in (bare, bare.lower(), bare.upper()):
+        spelt |= {part, f"s-{part}"}
+    return [
+        f"{provider} {candidate}"
+        for provider in PROVIDERS
+        for candidate in sorted(spelt - {""})
+        if _is_known(provider, candidate, work)
+    ]
+
+
+def _taken(asked: Asked, provider: str, note: Note, at: str) -> Note:
+    """Return the note with one more step, or as it is if this was the last step of the case.
+
+    Raises OutOfTurn, Alone.
+    """
+    content: Json = {"cases": {}, "steps": [], "carried_out": 0} | note.content
+    said = {"reason": asked.reason, "by": asked.by, "at": at}
+    cases = _stepped(asked, said, content["cases"], content["steps"])
+    if cases is None:
+        return replace(note, content=content)
+    step = {
+        "schema_version": SCHEMA_VERSION,
+        "legato_version": __version__,
+        "provider": provider,
+        "call": asked.call,
+        "step": len(content["steps"]) + 1,
+        "action": asked.action,
+        "case": asked.case,
+        **said,
+        "held_by": sorted(cases),
+    }
+    return replace(
+        note,
+        content=content | {"cases": cases, "steps": [*content["steps"], step]},
+        listed=note.listed or (LIST, at),
+    )
+
+
+def _stepped(asked: Asked, said: Json, cases: Json, steps: list[Json]) -> Json | None:
+    """Return the cases after a step, or None if it was taken before. Raises OutOfTurn, Alone."""
+    case, release = cases.get(asked.case), (cases.get(asked.case) or {}).get("release")
+    last = next((step for step in reversed(steps) if step["case"] == asked.case), {})
+    if last.get("action") == asked.action and person(last["by"]) == person(asked.by):
+        return None
+    if asked.action == "hold":
+        # Whoever holds it for the same case: it is held.
+        return None if case else cases | {asked.case: said | {"release": None}}
+    if case is None:
+        held_by = f"held for {', '.join(sorted(cases))}" if cases else "not held"
+        raise OutOfTurn(f"the case {asked.case} does not hold this call, which is {held_by}")
+    if asked.action == "request-release":
+        if release:
+            raise OutOfTurn(f"{release['by']} has asked for this release: confirm or withdraw it")
+        return cases | {asked.case: case | {"release": said}}
+    if not release:
+        raise OutOfTurn(f"nobody has asked to release it from {asked.case}: ask for it first")
+    if asked.action == "withdraw-release":
+        return cases | {asked.case: case | {"release": None}}
+    if person(release["by"]) == person(asked.by):
+        raise Alone(f"{release['by']} has asked for this release: another person must confirm it")
+    return {name: other for name, other in cases.items() if name != asked.case}
+
+
+def _carry_out(provider: str, call: str, work: Holding) -> int:
+    """Do what is decided and not done: write the records, hold or release the objects."""
+    key = _key(provider, call)
+    content = work.notes.read(key).content
+    for step in content["steps"][content["carried_out"] :]:
+        _record(step, work)
+    objects = _apply(provider, call, work)
+    done = len(content["steps"])
+
+    def carried_out(note: Note) -> Note:
+        now = note.content | {"carried_out": max(done, note.content["carried_out"])}
+        over = not now["cases"] and now["carried_out"] == len(now["steps"])
+        return replace(note, content=now, listed=None if over else note.listed)
+
+    _changed(key, carried_out, work.notes)
+    return objects
+
+
+def _record(step: Json, work: Holding) -> None:
+    key = hold_key(step["provider"], step["call"], step["at"], step["step"])
+    body = json.dumps(step, ensure_ascii=False, indent=2).encode() + b"\n"
+    chain.announce(key, work.notes, work.clock)
+    chain.written(work.archive.put_bytes(key, body, media_type=JSON), work.notes)
+
+
+def _apply(provider: str, call: str, work: Holding) -> int:
+    """Bring the objects into line with the ledger, until that has said the same all the while."""
+    for _ in range(TRIES):
+        note = work.notes.read(_key(provider, call))
+        prefix = work.ledger.load(provider, "", call).prefix
+        on = bool(note.content.get("cases"))
+        objects = work.archive.hold(prefix, on=on) if prefix else 0
+        if work.notes.read(note.key).content.get("cases") == note.content.get("cases"):
+            return objects
+    raise Retry(f"the holds of {call} change faster than they are carried out")
+
+
+def _changed(key: str, change: Callable[[Note], Note], notes: Notes) -> Note:
+    """Write what becomes of a note, if anything, and return it. Raises Retry."""
+    for _ in range(TRIES):
+        note = notes.read(key)
+        changed = change(note)
+        if changed == note:
+            return note
+        try:
+            return notes.write(changed)
+        except Stale:
+            continue
+    raise Retry(f"{key} is written faster than it is read")
+
+
+def _text(fields: Json, name: str, *, needed: bool = True) -> str:
+    given: Any = fields.pop(name, "")
+    if not isinstance(given, str):
+        raise Refused(f"`{name}` is not a text")
+    value = given.strip()
+    if needed and not value:
+        raise Refused(f"`{name}` is missing")
+    if len(value) > LONGEST.get(name, 100):
+        raise Refused(f"`{name}` is longer than {LONGEST.get(name, 100)} characters")
+    return value
+
+
+def _key(provider: str, call: str) -> str:
+    return f"hold#{provider}#{call}"
