@@ -15,6 +15,7 @@ from legato.bootstrap import Audit, auditor
 from legato.digest import digest
 from legato.errors import Refused
 from legato.reconcile import reconcile
+from legato.witness import witness
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,7 +61,19 @@ def _digest(until: datetime) -> dict[str, Any]:
         "digests": report.digests,
         "objects": report.objects,
         "stopped": report.stopped and str(report.stopped),
+        "stamped": _witness(until),
     }
+
+
+def _witness(until: datetime) -> str | None:
+    work = audit().witnessing()
+    if work is None:
+        return None
+    report = witness(work, until=until)
+    if report.behind is not None:
+        behind = report.behind.total_seconds()
+        metrics.add_metric(name="WitnessBehindSeconds", unit=MetricUnit.Seconds, value=behind)
+    return report.stamped
 
 
 def _reconcile(until: datetime) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A bucket is proven with its versions and locks; an export can be proven without Legato at all."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -8,14 +9,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from legato import layout
 from legato.aws.evidence import S3Evidence
+from legato.aws.signer import KmsSigner
 from legato.errors import Retry
 from legato.verify import verify
 from legato.verify.finding import KINDS
+from legato.witness import request
 from local import aws, stack
 from local.system import PARAMETERS
+from tests.authority import OpensslAuthority
 from tests.chain import ANOTHER_KEY, HOUR, BucketStore, Chained, FolderStore, pem
 from tests.integration.test_cli_stack import legato
 from tests.integration.test_contracts import refuse
@@ -157,6 +162,29 @@ def test_a_lock_that_is_not_like_those_beside_it_is_found(store, name, kind, loc
     assert findings(store, archive) == []
 
 
+@pytest.mark.parametrize(
+    ("kinds", "body", "lock", "act"),
+    [
+        (["clock"], None, locked(), lambda store, key: None),
+        (["clock", "deleted"], None, locked(), lambda store, key: store.hide(key)),
+        (["clock", "overwritten"], None, locked(), lambda store, key: store.put(key, b"other")),
+        (["clock", "lock-missing"], None, {}, lambda store, key: None),
+        (["witness-wrong"], b"other", locked(), lambda store, key: None),
+    ],
+)
+def test_a_time_stamp_is_evidence_as_its_digest_is(store, kinds, body, lock, act, tmp_path):
+    """With its versions and its lock. Its time is the present, before that of the archive."""
+    store.how = lambda key: locked()
+    archive = Chained(store, start=START)
+    digest = archive.keys["digest-2"]
+    asked = request(hashlib.sha256(store.read(digest)).digest(), b"A" * 8)
+    stamp = OpensslAuthority(tmp_path / "authority").stamp(asked)
+    store.how = lambda key: lock
+    store.put(f"{digest}.tsr", body or stamp)
+    act(store, f"{digest}.tsr")
+    assert findings(store, archive, locked=True) == [(kind, f"{digest}.tsr") for kind in kinds]
+
+
 def test_a_lock_that_may_not_be_seen_is_no_missing_lock(store):
     """S3 leaves it out of its answer, so it is asked for by its name."""
     archive = Chained(store, start=START)
@@ -227,8 +255,21 @@ def test_versions_come_by_key_and_the_newest_first_whatever_the_pages(s3, bucket
     ]
 
 
+class KmsKey:
+    """Signs as a key that the test has does, and is in KMS."""
+
+    def __init__(self, kms, key_id):
+        self._signer = KmsSigner(kms, key_id=key_id)
+
+    def sign(self, body, _algorithm):
+        return self._signer.sign(hashlib.sha256(body).digest())
+
+    def public_key(self):
+        return load_pem_public_key(self._signer.public_key())
+
+
 def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
-    """It finds the bucket, and there is no chain in it yet."""
+    """It finds the bucket and the key, and there is no chain in it yet."""
     parameters = stack.parameters_of(PARAMETERS)
     gateway = "http://127.0.0.1:1"
     stack.create(aws_endpoint, gateway=gateway, parameters=parameters, name="verified")
@@ -238,17 +279,18 @@ def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
     assert "chain-missing  digests/  there is no digest at all" in empty.stdout
 
     outputs = aws.client("cloudformation", aws_endpoint).describe_stacks(StackName="verified")
-    [bucket] = [
-        output["OutputValue"]
-        for output in outputs["Stacks"][0]["Outputs"]
-        if output["OutputKey"] == "ArchiveBucketName"
-    ]
+    named = {
+        output["OutputKey"]: output["OutputValue"] for output in outputs["Stacks"][0]["Outputs"]
+    }
+    store = BucketStore(s3, named["ArchiveBucketName"])
+    key = KmsKey(aws.client("kms", aws_endpoint), named["SigningKeyId"])
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    Chained(BucketStore(s3, bucket), start=now - 5 * HOUR)
+    Chained(store, start=now - 5 * HOUR, signers=(key,) * 5)
     full = legato("--stack", "verified", "verify", "--deep", "--json", **here)
     assert (full.returncode, full.stderr) == (0, "")
     said = json.loads(full.stdout)
     assert (said["valid"], said["digests"], said["hashed"]) == (True, 5, 14)
+    assert said["keys_from"] == "kms"
 
     unknown = legato("--stack", "nobodys", "verify", **here)
     assert unknown.returncode == 2

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from legato import layout
 from legato.cli.app import app
-from legato.errors import Refused
+from legato.errors import LegatoError, Refused, Retry
 from legato.model import format_time, parse_time
 from legato.verify import verify
 from legato.verify.evidence import Folder
@@ -122,6 +122,7 @@ def foreign_kazoo(content):
 
 RINGEX = layout.call_prefix("ringex", "s-1/2", NOON)
 LATE = NOON + timedelta(days=9)
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 TAMPERINGS = {
     "a digest in the middle is edited": Tampering(
@@ -368,10 +369,11 @@ def test_what_was_done_is_found_and_nothing_else(name, store):
 
 
 def test_every_kind_is_found_somewhere():
-    """Those of a bucket in tests/integration/test_verify.py."""
+    """Those of a bucket in tests/integration/test_verify.py, of stamps in test_witness.py."""
     found = {kind for tampering in TAMPERINGS.values() for kind, _ in tampering.found}
     of_buckets = {"deleted", "overwritten", "replaced", "lock-missing", "lock-short", "lock-weak"}
-    assert found | of_buckets == set(KINDS)
+    of_stamps = {"witness-missing", "witness-wrong"}
+    assert found | of_buckets | of_stamps == set(KINDS)
 
 
 def test_digests_of_the_tests_fit_the_schema(store):
@@ -488,6 +490,24 @@ class TestCommand:
             assert ended.exit_code == code, ended.output
         assert f"key-replaced  {archive.keys['key-1']}" in ended.output
 
+    def test_the_key_of_a_stack_is_asked_of_kms(self, store):
+        """Whoever has made the whole chain anew has not got it."""
+        archive = Chained(store, start=NOW - 5 * HOUR, signers=(ANOTHER_KEY,) * 5)
+        for key, code in ((ANOTHER_KEY, 0), (KEY, 1)):
+            ended = legato(place=Stack(store, pem(key)))
+            assert ended.exit_code == code, ended.output
+            assert "is the stack's, as AWS KMS has it" in ended.output
+        assert f"key-replaced  {archive.keys['key-2']}" in ended.output
+
+    def test_a_key_that_kms_does_not_hand_out_is_told(self, store):
+        """The archive is verified all the same, by its own word."""
+        Chained(store, start=NOW - 5 * HOUR)
+        refusal = Retry("KMS does not hand out the public key: AccessDeniedException")
+        ended = legato(place=Stack(store, refusal))
+        assert ended.exit_code == 0
+        assert "the stack's true key is not known: KMS does not hand out" in ended.stderr
+        assert "is the archive's own word: give the true one with --key" in ended.output
+
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
@@ -496,6 +516,7 @@ class TestCommand:
             (["--at", "2026-11-20"], "--at goes with a FOLDER"),
             ([".", "--at", "noon"], "'noon' is no time: write 2026-10-01T08:00"),
             ([".", "--key", "README.md"], "README.md: it is no public key in PEM"),
+            ([".", "--tsa-ca", "README.md"], "README.md: it holds no certificate in PEM"),
         ],
     )
     def test_wrong_usage_is_told(self, arguments, says):
@@ -514,5 +535,21 @@ class TestCommand:
         assert "cannot be read: Permission denied" in ended.output
 
 
-def legato(*arguments):
-    return CliRunner().invoke(app, ["verify", *map(str, arguments)])
+class Stack:
+    """A place whose archive is a folder. The key is what KMS hands out, or why it does not."""
+
+    def __init__(self, store, key):
+        self._store = store
+        self._key = key
+
+    def evidence(self):
+        return Folder(self._store.path)
+
+    def signing_key(self):
+        if isinstance(self._key, LegatoError):
+            raise self._key
+        return self._key
+
+
+def legato(*arguments, place=None):
+    return CliRunner().invoke(app, ["verify", *map(str, arguments)], obj=place)

@@ -14,19 +14,22 @@ from rich.table import Table
 
 from legato.cli.say import FAILED, end, in_short, moment, speaking
 from legato.clock import SystemClock
-from legato.errors import Failed, Refused, Retry
+from legato.errors import Failed, LegatoError, Refused, Retry
 from legato.model import Json, format_time, parse_time
 from legato.verify import verify as verified
 from legato.verify.evidence import Folder
 from legato.verify.keys import read_key
+from legato.verify.witness import read_authorities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from legato.cli.place import Place
     from legato.verify.evidence import Evidence
     from legato.verify.finding import Progress as Step
     from legato.verify.finding import Report
     from legato.verify.keys import PublicKey
+    from legato.verify.witness import Authority
 
 WIDE = 2000
 """Columns where nobody looks at a terminal: nothing is folded."""
@@ -34,6 +37,11 @@ EXIT_CODES = (
     "Exit codes: 0 everything is valid, 1 something is not, or could not be read, 2 wrong usage, "
     "130 interrupted."
 )
+KEYS_FROM = {
+    "given": "The key of the signatures was given with --key.",
+    "kms": "The key of the signatures is the stack's, as AWS KMS has it.",
+    "archive": "The key of the signatures is the archive's own word: give the true one with --key.",
+}
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -60,6 +68,7 @@ def _parsed(text: str) -> datetime:
       legato verify
       legato --stack archive --region eu-central-1 verify --deep
       legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00
+      legato verify --tsa-ca authority.pem
 
     {EXIT_CODES}
     """,
@@ -79,7 +88,18 @@ def verify(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="The true public key, in PEM; may be repeated. No other one counts then.",
+            help="The true public key, in PEM; may be repeated. No other one counts then. Without "
+            "it, the key of a stack is asked of AWS KMS, and that of a FOLDER is the one in it.",
+        ),
+    ] = None,
+    tsa_ca: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="The root certificates of time stamping authorities, in PEM. Without them, time "
+            "stamps are compared with their digests, and their makers only named.",
         ),
     ] = None,
     at: Annotated[
@@ -95,33 +115,53 @@ def verify(
     if at is not None and folder is None:
         raise typer.BadParameter("--at goes with a FOLDER: a bucket is verified as it is now")
     with speaking("interrupted; nothing is proven, and nothing was changed"):
-        known = [_key(path) for path in key or ()]
+        known = [_read(path, read_key) for path in key or ()]
+        keys_from = "given" if known else "archive"
+        authorities = [] if tsa_ca is None else _read(tsa_ca, read_authorities)
         evidence: Evidence
         if folder is None:
             evidence, at = context.obj.evidence(), SystemClock().now()
+            if not known and (own := _own_key(context.obj)):
+                known, keys_from = [own], "kms"
         else:
             evidence = Folder(folder)
-        report = _report(evidence, known, deep=deep, at=at)
+        report = _report(evidence, known, authorities, deep=deep, at=at)
     if as_json:
-        typer.echo(json.dumps(_to_json(report, deep=deep), indent=2))
+        said = _to_json(report, deep=deep)
+        typer.echo(json.dumps(said | {"keys_from": keys_from}, indent=2))
     else:
-        _show(report, deep=deep)
+        typer.echo(KEYS_FROM[keys_from])
+        _show(report, deep=deep, trusted=bool(authorities))
     if not report.valid:
         many = "1 finding" if len(report.findings) == 1 else f"{len(report.findings)} findings"
         end(f"{many}: docs/evidence.md says what each means", FAILED)
 
 
-def _key(path: Path) -> PublicKey:
+def _read[T](path: Path, read: Callable[[bytes], T]) -> T:
     try:
-        return read_key(path.read_bytes())
+        return read(path.read_bytes())
     except Refused as error:
         raise Refused(f"{path}: {error}") from error
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _own_key(place: Place) -> PublicKey | None:
+    """Return the stack's true key, or say why it cannot be had."""
+    try:
+        return read_key(place.signing_key())
+    except LegatoError as error:
+        typer.echo(f"legato: the stack's true key is not known: {in_short(error)}", err=True)
+        return None
+
+
 def _report(
-    evidence: Evidence, known: Sequence[PublicKey], *, deep: bool, at: datetime | None
+    evidence: Evidence,
+    known: Sequence[PublicKey],
+    authorities: Sequence[Authority],
+    *,
+    deep: bool,
+    at: datetime | None,
 ) -> Report:
     console = Console(stderr=True)
     bars = Progress(
@@ -139,13 +179,15 @@ def _report(
 
     with bars:
         try:
-            return verified(evidence, known=known, deep=deep, at=at, tell=tell)
+            return verified(
+                evidence, known=known, authorities=authorities, deep=deep, at=at, tell=tell
+            )
         except Retry as error:
             raise Failed(f"{in_short(error)}: run the same command again") from error
 
 
-def _show(report: Report, *, deep: bool) -> None:
-    for line in _summary(report, deep=deep):
+def _show(report: Report, *, deep: bool, trusted: bool) -> None:
+    for line in _summary(report, deep=deep, trusted=trusted):
         typer.echo(line)
     if report.valid:
         typer.echo("Valid: nothing is missing, and nothing was altered.")
@@ -161,7 +203,7 @@ def _show(report: Report, *, deep: bool) -> None:
     console.print(table)
 
 
-def _summary(report: Report, *, deep: bool) -> list[str]:
+def _summary(report: Report, *, deep: bool, trusted: bool) -> list[str]:
     span = "no time"
     if report.begin is not None and report.end is not None:
         span = f"{moment(report.begin)} to {moment(report.end)}"
@@ -174,6 +216,13 @@ def _summary(report: Report, *, deep: bool) -> list[str]:
         lines.append(f"{report.hashed} objects were read to their end{cold}.")
     else:
         lines.append("Audio was not read, only its size compared: --deep does.")
+    if report.witnessed and report.witnessed_at is not None:
+        maker = _printable(" and ".join(report.authorities))
+        doubt = "" if trusted else ", if it is true: --tsa-ca checks it"
+        lines.append(
+            f"{report.witnessed} digests are witnessed by {maker}, last at "
+            f"{moment(report.witnessed_at)}{doubt}."
+        )
     if report.held:
         lines.append(f"{report.held} objects are under legal hold.")
     if report.young:
@@ -197,6 +246,9 @@ def _to_json(report: Report, *, deep: bool) -> Json:
         "from": time(report.begin),
         "to": time(report.end),
         "keys": report.keys,
+        "witnessed": report.witnessed,
+        "witnessed_at": time(report.witnessed_at),
+        "authorities": report.authorities,
         "digests": report.digests,
         "documents": report.documents,
         "objects": report.objects,

@@ -21,6 +21,7 @@ from legato.verify.call import LONG_AGO, Examined, examine, folder_of
 from legato.verify.digests import HOUR, LATE, Chain, Gap
 from legato.verify.finding import Progress, Report
 from legato.verify.named import Named
+from legato.verify.witness import AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,11 +32,10 @@ if TYPE_CHECKING:
     from legato.verify.evidence import Evidence
     from legato.verify.finding import Tell
     from legato.verify.keys import PublicKey
+    from legato.verify.witness import Authority
 
 UNSEALED = timedelta(days=2)
 """So long a call may need until it is sealed."""
-AHEAD = timedelta(minutes=5)
-"""No two clocks are the same."""
 AT_ONCE = 16
 FOLDERS = 64
 """So many calls are in memory at the same time."""
@@ -45,19 +45,23 @@ def verify(
     evidence: Evidence,
     *,
     known: Sequence[PublicKey] = (),
+    authorities: Sequence[Authority] = (),
     deep: bool = False,
     at: datetime | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Look at everything, and report all that is wrong, each fault once.
 
-    `known` are the public keys that are the stack's own whatever the archive says. `deep` reads the
-    audio to its end. `at` is when the evidence was complete; without it, the newest time that it
-    names. Raises Retry or Failed where it cannot be read.
+    `known` are the public keys that are the stack's own whatever the archive says, `authorities`
+    those whose time stamps count. `deep` reads the audio to its end. `at` is when the evidence was
+    complete; without it, the newest time that it names. Raises Retry or Failed where it cannot be
+    read.
     """
     report = Report()
     with closing(Named()) as named, ThreadPoolExecutor(AT_ONCE) as workers:
-        chain = Chain(evidence=evidence, named=named, known=known, report=report)
+        chain = Chain(
+            evidence=evidence, named=named, known=known, authorities=authorities, report=report
+        )
         chain.walk(at, tell, workers)
         found = _examined(evidence, named, report, deep=deep, tell=tell, workers=workers)
         for key in named.rest():

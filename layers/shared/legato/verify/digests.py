@@ -15,12 +15,13 @@ from itertools import batched, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from legato.layout import digest_key
+from legato.layout import digest_key, stamp_key
 from legato.model import format_time
 from legato.verify.finding import Progress, Report
 from legato.verify.keys import Keys
 from legato.verify.schema import moment, parsed
 from legato.verify.standing import check_locks, is_other, standing
+from legato.verify.witness import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from legato.verify.finding import Kind, Tell
     from legato.verify.keys import PublicKey
     from legato.verify.named import Named
+    from legato.verify.witness import Authority
 
 HOUR = timedelta(hours=1)
 LATE = timedelta(hours=2)
@@ -86,6 +88,7 @@ class _Loaded:
     hour: _Hour
     body: bytes
     signature: bytes | None
+    stamp: bytes | None
     locks: Report
 
 
@@ -99,6 +102,7 @@ class Chain:
     evidence: Evidence
     named: Named
     known: Sequence[PublicKey]
+    authorities: Sequence[Authority]
     report: Report
     written_at: datetime | None = None
     gaps: list[Gap] = field(default_factory=list)
@@ -110,10 +114,11 @@ class Chain:
         """Go through all digests; `at` is the present moment, if it is known."""
         hours, keys = self._listed(at)
         ring = Keys(self.evidence, keys, self.known, self.report)
+        witnesses = Witnesses(self.authorities, self.report)
         for done, batch in enumerate(batched(hours, AT_ONCE, strict=False)):
             tell(Progress(part="digests", done=done * AT_ONCE, total=len(hours)))
             for loaded in workers.map(self._load, batch):
-                self._judge(loaded, ring)
+                self._judge(loaded, ring, witnesses)
         tell(Progress(part="digests", done=len(hours), total=len(hours)))
         self._reach_bottom()
         ring.compare()
@@ -145,14 +150,15 @@ class Chain:
         return [hour for hour in found if hour.kept], keys
 
     def _load(self, hour: _Hour) -> _Loaded:
-        digest, signature = _first(hour.digest), _first(hour.signature)
-        kept = [version for version in (digest, signature) if version is not None]
+        written = (_first(hour.digest), _first(hour.signature), _first(hour.stamp))
+        kept = [version for version in written if version is not None]
         locks = Report()
         check_locks(kept, self.evidence, locks)
         bodies = {version.key: self.evidence.read(version) for version in kept}
-        return _Loaded(hour, bodies[hour.key], bodies.get(f"{hour.key}.sig"), locks)
+        signature, stamp = bodies.get(f"{hour.key}.sig"), bodies.get(stamp_key(hour.key))
+        return _Loaded(hour, bodies[hour.key], signature, stamp, locks)
 
-    def _judge(self, loaded: _Loaded, ring: Keys) -> None:
+    def _judge(self, loaded: _Loaded, ring: Keys, witnesses: Witnesses) -> None:
         """Believe a digest and take in what it says, or leave a gap in its place."""
         hour = loaded.hour
         self.report.add(loaded.locks)
@@ -177,7 +183,8 @@ class Chain:
                 hour.key, "duplicate", f"it is the digest of another hour, {content['from']}"
             )
             return
-        self._take_in(hour, content, body)
+        self._take_in(hour, content)
+        witnesses.look(hour.key, body, content, hour.stamp, loaded.stamp)
 
     def _link(self, hour: _Hour) -> Json | None:
         """Return what the digest above says of this one; None if it cannot say anything."""
@@ -249,7 +256,7 @@ class Chain:
     def _doubt(self, hour: _Hour, key: str, kind: Kind, problem: str) -> None:
         self.gaps.append(Gap(key=key, kind=kind, problem=problem, begin=hour.start, end=hour.end))
 
-    def _take_in(self, hour: _Hour, content: Json, body: bytes) -> None:
+    def _take_in(self, hour: _Hour, content: Json) -> None:
         self._check(hour, content)
         for described in content["objects"]:
             if not self.named.add(described):
@@ -258,11 +265,6 @@ class Chain:
                 )
         if hour.signature:
             standing(f"{hour.key}.sig", hour.signature, "", self.report)
-        stamp = _first(hour.stamp)
-        if stamp is not None:
-            standing(stamp.key, hour.stamp, "", self.report)
-            if fault := timestamp_fault(body, self.evidence.read(stamp)):
-                self.report.blame(stamp.key, "invalid", fault)
         if self.report.end is None:
             self.report.end, self.written_at = hour.end, moment(content["written_at"])
         self.report.begin = hour.start
@@ -307,14 +309,6 @@ class Chain:
 
 _STRANGER: Json = {}
 """A digest that the one above passes over."""
-
-
-def timestamp_fault(digest: bytes, response: bytes) -> str | None:  # noqa: ARG001 - see below
-    """Say what is wrong with the RFC 3161 time-stamp response for a digest.
-
-    The place for it: so far nothing is checked, and nothing is promised in docs/evidence.md.
-    """
-    return None
 
 
 def _start(key: str, name: str) -> datetime | None:

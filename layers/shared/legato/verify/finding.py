@@ -26,6 +26,8 @@ type Kind = Literal[
     "signature-wrong",
     "key-replaced",
     "key-unknown",
+    "witness-missing",
+    "witness-wrong",
     "unchained",
     "revision",
     "size",
@@ -64,7 +66,7 @@ class Report:
 
     Nothing is proven of what was sealed after `at`. `young` documents are not in the chain yet, and
     `unsealed` objects not in a manifest. `hashed` objects were read to their end; `cold` ones could
-    not be.
+    not be. `witnessed` digests have a time stamp, the newest of them of `witnessed_at`.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -81,6 +83,9 @@ class Report:
     young: int = 0
     unsealed: int = 0
     keys: list[str] = field(default_factory=list)
+    witnessed: int = 0
+    witnessed_at: datetime | None = None
+    authorities: list[str] = field(default_factory=list)
 
     @property
     def valid(self) -> bool:

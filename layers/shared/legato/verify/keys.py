@@ -107,7 +107,7 @@ class Keys:
             self._report.blame(key, "key-replaced", str(error))
             return None
         if self._known and public not in self._known:
-            self._report.blame(key, "key-replaced", "it is not the key that was given with --key")
+            self._report.blame(key, "key-replaced", "it is no key that is known to be true")
         return public
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 
@@ -46,5 +46,19 @@ def _validator(schema: str) -> Draft202012Validator:
     for place in PLACES:
         path = place / schema
         if path.exists():
-            return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return Draft202012Validator(_inlined(content, content.pop("$defs")))
     raise Failed(f"docs/{schema} is missing: install Legato again")
+
+
+def _inlined(part: Any, definitions: Json) -> Any:
+    """Put definitions where they are meant. Looking each up takes as long as all the rest."""
+    if isinstance(part, list):
+        return [_inlined(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    inlined = {name: _inlined(each, definitions) for name, each in part.items() if name != "$ref"}
+    if "$ref" in part:
+        named = _inlined(definitions[part["$ref"].removeprefix("#/$defs/")], definitions)
+        inlined = {"allOf": [named], **inlined} if inlined.keys() - {"description"} else named
+    return inlined

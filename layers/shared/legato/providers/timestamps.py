@@ -1,0 +1,39 @@
+"""A time stamping authority, asked over HTTP (RFC 3161, section 3.4)."""
+
+from __future__ import annotations
+
+import httpx
+
+from legato import __version__
+from legato.errors import Retry
+from legato.providers import answers
+
+TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+HEADERS = {
+    "Content-Type": "application/timestamp-query",
+    "Accept": "application/timestamp-reply",
+    "User-Agent": f"Legato/{__version__}",
+}
+
+
+class TimestampAuthority:
+    """No redirect is followed. It is told a hash, and nothing of what has it."""
+
+    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        self._url = url
+        self._client = httpx.Client(transport=transport, timeout=TIMEOUT, headers=HEADERS)
+
+    def stamp(self, request: bytes) -> bytes:
+        """Answer a TimeStampReq with what may be a TimeStampResp. Raises Retry."""
+        asked = self._client.build_request("POST", self._url, content=request)
+        try:
+            response = self._client.send(asked, stream=True)
+        except httpx.TransportError as error:
+            reason = f"{answers.where(asked)}: {type(error).__name__}: {error}"
+            raise Retry(reason) from error
+        try:
+            if response.status_code != httpx.codes.OK:
+                raise Retry(f"{answers.where(asked)} answers {response.status_code}")
+            return answers.read(response)
+        finally:
+            response.close()
