@@ -119,9 +119,10 @@ class Months:
         """Return the ends of so many recordings; some go on over the end of a month."""
         start = self.clock.seconds()
         begins = [start + self.dice.uniform(0, days * 86400) for _ in range(interactions)]
-        ends_of_months = [datetime(2026, month, 1, tzinfo=UTC).timestamp() for month in (10, 11)]
+        ends_of_months = [*_ends_of_months(start, start + days * 86400)]
         for number in range(0, interactions, 20):
-            begins[number] = self.dice.choice(ends_of_months) - self.dice.uniform(0, 3600)
+            if ends_of_months:
+                begins[number] = self.dice.choice(ends_of_months) - self.dice.uniform(0, 3600)
         counts = [1] * interactions
         for _ in range(recordings - interactions):
             counts[self.dice.randrange(interactions)] += 1
@@ -213,3 +214,11 @@ class Months:
             self.line.drop = True
         else:
             self.world.faults.add(replace(fault, share=self.dice.random()))
+
+
+def _ends_of_months(begin: float, end: float) -> Iterator[float]:
+    """Yield the moments between two others at which a month ends."""
+    day = datetime.fromtimestamp(begin, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    while (day := day + timedelta(days=1)).timestamp() < end:
+        if day.day == 1:
+            yield day.timestamp()

@@ -16,7 +16,7 @@ from typing import Any
 
 from legato.archive import archive
 from legato.audio.stitch import FfmpegStitcher
-from legato.backfill import Backfill, backfill
+from legato.backfill import Allowance, Backfill, backfill
 from legato.bootstrap.ringcx import tails
 from legato.gate import Limit
 from legato.policy import Policy
@@ -211,6 +211,8 @@ class Days:
     def backfill(self, begin: datetime, end: datetime) -> bool:
         """Walk a stretch of the past as the command does; say whether it came to its end."""
         work = Backfill(
+            provider="ringcx",
+            limit=end,
             stretches=[
                 RingcxStretch(
                     self.api,
@@ -228,8 +230,12 @@ class Days:
             clock=self.clock,
             sleep=self.clock.sleep,
             settle_seconds=5,
-            limits=LIMITS["Metadata"],
+            listing=Allowance(group="Metadata", limits=LIMITS["Metadata"]),
+            fetching=Allowance(group="Recordings", limits=LIMITS["Recordings"]),
+            sample_pages=0,
             kept_days=dict.fromkeys(self.config.sub_accounts, 90),
+            bytes_a_second=32_000,
+            sound="",
         )
         with self._may_die():
             return all(found.done for found in backfill(work, tell=lambda _: None))

@@ -91,42 +91,49 @@ def system(free_port: Callable[[], int], tmp_path: Any) -> Iterator[System]:
         yield system
 
 
-def placed(system: System, ended_at: datetime) -> str:
-    """Place a call of a minute; return its dialog's id."""
+def placed(system: System, provider: str, ended_at: datetime) -> str:
+    """Place a recorded call of a minute; return its id."""
+    parts, name = {
+        "ringex": ("legs", "telephonySessionId"),
+        "ringcx": ("segments", "dialogId"),
+    }[provider]
     start = ended_at - timedelta(minutes=1)
-    order = {"segments": [{"startTime": start.isoformat(), "duration": 60}]}
-    answer = httpx.post(f"{system.endpoints.simulators['ringcx']}/_sim/calls", json=order)
+    order = {parts: [{"startTime": start.isoformat(), "duration": 60}], "readyAfter": 0}
+    answer = httpx.post(f"{system.endpoints.simulators[provider]}/_sim/calls", json=order)
     assert answer.status_code == 201, answer.text
-    dialog: str = answer.json()["dialogId"]
-    return dialog
+    call: str = answer.json()[name]
+    return call
 
 
-def queued(system: System) -> list[Job]:
-    """Take all jobs out of RingCX's queue."""
-    sqs, url = aws.client("sqs", system.endpoints.aws), system.endpoints.queues["ringcx"]
+def queued(system: System, provider: str, *, wait: int) -> list[Job]:
+    """Take all jobs out of a provider's queue, the last of which may appear in so many seconds."""
+    sqs, url = aws.client("sqs", system.endpoints.aws), system.endpoints.queues[provider]
     jobs = []
-    while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=6).get(
-        "Messages"
-    ):
+    while found := sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait
+    ).get("Messages"):
         jobs += [Job.from_message(message["Body"]) for message in found]
     return jobs
 
 
-def test_a_backfill_of_the_local_system(system: System) -> None:
+def test_backfills_of_the_local_system(system: System) -> None:
     """A dry run, the question, a run and the same again: one start, which costs seconds."""
     now = datetime.now(UTC)
-    dialogs = {placed(system, now - timedelta(hours=hours)) for hours in (1, 3, 5)}
-    placed(system, now - timedelta(hours=20))
+    calls = {placed(system, "ringex", now - timedelta(hours=hours)) for hours in (1, 3, 5)}
+    placed(system, "ringex", now - timedelta(hours=20))
+    dialogs = {placed(system, "ringcx", now - timedelta(hours=hours)) for hours in (1, 3)}
     begin = (now - timedelta(hours=7)).isoformat()
-    command = ("--local", "backfill", "ringcx", "--from", begin, "--to", now.isoformat())
+    command = ("--local", "backfill", "ringex", "--from", begin, "--to", now.isoformat())
     here = {"LEGATO_LOCAL_DIR": str(system.directory)}
 
     tried = legato(*command, "--dry-run", **here)
     assert tried.returncode == 0, tried.stderr
-    assert "3 recordings of 3 dialogs found, 0 of them known and 0 archived; 3 jobs would be" in (
+    assert "about 1 request of the group Heavy, with about 3 recordings (estimated from" in (
         tried.stdout
     )
-    assert "Sub-account 21550002: 3 windows asked, 0 recordings" in tried.stdout
+    assert "3 recordings of 3 calls found, 0 of them known and 0 archived; 3 jobs would be" in (
+        tried.stdout
+    )
 
     ours, its = pty.openpty()
     os.write(ours, b"n\n")
@@ -138,13 +145,19 @@ def test_a_backfill_of_the_local_system(system: System) -> None:
 
     done = legato(*command, **here)
     assert done.returncode == 0, done.stderr
-    jobs = queued(system)
-    assert {job.call for job in jobs} == dialogs
-    assert all(job.hints["behind"] for job in jobs)
-
-    again = legato(*command, "--sub-account", "21550001", **here)
+    again = legato(*command, **here)
     assert again.returncode == 0, again.stderr
     assert "read to its end before" in again.stdout
+
+    command = ("--local", "backfill", "ringcx", "--from", begin)
+    done = legato(*command, "--to", now.isoformat(), **here)
+    assert done.returncode == 0, done.stderr
+    assert "Sub-account 21550002: 3 requests, 0 recordings" in done.stdout
     stranger = legato(*command, "--sub-account", "1", **here)
     assert stranger.returncode == 2
     assert stranger.stderr.startswith("legato: the stack has no sub-account 1; it has 21550001")
+
+    for provider, found, wait in (("ringcx", dialogs, 6), ("ringex", calls, 1)):
+        jobs = queued(system, provider, wait=wait)
+        assert {job.call for job in jobs} == found
+        assert all(job.hints["behind"] for job in jobs)

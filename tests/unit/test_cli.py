@@ -8,11 +8,12 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, 
 from typer.testing import CliRunner
 
 from legato.aws.stack import advice
+from legato.bootstrap import kazoo, ringex
 from legato.bootstrap.ringcx import backfiller
 from legato.cli.app import app
 from legato.errors import Barred, Failed, Refused, Retry
 from tests.fakes import NOON
-from tests.unit.test_backfill import DAY, RefusingMetadata, World
+from tests.unit.test_backfill import DAY, KazooWorld, RefusingMetadata, RingexWorld, World
 
 FROM = "2026-11-17T12:00"
 TO = "2026-11-19T12:00"
@@ -57,10 +58,11 @@ class FakePlace:
         self.error = error
         self.asked_for = None
 
-    def backfill(self, *, begin, end, sub_accounts):
+    def backfill(self, provider, *, begin, end, sources):
         if self.error:
             raise self.error
-        self.asked_for = (begin, end, sub_accounts)
+        assert provider == self.world.provider
+        self.asked_for = (begin, end, sources)
         self.world.begin, self.world.limit = begin, end
         return self.world.work()
 
@@ -73,10 +75,14 @@ def world():
 
 
 def legato(place, *arguments, env=None):
-    return CliRunner().invoke(app, ["backfill", "ringcx", *arguments], obj=place, env=env)
+    command = ["backfill", place.world.provider, *arguments]
+    return CliRunner().invoke(app, command, obj=place, env=env)
 
 
-@pytest.mark.parametrize("arguments", [[], ["backfill"], ["backfill", "ringcx"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["backfill"], *(["backfill", name] for name in ("ringex", "ringcx", "kazoo"))],
+)
 def test_help_has_an_example_and_the_exit_codes(arguments):
     """Of every command."""
     shown = CliRunner().invoke(app, [*arguments, "--help"])
@@ -91,13 +97,60 @@ def test_it_says_what_is_ahead_does_it_and_says_what_was_found(world):
     ended = legato(FakePlace(world), "--from", FROM, "--to", TO)
     assert ended.exit_code == 0, ended.output
     assert "From 2026-11-17 12:00 UTC to 2026-11-19 12:00 UTC." in ended.output
-    assert "Sub-account 99: 17 windows." in ended.output
-    assert "2 days: at RingCX's limits about 30 min" in ended.output
-    assert re.search(
-        r"99: 4\d%, 8 windows, .*; waits until 12:\d\d:\d\d UTC: it is not", ended.output
+    assert "Sub-account 99: at least 17 requests of the group Metadata; how many recordings" in (
+        ended.output
     )
-    assert "99: 100%, 17 windows, 24 recordings of 24 dialogs, 24 jobs sent" in ended.output
+    assert "At RingCX's limits that takes about 30 min" in ended.output
+    assert re.search(
+        r"99: 4\d%, 8 requests, .*; waits until 12:\d\d:\d\d UTC: it is not", ended.output
+    )
+    assert "99: 100%, 17 requests, 24 recordings of 24 calls, 24 jobs sent" in ended.output
     assert len(world.jobs.sent) == 24
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (
+            RingexWorld,
+            [
+                "RingEX company: about 2 requests of the group Heavy, with about 24 recordings "
+                "(estimated from the first 24).",
+                "At RingEX's limits that takes less than a minute, beside what is new more.",
+                "Their audio follows: about 24 requests of the group Recordings",
+                "RingEX company: 2 requests, 24 recordings of 24 calls found, 24 jobs sent.",
+            ],
+        ),
+        (
+            KazooWorld,
+            [
+                f"Account {'a' * 32}: about 13 requests of the group Requests, with about 25",
+                "At Kazoo's limits",
+                "24 recordings of 24 calls found, 24 jobs sent.",
+            ],
+        ),
+    ],
+)
+def test_the_other_providers_are_filled_by_the_same_command(kind, says):
+    """What is said of them is in their words, and with a guess of how much there is."""
+    world = kind(begin=NOON - 3 * DAY)
+    world.dialogs_every(timedelta(hours=2))
+    ended = legato(FakePlace(world), "--from", FROM, "--to", TO)
+    assert ended.exit_code == 0, ended.output
+    for words in says:
+        assert words in ended.output
+    assert len(world.jobs.sent) == 24
+
+
+def test_an_unfinished_one_of_other_days_is_refused_until_it_is_given_up(world):
+    """With how to go on with it."""
+    world.metadata.refusal = KeyboardInterrupt()
+    legato(FakePlace(world), "--from", "2026-11-18", "--to", "2026-11-18")
+    world.metadata.refusal = None
+    refused = legato(FakePlace(world), "--from", FROM, "--to", TO)
+    assert refused.exit_code == 2
+    assert "`legato backfill ringcx --from 2026-11-18 --to 2026-11-18`" in refused.output
+    assert legato(FakePlace(world), "--from", FROM, "--to", TO, "--instead").exit_code == 0
 
 
 def test_the_same_command_again_asks_nothing(world):
@@ -114,7 +167,7 @@ def test_a_dry_run_says_what_a_run_would_do(world):
     """With how much audio it is; nothing is sent."""
     ended = legato(FakePlace(world), "--from", FROM, "--to", TO, "--dry-run")
     assert ended.exit_code == 0
-    assert "24 recordings of 24 dialogs found, 0 of them known and 0 archived" in ended.output
+    assert "24 recordings of 24 calls found, 0 of them known and 0 archived" in ended.output
     assert "24 jobs would be sent; 0.4 h of audio, about 46.1 MB (estimated" in ended.output
     assert world.jobs.sent == []
 
@@ -127,6 +180,13 @@ def test_times_without_a_zone_are_utc_and_others_are_turned_into_it(world):
     assert place.asked_for[1] - place.asked_for[0] == timedelta(hours=23)
 
 
+def test_a_day_is_meant_as_a_whole(world):
+    """The last one too; a time is taken exactly."""
+    ended = legato(FakePlace(world), "--from", "2026-11-18", "--to", "2026-11-18", "--dry-run")
+    assert "From 2026-11-18 00:00 UTC to 2026-11-19 00:00 UTC." in ended.output
+    assert "12 recordings" in ended.output
+
+
 def test_sub_accounts_may_be_chosen_and_the_end_left_out(world):
     """Without a choice it is all of them, without an end it is the present."""
     place = FakePlace(world)
@@ -134,10 +194,13 @@ def test_sub_accounts_may_be_chosen_and_the_end_left_out(world):
     assert place.asked_for[1:] == (None, ["1", "2"])
 
 
-def test_a_beginning_that_ringcx_has_forgotten_is_warned_of(world):
-    """What is older than its retention is gone."""
+def test_a_beginning_that_ringcx_has_forgotten_is_refused_or_warned_of(world):
+    """Whatever is older than its retention is gone, which one sub-account may have longer."""
     old = legato(FakePlace(world), "--from", "2026-08-01", "--to", "2026-08-02")
-    assert "warning: RingCX keeps recordings of 99 for 90 days" in old.output
+    assert old.exit_code == 2
+    assert "there is nothing from before 2026-08-22" in old.output
+    border = legato(FakePlace(world), "--from", "2026-08-22", "--to", "2026-08-22")
+    assert "warning: RingCX keeps recordings of 99 for 90 days" in border.output
     young = legato(FakePlace(world), "--from", FROM, "--to", TO)
     assert "warning" not in young.output
 
@@ -147,8 +210,9 @@ def test_a_beginning_that_ringcx_has_forgotten_is_warned_of(world):
     [
         (["--from", "2026-13-01"], "'2026-13-01' is no date: write 2026-10-01"),
         (["--from", "yesterday"], "'yesterday' is no date"),
-        (["--from", TO, "--to", FROM], "is not before --to 2026-11-17 12:00 UTC"),
-        (["--from", FROM, "--to", FROM], "is not before --to"),
+        (["--from", TO, "--to", FROM], "is not before 2026-11-17 12:00 UTC"),
+        (["--from", FROM, "--to", FROM], "is not before"),
+        (["--from", "2026-11-18", "--to", "2026-11-17"], "is not before 2026-11-18 00:00 UTC"),
         ([], "Missing option '--from'"),
         (["--from", FROM, "--until", TO], "No such option: --until"),
     ],
@@ -180,10 +244,8 @@ def test_a_sub_account_that_is_given_up_makes_the_run_fail(world):
     world.metadata = RefusingMetadata(world, {"1": Barred("403 access denied", seconds=300)})
     ended = legato(FakePlace(world), "--from", FROM, "--to", TO)
     assert ended.exit_code == 1
-    assert "legato: sub-account 1 ended at 2026-11-17 12:00 UTC: 403 access denied; then" in (
-        ended.output
-    )
-    assert "Sub-account 2: 17 windows asked" in ended.output
+    assert "legato: Sub-account 1 was given up at 0%: 403 access denied; then run" in ended.output
+    assert "Sub-account 2: 17 requests, " in ended.output
 
 
 def test_a_missing_permission_ends_it_at_once_and_is_named(world):
@@ -259,16 +321,39 @@ def test_a_stack_without_ringcx_or_without_the_sub_account_is_named():
     with pytest.raises(Failed, match="RingcxSubAccountIds"):
         backfiller({**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": ""}, begin=NOON)
     with pytest.raises(Refused, match="no sub-account 7; it has 1, 2"):
-        backfiller(
-            {**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1,2"}, begin=NOON, sub_accounts=["1", "7"]
-        )
+        backfiller({**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1,2"}, begin=NOON, sources=["1", "7"])
+
+
+def test_a_stack_without_kazoo_or_without_the_account_is_named():
+    """Before anything of AWS is asked."""
+    with pytest.raises(Failed, match="KazooUrl and KazooAccountIds"):
+        kazoo.backfiller(SWEEPER, begin=NOON)
+    uses = {**SWEEPER, "LEGATO_KAZOO_URL": "https://kazoo", "LEGATO_KAZOO_ACCOUNTS": "a,b/u"}
+    with pytest.raises(Refused, match="no account b; it has a, b/u"):
+        kazoo.backfiller(uses, begin=NOON, sources=["a", "b"])
+
+
+def test_a_stack_that_finds_ringex_calls_by_notifications_only_is_told_of_the_other_way():
+    """Its jobs would look for old calls among new ones."""
+    recipe = {**SWEEPER, "LEGATO_RINGEX_DISCOVERY": "recipe"}
+    with pytest.raises(Failed, match="legato reconcile --provider ringex"):
+        ringex.backfiller(recipe, begin=datetime.now(UTC) - DAY)
+
+
+@pytest.mark.parametrize("part", [ringex, kazoo])
+def test_days_to_come_are_refused(part):
+    """Before anything of AWS is asked."""
+    uses = {**SWEEPER, "LEGATO_KAZOO_URL": "https://kazoo", "LEGATO_KAZOO_ACCOUNTS": "a"}
+    with pytest.raises(Refused, match="--from lies in the future"):
+        part.backfiller(uses, begin=datetime(2999, 1, 1, tzinfo=UTC))
 
 
 def test_what_has_not_come_yet_is_refused():
     """Nor is what ended less than a quarter of an hour ago read."""
     environment = {**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1"}
     for begin in (datetime(2999, 1, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(minutes=14)):
-        with pytest.raises(Refused, match="segments are left alone for 15 min"):
+        says = "--from lies in the future" if begin.year == 2999 else "left alone for 15 min"
+        with pytest.raises(Refused, match=says):
             backfiller(environment, begin=begin)
 
 

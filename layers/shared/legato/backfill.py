@@ -8,12 +8,14 @@ too many is the worst that comes of it.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from legato.errors import Barred, LegatoError, Retry, Stale, Wait
+from legato.errors import Barred, LegatoError, Refused, Retry, Stale, Wait
+from legato.model import format_time, parse_time
 from legato.sweep import Tail, records_key, sweep, tail_key
 
 if TYPE_CHECKING:
@@ -23,76 +25,104 @@ if TYPE_CHECKING:
     from legato.gate import Limit
     from legato.model import Job, Json, Note
     from legato.ports import Clock, Jobs, Notes
-    from legato.sweep import Page, SweepReport
+    from legato.sweep import Change, Page, SweepReport
 
 SLICE = timedelta(seconds=90)
-"""How long a lease lasts. The next run waits for that of a killed one, so it is short."""
+"""How long a lease lasts. The next run waits for that of a killed one, so it is short.
+
+But it is enough for a page to be taken in from far away: some round trips to AWS for each call.
+"""
 BUSY_SECONDS = 10
 RETRY_SECONDS = (5, 15, 60, 180, 300, 300)
-"""The waits between tries after passing faults. A window that was taken in begins them anew."""
+"""The waits between tries after passing faults. A page that was taken in begins them anew."""
+A_DAY = timedelta(days=1)
 REMEMBERED = 10_000
-"""How many segments and calls are known by name, so that none counts twice.
+"""How many recordings and calls are known by name, so that none counts twice.
 
-Those of neighbouring windows are enough: they overlap, and a full one is asked for in pieces.
+Those of neighbouring pages are enough: they overlap, and a full one is asked for in pieces.
 """
-BYTES_A_SECOND = 2 * 2 * 8000
-"""Of a recording with two channels in PCM16 at 8 kHz, as RingCX has them; 1.92 MB a minute."""
 
 
 class Stretch(Tail, Protocol):
-    """What a provider has of the time from `begin` to `end`."""
+    """What one `source` of a provider has of the time from `begin` to `end`.
 
-    sub_account: str
+    A source is a sub-account, an account, or a user.
+    """
+
+    source: str
     begin: datetime
     end: datetime
 
-    def reached(self, cursor: Json) -> datetime:
-        """Return the moment up to which a reader with this cursor has read everything."""
+    def share(self, cursor: Json) -> float:
+        """Return how much of it a reader with this cursor has read, 0 to 1."""
         ...
 
-    def windows(self, cursor: Json) -> int:
+    def requests(self, cursor: Json) -> int:
         """Return how many requests are left to its end, at least."""
         ...
 
     def length(self, record: Json) -> timedelta:
-        """Return how long a record's recording is, or no time if it does not say so."""
+        """Return how long a record's recordings are, or no time if it does not say so."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backfill:
-    """What a backfill works with, and what limits it.
+class Allowance:
+    """How many requests of a `group` the provider allows, each `watch` for itself."""
 
-    `limits` is what the provider allows for each of the stretches, `kept_days` how long it keeps
-    recordings, by sub-account.
+    group: str
+    limits: Sequence[Limit]
+
+    def takes(self, requests: int) -> timedelta:
+        """Return how long so many take who go behind and have the gate for themselves."""
+        spans = (
+            ((max(0, requests - 1) // limit.spared().calls) * limit.seconds)
+            for limit in self.limits
+        )
+        return timedelta(seconds=max(spans))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """What a backfill works with, and what limits it: up to `limit`, or without one to the present.
+
+    `listing` and `fetching` are what is allowed for finding recordings and for their audio, of
+    which a second has about so many bytes if it is like `sound`. `sample_pages` may be read to
+    guess how much there is. `kept_days` is how long the provider keeps recordings, by source.
     """
 
+    provider: str
     stretches: Sequence[Stretch]
+    limit: datetime | None
     jobs: Jobs
     notes: Notes
     clock: Clock
     sleep: Callable[[float], None]
     settle_seconds: int
-    limits: Sequence[Limit]
+    listing: Allowance
+    fetching: Allowance
+    sample_pages: int
     kept_days: Mapping[str, float]
+    bytes_a_second: int
+    sound: str
+    slice: timedelta = SLICE
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """How far a run has come in one stretch, and what it has found there.
 
-    All counts are of this run. `segments` have a recording, of `length` in all, and belong to
-    `dialogs`; only a dry run looks how many of these are `known`, and `archived`. `jobs` were sent,
-    or would be. `waits_until` comes with its `reason`. It is over when `done`, or when it `failed`.
+    `share` is what is read of it, 0 to 1; all counts are of this run. `recordings`, of `length` in
+    all, belong to `calls`; only a dry run looks how many of these are `known`, and `archived`.
+    `jobs` were sent, or would be. `waits_until` comes with its `reason`. It is over when `done`, or
+    when it `failed`.
     """
 
-    sub_account: str
-    begin: datetime
-    end: datetime
-    reached: datetime
-    windows: int = 0
-    segments: int = 0
-    dialogs: int = 0
+    source: str
+    share: float = 0.0
+    requests: int = 0
+    recordings: int = 0
+    calls: int = 0
     known: int = 0
     archived: int = 0
     jobs: int = 0
@@ -103,42 +133,78 @@ class Progress:
     done: bool = False
     failed: LegatoError | None = None
 
-    @property
-    def share(self) -> float:
-        """The part of the stretch that is read, 0 to 1."""
-        return min(1.0, (self.reached - self.begin) / (self.end - self.begin))
-
-    @property
-    def size(self) -> int:
-        """About how many bytes the recordings have."""
-        return int(self.length.total_seconds() * BYTES_A_SECOND)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What is left of a stretch: so many windows, which take so long if none of them is full."""
+    """What is left of a stretch of which a `share` was read before.
 
-    sub_account: str
+    `requests` are the least that it takes, or what a sample lets expect. `recordings` are guessed
+    from so many `sampled` ones; None if nothing was.
+    """
+
+    source: str
+    watch: str
     share: float
-    windows: int
-    takes: timedelta
+    requests: int
+    recordings: int | None = None
+    sampled: int = 0
+
+
+def check_days(begin: datetime, limit: datetime | None, *, now: datetime) -> None:
+    """Raise Refused for days that are still to come."""
+    if begin >= now or (limit is not None and limit > _midnight(now) + A_DAY):
+        name = "--from" if begin >= now else "--to"
+        raise Refused(f"{name} lies in the future: today is {_day(now)}")
+
+
+def check(work: Backfill, *, dry_run: bool = False, instead: bool = False) -> None:
+    """Raise Refused, saying what to do, for what the provider cannot have any more.
+
+    Also, but for a dry run and unless this one runs `instead`, if one of other days is unfinished.
+    What has begun may go on, however long ago.
+    """
+    now = work.clock.now()
+    oldest = now - timedelta(days=max(work.kept_days[one.source] for one in work.stretches))
+    begun = any(_cursor(one.key, work.notes) for one in work.stretches)
+    if not begun and work.stretches[0].begin < _midnight(oldest):
+        raise Refused(
+            f"the provider keeps recordings for {(now - oldest).days} days: there is nothing "
+            f"from before {_day(oldest)}; write --from {_day(oldest)} or later"
+        )
+    for stretch in work.stretches:
+        run = work.notes.read(_run_key(stretch)).content
+        if dry_run or instead or run.get("key") in (None, stretch.key):
+            continue
+        tail = work.notes.read(tail_key(run["key"])).content
+        if tail.get("unfinished") or "cursor" not in tail:
+            raise Refused(
+                f"a backfill of other days is unfinished for {stretch.source}: go on with "
+                f"`legato backfill {work.provider} {_options(run)}`, or write --instead to give it "
+                "up"
+            )
+
+
+def backfill_key(begin: datetime, limit: datetime | None) -> str:
+    """Return what tells the cursor of a backfill of these days from all others of its source."""
+    return f"#backfill-{format_time(begin)}-{format_time(limit) if limit else ''}"
 
 
 def estimate(work: Backfill, *, dry_run: bool = False) -> list[Estimate]:
-    """Say what is left to do, without asking the provider. A dry run begins at the beginning."""
-    estimates = []
-    for stretch in work.stretches:
-        cursor = {} if dry_run else _cursor(stretch, work.notes)
-        windows = stretch.windows(cursor)
-        estimates.append(
-            Estimate(
-                sub_account=stretch.sub_account,
-                share=(stretch.reached(cursor) - stretch.begin) / (stretch.end - stretch.begin),
-                windows=windows,
-                takes=_takes(windows, work.limits),
-            )
-        )
-    return estimates
+    """Say what is left to do, from a sample of what is next. A dry run begins at the beginning."""
+    return [
+        _estimated(stretch, {} if dry_run else _cursor(stretch.key, work.notes), work.sample_pages)
+        for stretch in work.stretches
+    ]
+
+
+def takes(
+    allowance: Allowance, estimates: Sequence[Estimate], count: Callable[[Estimate], int]
+) -> timedelta:
+    """Return how long the requests of all estimates take, which `count` counts."""
+    requests: dict[str, int] = {}
+    for one in estimates:
+        requests[one.watch] = requests.get(one.watch, 0) + count(one)
+    return max(map(allowance.takes, requests.values()))
 
 
 def backfill(
@@ -155,6 +221,8 @@ def backfill(
     repeat it. A dry run reads the same, and sends and writes nothing but what the gate must know.
     """
     notes = _Overlay(work.notes) if dry_run else work.notes
+    for stretch in work.stretches:
+        _note_run(stretch, work.limit, notes)
     walks = [_Walk(stretch, work, notes, tell, dry_run=dry_run) for stretch in work.stretches]
     while going := [walk for walk in walks if not walk.over]:
         walk = min(going, key=lambda one: one.not_before)
@@ -182,12 +250,7 @@ class _Walk:
         self.watch = stretch.watch
         self.behind = stretch.behind
         self.late = stretch.late
-        self.progress = Progress(
-            sub_account=stretch.sub_account,
-            begin=stretch.begin,
-            end=stretch.end,
-            reached=stretch.begin,
-        )
+        self.progress = Progress(source=stretch.source)
         self.not_before = work.clock.now()
         self._stretch = stretch
         self._work = work
@@ -195,8 +258,8 @@ class _Walk:
         self._tell = tell
         self._dry_run = dry_run
         self._jobs = _Counted(None if dry_run else work.jobs, self.progress)
-        self._segments: _Recent[bool] = _Recent()
-        self._dialogs: _Recent[bool] = _Recent()
+        self._recordings: _Recent[bool] = _Recent()
+        self._calls: _Recent[bool] = _Recent()
         self._cursor: Json | None = None
         self._tries = 0
 
@@ -213,7 +276,7 @@ class _Walk:
                 jobs=self._jobs,
                 notes=self._notes,
                 clock=self._work.clock,
-                until=self._work.clock.now() + SLICE,
+                until=self._work.clock.now() + self._work.slice,
                 settle=self._work.settle_seconds,
             )
         except LegatoError as error:
@@ -227,32 +290,36 @@ class _Walk:
         if cursor != self._cursor:
             # Not before: a page that cannot be taken in would be asked for again for ever.
             self._cursor, self._tries = cursor, 0
-        self.progress.reached = max(self.progress.reached, self._stretch.reached(cursor))
+        self.progress.share = max(self.progress.share, self._stretch.share(cursor))
         self._tell(self.progress)
         page = self._stretch.page(cursor, turn=turn)
         if page.cursor != cursor:
-            self.progress.windows += 1
+            self.progress.requests += 1
         for change in page.changes:
-            self._count(change.call, change.records)
+            self._count(change)
         return page
 
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
         return self._stretch.recordings(records)
 
-    def _count(self, call: str, records: Mapping[str, Json]) -> None:
-        found = {name: one for name, one in records.items() if self.recordings([one])}
+    def _count(self, change: Change) -> None:
+        found: set[str] = set()
+        for record in change.records.values():
+            names = _recordings(self, record)
+            new = [name for name in names if f"{change.call}/{name}" not in self._recordings]
+            self.progress.recordings += len(new)
+            if new:
+                self.progress.length += self._stretch.length(record)
+            for name in names:
+                self._recordings[f"{change.call}/{name}"] = True
+            found |= names
         if not found:
             return
-        if call not in self._dialogs:
+        if change.call not in self._calls:
             if self._dry_run:
-                self._look_up(call, self.recordings(found.values()))
-            self.progress.dialogs += 1
-        self._dialogs[call] = True
-        for name, record in found.items():
-            if (segment := f"{call}/{name}") not in self._segments:
-                self.progress.segments += 1
-                self.progress.length += self._stretch.length(record)
-            self._segments[segment] = True
+                self._look_up(change.call, frozenset(found))
+            self.progress.calls += 1
+        self._calls[change.call] = True
 
     def _look_up(self, call: str, recordings: frozenset[str]) -> None:
         """See what the ledger itself knows of a call."""
@@ -263,8 +330,7 @@ class _Walk:
 
     def _swept(self, swept: SweepReport, hopeless: Callable[[LegatoError], bool]) -> None:
         if swept.done:
-            self.progress.reached = self.progress.end
-            self.progress.done = True
+            self.progress.share, self.progress.done = 1.0, True
         elif swept.stopped is not None:
             self._stopped(swept.stopped, hopeless)
         else:
@@ -334,12 +400,70 @@ class _Overlay:
         return self._notes.first(name)
 
 
-def _cursor(stretch: Stretch, notes: Notes) -> Json:
-    cursor: Json = notes.read(tail_key(stretch.key)).content.get("cursor", {})
+def _cursor(key: str, notes: Notes) -> Json:
+    cursor: Json = notes.read(tail_key(key)).content.get("cursor", {})
     return cursor
 
 
-def _takes(windows: int, limits: Sequence[Limit]) -> timedelta:
-    """Return how long so many calls take who go behind and have the gate for themselves."""
-    spans = ((max(0, windows - 1) // limit.spared().calls) * limit.seconds for limit in limits)
-    return timedelta(seconds=max(spans))
+def _run_key(stretch: Stretch) -> str:
+    return f"backfill#{stretch.name}#{stretch.source}"
+
+
+def _note_run(stretch: Stretch, limit: datetime | None, notes: Notes) -> None:
+    """Write down which days are filled, so that nobody forgets them unfinished."""
+    note = notes.read(_run_key(stretch))
+    to = limit and format_time(limit)
+    run = {"key": stretch.key, "from": format_time(stretch.begin), "to": to}
+    if note.content != run:
+        notes.write(replace(note, content=run))
+
+
+def _estimated(stretch: Stretch, cursor: Json, pages: int) -> Estimate:
+    """Read a few pages without taking them in, and expect the rest to be like them."""
+    share, least = stretch.share(cursor), stretch.requests(cursor)
+    bare = Estimate(source=stretch.source, watch=stretch.watch, share=share, requests=least)
+    asked, more, names = 0, least > 0, set[str]()
+    try:
+        while more and asked < pages:
+            page = stretch.page(cursor)
+            asked, cursor, more = asked + 1, page.cursor, page.more
+            for change in page.changes:
+                for record in change.records.values():
+                    names |= {f"{change.call}/{name}" for name in _recordings(stretch, record)}
+    except LegatoError:
+        pass  # a run says it, and says it better
+    covered = stretch.share(cursor) - share if more else 1 - share
+    if not asked or covered <= 0:
+        return bare
+    left = (1 - share) / covered
+    return replace(
+        bare,
+        requests=max(least, math.ceil(asked * left)),
+        recordings=round(len(names) * left),
+        sampled=len(names),
+    )
+
+
+def _recordings(tail: Tail, record: Json) -> frozenset[str]:
+    try:
+        return tail.recordings([record])
+    except Retry:
+        return frozenset()  # its job fails, and somebody is told
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+def _options(run: Json) -> str:
+    """Write the options of a run as a person would."""
+    begin, limit = parse_time(run["from"]), run["to"] and parse_time(run["to"])
+    first = _day(begin) if begin == _midnight(begin) else run["from"]
+    if limit is None:
+        return f"--from {first}"
+    last = _day(limit - A_DAY) if limit == _midnight(limit) else run["to"]
+    return f"--from {first} --to {last}"

@@ -9,23 +9,35 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.aws.stack import advice
-from legato.backfill import backfill, estimate
+from legato.backfill import backfill, check, estimate, takes
 from legato.cli.board import Board
 from legato.cli.say import EXIT_CODES, FAILED, end, in_short, moment, speaking
 from legato.model import parse_time
+from legato.report.page import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.backfill import Backfill, Estimate, Progress
+    from legato.backfill import Allowance, Backfill, Estimate, Progress
+
+SOURCES = {"ringex": "RingEX", "ringcx": "Sub-account", "kazoo": "Account"}
+"""What it is that a provider's recordings are read of."""
+HOW = """Says first how many requests that takes, how long at the provider's limits, and about how
+    many recordings there are. What is new is found and archived first: a backfill takes what is
+    left of the limits. Days are in UTC, and both included; a time is taken exactly, and one without
+    a zone is UTC.
+
+    Interrupt it whenever you like: the same command goes on where it stopped."""
 
 app = typer.Typer(
     name="backfill",
     help=f"""Archive what a provider still has of a stretch of the past.
 
     \b
-    Example:
-      legato backfill ringcx --from 2026-10-01 --to 2026-11-01 --dry-run
+    Examples:
+      legato backfill ringex --from 2026-10-01 --to 2026-10-31 --dry-run
+      legato backfill ringcx --from 2026-10-01 --to 2026-10-31
+      legato backfill kazoo --from 2026-06-01
 
     {EXIT_CODES}
     """,
@@ -34,12 +46,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Let each provider be a command of its own."""
-
-
-def _parsed(text: str) -> datetime:
+def _begin(text: str) -> datetime:
     try:
         return parse_time(text).replace(microsecond=0)
     except ValueError:
@@ -48,20 +55,70 @@ def _parsed(text: str) -> datetime:
         ) from None
 
 
+def _end(text: str) -> datetime:
+    """Return where a stretch ends: with a day, or at a time."""
+    whole_day = len(text) <= len("2026-10-01")
+    return _begin(text) + timedelta(days=1 if whole_day else 0)
+
+
+From = Annotated[
+    datetime, typer.Option("--from", parser=_begin, metavar="DAY", help="The first day, or a time.")
+]
+To = Annotated[
+    datetime | None,
+    typer.Option(
+        "--to", parser=_end, metavar="DAY", help="The last day, or a time; else up to now."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what there is: send and write nothing.")
+]
+Instead = Annotated[
+    bool, typer.Option("--instead", help="Give up an unfinished backfill of other days.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")]
+
+
+@app.command(
+    help=f"""Archive what RingEX still has of a stretch of the past.
+
+    Goes through the company's call log, a thousand calls with a recording at a time, and sends a
+    job for each call that the archive does not know.
+
+    {HOW}
+
+    \b
+    Examples:
+      legato backfill ringex --from 2026-10-01 --to 2026-10-31 --dry-run
+      legato backfill ringex --from 2026-10-01 --to 2026-10-31
+      legato --stack archive --region eu-central-1 backfill ringex --from 2026-09-01 --yes
+
+    {EXIT_CODES}
+    """
+)
+def ringex(
+    context: typer.Context,
+    begin: From,
+    limit: To = None,
+    dry_run: DryRun = False,
+    instead: Instead = False,
+    yes: Yes = False,
+) -> None:
+    _run(context, "ringex", begin, limit, (), dry_run=dry_run, instead=instead, yes=yes)
+
+
 @app.command(
     help=f"""Archive what RingCX still has of a stretch of the past.
 
     Goes through RingCX's metadata window by window, as the sweeper does, and sends a job for each
-    dialog with a recording that the archive does not know. What is new is found and archived first;
-    a backfill takes what is left of RingCX's limits. Times without a zone are UTC, and a date is
-    its first moment.
+    dialog with a recording that the archive does not know.
 
-    Interrupt it whenever you like: the same command goes on where it stopped.
+    {HOW}
 
     \b
     Examples:
-      legato backfill ringcx --from 2026-10-01 --to 2026-11-01 --dry-run
-      legato backfill ringcx --from 2026-10-01 --to 2026-11-01
+      legato backfill ringcx --from 2026-10-01 --to 2026-10-31 --dry-run
+      legato backfill ringcx --from 2026-10-01 --to 2026-10-31
       legato --stack archive --region eu-central-1 \\
           backfill ringcx --from 2026-11-19T08:00+01:00 --sub-account 12345 --yes
 
@@ -70,27 +127,72 @@ def _parsed(text: str) -> datetime:
 )
 def ringcx(
     context: typer.Context,
-    begin: Annotated[
-        datetime,
-        typer.Option("--from", parser=_parsed, metavar="TIME", help="Where the stretch begins."),
-    ],
-    limit: Annotated[
-        datetime | None,
-        typer.Option("--to", parser=_parsed, metavar="TIME", help="Where it ends; else now."),
-    ] = None,
+    begin: From,
+    limit: To = None,
     sub_account: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Only this one of the stack's; may be repeated."),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what there is: send and write nothing.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,
+    dry_run: DryRun = False,
+    instead: Instead = False,
+    yes: Yes = False,
+) -> None:
+    sources = sub_account or ()
+    _run(context, "ringcx", begin, limit, sources, dry_run=dry_run, instead=instead, yes=yes)
+
+
+@app.command(
+    help=f"""Archive what Kazoo still has of a stretch of the past.
+
+    Goes through each account's recordings by the time at which they were saved, and sends a job for
+    each interaction that the archive does not know.
+
+    {HOW}
+
+    \b
+    Examples:
+      legato backfill kazoo --from 2026-06-01 --to 2026-10-31 --dry-run
+      legato backfill kazoo --from 2026-06-01 --to 2026-10-31
+      legato backfill kazoo --from 2026-11-19 --account 5a2d994fbae69b1d6b01eb9f0e7dfe62
+
+    {EXIT_CODES}
+    """
+)
+def kazoo(
+    context: typer.Context,
+    begin: From,
+    limit: To = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Only this one of KazooAccountIds, as it stands there; again for more.",
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    instead: Instead = False,
+    yes: Yes = False,
+) -> None:
+    sources = account or ()
+    _run(context, "kazoo", begin, limit, sources, dry_run=dry_run, instead=instead, yes=yes)
+
+
+def _run(
+    context: typer.Context,
+    provider: str,
+    begin: datetime,
+    limit: datetime | None,
+    sources: Sequence[str],
+    *,
+    dry_run: bool,
+    instead: bool,
+    yes: bool,
 ) -> None:
     if limit is not None and begin >= limit:
-        raise typer.BadParameter(f"--from {moment(begin)} is not before --to {moment(limit)}")
+        raise typer.BadParameter(f"--from {moment(begin)} is not before {moment(limit)}")
     with speaking("interrupted before it began; nothing was done"):
-        work = context.obj.backfill(begin=begin, end=limit, sub_accounts=sub_account or ())
+        work = context.obj.backfill(provider, begin=begin, end=limit, sources=sources)
+        check(work, dry_run=dry_run, instead=instead)
         if not _announced(work, dry_run=dry_run):
             return
         if not (yes or dry_run) and sys.stdin.isatty() and not typer.confirm("Begin?"):
@@ -103,7 +205,7 @@ def ringcx(
             dry_run=dry_run,
             hopeless=lambda error: advice(error) is not None,
         )
-    _reported(found, dry_run=dry_run)
+    _reported(work, found, dry_run=dry_run)
 
 
 def _announced(work: Backfill, *, dry_run: bool) -> bool:
@@ -112,31 +214,52 @@ def _announced(work: Backfill, *, dry_run: bool) -> bool:
     typer.echo(f"From {moment(first.begin)} to {moment(first.end)}.")
     ahead = estimate(work, dry_run=dry_run)
     for one in ahead:
-        typer.echo(f"Sub-account {one.sub_account}: {_left(one)}.")
-        kept = work.kept_days[one.sub_account]
+        typer.echo(f"{_whose(work, one.source)}: {_left(work, one)}.")
+        kept = work.kept_days[one.source]
         oldest = work.clock.now() - timedelta(days=kept)
-        if first.begin < oldest and one.windows:
+        if first.begin < oldest and one.requests:
             typer.echo(
-                f"warning: RingCX keeps recordings of {one.sub_account} for {kept:g} days: what is "
-                f"older than {moment(oldest)} is gone.",
+                f"warning: {NAMES[work.provider]} keeps recordings of {one.source} for {kept:g} "
+                f"days: what is older than {moment(oldest)} is gone.",
                 err=True,
             )
-    windows = max(one.windows for one in ahead)
-    if windows:
-        days = (first.end - first.begin) / timedelta(days=1)
+    if not any(one.requests for one in ahead):
+        return False
+    took = takes(work.listing, ahead, lambda one: one.requests)
+    typer.echo(
+        f"At {NAMES[work.provider]}'s limits that takes {_time(took)}, beside what is new more."
+    )
+    recordings = sum(one.recordings or 0 for one in ahead)
+    if recordings:
+        took = takes(work.fetching, ahead, lambda one: one.recordings or 0)
         typer.echo(
-            f"{days:.3g} days: at RingCX's limits {_time(max(one.takes for one in ahead))}; a "
-            "window with more than 400 rows takes more."
+            f"Their audio follows: about {_requests(recordings, work.fetching)}, {_time(took)} if "
+            "the archive has none of it."
         )
-    return windows > 0
+    return True
 
 
-def _left(one: Estimate) -> str:
-    if not one.windows:
+def _left(work: Backfill, one: Estimate) -> str:
+    if not one.requests:
         return "read to its end before, nothing is left to ask"
-    if not one.share:
-        return f"{one.windows} windows"
-    return f"{one.share:.0%} was read before, {one.windows} windows are left"
+    about = "at least" if one.recordings is None else "about"
+    requests = f"{about} {_requests(one.requests, work.listing)}"
+    if one.share:
+        requests = f"{one.share:.0%} was read before, {requests} are left"
+    if one.recordings is None:
+        return f"{requests}; how many recordings there are shows when they are read"
+    return (
+        f"{requests}, with about {one.recordings} recordings (estimated from the first "
+        f"{one.sampled})"
+    )
+
+
+def _requests(number: int, allowance: Allowance) -> str:
+    return f"{number} request{'' if number == 1 else 's'} of the group {allowance.group}"
+
+
+def _whose(work: Backfill, source: str) -> str:
+    return f"{SOURCES[work.provider]} {source}"
 
 
 def _time(span: timedelta) -> str:
@@ -146,29 +269,29 @@ def _time(span: timedelta) -> str:
     return f"about {minutes:.0f} min" if minutes < 100 else f"about {minutes / 60:.0f} h"
 
 
-def _reported(found: Sequence[Progress], *, dry_run: bool) -> None:
+def _reported(work: Backfill, found: Sequence[Progress], *, dry_run: bool) -> None:
     for one in found:
-        typer.echo(f"Sub-account {one.sub_account}: {_found(one, dry_run=dry_run)}.")
+        typer.echo(f"{_whose(work, one.source)}: {_found(work, one, dry_run=dry_run)}.")
         if one.buried:
             where = "would go" if dry_run else "went"
-            typer.echo(f"  {one.buried} rows name no dialog, and {where} to the dead letters.")
+            typer.echo(f"  {one.buried} records name no call, and {where} to the dead letters.")
     failed = [one for one in found if one.failed is not None]
     for one in failed[:-1]:
-        typer.echo(f"legato: {_failure(one)}", err=True)
+        typer.echo(f"legato: {_failure(work, one)}", err=True)
     if failed:
         again = "" if dry_run else "; then run the same command to go on"
-        end(f"{_failure(failed[-1])}{again}", FAILED)
+        end(f"{_failure(work, failed[-1])}{again}", FAILED)
 
 
-def _found(one: Progress, *, dry_run: bool) -> str:
-    words = f"{one.windows} windows asked, {one.segments} recordings of {one.dialogs} dialogs found"
+def _found(work: Backfill, one: Progress, *, dry_run: bool) -> str:
+    words = f"{one.requests} requests, {one.recordings} recordings of {one.calls} calls found"
     if not dry_run:
         return f"{words}, {one.jobs} jobs sent"
+    size = one.length.total_seconds() * work.bytes_a_second
     hours = one.length / timedelta(hours=1)
     return (
         f"{words}, {one.known} of them known and {one.archived} archived; {one.jobs} jobs would be "
-        f"sent; {hours:.1f} h of audio, about {_bytes(one.size)} (estimated: two channels of PCM16 "
-        "at 8 kHz)"
+        f"sent; {hours:.1f} h of audio, about {_bytes(size)} (estimated: {work.sound})"
     )
 
 
@@ -180,6 +303,6 @@ def _bytes(size: float) -> str:
     return f"{size / 1000:.1f} TB"
 
 
-def _failure(one: Progress) -> str:
+def _failure(work: Backfill, one: Progress) -> str:
     reason = in_short(one.failed) if one.failed else ""
-    return f"sub-account {one.sub_account} ended at {moment(one.reached)}: {reason}"
+    return f"{_whose(work, one.source)} was given up at {one.share:.0%}: {reason}"

@@ -38,7 +38,7 @@ class Board:
             disable=not self._console.is_terminal,
         )
         self._tasks = {
-            one.sub_account: self._bars.add_task(one.sub_account, total=1.0, words="")
+            one.source: self._bars.add_task(one.source, total=1.0, words="")
             for one in work.stretches
         }
         self._told: dict[str, datetime] = {}
@@ -60,21 +60,21 @@ class Board:
 
     def tell(self, progress: backfill.Progress) -> None:
         """Show a stretch as it is now."""
-        account, words = progress.sub_account, self._words(progress)
+        source, words = progress.source, self._words(progress)
         if self._console.is_terminal:
-            self._bars.update(self._tasks[account], completed=progress.share, words=words)
+            self._bars.update(self._tasks[source], completed=progress.share, words=words)
             return
-        now, last = self._clock.now(), self._told.get(account)
+        now, last = self._clock.now(), self._told.get(source)
         over = progress.done or progress.failed is not None
         waits = progress.waits_until is not None and progress.waits_until - now >= LINE_EVERY
         if over or waits or last is None or now - last >= LINE_EVERY:
-            self._told[account] = now
-            self._console.print(f"{account}: {progress.share:.0%}, {words}")
+            self._told[source] = now
+            self._console.print(f"{source}: {progress.share:.0%}, {words}")
 
     def _words(self, progress: backfill.Progress) -> str:
         words = (
-            f"{progress.windows} windows, {progress.segments} recordings of {progress.dialogs} "
-            f"dialogs, {progress.jobs} jobs {self._sent}"
+            f"{progress.requests} requests, {progress.recordings} recordings of {progress.calls} "
+            f"calls, {progress.jobs} jobs {self._sent}"
         )
         if progress.failed is not None:
             return f"{words}; given up: {in_short(progress.failed)}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.providers.kazoo.documents import began_at
-from legato.providers.kazoo.tail import OVERLAP, KazooTail
+from legato.model import format_time, parse_time
+from legato.providers.kazoo.documents import began_at, length_of
+from legato.providers.kazoo.tail import OVERLAP, KazooTail, month_of
+from legato.sweep import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from legato.model import Json
     from legato.ports import Clock
@@ -21,6 +25,9 @@ class KazooRecorded(KazooTail):
 
     They are listed by the time at which they were saved, which is after their end. And one that
     goes on over the end of a month may lie in the database of either, so the window reaches back.
+
+    `key` tells this reader from others. Its cursor also holds the moment that was `reached`, and
+    up to where all was `read`.
     """
 
     behind = True
@@ -36,6 +43,7 @@ class KazooRecorded(KazooTail):
         kept: timedelta,
         user: str | None = None,
         filters: Mapping[str, str] | None = None,
+        key: str = "#recorded",
     ) -> None:
         super().__init__(
             recordings,
@@ -46,9 +54,65 @@ class KazooRecorded(KazooTail):
             user=user,
             filters=filters,
         )
-        self.key = f"{self.key}#recorded"
+        self.key = f"{self.key}{key}"
+        self.source = f"{account}/{user}" if user else account
+        self.begin = begin
+        self.end = end
         self.kept = kept
+
+    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+        """Return the next page; nothing is asked if all is read. Raises as the tail's does."""
+        if self._is_read(cursor):
+            return Page(changes=(), cursor=cursor, more=False, read_to=self.end)
+        page = super().page(cursor, turn=turn)
+        place = page.cursor | {"reached": format_time(max(self._reached(cursor), _reached(page)))}
+        if not page.more:
+            place["read"] = format_time(self.end)
+        return replace(page, cursor=place)
+
+    def window_end(self, begin: datetime) -> datetime:
+        """Return a moment soon after the month's end: little of the next one is read twice."""
+        next_month = month_of(month_of(begin) + timedelta(days=32))
+        return min(super().window_end(begin), next_month + OVERLAP)
 
     def began_at(self, record: Json) -> datetime | None:
         """Return when the recording began."""
         return began_at(record)
+
+    def share(self, cursor: Json) -> float:
+        """Return how much of the stretch a reader with this cursor has read, 0 to 1."""
+        if self._is_read(cursor):
+            return 1.0
+        return min(1.0, (self._reached(cursor) - self.begin) / (self.end - self.begin))
+
+    def requests(self, cursor: Json) -> int:
+        """Return how many requests are left if each window is one page, and its months apart."""
+        if self._is_read(cursor):
+            return 0
+        begin = parse_time(cursor["begin"]) if "begin" in cursor else self.begin - OVERLAP
+        end, count = min(self.end + OVERLAP, self._clock.now()), 0
+        while True:
+            until = min(self.window_end(begin), end)
+            count += 2 if begin < month_of(until) else 1
+            if until >= end:
+                return count
+            begin = until - OVERLAP
+
+    def length(self, record: Json) -> timedelta:
+        """Return how long the recording is."""
+        return timedelta(milliseconds=length_of(record) or 0)
+
+    def _is_read(self, cursor: Json) -> bool:
+        return "read" in cursor and parse_time(cursor["read"]) >= self.end
+
+    def _reached(self, cursor: Json) -> datetime:
+        return max(self.begin, parse_time(cursor["reached"])) if "reached" in cursor else self.begin
+
+
+def _reached(page: Page) -> datetime:
+    """Return about where a page ends: Kazoo's key of the next one says it to nobody else."""
+    place = page.cursor
+    if "key" not in place:
+        return parse_time(place["until"] if "until" in place else place["begin"])
+    records = (record for change in page.changes for record in change.records.values())
+    return max(filter(None, map(began_at, records)), default=parse_time(place["begin"]))

@@ -112,7 +112,8 @@ class KazooTail(Account):
         """Return the next page of a window. Raises Wait, Barred, Retry, Failed."""
         now = min(filter(None, (self._clock.now(), self._end)))
         begin = parse_time(cursor["begin"]) if "begin" in cursor else self._first
-        until = parse_time(cursor["until"]) if "until" in cursor else min(_limit(begin), now)
+        end = min(self.window_end(begin), now)
+        until = parse_time(cursor["until"]) if "until" in cursor else end
         answer = self._recordings.recordings(
             self._account,
             created_from=begin,
@@ -127,7 +128,7 @@ class KazooTail(Account):
         changes, strays = self._by_call(answer.documents)
         place: Json = {"begin": format_time(until - OVERLAP)}
         more = until < now - timedelta(seconds=1)
-        later_month = _month(until)
+        later_month = month_of(until)
         if answer.next_start_key is not None:
             place = {
                 "begin": format_time(begin),
@@ -145,6 +146,11 @@ class KazooTail(Account):
             read_to=None if more else until,
             strays=strays,
         )
+
+    def window_end(self, begin: datetime) -> datetime:
+        """Return the end of the longest window from `begin` on that lies in two months at most."""
+        after_two_months = month_of(month_of(begin) + timedelta(days=62))
+        return min(begin + LONGEST, after_two_months)
 
     def _by_call(self, documents: Iterable[object]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
         """Gather the recordings of each call; return them, and those without an id."""
@@ -164,11 +170,6 @@ class KazooTail(Account):
         return changes, tuple(strays)
 
 
-def _month(moment: datetime) -> datetime:
+def month_of(moment: datetime) -> datetime:
+    """Return when the month of this moment began."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def _limit(begin: datetime) -> datetime:
-    """Return the end of the longest window from `begin` on that lies in two months at most."""
-    after_two_months = _month(_month(begin) + timedelta(days=62))
-    return min(begin + LONGEST, after_two_months)

@@ -9,7 +9,8 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.model import format_time, parse_time
+from legato.backfill import backfill_key
+from legato.model import parse_time
 from legato.providers.ringcx.tail import LONGEST, RingcxTail
 
 if TYPE_CHECKING:
@@ -40,18 +41,18 @@ class RingcxStretch(RingcxTail):
     ) -> None:
         youngest = clock.now() - lag
         end = youngest if limit is None else min(limit, youngest)
-        name = f"{format_time(begin)}-{format_time(limit) if limit else ''}"
         super().__init__(
             metadata,
             clock,
             sub_account=sub_account,
-            key=f"#backfill-{name}",
+            key=backfill_key(begin, limit),
             first=begin,
             lag=lag,
             overlap=overlap,
             end=end,
             behind=True,
         )
+        self.source = sub_account
         self.begin = begin.replace(microsecond=0)
         self.end = end.replace(microsecond=0)
 
@@ -61,7 +62,11 @@ class RingcxStretch(RingcxTail):
             return self.begin
         return parse_time(cursor["read"] if "read" in cursor else cursor["begin"])
 
-    def windows(self, cursor: Json) -> int:
+    def share(self, cursor: Json) -> float:
+        """Return how much of it a reader with this cursor has read, 0 to 1."""
+        return min(1.0, (self.reached(cursor) - self.begin) / (self.end - self.begin))
+
+    def requests(self, cursor: Json) -> int:
         """Return how many windows are left to ask for if none of them is full."""
         left = self.end - self.reached(cursor)
         if not cursor:

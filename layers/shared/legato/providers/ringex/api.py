@@ -42,7 +42,8 @@ class RingexApi:
     each group may (Light, Medium, Heavy, Auth), `platform` and `media` are base URLs.
 
     Every method raises Wait (not our turn, or 429), Barred (no credential is accepted), NotYet
-    (404), Retry (5xx or network), Failed (any other refusal). `turn` is for who was promised one.
+    (404), Retry (5xx or network), Failed (any other refusal). `turn` is for who was promised one,
+    `behind` for who lets all others go first.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class RingexApi:
         self._pool = Pool(credentials, notes, clock, provider="ringex")
         self._tokens = Tokens(notes, clock, name="ringex", mint=self._mint, sleep=sleep)
 
-    def get(self, path: str, params: Json, *, turn: bool = False) -> Json:
+    def get(self, path: str, params: Json, *, turn: bool = False, behind: bool = False) -> Json:
         """GET a JSON object from the platform."""
         request = self._line.request("GET", self._platform.join(path), params=params)
-        with self._answer(request, turn=turn) as response:
+        with self._answer(request, turn=turn, behind=behind) as response:
             return answers.read_object(response)
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -90,7 +91,9 @@ class RingexApi:
                 raise Retry(f"{answers.where(request)} answers {response.status_code}")
 
     @contextmanager
-    def stream(self, address: str, *, turn: bool = False) -> Iterator[Iterator[bytes]]:
+    def stream(
+        self, address: str, *, turn: bool = False, behind: bool = False
+    ) -> Iterator[Iterator[bytes]]:
         """GET a recording in pieces from an address that RingCentral gave, on a configured host.
 
         A connection that breaks is resumed where it broke. A body that stays shorter than
@@ -99,16 +102,19 @@ class RingexApi:
 
         def opened(headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
             request = self._line.request("GET", self._media.join(address), headers=headers)
-            return self._followed(request, turn=turn)
+            # What has begun does not go behind: all that came so far would be lost.
+            return self._followed(request, turn=turn, behind=behind and not headers)
 
         with closing(answers.pieces(opened)) as pieces:
             yield pieces
 
     @contextmanager
-    def _followed(self, request: httpx.Request, *, turn: bool) -> Iterator[httpx.Response]:
+    def _followed(
+        self, request: httpx.Request, *, turn: bool, behind: bool
+    ) -> Iterator[httpx.Response]:
         """Follow redirects between our hosts; each is a request of its own."""
         for _ in range(MAX_REDIRECTS):
-            with self._answer(request, turn=turn) as response:
+            with self._answer(request, turn=turn, behind=behind) as response:
                 if not response.is_redirect:
                     yield response
                     return

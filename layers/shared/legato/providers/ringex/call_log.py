@@ -31,7 +31,7 @@ def listing(job: Job, records: Sequence[Json]) -> Listing:
     return Listing(
         call=job.call,
         account=job.account,
-        legs=tuple(_legs(records)),
+        legs=tuple(_legs(records, behind=job.hints.get("behind") is True)),
         ongoing=any(_ongoing(entry) for entry in _entries(records)),
         short=any(entry.get("shortRecording") is True for entry in _entries(records)),
         started_at=min(span.started_at for span in spans),
@@ -73,10 +73,15 @@ def _span(entry: Json, what: str) -> _Span:
         started_at = parse_time(start)  # type: ignore[arg-type]  # anything else raises TypeError
     except (TypeError, ValueError) as error:
         raise Retry(f"the call log's {what} {_name(entry)} has no valid startTime") from error
+    return _Span(started_at, length_of(entry))
+
+
+def length_of(entry: Json) -> int | None:
+    """Return how many milliseconds a record or a leg was long, if it says so."""
     milliseconds, seconds = entry.get("durationMs"), entry.get("duration")
     if isinstance(milliseconds, int):
-        return _Span(started_at, milliseconds)
-    return _Span(started_at, seconds * 1000 if isinstance(seconds, int) else None)
+        return milliseconds
+    return seconds * 1000 if isinstance(seconds, int) else None
 
 
 def _name(entry: Json) -> str:
@@ -93,7 +98,7 @@ def _entries(records: Iterable[Json]) -> Iterator[Json]:
         yield record
 
 
-def _legs(records: Iterable[Json]) -> list[Leg]:
+def _legs(records: Iterable[Json], *, behind: bool) -> list[Leg]:
     found: dict[str, Leg] = {}
     for entry in _entries(records):
         recording = entry.get("recording")
@@ -107,7 +112,11 @@ def _legs(records: Iterable[Json]) -> list[Leg]:
             raise Retry(f"the call log's recording {name} has no contentUri")
         span = _span(entry, "entry")
         leg = Leg(
-            id=name, started_at=span.started_at, address=address, announced_ms=span.duration_ms
+            id=name,
+            started_at=span.started_at,
+            address=address,
+            announced_ms=span.duration_ms,
+            behind=behind,
         )
         # Legs come before their record: a leg tells better than the whole call when it began.
         known = found.setdefault(name, leg)

@@ -75,7 +75,7 @@ class Ringex:
 
     def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
         """Open a recording's content."""
-        return self._api.stream(leg.address, turn=turn)
+        return self._api.stream(leg.address, turn=turn, behind=leg.behind)
 
     def _pages(self, jobs: Sequence[Job], **filters: str) -> Iterator[Json]:
         """Yield every record of every page, each once."""

@@ -6,60 +6,99 @@ calls with a recording (https://developers.ringcentral.com/api-reference/Call-Lo
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.model import Json, format_time, parse_time
-from legato.providers.ringex.call_log import RETENTION, recording_ids
+from legato.providers.ringex.call_log import RETENTION, length_of, recording_ids
 from legato.providers.ringex.provider import CALL_LOG, PAGE_RECORDS, has_more, records_of
 from legato.providers.ringex.tail import by_session
 from legato.sweep import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from legato.providers.ringex.api import RingexApi
 
+SEAM = timedelta(seconds=1)
+"""Whether a range's bounds belong to it is not documented."""
+
 
 class RingexRecorded:
-    """The recordings of the calls that began from `begin` to `end`. The cursor holds the `page`."""
+    """The recordings of the calls that began from `begin` to `end`, the newest first.
+
+    `key` tells this reader from others. The cursor holds `to`, from where to go further back; the
+    number of the `page`, where that is not enough; and `top`, where it all began. When all is read
+    that is `read`: should the end have moved on by the next time, what is new is asked for, with an
+    `overlap` over what was read before.
+    """
 
     name = watch = "ringex"
-    key = "ringex#recorded"
-    behind = late = False
+    source = "company"
+    late = False
     kept = RETENTION
 
-    def __init__(self, api: RingexApi, *, begin: datetime, end: datetime) -> None:
+    def __init__(
+        self,
+        api: RingexApi,
+        *,
+        begin: datetime,
+        end: datetime,
+        key: str = "#recorded",
+        overlap: timedelta = timedelta(),
+        behind: bool = False,
+    ) -> None:
+        self.key = f"{self.watch}{key}"
+        self.behind = behind
+        self.begin = begin
+        self.end = end
         self._api = api
-        self._begin = begin
-        self._end = end
+        self._overlap = overlap
 
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
-        """Return up to a thousand records, the newest first. Raises Wait, Barred, Retry, Failed.
+        """Return up to a thousand records. Raises Wait, Barred, Retry, Failed.
 
-        What is logged meanwhile moves others to the next page, so they come twice. One whose
-        recording is deleted meanwhile lets another slip through, until the stretch is read again.
+        The next page ends where this one did: by its number, calls would slip through whose
+        neighbours' recordings are removed meanwhile.
         """
-        number = cursor.get("page", 1)
+        floor, top = self._span(cursor)
+        if floor >= top:
+            return Page(changes=(), cursor=cursor, more=False, read_to=self.end)
+        to, number = _time(cursor, "to") or top, cursor.get("page", 1)
         answer = self._api.get(
             CALL_LOG,
             {
                 "view": "Detailed",
                 "recordingType": "All",
-                "dateFrom": format_time(self._begin),
-                "dateTo": format_time(self._end),
+                "dateFrom": format_time(floor),
+                "dateTo": format_time(to),
                 "perPage": PAGE_RECORDS,
                 "page": number,
             },
             turn=turn,
+            behind=self.behind,
         )
-        changes, strays = by_session(records_of(answer))
-        more = has_more(answer)
+        records = records_of(answer)
+        changes, strays = by_session(records)
+        if not has_more(answer):
+            more = top < self.end
+            return Page(
+                changes=changes,
+                cursor={"read": format_time(top)},
+                more=more,
+                read_to=None if more else self.end,
+                strays=strays,
+            )
+        further = self._further_back(records)
+        place: Json = {"to": format_time(to), "page": number + 1}
+        if further is not None and further < to:
+            place = {"to": format_time(further)}
+        read = {"read": cursor["read"]} if "read" in cursor else {}
         return Page(
             changes=changes,
-            cursor={"page": number + 1},
-            more=more,
-            read_to=None if more else self._end,
+            cursor={**read, "top": format_time(top), **place},
+            more=True,
             strays=strays,
         )
 
@@ -73,3 +112,37 @@ class RingexRecorded:
             return parse_time(record["startTime"])
         except (KeyError, TypeError, ValueError):
             return None
+
+    def share(self, cursor: Json) -> float:
+        """Return how much of the stretch a reader with this cursor has read, 0 to 1."""
+        floor, top = self._span(cursor)
+        if floor >= top:
+            return 1.0
+        left = (_time(cursor, "to") or top) - floor
+        return 1 - left / (self.end - self.begin)
+
+    def requests(self, cursor: Json) -> int:
+        """Return how many requests are left, at least."""
+        floor, top = self._span(cursor)
+        return int(floor < top)
+
+    def length(self, record: Json) -> timedelta:
+        """Return how long the call was: its recordings play one after the other."""
+        return timedelta(milliseconds=length_of(record) or 0)
+
+    def _span(self, cursor: Json) -> tuple[datetime, datetime]:
+        """Return from where to where is left to read, of which `to` may have been reached."""
+        read, top = _time(cursor, "read"), _time(cursor, "top") or self.end
+        if read is None:
+            return self.begin, top
+        return (top, top) if read >= top else (max(self.begin, read - self._overlap), top)
+
+    def _further_back(self, records: Sequence[Json]) -> datetime | None:
+        """Return where the next page ends, if the newest come first, as they do."""
+        moments = [moment for record in records if (moment := self.began_at(record)) is not None]
+        in_order = len(moments) == len(records) and moments == sorted(moments, reverse=True)
+        return moments[-1] + SEAM if moments and in_order else None
+
+
+def _time(cursor: Json, name: str) -> datetime | None:
+    return parse_time(cursor[name]) if name in cursor else None
