@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,8 +109,11 @@ class FakeNotes:
 class FakeArchive:
     """Holds `objects` in their `storage_classes`; those in `streamed` do not say their SHA-256.
 
-    Over those that are `hidden` lies a delete marker, over those in `newer` another version.
+    Over those that are `hidden` lies a delete marker, over those in `newer` another version. Those
+    in `holds` are under legal hold, and so is what is written by one that is `on_hold`.
     """
+
+    on_hold = False
 
     def __init__(self):
         self.objects = {}
@@ -149,8 +153,21 @@ class FakeArchive:
     def held(self, key, *, version_id):
         return key in self.holds
 
+    def hold(self, prefix, *, on):
+        self._obey()
+        found = {key for key in self.objects if key.startswith(prefix)}
+        (self.holds.update if on else self.holds.difference_update)(found)
+        return len(found)
+
+    def holding(self):
+        holding = copy(self)
+        holding.on_hold = True
+        return holding
+
     def put(self, key, body, storage_class):
         self._obey()
+        if self.on_hold and key not in self.objects:
+            self.holds.add(key)
         if self.objects.setdefault(key, body) != body:
             raise Conflict(f"{key} already holds other bytes")
         self.storage_classes.setdefault(key, storage_class)

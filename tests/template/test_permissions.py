@@ -25,6 +25,8 @@ ACTIONS = {
     "head_object": "s3:GetObject",
     "get_object": "s3:GetObjectVersion",  # always by version id
     "get_object_legal_hold": "s3:GetObjectLegalHold",
+    "put_object_legal_hold": "s3:PutObjectLegalHold",
+    "list_object_versions": "s3:ListBucketVersions",
     "put_object_tagging": "s3:PutObjectVersionTagging",  # always by version id
     "list_objects_v2": "s3:ListBucket",
     "send_message": "sqs:SendMessage",
@@ -37,6 +39,13 @@ ACTIONS = {
     "put_secret_value": "secretsmanager:PutSecretValue",
 }
 
+# What S3 asks for a write that says how its object is locked.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
+HEADERS = {
+    "ObjectLockMode": "s3:PutObjectRetention",
+    "ObjectLockLegalHoldStatus": "s3:PutObjectLegalHold",
+}
+
 
 def test_granted_is_exactly_what_is_called(sam: Template) -> None:
     called = {
@@ -45,6 +54,8 @@ def test_granted_is_exactly_what_is_called(sam: Template) -> None:
         if path.name not in BY_HAND
         for _client, call in CALL.findall(path.read_text())
     }
+    texts = "".join(path.read_text() for path in ADAPTERS.glob("*.py"))
+    called |= {action for header, action in HEADERS.items() if f'"{header}"' in texts}
     granted = {statement["Action"] for _logical, statement in statements(sam.functions)}
     # S3 asks for these in the caller's name, where the buckets have a key of their own.
     by_s3 = {"kms:Decrypt", "kms:GenerateDataKey"}

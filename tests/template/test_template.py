@@ -11,6 +11,7 @@ import pytest
 
 from legato.keep import HOLD
 from legato.remove import PUT_OFF
+from local.template import broken_rules, routes
 from tests.template.conftest import every_string
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ HEARTBEATS = {"TailAgeSeconds", "SubscriptionHealthy", "DigestBehindSeconds", "N
 OBJECTS = [
     {"Fn::Sub": "${ArchiveBucket.Arn}/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/digests/*"},
+    {"Fn::Sub": "${ArchiveBucket.Arn}/holds/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/reports/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/calls/*"},
     {"Fn::Sub": "${InboxBucket.Arn}/push/*"},
     {"Fn::Sub": "${InboxBucket.Arn}/*"},
 ]
+CONFIRMED = "nobody-can-remove-anything-early"
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -103,6 +106,14 @@ def alarms_on(sam: Template, metric: str, dimension: str) -> dict[str, Json]:
     return found
 
 
+def denial(sam: Template, name: str) -> Json:
+    """Return what the archive's policy refuses everybody."""
+    policy = sam.of("AWS::S3::BucketPolicy")["ArchiveBucketPolicy"]["PolicyDocument"]
+    (rule,) = [each for each in every_statement(policy) if each["Sid"] == name]
+    assert (rule["Effect"], rule["Principal"]) == ("Deny", "*")
+    return rule
+
+
 class TestShape:
     def test_sections_come_in_the_order_a_reader_expects(self) -> None:
         text = (ROOT / "template.yaml").read_text()
@@ -112,6 +123,7 @@ class TestShape:
             "Description",
             "Metadata",
             "Parameters",
+            "Rules",
             "Conditions",
             "Globals",
             "Resources",
@@ -150,7 +162,7 @@ class TestShape:
 
 class TestParameters:
     def test_every_parameter_is_described_limited_and_used(self, sam: Template) -> None:
-        used = {key: sam.source[key] for key in ("Conditions", "Globals", "Resources")}
+        used = {key: sam.source[key] for key in ("Rules", "Conditions", "Globals", "Resources")}
         for name, parameter in sam.source["Parameters"].items():
             assert parameter["Description"], name
             assert "Default" in parameter, name
@@ -195,16 +207,103 @@ class TestWhatMustNotBeLost:
         for bucket in buckets.values():
             assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
-    def test_no_call_object_is_written_without_a_condition(self, sam: Template) -> None:
-        policy = sam.of("AWS::S3::BucketPolicy")["ArchiveBucketPolicy"]
-        (rule,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Sid"] == "NoOverwrite"]
-        assert rule["Effect"] == "Deny"
-        assert rule["Principal"] == "*"
+    def test_no_evidence_is_written_without_a_condition(self, sam: Template) -> None:
+        """Only S3 itself enforces a bucket's policy, so these are tested as they are written."""
+        rule = denial(sam, "NoOverwrite")
         assert rule["Action"] == "s3:PutObject"
+        assert rule["Resource"] == [
+            {"Fn::Sub": f"${{ArchiveBucket.Arn}}/{folder}/*"}
+            for folder in ("calls", "digests", "holds")
+        ]
         assert rule["Condition"] == {
             "Null": {"s3:if-none-match": "true"},
             "Bool": {"s3:ObjectCreationOperation": "true"},
         }
+
+    @pytest.mark.parametrize(
+        ("name", "header"),
+        [("NoOtherEncryption", ""), ("NoKeysOfTheWriter", "-customer-algorithm")],
+    )
+    def test_a_write_takes_the_buckets_encryption(
+        self, sam: Template, name: str, header: str
+    ) -> None:
+        """Which is a whole bucket's, by the writer naming none."""
+        rule = denial(sam, name)
+        assert rule["Action"] == "s3:PutObject"
+        assert rule["Resource"] == {"Fn::Sub": "${ArchiveBucket.Arn}/*"}
+        assert rule["Condition"] == {"Null": {f"s3:x-amz-server-side-encryption{header}": "false"}}
+
+    def test_nobody_shortens_a_lock(self, sam: Template) -> None:
+        """What is locked in GOVERNANCE mode is removed and unlocked by this permission only."""
+        rule = denial(sam, "NoShorterLock")
+        assert rule["Action"] == "s3:BypassGovernanceRetention"
+        assert rule["Resource"] == {"Fn::Sub": "${ArchiveBucket.Arn}/*"}
+        assert "Condition" not in rule
+
+    def test_holds_are_placed_and_released_by_the_holder(self, sam: Template) -> None:
+        """And by the processor, for what is new; the names of the roles are of SAM's making."""
+        rule = denial(sam, "HoldsByTheHolderOnly")
+        assert rule["Action"] == "s3:PutObjectLegalHold"
+        assert rule["Resource"] == {"Fn::Sub": "${ArchiveBucket.Arn}/*"}
+        ((operator, condition),) = rule["Condition"].items()
+        assert operator == "ArnNotEquals"
+        roles = [referred(role) for role in condition["aws:PrincipalArn"]]
+        assert roles == ["HolderFunctionRole", "ProcessorFunctionRole"]
+        kinds = {sam.translated["Resources"][role]["Type"] for role in roles}
+        assert kinds == {"AWS::IAM::Role"}
+
+    def test_whoever_writes_evidence_may_lock_it(self, sam: Template) -> None:
+        """Where there is anything to lock, and below the same keys."""
+        written, locked = set(), set()
+        for logical, properties in sam.functions.items():
+            for statement in properties["Policies"][0]["Statement"]:
+                one = statement.get("Fn::If", [None, statement])[1]
+                folder = str(one["Resource"])
+                if "ArchiveBucket" not in folder or "reports" in folder:
+                    continue
+                if one["Action"] == "s3:PutObject":
+                    written.add((logical, folder))
+                if one["Action"] == "s3:PutObjectRetention":
+                    assert statement["Fn::If"][0] == "LocksEvidence"
+                    locked.add((logical, folder))
+        assert {logical for logical, _ in written} == {
+            "ProcessorFunction",
+            "AuditorFunction",
+            "HolderFunction",
+        }
+        assert locked == written
+
+    @pytest.mark.parametrize(
+        ("parameters", "refused"),
+        [
+            ({}, False),
+            ({"RetentionMode": "GOVERNANCE"}, False),
+            ({"RetentionMode": "COMPLIANCE"}, True),
+            ({"RetentionMode": "COMPLIANCE", "ComplianceConfirmation": CONFIRMED}, False),
+            ({"RetentionMode": "COMPLIANCE", "ComplianceConfirmation": "yes"}, True),
+        ],
+    )
+    def test_compliance_is_deployed_only_when_its_price_was_named(
+        self, sam: Template, parameters: Json, refused: bool
+    ) -> None:
+        """The rule reaches CloudFormation, and the local system obeys it too."""
+        assert sam.translated["Rules"] == sam.source["Rules"]
+        broken = broken_rules(sam.source, parameters)
+        assert bool(broken) is refused
+        assert all(CONFIRMED in said for said in broken)
+        description = sam.source["Parameters"]["ComplianceConfirmation"]["Description"]
+        assert CONFIRMED in description
+
+    def test_nothing_is_locked_unless_somebody_wants_it(self, sam: Template) -> None:
+        """Since it cannot be undone; and no name can be taken for the providers' own retention."""
+        parameters = sam.source["Parameters"]
+        assert parameters["RetentionMode"]["Default"] == "NONE"
+        for provider in ("Ringex", "Ringcx", "Kazoo"):
+            years = parameters[f"{provider}LockYears"]
+            assert years["Default"] >= 7
+            assert "our own archive" in years["Description"]
+            if f"{provider}RetentionDays" in parameters:
+                assert f"{provider}RetentionDays is" in years["Description"]
 
     def test_no_lifecycle_rule_expires_what_is_not_archived(self, sam: Template) -> None:
         """Of the archive nothing, of the inbox what has the tag."""
@@ -268,7 +367,8 @@ class TestWhoGetsIn:
                 for policy in sam.of(policy_kind).values()
                 if mentions(policy[target], logical)
                 for statement in every_statement(policy["PolicyDocument"])
-                if statement["Condition"] == TLS_ONLY and mentions(statement["Resource"], logical)
+                if statement.get("Condition") == TLS_ONLY
+                and mentions(statement["Resource"], logical)
             ]
             assert [(s["Effect"], s["Principal"]) for s in denials] == [("Deny", "*")], logical
 
@@ -338,6 +438,25 @@ class TestKeeper:
         assert keeper["Timeout"] < HOLD.total_seconds() < 600
         schedule = keeper["Events"]["EveryTenMinutes"]["Properties"]
         assert schedule["ScheduleExpression"] == "rate(10 minutes)"
+
+
+class TestHolder:
+    def test_only_who_has_signed_gets_in(self, sam: Template) -> None:
+        """The one route of the API that asks for it; the others are the providers'."""
+        signed = {(one.path, one.function) for one in routes(sam.translated) if one.signed}
+        assert signed == {("/holds", "HolderFunction")}
+        (api,) = (
+            each["Properties"]["Body"]
+            for each in sam.translated["Resources"].values()
+            if each["Type"] == "AWS::ApiGatewayV2::Api"
+        )
+        scheme = api["components"]["securitySchemes"]["AWS_IAM"]
+        assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
+
+    def test_it_can_write_nothing_but_records(self, sam: Template) -> None:
+        own = [each for logical, each in statements(sam.functions) if logical == "HolderFunction"]
+        written = [each["Resource"] for each in own if each["Action"] == "s3:PutObject"]
+        assert written == [{"Fn::Sub": "${ArchiveBucket.Arn}/holds/*"}]
 
 
 class TestPush:

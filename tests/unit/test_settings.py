@@ -4,6 +4,7 @@ import pytest
 
 from legato.settings import (
     BadSettings,
+    holder_settings,
     keeper_settings,
     processor_settings,
     push_settings,
@@ -93,6 +94,36 @@ def test_nobody_deletes_by_mistake(said, complaint):
     """What is not one of the words is told, and taken for nothing."""
     with pytest.raises(BadSettings, match=f"LEGATO_DELETE_AT_SOURCE {complaint}"):
         remover_settings({**REMOVER, "LEGATO_DELETE_AT_SOURCE": said})
+
+
+HOLDER = {
+    "LEGATO_SECRET": "arn:secret",
+    "LEGATO_BUCKET": "bucket",
+    "LEGATO_TABLE": "table",
+    "LEGATO_RINGEX_LOCK_YEARS": "6",
+    "LEGATO_RINGCX_LOCK_YEARS": "7",
+    "LEGATO_KAZOO_LOCK_YEARS": "10",
+}
+
+
+@pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
+def test_how_evidence_is_locked(mode):
+    """Each provider's for its own years, what speaks of all for the longest."""
+    retention = holder_settings({**HOLDER, "LEGATO_RETENTION_MODE": mode}).retention
+    assert (retention.of("ringcx").mode, retention.of("ringcx").years) == (mode, 7)
+    assert retention.longest.years == 10
+
+
+def test_nothing_is_locked_by_default():
+    """As the word says."""
+    retention = holder_settings({**HOLDER, "LEGATO_RETENTION_MODE": "NONE"}).retention
+    assert (retention.of("ringex"), retention.longest) == (None, None)
+
+
+def test_a_mode_that_there_is_not_is_named():
+    """Rather than nothing locked."""
+    with pytest.raises(BadSettings, match="LEGATO_RETENTION_MODE is not NONE or GOVERNANCE or"):
+        holder_settings({**HOLDER, "LEGATO_RETENTION_MODE": "LEGAL"})
 
 
 def test_a_ladder_that_is_none_is_named():

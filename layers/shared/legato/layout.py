@@ -60,6 +60,11 @@ def digest_key(start: datetime) -> str:
     return f"digests/{start:%Y/%m/%d/%Y-%m-%dT%H}.json"
 
 
+def stamp_key(digest: str) -> str:
+    """Return the key of the time stamp of the digest under this key."""
+    return f"{digest}.tsr"
+
+
 def public_key_key(key_id: str) -> str:
     """Return the key of the public key that digests are checked with."""
     return f"digests/keys/{encoded(key_id)}.pem"

@@ -153,6 +153,17 @@ class Archive(Protocol):
         """Say whether a version of an object is under legal hold. Raises Retry."""
         ...
 
+    def hold(self, prefix: str, *, on: bool) -> int:
+        """Place all versions of all objects below the prefix under legal hold, or release them.
+
+        In whatever storage class; returns how many there are. Raises Retry.
+        """
+        ...
+
+    def holding(self) -> Archive:
+        """Return this archive, writing under legal hold."""
+        ...
+
 
 class Provider(Protocol):
     """One telephony provider: who is asked about calls, and who hands out recordings."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from legato.lock import Retention
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from legato.lock import Mode
 
 type Limits = dict[str, tuple[tuple[int, float], ...]]
 """The limits of each group, as calls and seconds."""
@@ -20,6 +23,12 @@ DELETIONS: dict[str, tuple[str, ...]] = {
     "kazoo": ("kazoo",),
 }
 """Which providers delete what is archived, by what an operator says."""
+MODES: dict[str, Mode | None] = {
+    "NONE": None,
+    "GOVERNANCE": "GOVERNANCE",
+    "COMPLIANCE": "COMPLIANCE",
+}
+"""How evidence is locked, by what an operator says."""
 MINUTE = 60
 
 
@@ -154,6 +163,7 @@ class ProcessorSettings:
     max_leg_bytes: int
     max_audio_hours: float
     delete_at_source: tuple[str, ...]
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,13 +185,25 @@ class RemoverSettings:
 class AuditorSettings:
     """What AuditorFunction is told: all that the sweeper is, since it asks the same providers.
 
-    `days` are reconciled each day.
+    `days` are reconciled each day. Without a `timestamp_authority` nobody is asked for the time.
     """
 
     bucket: str
     signing_key: str
+    timestamp_authority: str
     days: int
     sweeper: SweeperSettings
+    retention: Retention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderSettings:
+    """What HolderFunction is told."""
+
+    secret: str
+    bucket: str
+    table: str
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +285,20 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         max_leg_bytes=reader.whole("LEGATO_MAX_LEG_BYTES"),
         max_audio_hours=reader.number("LEGATO_MAX_AUDIO_HOURS"),
         delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
+        retention=_retention(reader),
+    )
+    reader.complain()
+    return settings
+
+
+def holder_settings(environment: Mapping[str, str]) -> HolderSettings:
+    """Read what the holder needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = HolderSettings(
+        secret=reader.text("LEGATO_SECRET"),
+        bucket=reader.text("LEGATO_BUCKET"),
+        table=reader.text("LEGATO_TABLE"),
+        retention=_retention(reader),
     )
     reader.complain()
     return settings
@@ -292,8 +328,10 @@ def auditor_settings(environment: Mapping[str, str]) -> AuditorSettings:
     settings = AuditorSettings(
         bucket=reader.text("LEGATO_BUCKET"),
         signing_key=reader.text("LEGATO_SIGNING_KEY"),
+        timestamp_authority=reader.optional("LEGATO_TIMESTAMP_AUTHORITY"),
         days=reader.whole("LEGATO_RECONCILE_DAYS"),
         sweeper=_sweeper(reader),
+        retention=_retention(reader),
     )
     reader.complain()
     return settings
@@ -366,6 +404,17 @@ def _kazoo(reader: _Reader) -> KazooSettings:
         queue=reader.text("LEGATO_KAZOO_QUEUE"),
         dead_letters=reader.text("LEGATO_KAZOO_DEAD_LETTERS"),
         quiet_seconds=reader.whole("LEGATO_KAZOO_QUIET_SECONDS"),
+    )
+
+
+def _retention(reader: _Reader) -> Retention:
+    return Retention(
+        mode=MODES[reader.one_of("LEGATO_RETENTION_MODE", tuple(MODES)) or "NONE"],
+        years={
+            "ringex": reader.whole("LEGATO_RINGEX_LOCK_YEARS"),
+            "ringcx": reader.whole("LEGATO_RINGCX_LOCK_YEARS"),
+            "kazoo": reader.whole("LEGATO_KAZOO_LOCK_YEARS"),
+        },
     )
 
 

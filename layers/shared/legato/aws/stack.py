@@ -6,7 +6,10 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import boto3
 from botocore import exceptions
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from legato.aws.clients import client
@@ -72,6 +75,21 @@ def _described(stack: str) -> Any:
             reason = "name it with --stack, or its place with --region and --profile"
             raise Refused(f"there is no stack {stack} here: {reason}") from error
     return found
+
+
+def signed(method: str, url: str, body: bytes) -> dict[str, str]:
+    """Return the headers that sign a request to API Gateway with the identity of this process."""
+    with _plain():
+        session = boto3.Session()
+        credentials, region = session.get_credentials(), session.region_name
+        if credentials is None:
+            raise exceptions.NoCredentialsError
+        if region is None:
+            raise exceptions.NoRegionError
+        request = AWSRequest(method=method, url=url, data=body)
+        frozen = credentials.get_frozen_credentials()
+        SigV4Auth(frozen, "execute-api", region).add_auth(request)
+    return dict(request.headers.items())
 
 
 def advice(error: BaseException | None) -> str | None:

@@ -19,6 +19,7 @@ from legato.aws.secret import Secret
 from legato.clock import SystemClock
 from legato.settings import (
     auditor_settings,
+    holder_settings,
     keeper_settings,
     processor_settings,
     push_settings,
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from legato.bootstrap.push import Hatch
     from legato.bootstrap.shared import Part
     from legato.digest import Chaining
+    from legato.hold import Holding
     from legato.keep import Keeping
     from legato.ports import Clock, Jobs
     from legato.receive import Hook
     from legato.reconcile import Reconciling
     from legato.remove import Removal
     from legato.rounds import Round
+    from legato.witness import Witnessing
     from legato.workshop import Workshop
 
 
@@ -105,6 +108,13 @@ def keeper(environment: Mapping[str, str] = os.environ) -> Lodge:
     return Lodge(keeping=ringex.keeping(keeper_settings(environment)), answer=succeed)
 
 
+def holder(environment: Mapping[str, str] = os.environ) -> Holding:
+    """Return what HolderFunction needs."""
+    from legato.bootstrap import hold
+
+    return hold.holding(holder_settings(environment))
+
+
 def sweeper(provider: str, environment: Mapping[str, str] = os.environ) -> Round:
     """Return what SweeperFunction needs for a provider. Raises Refused for one that is unknown."""
     from legato.errors import Refused
@@ -154,18 +164,20 @@ class Audit:
     """What AuditorFunction works with, each made when its task comes."""
 
     chaining: Callable[[], Chaining]
+    witnessing: Callable[[], Witnessing | None]
     reconciling: Callable[[], Reconciling]
     clock: Clock
 
 
 def auditor(environment: Mapping[str, str] = os.environ) -> Audit:
     """Return what AuditorFunction needs."""
-    from legato.bootstrap.audit import chaining, reconciling
+    from legato.bootstrap.audit import chaining, reconciling, witnessing
 
     settings = auditor_settings(environment)
     bucket, days = settings.bucket, settings.days
     return Audit(
         chaining=lambda: chaining(settings),
+        witnessing=lambda: witnessing(settings),
         reconciling=lambda: reconciling(settings.sweeper, bucket=bucket, days=days),
         clock=SystemClock(),
     )
@@ -192,14 +204,20 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
     if provider is None:
         raise Refused(f"{queue} is not the queue of a provider")
     part: Part = _part(provider).archiving(settings)
+    clock = SystemClock()
     return Workshop(
         provider=part.provider,
         jobs=part.jobs,
         ledger=part.ledger,
         notes=part.ledger,
-        archive=S3Archive(client("s3", read_timeout=60), bucket=settings.bucket),
+        archive=S3Archive(
+            client("s3", read_timeout=60),
+            bucket=settings.bucket,
+            lock=settings.retention.of(provider),
+            clock=clock,
+        ),
         stitcher=stitcher(part.max_seconds, environment),
-        clock=SystemClock(),
+        clock=clock,
         policy=part.policy,
         scratch=Path(tempfile.gettempdir()),
         read=part.read,

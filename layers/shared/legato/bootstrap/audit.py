@@ -17,8 +17,10 @@ from legato.digest import Chaining
 from legato.errors import Failed
 from legato.failed import Failures, Source
 from legato.model import PROVIDERS, Note
+from legato.providers.timestamps import TimestampAuthority
 from legato.reconcile import Reconciling, last_days
 from legato.settings import RingexSettings
+from legato.witness import Witnessing
 from legato.workshop import one_job
 
 if TYPE_CHECKING:
@@ -76,9 +78,27 @@ def chaining(settings: AuditorSettings) -> Chaining:
     """Return what the digests need."""
     made = tools(secret=settings.sweeper.secret, table=settings.sweeper.table)
     return Chaining(
-        archive=S3Archive(client("s3", read_timeout=60), bucket=settings.bucket),
+        archive=S3Archive(
+            client("s3", read_timeout=60),
+            bucket=settings.bucket,
+            lock=settings.retention.longest,
+            clock=made.clock,
+        ),
         notes=made.ledger,
         signer=KmsSigner(client("kms"), key_id=settings.signing_key),
+        clock=made.clock,
+    )
+
+
+def witnessing(settings: AuditorSettings) -> Witnessing | None:
+    """Return what a time stamp is got with, or None if nobody is to be asked for one."""
+    if not settings.timestamp_authority:
+        return None
+    made = chaining(settings)
+    return Witnessing(
+        authority=TimestampAuthority(settings.timestamp_authority),
+        archive=made.archive,
+        notes=made.notes,
         clock=made.clock,
     )
 

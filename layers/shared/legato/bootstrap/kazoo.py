@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
 from legato.aws.inbox import S3Inbox, announced
 from legato.aws.queue import SqsJobs
+from legato.backfill import Allowance, Backfill, backfill_key, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, stitcher, tools
-from legato.errors import Failed
+from legato.clock import SystemClock
+from legato.errors import Failed, Refused
 from legato.hooks import Hooking
 from legato.policy import Policy
 from legato.providers.kazoo.api import KazooApi
@@ -25,7 +28,7 @@ from legato.stream import length_of
 from legato.workshop import one_job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from legato.model import Job
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
         SweeperSettings,
     )
 
+SAMPLE_PAGES = 10
 JOB_SECONDS = 5
 """A job appears when the records of its call stand in the ledger."""
 
@@ -117,7 +121,13 @@ def removing(settings: RemoverSettings, made: Tools) -> KazooSource | None:
 
 
 def recorded(
-    settings: KazooSettings, made: Tools, *, begin: datetime, end: datetime, kept: timedelta
+    settings: KazooSettings,
+    made: Tools,
+    *,
+    begin: datetime,
+    end: datetime,
+    kept: timedelta,
+    key: str = "#recorded",
 ) -> list[KazooRecorded]:
     """Return who says what was recorded in this time, one for each source."""
     api = _api(settings, made)
@@ -132,9 +142,60 @@ def recorded(
             begin=begin,
             end=end,
             kept=kept,
+            key=key,
         )
         for account, _, user in sources
     ]
+
+
+def backfiller(
+    environment: Mapping[str, str],
+    *,
+    begin: datetime,
+    end: datetime | None = None,
+    sources: Sequence[str] = (),
+) -> Backfill:
+    """Return what a backfill of Kazoo needs, with the environment of SweeperFunction.
+
+    Without `sources` it is all that the stack has, without `end` up to the present. Raises Failed
+    if the stack does not use Kazoo, Refused for what it cannot read, and Retry.
+    """
+    settings = sweeper_settings(environment)
+    kazoo = settings.kazoo
+    _used(kazoo)
+    if unknown := sorted(set(sources) - set(kazoo.sources)):
+        known = ", ".join(kazoo.sources)
+        raise Refused(f"the stack has no account {', '.join(unknown)}; it has {known}")
+    now = SystemClock().now()
+    check_days(begin, end, now=now)
+    made = tools(secret=settings.secret, table=settings.table)
+    made.secret.value()  # who may not read it should know at once
+    days = settings.kazoo_retention_days
+    stretches = recorded(
+        replace(kazoo, sources=tuple(dict.fromkeys(sources)) or kazoo.sources),
+        made,
+        begin=begin,
+        end=min(end or now, now),
+        kept=timedelta(days=days),
+        key=backfill_key(begin, end),
+    )
+    requests = Allowance(group="Requests", limits=gate_limits(kazoo.limits)["Requests"])
+    return Backfill(
+        provider=Kazoo.name,
+        stretches=stretches,
+        limit=end,
+        jobs=_jobs(kazoo),
+        notes=made.ledger,
+        clock=made.clock,
+        sleep=time.sleep,
+        settle_seconds=JOB_SECONDS,
+        listing=requests,
+        fetching=requests,
+        sample_pages=SAMPLE_PAGES,
+        kept_days={one.source: days for one in stretches},
+        bytes_a_second=4000,
+        sound="MP3 at 32 kbit/s",
+    )
 
 
 def hooking(environment: Mapping[str, str], *, address: str) -> Hooking:
@@ -144,9 +205,7 @@ def hooking(environment: Mapping[str, str], *, address: str) -> Hooking:
     """
     settings = sweeper_settings(environment)
     kazoo = settings.kazoo
-    missing = {"KazooUrl": kazoo.url, "KazooAccountIds": kazoo.sources}
-    if lacks := [name for name, value in missing.items() if not value]:
-        raise Failed(f"the stack does not use Kazoo: deploy it with {' and '.join(lacks)}")
+    _used(kazoo)
     made = tools(secret=settings.secret, table=settings.table)
     made.secret.value()  # who may not read it should know at once
     named = _accounts(kazoo)
@@ -169,6 +228,13 @@ def jobs_of(body: str) -> list[Job]:
     if arrivals is None:
         return one_job(body)
     return [job for arrival in arrivals if (job := job_of(arrival)) is not None]
+
+
+def _used(settings: KazooSettings) -> None:
+    """Raise Failed if the stack does not use Kazoo."""
+    missing = {"KazooUrl": settings.url, "KazooAccountIds": settings.sources}
+    if lacks := [name for name, value in missing.items() if not value]:
+        raise Failed(f"the stack does not use Kazoo: deploy it with {' and '.join(lacks)}")
 
 
 def _accounts(settings: KazooSettings) -> tuple[str, ...]:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
-from legato.backfill import Backfill
+from legato.backfill import Allowance, Backfill, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, tools
 from legato.clock import SystemClock
 from legato.errors import Failed, Refused
-from legato.gate import Limit
 from legato.policy import Policy
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
@@ -147,20 +146,21 @@ def backfiller(
     *,
     begin: datetime,
     end: datetime | None = None,
-    sub_accounts: Sequence[str] = (),
+    sources: Sequence[str] = (),
 ) -> Backfill:
     """Return what a backfill of RingCX needs, with the environment of SweeperFunction.
 
-    Without `sub_accounts` it is all that the stack has, without `end` up to the present. Raises
-    Failed if the stack does not use RingCX, Refused for what it cannot read, and Retry.
+    Without `sources` it is all sub-accounts that the stack has, without `end` up to the present.
+    Raises Failed if the stack does not use RingCX, Refused for what it cannot read, and Retry.
     """
     settings = sweeper_settings(environment)
     ringcx, clock = settings.ringcx, SystemClock()
     if not ringcx.sub_accounts:
         raise Failed("the stack does not use RingCX: deploy it with RingcxSubAccountIds")
-    if unknown := sorted(set(sub_accounts) - set(ringcx.sub_accounts)):
+    if unknown := sorted(set(sources) - set(ringcx.sub_accounts)):
         known = ", ".join(ringcx.sub_accounts)
         raise Refused(f"the stack has no sub-account {', '.join(unknown)}; it has {known}")
+    check_days(begin, end, now=clock.now())
     lag = timedelta(minutes=ringcx.settle_minutes)
     if begin + timedelta(seconds=1) > clock.now() - lag:
         minutes = f"{ringcx.settle_minutes:g}"
@@ -168,7 +168,7 @@ def backfiller(
     made = tools(secret=settings.secret, table=settings.table)
     made.secret.value()  # who may not read it should know at once
     api = _api(ringcx, made)
-    names = tuple(dict.fromkeys(sub_accounts)) or ringcx.sub_accounts
+    names = tuple(dict.fromkeys(sources)) or ringcx.sub_accounts
     stretches = [
         RingcxStretch(
             api,
@@ -182,15 +182,22 @@ def backfiller(
         for name in names
     ]
     days = known_days(made.ledger)
+    limits = gate_limits(ringcx.limits)
     return Backfill(
+        provider="ringcx",
         stretches=stretches,
+        limit=end,
         jobs=_jobs(ringcx),
         notes=made.ledger,
         clock=clock,
         sleep=time.sleep,
         settle_seconds=JOB_SECONDS,
-        limits=[Limit(*limit) for limit in ringcx.limits["Metadata"]],
+        listing=Allowance(group="Metadata", limits=limits["Metadata"]),
+        fetching=Allowance(group="Recordings", limits=limits["Recordings"]),
+        sample_pages=0,  # three hours say nothing of the others, and cost a minute and a half
         kept_days={name: days.get(name) or ringcx.retention_days for name in names},
+        bytes_a_second=2 * 2 * 8000,
+        sound="two channels of PCM16 at 8 kHz",
     )
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import FRESH_SECONDS
+from legato.backfill import Allowance, Backfill, backfill_key, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, tools
+from legato.clock import SystemClock
+from legato.errors import Failed
+from legato.gate import Limit
 from legato.keep import Keeping, KeepPolicy
 from legato.policy import Policy
+from legato.providers.credentials import read_credentials
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
 from legato.providers.ringex.recorded import RingexRecorded
@@ -18,10 +24,11 @@ from legato.providers.ringex.subscriptions import Handshakes, RingexSubscription
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
 from legato.rounds import Round
+from legato.settings import sweeper_settings
 from legato.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from legato.model import Json
@@ -36,6 +43,9 @@ if TYPE_CHECKING:
 
 PROCESSORS_SWEEP = timedelta(seconds=60)
 """How long a processor reads the tail before it sees to its calls."""
+SAMPLE_PAGES = 3
+SLICE = timedelta(minutes=5)
+"""A page of a backfill has a thousand calls, and somebody's machine may be far from AWS."""
 RETENTION_DAYS = 90
 """https://developers.ringcentral.com/guide/voice/call-log/archival"""
 
@@ -87,6 +97,62 @@ def recorded(
 ) -> list[RingexRecorded]:
     """Return who says what was recorded in this time."""
     return [RingexRecorded(_api(settings, made), begin=begin, end=end)]
+
+
+def backfiller(
+    environment: Mapping[str, str],
+    *,
+    begin: datetime,
+    end: datetime | None = None,
+    sources: Sequence[str] = (),
+) -> Backfill:
+    """Return what a backfill of RingEX needs, with the environment of SweeperFunction.
+
+    Without `end` it goes up to the present. Raises Failed if the stack does not follow RingEX,
+    Refused for days to come, and Retry.
+    """
+    del sources  # there is one call log for the company
+    settings, now = sweeper_settings(environment), SystemClock().now()
+    check_days(begin, end, now=now)
+    if settings.ringex_discovery == "recipe":
+        raise Failed(
+            "the stack does not follow RingEX's call log (RingexDiscovery is `recipe`): `legato "
+            "reconcile --provider ringex` puts what is missing of the past into its queue"
+        )
+    made = tools(secret=settings.secret, table=settings.table)
+    secret = made.secret.value().get("ringex", {})
+    if not any(secret.values()):
+        raise Failed("the stack does not use RingEX: its secret has no part `ringex`")
+    users = len(read_credentials(secret, Ringex.name))
+    heavy = [
+        Limit(limit.calls * users, limit.seconds)
+        for limit in gate_limits(settings.ringex_limits)["Heavy"]
+    ]
+    stretch = RingexRecorded(
+        _api(settings, made),
+        begin=begin,
+        end=min(end or now, now),
+        key=backfill_key(begin, end),
+        overlap=timedelta(hours=settings.max_call_hours),
+        behind=True,
+    )
+    return Backfill(
+        provider=Ringex.name,
+        stretches=[stretch],
+        limit=end,
+        jobs=_jobs(settings),
+        notes=made.ledger,
+        clock=made.clock,
+        sleep=time.sleep,
+        settle_seconds=settings.settle_seconds,
+        listing=Allowance(group="Heavy", limits=heavy),
+        fetching=Allowance(group="Heavy", limits=heavy),
+        sample_pages=SAMPLE_PAGES,
+        kept_days={stretch.source: RETENTION_DAYS},
+        bytes_a_second=4000,
+        sound="MP3 at 32 kbit/s",
+        slice=SLICE,
+    )
 
 
 def keeping(settings: KeeperSettings) -> Keeping:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from legato.cli import backfill, failed, kazoo, reconcile, verify
+from legato.cli import backfill, failed, hold, kazoo, reconcile, verify
 from legato.cli.place import Place, local_system, use
 from legato.cli.say import EXIT_CODES, speaking
 
@@ -22,6 +22,7 @@ app = typer.Typer(
       legato verify --deep
       legato reconcile --from 2026-11-01 --to 2026-11-30
       legato failed
+      legato hold s-a0b1c2d3e4f5 --case 2026-117 --reason "complaint of a customer"
 
     {EXIT_CODES}
     """,
@@ -35,6 +36,7 @@ app.add_typer(kazoo.app)
 app.add_typer(reconcile.app)
 app.add_typer(failed.app)
 app.add_typer(verify.app)
+app.add_typer(hold.app)
 
 
 @app.callback()

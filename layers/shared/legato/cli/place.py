@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from legato.aws.clients import client
 from legato.aws.evidence import S3Evidence
+from legato.aws.ledger import DynamoLedger
+from legato.aws.signer import KmsSigner
 from legato.aws.stack import function_environment, outputs, parameters
+from legato.bootstrap import kazoo, ringcx, ringex
 from legato.bootstrap.audit import failures, reconciling_by_hand
+from legato.bootstrap.hold import asking
 from legato.bootstrap.kazoo import hooking
 from legato.bootstrap.push import pushing
-from legato.bootstrap.ringcx import backfiller
+from legato.clock import SystemClock
 from legato.errors import Failed, Refused
+from legato.hold import holds
 from legato.settings import BadSettings, sweeper_settings
 
 if TYPE_CHECKING:
@@ -23,7 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.backfill import Backfill
+    from legato.bootstrap.hold import Holder
     from legato.failed import Failures
+    from legato.hold import Held
     from legato.hooks import Hooking
     from legato.push_urls import Pushing
     from legato.reconcile import Reconciling
@@ -39,14 +46,16 @@ class Place:
     stack: str
 
     def backfill(
-        self, *, begin: datetime, end: datetime | None, sub_accounts: Sequence[str]
+        self, provider: str, *, begin: datetime, end: datetime | None, sources: Sequence[str]
     ) -> Backfill:
-        """Return what a backfill of RingCX needs. Raises as backfiller does."""
+        """Return what a backfill of a provider needs. Raises as its backfiller does."""
         environment = function_environment(self.stack, "SweeperFunction")
+        part = {"ringex": ringex, "ringcx": ringcx, "kazoo": kazoo}[provider]
         try:
-            return backfiller(environment, begin=begin, end=end, sub_accounts=sub_accounts)
+            made: Backfill = part.backfiller(environment, begin=begin, end=end, sources=sources)
         except BadSettings as error:
             raise self._another_version(error) from error
+        return made
 
     def reconciling(
         self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
@@ -94,6 +103,20 @@ class Place:
             raise self._another_version(error) from error
         return made
 
+    def holder(self) -> Holder:
+        """Return who holds and releases calls. Raises Failed if the stack has nobody."""
+        address = outputs(self.stack).get("HoldsUrl")
+        if address is None:
+            raise self._another_version(BadSettings("it has no HoldsUrl"))
+        return asking(address)
+
+    def holds(self, *, case: str | None) -> list[Held]:
+        """Return all holds, or those of a case. Raises Refused if the stack has no ledger."""
+        table = outputs(self.stack).get("LedgerTableName")
+        if table is None:
+            raise Refused(f"the stack {self.stack} has no ledger: name another one with --stack")
+        return holds(DynamoLedger(client("dynamodb"), table=table), SystemClock(), case=case)
+
     def evidence(self) -> Evidence:
         """Return the archive's bucket, to be verified. Raises Refused if the stack has none."""
         bucket = outputs(self.stack).get("ArchiveBucketName")
@@ -101,6 +124,13 @@ class Place:
             raise Refused(f"the stack {self.stack} has no archive: name another one with --stack")
         locked = parameters(self.stack).get("RetentionMode", "NONE") != "NONE"
         return S3Evidence(client("s3"), bucket=bucket, locked=locked)
+
+    def signing_key(self) -> bytes:
+        """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""
+        key_id = outputs(self.stack).get("SigningKeyId")
+        if key_id is None:
+            raise Refused(f"the stack {self.stack} does not name its key")
+        return KmsSigner(client("kms"), key_id=key_id).public_key()
 
     def _another_version(self, error: BadSettings) -> Failed:
         return Failed(
@@ -123,7 +153,8 @@ def local_system() -> dict[str, str]:
         "AWS_ENDPOINT_URL": endpoints["aws"],
         "AWS_REGION": endpoints["region"],
         "AWS_DEFAULT_REGION": endpoints["region"],
-        "AWS_ACCESS_KEY_ID": "local",
+        # Two people are needed to release a call, and the local system knows them by this.
+        "AWS_ACCESS_KEY_ID": os.environ.get("LEGATO_LOCAL_PERSON") or "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         # Your own profile and session must not slip in.
         "AWS_CONFIG_FILE": os.devnull,
