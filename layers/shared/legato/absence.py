@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.errors import Retry, Stale
 from legato.model import format_time, parse_time
+from legato.notes import change
 from legato.report.reconciliation import Found
 
 if TYPE_CHECKING:
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.judge import Judge
-    from legato.model import Json
+    from legato.model import Json, Note
     from legato.reconcile import Reconciling
 
 A_DAY = timedelta(days=1)
-WRITE_TRIES = 10
 
 
 class Absence:
@@ -111,28 +110,21 @@ class Absence:
             for name in sorted(still)
         ]
 
-    def _changed(
-        self, provider: str, account: str, call: str, change: Callable[[Json], None]
-    ) -> Json:
+    def _changed(self, provider: str, account: str, call: str, act: Callable[[Json], None]) -> Json:
         """Change the entries of a call's recordings, and return them. Raises Retry."""
-        for _ in range(WRITE_TRIES):
-            note = self._work.notes.read(f"absent#{provider}#{call}")
-            entries: Json = {
-                name: dict(entry) for name, entry in note.content.get("recordings", {}).items()
-            }
-            change(entries)
+
+        def changed(note: Note) -> Note:
+            known = note.content.get("recordings", {})
+            entries: Json = {name: dict(entry) for name, entry in known.items()}
+            act(entries)
             since = [one["missing_since"] for one in entries.values() if one["missing_since"]]
             content = {"account": account, "call": call, "recordings": entries}
             listed = (f"absent#{provider}", min(since)) if since else None
-            changed = replace(note, content=content, listed=listed)
-            if changed == note:
-                return entries
-            try:
-                self._work.notes.write(changed)
-            except Stale:
-                continue
-            return entries
-        raise Retry(f"what is missing of {call} is written faster than it is read")
+            return replace(note, content=content, listed=listed)
+
+        note = change(f"absent#{provider}#{call}", changed, self._work.notes)
+        entries: Json = note.content["recordings"]
+        return entries
 
 
 def _with(one: Found, entry: Json) -> Found:

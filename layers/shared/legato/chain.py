@@ -9,18 +9,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from legato.errors import Retry, Stale
 from legato.model import StoredObject, format_time, parse_time
+from legato.notes import change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
     from legato.model import Note
     from legato.ports import Clock, Lists, Notes
 
 UNCHAINED = "unchained"
-TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +39,17 @@ def announce(key: str, notes: Notes, clock: Clock) -> None:
             return note
         return replace(note, listed=(UNCHAINED, format_time(clock.now())))
 
-    _change(key, listed, notes)
+    change(_key(key), listed, notes)
 
 
 def written(stored: StoredObject, notes: Notes) -> None:
     """Note what was written, so that nobody has to ask the store. Raises Retry."""
-    _change(stored.key, lambda note: replace(note, content=asdict(stored)), notes)
+    change(_key(stored.key), lambda note: replace(note, content=asdict(stored)), notes)
 
 
 def chained(key: str, notes: Notes) -> None:
     """Take a document off the list: a digest names it, or it was never written. Raises Retry."""
-    _change(key, lambda note: replace(note, listed=None), notes)
+    change(_key(key), lambda note: replace(note, listed=None), notes)
 
 
 def unchained(notes: Lists, *, until: datetime) -> Iterator[Announced]:
@@ -59,20 +58,6 @@ def unchained(notes: Lists, *, until: datetime) -> Iterator[Announced]:
         if note.listed is not None:
             stored = StoredObject(**note.content) if note.content else None
             yield Announced(note.key.removeprefix(_key("")), parse_time(note.listed[1]), stored)
-
-
-def _change(key: str, change: Callable[[Note], Note], notes: Notes) -> None:
-    for _ in range(TRIES):
-        note = notes.read(_key(key))
-        changed = change(note)
-        if changed == note:
-            return
-        try:
-            notes.write(changed)
-        except Stale:
-            continue
-        return
-    raise Retry(f"the note of {key} is written faster than it is read")
 
 
 def _key(key: str) -> str:

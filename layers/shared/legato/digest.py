@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -97,9 +98,9 @@ def digest(work: Chaining, *, until: datetime) -> DigestReport:
     except LegatoError as error:
         report.stopped = error
         log.error("no digest", extra={"reason": str(error)})
-    head = work.notes.read(HEAD).content
-    if head:
-        report.behind = work.clock.now() - parse_time(head["to"])
+    with suppress(LegatoError):
+        head = work.notes.read(HEAD).content
+        report.behind = work.clock.now() - parse_time(head["to"]) if head else None
     return report
 
 

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from legato import __version__, chain
-from legato.errors import Refused, Retry, Stale
+from legato.errors import Refused, Retry
 from legato.layout import hold_key
 from legato.model import PROVIDERS, format_time
+from legato.notes import change
 from legato.receive import read_json
 from legato.sweep import records_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from legato.model import Json, Note
     from legato.ports import Archive, Clock, Ledger, Lists, Notes
@@ -161,7 +162,7 @@ def hold(asked: Asked, work: Holding) -> Json:
         steps = len(note.content.get("steps", ()))
         return _taken(asked, provider, note, format_time(work.clock.now()))
 
-    repeated = len(_changed(key, taken, work.notes).content["steps"]) == steps
+    repeated = len(change(key, taken, work.notes).content["steps"]) == steps
     objects = _carry_out(provider, asked.call, work)
     cases = work.notes.read(key).content["cases"]
     return {
@@ -356,7 +357,7 @@ def _carry_out(provider: str, call: str, work: Holding) -> int:
         over = not now["cases"] and now["carried_out"] == len(now["steps"])
         return replace(note, content=now, listed=None if over else note.listed)
 
-    _changed(key, carried_out, work.notes)
+    change(key, carried_out, work.notes)
     return objects
 
 
@@ -377,20 +378,6 @@ def _apply(provider: str, call: str, work: Holding) -> int:
         if work.notes.read(note.key).content.get("cases") == note.content.get("cases"):
             return objects
     raise Retry(f"the holds of {call} change faster than they are carried out")
-
-
-def _changed(key: str, change: Callable[[Note], Note], notes: Notes) -> Note:
-    """Write what becomes of a note, if anything, and return it. Raises Retry."""
-    for _ in range(TRIES):
-        note = notes.read(key)
-        changed = change(note)
-        if changed == note:
-            return note
-        try:
-            return notes.write(changed)
-        except Stale:
-            continue
-    raise Retry(f"{key} is written faster than it is read")
 
 
 def _text(fields: Json, name: str, *, needed: bool = True) -> str:

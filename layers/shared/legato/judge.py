@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from legato import unarchived
 from legato.errors import Failed, Retry, Stale
 from legato.model import Job, format_time, parse_time
+from legato.notes import change
 from legato.seal import read_manifest
 from legato.sweep import records_key
 
@@ -95,22 +96,17 @@ class Judge:
         watches = {one.watch for one in self._work.recorded}
         watch = provider if provider in watches else f"{provider}#{account}"
         now = self._work.clock.now()
-        for _ in range(WRITE_TRIES):
-            note = self._work.notes.read(records_key(provider, call))
-            content = note.content | {
-                "records": note.content.get("records", {}) | dict(records),
-                "seen": format_time(now),
-            }
+
+        def known(note: Note) -> Note:
+            merged = note.content.get("records", {}) | dict(records)
+            content = note.content | {"records": merged, "seen": format_time(now)}
             note = replace(note, content=content)
-            note = unarchived.found(note, recordings, watch=watch, since=began_at or now)
-            try:
-                self._work.notes.write(note)
-            except Stale:
-                continue
-            extra = {"provider": provider, "call": call, "recordings": ids}
-            log.warning("missing in the archive, queued again", extra=extra)
-            return len(ids)
-        raise Retry(f"the records of {call} are written faster than they are read")
+            return unarchived.found(note, recordings, watch=watch, since=began_at or now)
+
+        change(records_key(provider, call), known, self._work.notes)
+        extra = {"provider": provider, "call": call, "recordings": ids}
+        log.warning("missing in the archive, queued again", extra=extra)
+        return len(ids)
 
     def _put_right(self, provider: str, account: str, call: str, recordings: set[str]) -> bool:
         """Have the ledger say no more that these are archived; False if somebody is at work."""

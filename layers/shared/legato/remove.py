@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from legato.errors import Barred, Conflict, Failed, LegatoError, NotYet, Retry, Stale, Wait
 from legato.hold import held
 from legato.model import format_time
+from legato.notes import change
 from legato.seal import read_manifest
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def archived(state: CallState, notes: Notes, clock: Clock) -> None:
         order = note.listed[1] if note.listed is not None else format_time(clock.now())
         return _with(note, content, (_list(state.provider), order))
 
-    _change(_key(state.provider, state.call), listed, notes)
+    change(_key(state.provider, state.call), listed, notes)
 
 
 def remove(work: Removal, *, until: datetime) -> RemovalReport:
@@ -355,7 +356,7 @@ class _Run:
         def later(note: Note) -> Note:
             return _with(note, note.content, (_list(self._name), order))
 
-        _change(_key(self._name, call), later, self._work.notes)
+        change(_key(self._name, call), later, self._work.notes)
 
     def _settle(self, call: str, legs: Iterable[str]) -> None:
         """Take legs off the list, and the call with the last of them."""
@@ -364,7 +365,7 @@ class _Run:
             done = sorted({*note.content["settled"], *legs})
             return _with(note, note.content | {"settled": done}, note.listed)
 
-        _change(_key(self._name, call), settled, self._work.notes)
+        change(_key(self._name, call), settled, self._work.notes)
 
     def _in_time(self) -> None:
         if self._work.clock.now() >= self._until - RESERVE:
@@ -383,21 +384,6 @@ def _with(note: Note, content: Json, listed: tuple[str, str] | None) -> Note:
     """Return the note with this content; it is listed as long as a leg is not settled."""
     left = set(content["legs"]) - set(content["settled"])
     return replace(note, content=content, listed=listed if left else None)
-
-
-def _change(key: str, change: Callable[[Note], Note], notes: Notes) -> None:
-    """Write what becomes of a note, if anything. Raises Retry."""
-    for _ in range(TRIES):
-        note = notes.read(key)
-        changed = change(note)
-        if changed == note:
-            return
-        try:
-            notes.write(changed)
-        except Stale:
-            continue
-        return
-    raise Retry(f"{key} is written faster than it is read")
 
 
 def _key(provider: str, call: str) -> str:

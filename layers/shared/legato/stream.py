@@ -12,10 +12,11 @@ from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from legato.errors import DamagedAudio, Failed, Retry, Stale, TooLarge
+from legato.errors import DamagedAudio, Failed, Retry, TooLarge
 from legato.fetch import kept_leg
 from legato.layout import leg_key
 from legato.model import MEDIA_TYPES, AudioFacts, Leg, StoredLeg, StoredObject
+from legato.notes import change
 from legato.ports import Levels
 from legato.seal import FetchedLeg
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from legato.workshop import Workshop
 
 HEAD_BYTES = 4096
-WRITE_TRIES = 5
 TIME_TO_REST = timedelta(seconds=20)
 """What is left of an invocation is needed to put the job back."""
 
@@ -148,18 +148,12 @@ def _remember(
     if not isinstance(heard, DamagedAudio):
         audio, levels = heard
         said |= {"audio": asdict(audio), "levels": asdict(levels)}
-    for _ in range(WRITE_TRIES):
-        note = shop.notes.read(_note_key(key))
-        if note.content.get(sent.checksum) == said:
-            return
-        # Another worker may be sending other bytes: only one of us will get the key.
-        content = note.content | {sent.checksum: said}
-        try:
-            shop.notes.write(replace(note, content=content))
-        except Stale:
-            continue
-        return
-    raise Retry(f"the note of {key} is written faster than it is read")
+    # Another worker may be sending other bytes: only one of us will get the key.
+    change(
+        _note_key(key),
+        lambda note: replace(note, content=note.content | {sent.checksum: said}),
+        shop.notes,
+    )
 
 
 def _remembered(leg: Leg, kept: StoredObject, shop: Workshop) -> FetchedLeg:

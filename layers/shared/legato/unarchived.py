@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from legato.errors import Retry, Stale
 from legato.model import format_time, parse_time
+from legato.notes import change
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 UNCLEAR = "?"
 """Stands for the recordings of records that nobody understands."""
-TRIES = 10
 
 
 def found(note: Note, recordings: Collection[str] | None, *, watch: str, since: datetime) -> Note:
@@ -43,20 +42,16 @@ def archived(key: str, recordings: Collection[str] | None, notes: Notes) -> None
 
     `key` names the call's note. Raises Retry.
     """
-    for _ in range(TRIES):
-        note = notes.read(key)
+
+    def settled(note: Note) -> Note:
         if note.listed is None:
-            return
+            return note
         waiting = set(note.content["unarchived"])
         left = set() if recordings is None else waiting - set(recordings)
-        listed = note.listed if left else None
         content = note.content | {"unarchived": sorted(left)}
-        try:
-            notes.write(replace(note, content=content, listed=listed))
-        except Stale:
-            continue
-        return
-    raise Retry(f"{key} is written faster than it is read")
+        return replace(note, content=content, listed=note.listed if left else None)
+
+    change(key, settled, notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

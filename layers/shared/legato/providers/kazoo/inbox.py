@@ -15,8 +15,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from legato.errors import NotYet, Retry, Stale, Wait
+from legato.errors import NotYet, Wait
 from legato.model import Arrival, Job, Json, Leg, Listing, format_time
+from legato.notes import change
 from legato.providers.kazoo.documents import (
     ARRIVED_AT,
     address,
@@ -50,7 +51,6 @@ AHEAD = timedelta(hours=1)
 """A clock may be wrong by so much."""
 SAME_LENGTH_MS = 1500
 PAGE_SIZE = 50
-WRITE_TRIES = 5
 LONGEST_WAIT = timedelta(hours=6)
 
 _RECORDING = re.compile(r"(?<![0-9a-f])\d{6}-[0-9a-f]{32}(?![0-9a-f])")
@@ -209,8 +209,8 @@ class Inbox:
         call = call_of(document) or recording
         self._write(_copy_key(recording), {"key": arrival.key, "version": arrival.version_id})
         kept = {**without_secrets(document), "id": recording}
-        change = change_of(account, call, {recording: kept})
-        sent = take(change, Account(account), self._jobs, self._notes, self._clock, JOB_SECONDS)
+        found = change_of(account, call, {recording: kept})
+        sent = take(found, Account(account), self._jobs, self._notes, self._clock, JOB_SECONDS)
         if not sent:
             # Its call is known, and may be waiting long for the audio that is here.
             hints: Json = {"recordingIds": [recording], "listed": [recording]}
@@ -288,16 +288,7 @@ class Inbox:
         return found[nearest]
 
     def _write(self, key: str, content: Json) -> None:
-        for _ in range(WRITE_TRIES):
-            note = self._notes.read(key)
-            if note.content == content:
-                return
-            try:
-                self._notes.write(replace(note, content=content))
-            except Stale:
-                continue
-            return
-        raise Retry(f"{key} is written faster than it is read")
+        change(key, lambda note: replace(note, content=content), self._notes)
 
 
 def _own_document(arrival: Arrival, recording: str, sighting: Sighting) -> Json:
