@@ -2,10 +2,13 @@
 
 import base64
 import hashlib
+from bisect import bisect_left, insort
+from collections import UserDict
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
 from pathlib import Path
 
 from legato.errors import Conflict, DamagedAudio, Failed, LegatoError, NotAudio, NotYet, Stale
@@ -106,6 +109,29 @@ class FakeNotes:
         yield from sorted(due, key=lambda note: note.listed[1])
 
 
+class Keys(UserDict):
+    """Objects by key, of which those with a prefix are found without looking at all of them."""
+
+    def __init__(self):
+        self.ordered = []
+        super().__init__()
+
+    def __setitem__(self, key, body):
+        if key not in self.data:
+            insort(self.ordered, key)
+        self.data[key] = body
+
+    def __delitem__(self, key):
+        del self.data[key]
+        del self.ordered[bisect_left(self.ordered, key)]
+
+    def below(self, prefix):
+        begin = bisect_left(self.ordered, prefix)
+        return list(
+            takewhile(lambda key: key.startswith(prefix), islice(self.ordered, begin, None))
+        )
+
+
 class FakeArchive:
     """Holds `objects` in their `storage_classes`; those in `streamed` do not say their SHA-256.
 
@@ -116,7 +142,7 @@ class FakeArchive:
     on_hold = False
 
     def __init__(self):
-        self.objects = {}
+        self.objects = Keys()
         self.storage_classes = {}
         self.streamed = set()
         self.hidden = set()
@@ -138,8 +164,8 @@ class FakeArchive:
         return self.put(key, body, "STANDARD")
 
     def find(self, prefix):
-        keys = (key for key in self.objects if key not in self.hidden)
-        return {key: self._described(key) for key in keys if key.startswith(prefix)}
+        keys = (key for key in self.objects.below(prefix) if key not in self.hidden)
+        return {key: self._described(key) for key in keys}
 
     def sizes(self, prefix):
         return {key: stored.size for key, stored in self.find(prefix).items()}
@@ -155,7 +181,7 @@ class FakeArchive:
 
     def hold(self, prefix, *, on):
         self._obey()
-        found = {key for key in self.objects if key.startswith(prefix)}
+        found = set(self.objects.below(prefix))
         (self.holds.update if on else self.holds.difference_update)(found)
         return len(found)
 

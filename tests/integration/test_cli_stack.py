@@ -98,7 +98,8 @@ def placed(system: System, provider: str, ended_at: datetime) -> str:
         "ringcx": ("segments", "dialogId"),
     }[provider]
     start = ended_at - timedelta(minutes=1)
-    order = {parts: [{"startTime": start.isoformat(), "duration": 60}], "readyAfter": 0}
+    leg = {"startTime": start.isoformat(), "duration": 60}
+    order = {parts: [leg], "readyAfter": 0, **({"listedAfter": 0} if provider == "ringex" else {})}
     answer = httpx.post(f"{system.endpoints.simulators[provider]}/_sim/calls", json=order)
     assert answer.status_code == 201, answer.text
     call: str = answer.json()[name]

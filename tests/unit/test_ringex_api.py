@@ -92,7 +92,7 @@ class TestTokens:
         for _ in range(2):
             an_api(server, clock, notes).get("/x", {})
         assert server.tokens() == ["t1", "t1"]
-        assert "t1" not in json.dumps([note.content for note in notes.notes.values()])
+        assert '"t1"' not in json.dumps([note.content for note in notes.notes.values()])
 
     def test_the_jwt_is_traded_as_documented(self, api, server):
         """Basic authentication of the app, the JWT as assertion in a form."""
