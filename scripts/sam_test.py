@@ -37,6 +37,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.model import Job, format_time
 from legato.push import KAZOO_PUSH_KEY
 from legato.receive import CURRENT_TOKEN, KAZOO_TOKEN
+from legato.reconcile import last_days
 from local import aws, custom, endpoints
 from local.demo.calls import AUDIO
 from local.demo.evidence import read, storage_class
@@ -368,8 +369,9 @@ def digest_written(run: Run) -> None:
 
 
 def reconciled(run: Run) -> None:
-    """Expect a job for a recording that nobody has looked for, of the day before yesterday."""
-    start = datetime.now(UTC) - timedelta(days=2)
+    """Expect a job for a recording that nobody has looked for, of the last day that is due."""
+    begin, _ = last_days(datetime.now(UTC), 1)
+    start = begin + timedelta(hours=12)
     order = {"recordings": [{"start": format_time(start), "duration": 8}], "emit": False}
     placed = place(run, "kazoo", order)
     run.invoke()  # it may say that there is more to read: RingCX is slow

@@ -20,6 +20,18 @@ def ledger(system):
     return DynamoLedger(aws.client("dynamodb", system.endpoints.aws), table=system.endpoints.table)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def audited(ledger):
+    """Let the auditor have asked what was recorded in the last days: nobody else asks for that."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        read = ledger.read("reconciling#daily").content.get("read", {})
+        if read.get("ringex#recorded", {}).get("over"):
+            return
+        assert time.monotonic() < until, read
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def ringex(system):
     with httpx.Client(base_url=f"{system.endpoints.simulators['ringex']}/_sim") as client:
