@@ -13,6 +13,7 @@ from legato import __version__
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
 from legato.providers.ringcx.api import RingcxApi
+from legato.providers.ringex.api import RingexApi
 from tests.fakes import FakeClock, FakeNotes, FakeServer
 
 PLATFORM = "https://platform.ringcentral.com"
@@ -30,6 +31,7 @@ EXCHANGE_PATH = "/api/auth/login/rc/accesstoken"
 REFRESH_PATH = "/api/auth/token/refresh"
 ACCOUNTS_PATH = "/voice/api/v1/admin/accounts"
 SUB_ACCOUNT_PATH = "/voice/api/cx/integration/v1/accounts/9000001/sub-accounts/21"
+CALL_LOG_PATH = "/restapi/v1.0/account/~/call-log"
 METADATA_PATH = f"{SUB_ACCOUNT_PATH}/interaction-metadata"
 RECORDING_PATH = f"{SUB_ACCOUNT_PATH}/recordings/dialogs/s-v-1/segments/p-v-1"
 BEGIN = datetime(2026, 11, 20, 9, 0, 0, 900_000, tzinfo=UTC)
@@ -52,6 +54,7 @@ class RingCentral(FakeServer):
             ACCOUNT_PATH: lambda _: httpx.Response(200, json={"id": 9000001}),
             EXCHANGE_PATH: self._traded,
             REFRESH_PATH: self._traded,
+            CALL_LOG_PATH: lambda _: httpx.Response(200, json={}),
             METADATA_PATH: lambda _: httpx.Response(200, json=[]),
         }
 
@@ -93,6 +96,20 @@ def an_api(server, clock, notes, **changes):
         "transport": httpx.MockTransport(server),
     }
     return RingcxApi(notes=notes, clock=clock, **{**parts, **changes})
+
+
+def a_ringex(server, clock, notes):
+    """Return RingEX's API with the same credentials."""
+    return RingexApi(
+        platform=PLATFORM,
+        media=PLATFORM,
+        credentials=lambda: CREDENTIALS,
+        limits={"Heavy": (Limit(10, 60),), "Auth": LIMITS["Auth"]},
+        notes=notes,
+        clock=clock,
+        sleep=clock.advance,
+        transport=httpx.MockTransport(server),
+    )
 
 
 @pytest.fixture
@@ -156,13 +173,65 @@ class TestLogIn:
         ],
     )
     def test_a_renewal_that_does_not_succeed_becomes_a_log_in(self, api, server, clock, answer):
-        """How long a refresh token lives is not documented."""
+        """How long a refresh token lives is not documented. RingCentral's token is traded again."""
         rows(api)
         clock.advance(280)
         server.answers[REFRESH_PATH] = answer
         rows(api)
-        assert server.paths()[3:] == [REFRESH_PATH, TOKEN_PATH, EXCHANGE_PATH, METADATA_PATH]
+        assert server.paths()[3:] == [REFRESH_PATH, EXCHANGE_PATH, METADATA_PATH]
         assert server.tokens() == ["cx1", "cx2"]
+
+    def test_the_platforms_token_is_traded_for_as_long_as_it_lives(self, server, clock, notes):
+        """By all workers: a sixth log-in within its hour would push out the first.
+
+        The twelfth exchange falls into the last tenth of that hour.
+        """
+        server.answers[REFRESH_PATH] = lambda _: EXPIRED
+        for _ in range(11):
+            rows(an_api(server, clock, notes))
+            clock.advance(299)
+        assert server.minted == 1
+        rows(an_api(server, clock, notes))
+        traded = [form["rcAccessToken"] for form in server.forms(EXCHANGE_PATH)]
+        assert traded == ["rc1"] * 11 + ["rc2"]
+
+    @pytest.mark.parametrize("path", [ACCOUNT_PATH, EXCHANGE_PATH])
+    def test_a_platforms_token_that_was_pushed_out_costs_one_log_in(
+        self, server, clock, notes, path
+    ):
+        """Others log in as well. Whoever asks next is served with the new one, RingEX included."""
+        rows(an_api(server, clock, notes))
+        server.answers[path] = [EXPIRED, server.answers[path], server.answers[path]]
+        clock.advance(301)
+        server.answers[REFRESH_PATH] = lambda _: EXPIRED
+        rows(an_api(server, clock, notes, account=""))
+        assert server.minted == 2
+        assert server.forms(EXCHANGE_PATH)[-1]["rcAccessToken"] == "rc2"
+        rows(an_api(server, clock, notes, account=""))
+        a_ringex(server, clock, notes).get(CALL_LOG_PATH, {})
+        assert server.heads[-1] == "Bearer rc2"
+        assert server.minted == 2
+
+    def test_a_new_log_in_that_is_refused_as_well_sets_the_credential_aside(
+        self, server, clock, notes
+    ):
+        """It was not the token, so a third one would not help."""
+        server.answers[EXCHANGE_PATH] = lambda _: EXPIRED
+        for _ in range(2):
+            with pytest.raises(Barred, match="401 Jwt is expired"):
+                rows(an_api(server, clock, notes))
+        assert server.paths() == [TOKEN_PATH, EXCHANGE_PATH] * 2
+
+    def test_ringex_and_ringcx_log_in_once_for_one_user_and_app(self, server, clock, notes):
+        """Whichever comes first. Two apps have sessions of their own, even with the same JWT."""
+        a_ringex(server, clock, notes).get(CALL_LOG_PATH, {})
+        rows(an_api(server, clock, notes))
+        assert server.minted == 1
+        other = {**CREDENTIALS, "clientId": "another app"}
+        for _ in range(2):
+            rows(an_api(server, clock, notes, account="", credentials=lambda: other))
+            a_ringex(server, clock, notes).get(CALL_LOG_PATH, {})
+        assert server.minted == 2
 
     def test_two_threads_renew_at_once_by_one_request(self, server):
         """The other one still uses the token that is alive."""

@@ -52,7 +52,8 @@ class Credential:
 
     @property
     def id(self) -> str:
-        return hashlib.sha256(self.jwt.encode()).hexdigest()[:12]
+        """Name the user and the app: limits and sessions count for both together."""
+        return hashlib.sha256(f"{self.client_id}\n{self.jwt}".encode()).hexdigest()[:12]
 
     @property
     def secret(self) -> str:

@@ -1,4 +1,4 @@
-"""RingCentral's log-in, which RingEX and RingCX both begin with."""
+"""RingCentral's log-in and its tokens, which RingEX uses and RingCX trades for its own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import httpx
 
 from legato.errors import Retry
 from legato.providers import answers
-from legato.providers.credentials import Unaccepted
+from legato.providers.credentials import Credential, Unaccepted
+from legato.providers.tokens import Minted, Tokens
 
 if TYPE_CHECKING:
-    from legato.providers.credentials import Credential
+    from collections.abc import Callable
+
+    from legato.ports import Clock, Notes
     from legato.providers.line import Line
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -20,8 +23,29 @@ TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - an address, not a token
 UNAUTHORIZED_SECONDS = 300
 
 
-def log_in(line: Line, platform: httpx.URL, credential: Credential) -> tuple[str, int]:
-    """Trade the JWT for an access token; return it with its life in seconds.
+def platform_tokens(
+    line: Line,
+    platform: httpx.URL,
+    notes: Notes,
+    clock: Clock,
+    *,
+    sleep: Callable[[float], None],
+) -> Tokens[Credential]:
+    """Return RingCentral's tokens: one a user and app, whether RingEX asks for it or RingCX.
+
+    At most five log-ins of a user and app are alive at once, and the next one pushes out the oldest
+    (https://developers.ringcentral.com/guide/authentication/tokens).
+    """
+
+    def mint(credential: Credential, _refresh: str | None) -> Minted:
+        return _log_in(line, platform, credential)
+
+    # The same name for both, so that they read the same note.
+    return Tokens(notes, clock, name="ringex", mint=mint, sleep=sleep)
+
+
+def _log_in(line: Line, platform: httpx.URL, credential: Credential) -> Minted:
+    """Trade the JWT for an access token.
 
     Raises Unaccepted, Wait, Retry. https://developers.ringcentral.com/guide/authentication/jwt-flow
     """
@@ -42,7 +66,7 @@ def log_in(line: Line, platform: httpx.URL, credential: Credential) -> tuple[str
     token, life = answer.get("access_token"), answer.get("expires_in")
     if not isinstance(token, str) or not isinstance(life, int):
         raise Retry(f"{answers.where(request)} answers without access_token and expires_in")
-    return token, life
+    return Minted(token, life)
 
 
 def auth_key(credential: Credential) -> str:

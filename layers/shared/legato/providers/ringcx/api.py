@@ -1,8 +1,9 @@
 """RingCX's API over HTTP: behind the gate, with a shared token, its errors in our words.
 
-A log-in takes two steps: RingCentral's token is traded for one of RingCX, which lives for five
-minutes. The first goes to the configured platform and, to be traded, to RingCX; the second goes to
-RingCX alone. A redirect that leads to another host is refused.
+A log-in takes two steps: RingCentral's token, which lives for an hour and serves RingEX too, is
+traded for one of RingCX, which lives for five minutes. The first goes to the configured platform
+and, to be traded, to RingCX; the second goes to RingCX alone. A redirect that leads to another host
+is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from legato.gate import Gate
 from legato.providers import answers
 from legato.providers.credentials import Pool, Unaccepted
 from legato.providers.line import Line, origin
-from legato.providers.log_in import UNAUTHORIZED_SECONDS, auth_key, log_in
+from legato.providers.log_in import UNAUTHORIZED_SECONDS, auth_key, platform_tokens
 from legato.providers.ringcx.answers import read_list, said
 from legato.providers.tokens import Minted, Tokens
 
@@ -94,6 +95,9 @@ class RingcxApi:
         # A log-in tells what the account is, so another configuration needs a log-in of its own.
         name = f"ringcx#{account}" if account else "ringcx"
         self._tokens = Tokens(notes, clock, name=name, mint=self._mint, sleep=sleep)
+        self._platform_tokens = platform_tokens(
+            self._line, self._platform, notes, clock, sleep=sleep
+        )
 
     def interactions(
         self,
@@ -231,7 +235,7 @@ class RingcxApi:
         return self._line.send(request, key, turn=turn, behind=behind)
 
     def _mint(self, credential: Credential, refresh: str | None) -> Minted:
-        """Renew the token; log in if RingCX does not renew it, for whatever reason.
+        """Renew the token; trade RingCentral's if RingCX does not renew it, for whatever reason.
 
         https://developers.ringcentral.com/engage/voice/guide/authentication/auth-ringcentral
         """
@@ -239,7 +243,16 @@ class RingcxApi:
             # It serves once, and for how long is not documented.
             with suppress(Unaccepted, Retry):
                 return self._traded(credential, REFRESH_PATH, {"refresh_token": refresh})
-        token, _ = log_in(self._line, self._platform, credential)
+        token = self._platform_tokens.token(credential)
+        try:
+            return self._exchanged(credential, token)
+        except _UnknownToken:
+            # Evicted by another client of the app: one new log-in, and no more.
+            self._platform_tokens.refused(credential, token)
+            return self._exchanged(credential, self._platform_tokens.token(credential))
+
+    def _exchanged(self, credential: Credential, token: str) -> Minted:
+        """Trade RingCentral's token. Raises _UnknownToken if it is not alive."""
         facts = {} if self._account else {"account": self._asked_account(credential, token)}
         form = {"rcAccessToken": token, "rcTokenType": "Bearer"}
         return replace(self._traded(credential, EXCHANGE_PATH, form), facts=facts)
@@ -305,8 +318,14 @@ def _error(response: httpx.Response, account: str, key: str) -> LegatoError:
     return Retry(reason) if answers.passes(status) else Failed(reason)
 
 
+class _UnknownToken(Unaccepted):
+    """A 401: the token does not live any more, as far as the answer says."""
+
+
 def _no_log_in(response: httpx.Response, words: str) -> Unaccepted | Retry:
     reason = f"{answers.where(response.request)} answers {response.status_code} {words}".rstrip()
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return _UnknownToken(reason, seconds=UNAUTHORIZED_SECONDS)
     if response.is_client_error and not answers.passes(response.status_code):
         return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
     return Retry(reason)

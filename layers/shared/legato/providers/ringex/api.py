@@ -17,8 +17,7 @@ from legato.gate import Gate
 from legato.providers import answers
 from legato.providers.credentials import Pool, Unaccepted
 from legato.providers.line import Line, origin
-from legato.providers.log_in import UNAUTHORIZED_SECONDS, log_in
-from legato.providers.tokens import Minted, Tokens
+from legato.providers.log_in import UNAUTHORIZED_SECONDS, platform_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,7 +62,7 @@ class RingexApi:
         self._gate = Gate(notes, clock, limits=limits, sleep=sleep)
         self._line = Line(self._gate, clock, transport=transport)
         self._pool = Pool(credentials, notes, clock, provider="ringex")
-        self._tokens = Tokens(notes, clock, name="ringex", mint=self._mint, sleep=sleep)
+        self._tokens = platform_tokens(self._line, self._platform, notes, clock, sleep=sleep)
 
     def get(self, path: str, params: Json, *, turn: bool = False, behind: bool = False) -> Json:
         """GET a JSON object from the platform."""
@@ -211,10 +210,6 @@ class RingexApi:
         if answers.passes(status):
             raise Retry(reason)
         raise Failed(reason)
-
-    def _mint(self, credential: Credential, _refresh: str | None) -> Minted:
-        token, life = log_in(self._line, self._platform, credential)
-        return Minted(token, life)
 
 
 def group_of(method: str, path: str) -> str:
