@@ -26,12 +26,15 @@ LONG_AGO = "2026-01-01"
 
 
 def legato(
-    *arguments: str, stdin: Any = subprocess.DEVNULL, **environment: str
+    *arguments: str, stdin: Any = subprocess.DEVNULL, later: int = 0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, with nothing of AWS but what is given."""
+    """Run the command in a process of its own, with nothing of AWS but what is given.
+
+    `later` sets Legato's clock forward in it, by so many seconds.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [*(command_later(later) if later else COMMAND), *arguments],
         env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **environment},
         stdin=stdin,
         capture_output=True,
@@ -39,6 +42,15 @@ def legato(
         check=False,
         timeout=120,
     )
+
+
+def command_later(seconds: int) -> list[str]:
+    """Return the command with a clock that is fast."""
+    clock = (
+        "from datetime import UTC, datetime, timedelta; from legato.clock import SystemClock; "
+        f"SystemClock.now = lambda _: datetime.now(UTC) + timedelta(seconds={seconds})"
+    )
+    return [*COMMAND[:-1], f"{clock}; {COMMAND[-1]}"]
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +118,18 @@ def placed(system: System, provider: str, ended_at: datetime) -> str:
     return call
 
 
-def queued(system: System, provider: str, *, wait: int) -> list[Job]:
-    """Take all jobs out of a provider's queue, the last of which may appear in so many seconds."""
+def queued(system: System, provider: str, *, jobs: int) -> list[Job]:
+    """Take so many jobs out of a provider's queue, where no other is left, nor comes later."""
     sqs, url = aws.client("sqs", system.endpoints.aws), system.endpoints.queues[provider]
-    jobs = []
-    while found := sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait
-    ).get("Messages"):
-        jobs += [Job.from_message(message["Body"]) for message in found]
-    return jobs
+    taken: list[Job] = []
+    while len(taken) < jobs:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
+        assert "Messages" in found, f"{len(taken)} of {jobs} jobs came"
+        taken += [Job.from_message(message["Body"]) for message in found["Messages"]]
+    left = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=left)["Attributes"]
+    assert counts == dict.fromkeys(left, "0")
+    return taken
 
 
 def test_backfills_of_the_local_system(system: System) -> None:
@@ -158,7 +173,7 @@ def test_backfills_of_the_local_system(system: System) -> None:
     assert stranger.returncode == 2
     assert stranger.stderr.startswith("legato: the stack has no sub-account 1; it has 21550001")
 
-    for provider, found, wait in (("ringcx", dialogs, 6), ("ringex", calls, 1)):
-        jobs = queued(system, provider, wait=wait)
+    for provider, found in (("ringcx", dialogs), ("ringex", calls)):
+        jobs = queued(system, provider, jobs=len(found))
         assert {job.call for job in jobs} == found
         assert all(job.hints["behind"] for job in jobs)
