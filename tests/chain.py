@@ -94,14 +94,15 @@ class BucketStore:
 class Chained:
     """An archive of three calls in five hours.
 
-    In the first hour nothing is sealed; in the second `ringex`, a call of one leg, and a hold on
-    it; in the third the first revision of `kazoo`, a call of two legs, with what a broken leg and
-    an interrupted attempt left; in the fourth its second revision; in the fifth `ringcx`, whose
-    legs stay apart. `keys` gives each object a short name.
+    In the first hour nothing is sealed; in the second `ringex`, a call of one leg, a hold on it,
+    and a look at it; in the third the first revision of `kazoo`, a call of two legs, with what a
+    broken leg and an interrupted attempt left; in the fourth its second revision; in the fifth
+    `ringcx`, whose legs stay apart. `keys` gives each object a short name.
 
-    `on_manifest` and `on_digest` change what is about to be written, by name, as nobody but Legato
-    could; `unchained` names documents that no digest names; `signers` are the keys of the hours;
-    `skip_hours` lets the fourth digest come so much later. `end` is when the newest was written.
+    `on_manifest` and `on_digest` change what is about to be written, by name, and `on_access` the
+    record of the look, as nobody but Legato could; `unchained` names documents that no digest
+    names; `signers` are the keys of the hours; `skip_hours` lets the fourth digest come so much
+    later. `end` is when the newest was written.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Chained:
         start=NOON,
         on_manifest=None,
         on_digest=None,
+        on_access=lambda content: None,
         unchained=(),
         signers=(KEY,) * 5,
         skip_hours=0,
@@ -119,6 +121,7 @@ class Chained:
         self.start = start
         self.on_manifest = on_manifest or {}
         self.on_digest = on_digest or {}
+        self.on_access = on_access
         self.unchained = unchained
         self.skip_hours = skip_hours
         self.keys = {}
@@ -151,6 +154,24 @@ class Chained:
         time = format_time(self.hour)
         key = f"holds/ringex/{layout.encoded('s-1/2')}/{time}-1.json"
         self._document("hold", key, b'{"done": "held"}\n')
+        self._access()
+
+    def _access(self):
+        content = {
+            "schema_version": 1,
+            "legato_version": "0.1.0",
+            "id": "0123456789abcdef" * 2,
+            "at": format_time(self.hour + timedelta(minutes=40)),
+            "by": "arn:aws:iam::123456789012:user/alice",
+            "action": "show",
+            "calls": [{"provider": "ringex", "call": "s-1/2"}],
+            "reason": "complaint",
+            "case": "2026-117",
+            "details": {},
+        }
+        key = layout.access_key(content["at"], content["id"])
+        self.on_access(content)
+        self._document("access", key, json.dumps(content, indent=2).encode() + b"\n")
 
     def _kazoo(self):
         folder = layout.call_prefix("kazoo", "k-1", self.start)
@@ -252,6 +273,7 @@ class Chained:
             "counts": {
                 "manifests": sum(stored.key.startswith("calls/") for stored in self.waiting),
                 "holds": sum(stored.key.startswith("holds/") for stored in self.waiting),
+                "accesses": sum(stored.key.startswith("access/") for stored in self.waiting),
             },
         }
         self.waiting = []

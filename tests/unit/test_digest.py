@@ -123,7 +123,7 @@ def test_an_hour_that_is_over_gets_a_digest_of_what_was_sealed_in_it():
     assert report.behind == timedelta(minutes=5)
     (found,) = desk.digests()
     assert (found["from"], found["to"]) == ("2026-11-20T09:00:00.000Z", "2026-11-20T10:00:00.000Z")
-    assert found["counts"] == {"manifests": 1, "holds": 0}
+    assert found["counts"] == {"manifests": 1, "holds": 0, "accesses": 0}
     (named,) = found["objects"]
     assert named == {
         "key": key,

@@ -176,6 +176,7 @@ def _content(work: Chaining, start: datetime, head: Json) -> Json:
         "counts": {
             "manifests": sum(stored.key.startswith("calls/") for stored in objects),
             "holds": sum(stored.key.startswith("holds/") for stored in objects),
+            "accesses": sum(stored.key.startswith("access/") for stored in objects),
         },
     }
 

@@ -75,6 +75,11 @@ def hold_key(provider: str, call: str, at: str, step: int) -> str:
     return f"holds/{provider}/{encoded(call)}/{at}-{step}.json"
 
 
+def access_key(at: str, name: str) -> str:
+    """Return the key of the record of an access `at` a time, written as format_time, by its id."""
+    return f"access/{at[:10].replace('-', '/')}/{at}-{encoded(name)}.json"
+
+
 def newest_revision(keys: Iterable[str]) -> int:
     """Return the highest revision that has a manifest among these keys; 0 if none has."""
     found = (_MANIFEST.search(key) for key in keys)

@@ -85,6 +85,46 @@ class Lists(Notes, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Somebody's look at calls, or a step of a legal hold, of which the archive has a record.
+
+    `calls` are providers and ids, `by` is an ARN, `at` is to the millisecond, `key` the record's.
+    """
+
+    id: str
+    at: datetime
+    by: str
+    action: str
+    calls: tuple[tuple[str, str], ...]
+    reason: str
+    case: str
+    details: Json
+    key: str
+
+
+class Accesses(Protocol):
+    """What the access log is looked up in; the records themselves are in the archive."""
+
+    def note(self, access: Access) -> None:
+        """Note an access, for each of its calls and overall; again is no other one. Raises Retry.
+
+        Whoever dies on the way has noted a part of it: the same again makes up for it.
+        """
+        ...
+
+    def of_call(self, provider: str, call: str) -> Iterator[Access]:
+        """Yield the accesses to a call, the newest first. Raises Retry.
+
+        Of an access to many calls only this one is in `calls`.
+        """
+        ...
+
+    def between(self, begin: datetime, end: datetime) -> Iterator[Access]:
+        """Yield all accesses from `begin` on and before `end`, the newest first. Raises Retry."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What was sent of an object that is not complete yet. Fields as in StoredObject."""
 

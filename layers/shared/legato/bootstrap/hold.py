@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
-
+from legato.aws.accesses import DynamoAccesses
 from legato.aws.bucket import S3Archive
+from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.clients import client
-from legato.aws.stack import signed
+from legato.bootstrap.post import post, sender
 from legato.bootstrap.shared import tools
-from legato.errors import Failed, Refused, Retry
 from legato.hold import Holding
 
 if TYPE_CHECKING:
+    import httpx
+
     from legato.model import Json
     from legato.settings import HolderSettings
 
 S3_SECONDS = 6
-ANSWER_SECONDS = 35
-"""API Gateway itself gives up after 30."""
-FORBIDDEN = (
-    "AWS does not permit execute-api:Invoke on POST /holds: docs/operations.md lists what the "
-    "command needs"
-)
 
 
 def holding(settings: HolderSettings) -> Holding:
@@ -40,6 +35,8 @@ def holding(settings: HolderSettings) -> Holding:
         ledger=made.ledger,
         notes=made.ledger,
         clock=made.clock,
+        accesses=DynamoAccesses(client("dynamodb"), table=settings.table),
+        catalogue=DynamoCatalogue(client("dynamodb"), table=settings.table),
     )
 
 
@@ -52,34 +49,9 @@ class Holder:
 
     def ask(self, request: Json) -> Json:
         """Return the answer. Raises Refused for a wrong request, Failed, Retry if unfinished."""
-        sent = self.http.build_request("POST", self.url, json=request)
-        sent.headers.update(signed("POST", self.url, sent.content))
-        try:
-            response = self.http.send(sent)
-        except httpx.HTTPError as error:
-            raise Retry(f"{self.url} does not answer: {type(error).__name__}") from error
-        said = _json(response)
-        if response.is_success:
-            return said
-        # API Gateway's own refusals have a word of theirs, or a sentence about permissions.
-        reason = said.get("message") or said.get("Message") or f"HTTP {response.status_code}"
-        if response.status_code == 403 and (reason == "Forbidden" or "execute-api" in reason):
-            raise Failed(FORBIDDEN)
-        if response.status_code in (400, 404):
-            raise Refused(reason)
-        if response.status_code >= 500:
-            raise Retry(f"{reason}: run the same command again")
-        raise Failed(reason)
+        return post(self.url, request, self.http)
 
 
 def asking(url: str) -> Holder:
     """Return who asks HolderFunction at this address."""
-    return Holder(url, httpx.Client(timeout=ANSWER_SECONDS))
-
-
-def _json(response: httpx.Response) -> dict[str, Any]:
-    try:
-        said = response.json()
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+    return Holder(url, sender())

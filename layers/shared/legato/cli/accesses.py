@@ -1,0 +1,111 @@
+"""`legato accesses`: who looked at which calls, when and why."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from heapq import merge
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from legato.cli.options import AsJson, parsed_day
+from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking
+from legato.model import PROVIDERS, format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from legato.ports import Access, Accesses
+
+DAYS = 30
+"""So far back goes a list of all calls, if nobody says how far."""
+DAY = timedelta(days=1)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    name="accesses",
+    help=f"""List who looked at a call, or at any call, when and why. The newest comes first.
+
+    Whatever is read of a call by a command of Legato is written down before: show, restore, get,
+    link, export; and each step of a legal hold. Without CALL it is all calls of the last {DAYS}
+    days. Days are in UTC, both included. The records themselves lie in the archive, in the chain of
+    digests, where `legato verify` proves them.
+
+    \b
+    Examples:
+      legato accesses s-a0b1c2d3e4f5
+      legato accesses --from 2026-11-01 --to 2026-11-30
+      legato accesses --json
+
+    {EXIT_CODES}
+    """,
+)
+def list_accesses(
+    context: typer.Context,
+    call: Annotated[str | None, typer.Argument(metavar="CALL", help="The call, by its id.")] = None,
+    first: Annotated[
+        date | None, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
+    ] = None,
+    last: Annotated[
+        date | None,
+        typer.Option("--to", parser=parsed_day, metavar="DAY", help="The last day; else today."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    from legato.access import to_json
+
+    end = _midnight(last or datetime.now(UTC).date()) + DAY
+    begin = _midnight(first) if first else None
+    if begin is not None and begin >= end:
+        raise typer.BadParameter(f"--from {first} is after {end - DAY:%Y-%m-%d}")
+    with speaking():
+        log: Accesses = context.obj.accesses()
+        if call is None:
+            found = list(log.between(begin or end - DAYS * DAY, end))
+        else:
+            found = [one for one in _of(call, log) if one.at < end and not _before(one, begin)]
+    if as_json:
+        lines = [to_json(one) for one in found]
+        typer.echo(json.dumps(lines, ensure_ascii=False, indent=2))
+    elif found:
+        _show(found)
+    else:
+        typer.echo("Nobody did anything that is written down.")
+
+
+def _of(call: str, log: Accesses) -> Iterator[Access]:
+    """Yield the accesses to a call, whoever's it is: an id says nothing of its provider."""
+    found = [log.of_call(provider, call) for provider in PROVIDERS]
+    return merge(*found, key=attrgetter("at"), reverse=True)
+
+
+def _before(access: Access, begin: datetime | None) -> bool:
+    return begin is not None and access.at < begin
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _show(found: list[Access]) -> None:
+    from rich.table import Table
+
+    from legato.hold import person
+
+    table = Table("When", "Who", "Action", "Call", "Reason", "Case", box=None)
+    for one in found:
+        said = (person(one.by), one.action, _calls(one), one.reason, one.case)
+        table.add_row(format_time(one.at), *map(printable, said))
+    console_for_tables().print(table)
+
+
+def _calls(access: Access) -> str:
+    if not access.calls:
+        return ""
+    provider, call = access.calls[0]
+    more = len(access.calls) - 1
+    return f"{provider} {call}" + (f" and {more} more" if more else "")
