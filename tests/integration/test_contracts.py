@@ -16,54 +16,21 @@ from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
 from legato.aws import bucket as bucket_module
+from legato.aws.accesses import DynamoAccesses
 from legato.aws.bucket import S3Archive
 from legato.aws.ledger import DynamoLedger
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import CACHE_SECONDS, FRESH_SECONDS, Secret
 from legato.errors import Conflict, Failed, Retry, Stale
-from legato.model import Note, StoredObject
-from legato.ports import Sent
-from tests.fakes import NOON, FakeArchive, FakeLedger, FakeNotes, a_job
+from legato.model import Note, StoredObject, format_time
+from legato.ports import Access, Sent
+from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeLedger, FakeNotes, a_job
 
 WAV = "audio/wav"
+NOON_TEXT = format_time(NOON)
+HOUR, MILLISECOND = timedelta(hours=1), timedelta(milliseconds=1)
 PART_BYTES = bucket_module.PART_BYTES
 LONG = random.Random(1).randbytes(2 * PART_BYTES + 1000)
-
-
-@pytest.fixture
-def bucket(aws_client):
-    name = f"archive-{uuid.uuid4()}"
-    s3 = aws_client("s3")
-    s3.create_bucket(Bucket=name)
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return name
-
-
-@pytest.fixture
-def table(aws_client):
-    name = f"ledger-{uuid.uuid4()}"
-    aws_client("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk", "listed", "order")
-        ],
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "Listed",
-                "KeySchema": [
-                    {"AttributeName": "listed", "KeyType": "HASH"},
-                    {"AttributeName": "order", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-        ],
-    )
-    return name
 
 
 @pytest.fixture(params=["fake", "s3"])
@@ -583,6 +550,109 @@ def test_a_table_that_is_not_there_is_a_passing_fault(aws_client):
         ledger.first("calls")
     with pytest.raises(Retry, match="ledger cannot be searched: ResourceNotFound"):
         list(ledger.listed("calls", until="2026-12-31"))
+
+
+class TestAccesses:
+    @pytest.fixture(params=["fake", "dynamodb"])
+    def accesses(self, request, aws_client, table):
+        if request.param == "fake":
+            return FakeAccesses()
+        return DynamoAccesses(aws_client("dynamodb"), table=table)
+
+    def test_an_access_is_found_by_its_calls_and_by_its_time(self, accesses):
+        """Of a call the access to it only; overall all of it."""
+        one = an_access("1", "s-1", "s-2", details={"tier": "Standard"})
+        accesses.note(one)
+        assert list(accesses.between(NOON, NOON + HOUR)) == [one]
+        alone = replace(one, calls=(("ringex", "s-2"),))
+        assert list(accesses.of_call("ringex", "s-2")) == [alone]
+        assert list(accesses.of_call("ringcx", "s-2")) == []
+
+    def test_the_newest_comes_first(self, accesses):
+        """Over the ends of months and of years; the begin is within, the end is not."""
+        times = [NOON - timedelta(days=days) for days in (400, 330, 20, 0)]
+        found = [an_access(str(day), "s-1", at=at) for day, at in enumerate(times)]
+        for each in found:
+            accesses.note(each)
+        assert list(accesses.of_call("ringex", "s-1")) == found[::-1]
+        assert list(accesses.between(times[0], times[3])) == found[2::-1]
+        assert (
+            list(accesses.between(times[0] + MILLISECOND, times[3] + MILLISECOND)) == found[:0:-1]
+        )
+        assert list(accesses.between(times[3], times[3])) == []
+
+    def test_noted_again_it_is_no_other(self, accesses):
+        """Whoever dies on the way is followed by the same again."""
+        for _ in range(2):
+            accesses.note(an_access("1", "s-1"))
+        accesses.note(an_access("2", "s-1"))
+        assert len(list(accesses.of_call("ringex", "s-1"))) == 2
+        assert len(list(accesses.between(NOON, NOON + HOUR))) == 2
+
+    def test_an_access_may_be_to_many_calls_or_to_none(self, accesses):
+        """More than a request to DynamoDB holds."""
+        calls = [f"s-{number}" for number in range(60)]
+        accesses.note(an_access("1", *calls))
+        accesses.note(an_access("2"))
+        assert all(len(list(accesses.of_call("ringex", call))) == 1 for call in calls[::20])
+        assert [len(one.calls) for one in accesses.between(NOON, NOON + HOUR)] == [0, 60]
+
+
+def an_access(name, *calls, at=NOON, details=None):
+    return Access(
+        id=name,
+        at=at,
+        by="arn:aws:iam::123456789012:user/alice",
+        action="get",
+        calls=tuple(("ringex", call) for call in calls),
+        reason="Beschwerde über alles",
+        case="2026-117",
+        details=details or {},
+        key=f"access/{name}",
+    )
+
+
+class TestDynamoAccesses:
+    @pytest.fixture
+    def crowded(self, aws_client, table):
+        """Return a function that makes a log whose table leaves items undone for so many times."""
+
+        def make(times):
+            dynamodb, pauses = aws_client("dynamodb"), []
+            accesses = DynamoAccesses(dynamodb, table=table, sleep=pauses.append)
+
+            def leave_undone(parsed, **_):
+                if len(pauses) < times:
+                    key = {"pk": {"S": "access#ringex#s-1"}, "sk": {"S": f"{NOON_TEXT}#1"}}
+                    item = dynamodb.get_item(TableName=table, Key=key)["Item"]
+                    dynamodb.delete_item(TableName=table, Key=key)
+                    parsed["UnprocessedItems"] = {table: [{"PutRequest": {"Item": item}}]}
+
+            dynamodb.meta.events.register("after-call.dynamodb.BatchWriteItem", leave_undone)
+            return accesses, pauses
+
+        return make
+
+    def test_what_dynamodb_leaves_undone_is_sent_again(self, crowded):
+        """After a pause that grows; it answers 200 all the same."""
+        accesses, pauses = crowded(3)
+        accesses.note(an_access("1", "s-1"))
+        assert pauses == [0.05, 0.1, 0.2]
+        assert len(list(accesses.of_call("ringex", "s-1"))) == 1
+
+    def test_what_is_left_undone_for_too_long_is_a_retry(self, crowded):
+        """Nobody is let in as long as it is not written down."""
+        accesses, _ = crowded(100)
+        with pytest.raises(Retry, match="access log cannot be written: the ledger takes no more"):
+            accesses.note(an_access("1", "s-1"))
+
+    def test_a_table_that_is_not_there_is_a_passing_fault(self, aws_client):
+        """Named by what was tried and AWS's own code."""
+        accesses = DynamoAccesses(aws_client("dynamodb"), table="none")
+        with pytest.raises(Retry, match="access log cannot be written: ResourceNotFound"):
+            accesses.note(an_access("1", "s-1"))
+        with pytest.raises(Retry, match="access log cannot be read: ResourceNotFound"):
+            list(accesses.of_call("ringex", "s-1"))
 
 
 class TestQueue:

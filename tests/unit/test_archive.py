@@ -558,6 +558,32 @@ class TestCrashes:
         assert f"{PREFIX}manifest-2.json" not in shop.archive.objects
         assert entry(shop).status == "archived"
 
+    def test_a_seal_that_the_catalogue_does_not_know_is_entered_there(self, shop):
+        """The worker died in between, or its version of Legato had no catalogue."""
+        call_of(shop, "a", "b")
+        run(shop, a_job())
+        known = shop.catalogue.row("ringex", "s-1")
+        shop.catalogue.rows.clear()
+        shop.ledger.save(entry(shop).changed(catalogued=0))
+        run(shop, a_job(seen_at=NOON - timedelta(seconds=1)), minutes=30)
+        shop.clock.advance(600)
+        run(shop, a_job(seen_at=shop.clock.now() - timedelta(seconds=300)))
+        assert shop.catalogue.row("ringex", "s-1") == known
+        assert entry(shop).catalogued == 1
+        assert entry(shop).revision == 1
+
+    def test_a_catalogue_that_refuses_costs_an_attempt_and_no_second_revision(self, shop):
+        call_of(shop, "a")
+        shop.catalogue.refusal = Retry("no more now")
+        run(shop, a_job())
+        assert entry(shop).status == "waiting"
+        shop.catalogue.refusal = None
+        [(job, _)] = shop.jobs.sent
+        shop.clock.advance(600)
+        run(shop, job)
+        assert (entry(shop).status, entry(shop).revision) == ("archived", 1)
+        assert shop.catalogue.row("ringex", "s-1").revision == 1
+
     def test_what_an_interrupted_attempt_left_is_named_in_the_manifest(self, shop):
         """Another leg came in between, so the joined file has other bytes: nothing is replaced."""
         shop.archive.objects[f"{PREFIX}recording-1.mp3"] = b"mp3-a"

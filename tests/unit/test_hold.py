@@ -11,7 +11,7 @@ from legato.errors import NotYet, Retry
 from legato.hold import Holding, answer, held, hold, holds, inherited, person, read
 from legato.model import format_time
 from legato.sweep import records_key
-from tests.fakes import NOON, FakeArchive, FakeClock, FakeLedger, FakeNotes
+from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLedger, FakeNotes
 
 ROLE = "arn:aws:sts::123456789012:assumed-role"
 ALICE, BOB = f"{ROLE}/AWSReservedSSO_Legal_01/alice", f"{ROLE}/AWSReservedSSO_Legal_01/bob"
@@ -25,6 +25,7 @@ class World:
     def __init__(self):
         self.archive, self.ledger = FakeArchive(), FakeLedger()
         self.notes, self.clock = FakeNotes(), FakeClock()
+        self.accesses = FakeAccesses()
         for name in ("legs/1.mp3", "manifest-1.json", "legs/2.mp3", "manifest-2.json"):
             self.archive.put(f"{PREFIX}{name}", b"x", "GLACIER")
         self.archive.put("calls/ringex/2026/11/20/s-10/legs/1.mp3", b"x", "GLACIER")
@@ -32,7 +33,13 @@ class World:
 
     @property
     def work(self):
-        return Holding(archive=self.archive, ledger=self.ledger, notes=self.notes, clock=self.clock)
+        return Holding(
+            archive=self.archive,
+            ledger=self.ledger,
+            notes=self.notes,
+            clock=self.clock,
+            accesses=self.accesses,
+        )
 
     def know(self, call, *, provider="ringex", prefix=None):
         state = self.ledger.load(provider, "1", call)

@@ -15,7 +15,7 @@ from legato.hold import Holding, inherited
 from legato.manifest import Missing
 from legato.model import Leg, parse_time
 from legato.relate import related_to, tell
-from legato.seal import FetchedLeg, known, read_manifest, seal
+from legato.seal import FetchedLeg, index, known, read_manifest, seal
 from legato.stream import known_objects, stream_leg
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def _assembled(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
     legs = _with_sealed_legs(work, legs, prefix, present, shop)
     told_all = related <= work.state.related
     if told_all and {leg.id for leg in legs} <= work.state.legs.keys():
+        _index(work, shop)
         return "archived"
 
     with TemporaryDirectory(dir=shop.scratch) as name:
@@ -74,9 +75,20 @@ def _assembled(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
                 shop=shop,
             )
             work.state = shop.ledger.save(sealed)
+    _index(work, shop)
     if missing:
         raise Failed("; ".join(f"leg {leg.id}: {error}" for leg, error in missing))
     return "archived" if work.state.revision else "empty"
+
+
+def _index(work: Work, shop: Workshop) -> None:
+    """Enter a revision into the catalogue that was sealed by a worker which died before it could.
+
+    Or by a version of Legato that had no catalogue.
+    """
+    sealed = work.state.manifest
+    if sealed is not None and work.state.catalogued < work.state.revision:
+        work.state = index(work.state, read_manifest(sealed, shop.archive), shop)
 
 
 def _legs(work: Work, listing: Listing, shop: Workshop) -> list[Leg]:

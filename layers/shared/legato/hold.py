@@ -14,29 +14,30 @@ import logging
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from legato import __version__, chain
+from legato import __version__, catalogue, chain
+from legato.access import of_step
 from legato.errors import Refused, Retry
 from legato.layout import hold_key
 from legato.model import PROVIDERS, format_time
 from legato.notes import change
 from legato.receive import read_json
+from legato.signed import Reply, nothing_else, text
 from legato.sweep import records_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from legato.catalogue import Catalogue
     from legato.model import Json, Note
-    from legato.ports import Archive, Clock, Ledger, Lists, Notes
+    from legato.ports import Accesses, Archive, Clock, Ledger, Lists, Notes
 
 log = logging.getLogger(__name__)
 
 ACTIONS = ("hold", "request-release", "confirm-release", "withdraw-release")
 WITH_REASON = ("hold", "request-release")
-LONGEST = {"call": 300, "case": 200, "reason": 2000}
-"""In characters."""
 SCHEMA_VERSION = 1
 LIST = "holds"
 JSON = "application/json"
@@ -77,22 +78,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """What is needed to hold calls."""
+    """What is needed to hold calls. Who takes no steps has no `accesses`, no `catalogue`."""
 
     archive: Archive
     ledger: Ledger
     notes: Notes
     clock: Clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """The answer to a request. `outcome` names the metric, `logged` is for the log only."""
-
-    status: int
-    outcome: str
-    body: Json
-    logged: Json
+    accesses: Accesses | None = None
+    catalogue: Catalogue | None = None
 
 
 def answer(body: bytes, *, by: str, work: Holding) -> Reply:
@@ -126,7 +119,7 @@ def answer(body: bytes, *, by: str, work: Holding) -> Reply:
 def read(body: bytes, *, by: str) -> Asked:
     """Read a request. Raises Refused, naming the field, for what is none."""
     fields = read_json(body)
-    action = _text(fields, "action")
+    action = text(fields, "action")
     if action not in ACTIONS:
         raise Refused(f"`action` is one of {', '.join(ACTIONS)}, not {action!r}")
     provider = fields.pop("provider", None)
@@ -137,15 +130,14 @@ def read(body: bytes, *, by: str) -> Asked:
         raise Refused("`force` is true or false")
     asked = Asked(
         action=action,
-        call=_text(fields, "call"),
-        case=_text(fields, "case"),
-        reason=_text(fields, "reason", needed=action in WITH_REASON),
+        call=text(fields, "call"),
+        case=text(fields, "case"),
+        reason=text(fields, "reason", needed=action in WITH_REASON),
         by=by,
         provider=provider,
         force=force,
     )
-    if fields:
-        raise Refused(f"nobody knows the field {', '.join(sorted(fields))}")
+    nothing_else(fields)
     return asked
 
 
@@ -177,7 +169,12 @@ def hold(asked: Asked, work: Holding) -> Json:
 
 def held(provider: str, call: str, notes: Notes) -> bool:
     """Say whether any case holds a call. Raises Retry."""
-    return bool(notes.read(_key(provider, call)).content.get("cases"))
+    return bool(cases_of(provider, call, notes))
+
+
+def cases_of(provider: str, call: str, notes: Notes) -> list[str]:
+    """Return the cases that hold a call. Raises Retry."""
+    return list(notes.read(_key(provider, call)).content.get("cases", ()))
 
 
 @contextmanager
@@ -218,20 +215,26 @@ class Held:
 
 def holds(notes: Lists, clock: Clock, *, case: str | None = None) -> list[Held]:
     """Return all holds, or those of a case, by case and call. Raises Retry."""
-    found: list[Held] = []
-    for note in notes.listed(LIST, until=format_time(clock.now())):
-        _, provider, call = note.key.split("#", 2)
-        last = note.content["steps"][-1]
-        # A release that is not carried out yet: no case is left, and the objects are held.
-        gone = {last["case"]: {name: last[name] for name in ("reason", "by", "at")}}
-        cases = note.content["cases"] or gone
-        unfinished = note.content["carried_out"] < len(note.content["steps"])
-        found += [
-            Held(provider=provider, call=call, case=name, unfinished=unfinished, **said)
-            for name, said in cases.items()
-            if case in (None, name)
-        ]
+    listed = notes.listed(LIST, until=format_time(clock.now()))
+    found = [one for note in listed for one in _holds(note) if case in (None, one.case)]
     return sorted(found, key=lambda one: (one.case, one.provider, one.call))
+
+
+def holds_of(provider: str, call: str, notes: Notes) -> list[Held]:
+    """Return the holds of one call, by case. Raises Retry."""
+    note = notes.read(_key(provider, call))
+    return sorted(_holds(note) if note.listed else (), key=lambda one: one.case)
+
+
+def _holds(note: Note) -> Iterator[Held]:
+    """Yield the holds that a listed note tells of."""
+    _, provider, call = note.key.split("#", 2)
+    last = note.content["steps"][-1]
+    # A release that is not carried out yet: no case is left, and the objects are held.
+    gone = {last["case"]: {name: last[name] for name in ("reason", "by", "at")}}
+    unfinished = note.content["carried_out"] < len(note.content["steps"])
+    for name, said in (note.content["cases"] or gone).items():
+        yield Held(provider=provider, call=call, case=name, unfinished=unfinished, **said)
 
 
 def person(arn: str) -> str:
@@ -350,6 +353,8 @@ def _carry_out(provider: str, call: str, work: Holding) -> int:
     for step in content["steps"][content["carried_out"] :]:
         _record(step, work)
     objects = _apply(provider, call, work)
+    if work.catalogue is not None:
+        catalogue.mark(provider, call, work.catalogue, lambda: cases_of(provider, call, work.notes))
     done = len(content["steps"])
 
     def carried_out(note: Note) -> Note:
@@ -366,6 +371,8 @@ def _record(step: Json, work: Holding) -> None:
     body = json.dumps(step, ensure_ascii=False, indent=2).encode() + b"\n"
     chain.announce(key, work.notes, work.clock)
     chain.written(work.archive.put_bytes(key, body, media_type=JSON), work.notes)
+    if work.accesses is not None:
+        work.accesses.note(of_step(step))
 
 
 def _apply(provider: str, call: str, work: Holding) -> int:
@@ -378,18 +385,6 @@ def _apply(provider: str, call: str, work: Holding) -> int:
         if work.notes.read(note.key).content.get("cases") == note.content.get("cases"):
             return objects
     raise Retry(f"the holds of {call} change faster than they are carried out")
-
-
-def _text(fields: Json, name: str, *, needed: bool = True) -> str:
-    given: Any = fields.pop(name, "")
-    if not isinstance(given, str):
-        raise Refused(f"`{name}` is not a text")
-    value = given.strip()
-    if needed and not value:
-        raise Refused(f"`{name}` is missing")
-    if len(value) > LONGEST.get(name, 100):
-        raise Refused(f"`{name}` is longer than {LONGEST.get(name, 100)} characters")
-    return value
 
 
 def _key(provider: str, call: str) -> str:

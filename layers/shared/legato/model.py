@@ -264,7 +264,8 @@ class CallState:
     `looked_at` is when the provider was last asked about it, `next_look_at` when a job that waits
     in the queue will ask again, `lease_until` how long a worker holds it, for the queue messages
     `lease_messages`. `legs` maps the id of each archived leg to its SHA-256, `related` holds the
-    calls that its newest manifest names. `version` counts the writes, so that no write hides
+    calls that its newest manifest names, `catalogued` is the revision that the catalogue has.
+    `version` counts the writes, so that no write hides
     another.
     """
 
@@ -283,6 +284,7 @@ class CallState:
     legs: dict[str, str] = field(default_factory=dict)
     related: frozenset[str] = frozenset()
     manifest: StoredObject | None = None
+    catalogued: int = 0
     reason: str | None = None
     version: int = 0
 

@@ -1,15 +1,17 @@
-"""Seal a revision of a call: join its legs, measure, store, and write the manifest last."""
+"""Seal a revision of a call: join its legs, measure, store, write the manifest last, index it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
-from legato import chain, manifest
+from legato import catalogue, chain, manifest
 from legato.errors import Conflict, Failed, Wait
+from legato.hold import cases_of
 from legato.layout import manifest_key, peaks_key, recording_key
 from legato.manifest import Missing, Recording, Revision
 from legato.model import Json, StoredLeg, StoredObject
@@ -87,7 +89,17 @@ def seal(
     except Conflict as error:
         raise Wait(f"another worker sealed {key}", seconds=60) from error
     chain.written(sealed, shop.notes)
-    return known(state, sealed, content)
+    return index(known(state, sealed, content), content, shop)
+
+
+def index(state: CallState, content: Json, shop: Workshop) -> CallState:
+    """Enter a call's newest manifest into the catalogue, and return the state that knows it."""
+    if state.manifest is None:
+        return state
+    row = catalogue.row_of(content, state.manifest, storage_class=shop.policy.storage_class)
+    cases = partial(cases_of, state.provider, state.call, shop.notes)
+    catalogue.enter(row, shop.catalogue, cases)
+    return state.changed(catalogued=state.revision)
 
 
 def known(state: CallState, sealed: StoredObject, content: Json) -> CallState:

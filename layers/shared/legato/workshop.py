@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from legato.catalogue import Catalogue
     from legato.policy import Policy
     from legato.ports import Archive, Clock, Jobs, Ledger, Notes, Provider, Stitcher
 
@@ -33,6 +34,7 @@ class Workshop:
     ledger: Ledger
     notes: Notes
     archive: Archive
+    catalogue: Catalogue
     stitcher: Stitcher
     clock: Clock
     policy: Policy

@@ -28,6 +28,7 @@ _PLAIN = (
     "status",
     "prefix",
     "revision",
+    "catalogued",
     "legs",
     "reason",
     "version",
@@ -165,7 +166,7 @@ def _state(values: dict[str, Any]) -> CallState:
     fields |= {name: parse_time(values[name]) for name in _TIMES if name in values}
     fields |= {name: frozenset(values.get(name, ())) for name in _SETS}
     # DynamoDB's numbers come back as decimals.
-    fields |= {name: int(values[name]) for name in ("revision", "version")}
+    fields |= {name: int(values.get(name, 0)) for name in ("revision", "catalogued", "version")}
     if (sealed := values.get("manifest")) is not None:
         fields["manifest"] = StoredObject(**{**sealed, "size": int(sealed["size"])})
     return CallState(**fields)

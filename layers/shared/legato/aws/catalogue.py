@@ -1,0 +1,286 @@
+"""The catalogue, in the ledger's table: a row for each call, and an entry in each of its lists.
+
+A list is a partition, ordered by the time at which calls began, so that every question is a query
+of one partition, the newest first. What else is asked for is filtered by DynamoDB where the entry
+says it, and looked up in the row. The list of all calls is one partition, which takes 1,000 writes
+a second; no provider lets its recordings be fetched a tenth as fast.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from legato.aws.errors import code, translated
+from legato.catalogue import BEGINNING, Page, Row, terms
+from legato.errors import Refused, Retry, Stale
+from legato.model import format_time, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from legato.catalogue import Query
+
+MOST_QUERIES = 4
+"""Of one page: with that for its rows, five requests. Each goes through a megabyte of entries."""
+PROBED = ("number#", "person#", "long#")
+PROBE = 100
+"""Entries by which is judged how long a list is."""
+MOST_ROWS = 100
+MOST_WRITES = 25
+"""Items in one request, by DynamoDB's own rule."""
+SUGGESTIONS = 300
+ROW = "catalogue"
+
+
+class DynamoCatalogue:
+    """`requests` counts what DynamoDB was asked."""
+
+    def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self.requests = 0
+
+    def row(self, provider: str, call: str) -> Row | None:
+        """Return what it says of a call now, or None. Raises Retry."""
+        self.requests += 1
+        with translated("the catalogue cannot be read"):
+            found = self._dynamodb.get_item(
+                TableName=self._table, Key=_key(provider, call), ConsistentRead=True
+            )
+        return _row(found["Item"]) if "Item" in found else None
+
+    def write(self, row: Row, *, over: Row | None) -> None:
+        """Write a call's entries, then its row, and take away the entries that it had before.
+
+        Who dies in between leaves entries that lead to a row which does not have them; they are
+        passed over. Raises Stale, Retry.
+        """
+        before = {} if over is None else _entries(over)
+        now = _entries(row)
+        self._change([{"PutRequest": {"Item": item}} for item in now.values()])
+        self._put(row, over=0 if over is None else over.version)
+        self._delete([before[key] for key in before.keys() - now.keys()])
+
+    def remove(self, row: Row) -> None:
+        """Take a call out, its entries first. Raises Retry."""
+        self._delete([*_entries(row).values()])
+        self._delete([_key(row.provider, row.call)])
+
+    def find(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
+        """Return a page of calls, the newest first. Raises Refused for a wrong cursor, Retry."""
+        before = None if cursor is None else _place(cursor)
+        limit = min(limit, MOST_ROWS)
+        lists = query.terms()
+        probed = [term for term in lists if term.startswith(PROBED)]
+        probes = len(probed) if len(probed) > 1 and probed[0] == lists[0] else 0
+        lead = self._shortest(probed, query, after=before) if probes else lists[0]
+        asked = _asked(query, lead)
+        if "FilterExpression" not in asked:
+            # One more says whether there is another page.
+            asked["Limit"] = limit + 1
+        places: list[str] = []
+        last: str | None = before
+        for _ in range(MOST_QUERIES - probes):
+            found = self._query(asked, after=last)
+            places += [item["sk"]["S"] for item in found["Items"]]
+            last = found["LastEvaluatedKey"]["sk"]["S"] if "LastEvaluatedKey" in found else None
+            if last is None or len(places) > limit:
+                break
+        if len(places) > limit:
+            places = places[:limit]
+            last = places[-1]
+        rows = self._rows(places)
+        return Page(
+            rows=tuple(row for row in rows if query.matches(row)),
+            cursor=None if last is None else _cursor(last),
+            reached=None if last is None else parse_time(last.partition("#")[0]),
+        )
+
+    def beginning(self, begins: str) -> Sequence[str]:
+        """Return ids of calls that begin like this one, some hundreds at most. Raises Retry."""
+        term = f"begins#{begins[:BEGINNING].casefold()}"
+        self.requests += 1
+        with translated("the catalogue cannot be searched"):
+            found = self._dynamodb.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :list",
+                ExpressionAttributeValues={":list": {"S": _list(term)}},
+                ScanIndexForward=False,
+                Limit=SUGGESTIONS,
+            )
+        return [item["sk"]["S"].split("#", 2)[2] for item in found["Items"]]
+
+    def _shortest(self, lists: Sequence[str], query: Query, *, after: str | None) -> str:
+        """Return the list that has the fewest entries, or whose entries lie the furthest apart."""
+
+        def length(term: str) -> tuple[int, str]:
+            found = self._query(_in_time(query, term) | {"Limit": PROBE}, after=after)
+            places = [item["sk"]["S"] for item in found["Items"]]
+            return len(places), places[-1] if places else ""
+
+        return min(lists, key=length)
+
+    def _query(self, asked: dict[str, Any], *, after: str | None) -> Any:
+        more: dict[str, Any] = {}
+        if after is not None:
+            start = asked["ExpressionAttributeValues"][":list"]
+            more["ExclusiveStartKey"] = {"pk": start, "sk": {"S": after}}
+        self.requests += 1
+        with translated("the catalogue cannot be searched"):
+            return self._dynamodb.query(
+                TableName=self._table, ScanIndexForward=False, **asked, **more
+            )
+
+    def _rows(self, places: Sequence[str]) -> list[Row]:
+        """Return the rows at these places in their order, without those that are elsewhere now."""
+        if not places:
+            return []
+        keys = [_key(*place.split("#", 2)[1:]) for place in places]
+        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        found: dict[str, Row] = {}
+        while wanted:
+            self.requests += 1
+            with translated("the catalogue cannot be read"):
+                answer = self._dynamodb.batch_get_item(RequestItems=wanted)
+            rows = map(_row, answer["Responses"].get(self._table, ()))
+            found |= {row.place: row for row in rows}
+            wanted = answer.get("UnprocessedKeys")
+        return [found[place] for place in places if place in found]
+
+    def _delete(self, items: Sequence[dict[str, Any]]) -> None:
+        keys = ({name: item[name] for name in _KEY} for item in items)
+        self._change([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def _change(self, changes: Sequence[Any]) -> None:
+        for batch in batched(changes, MOST_WRITES, strict=False):
+            left: Any = list(batch)
+            while left:
+                self.requests += 1
+                with translated("the catalogue cannot be written"):
+                    answer = self._dynamodb.batch_write_item(RequestItems={self._table: left})
+                undone = answer.get("UnprocessedItems", {}).get(self._table, [])
+                if len(undone) == len(left):
+                    raise Retry("the catalogue cannot be written: DynamoDB takes no more now")
+                left = undone
+
+    def _put(self, row: Row, *, over: int) -> None:
+        content = json.dumps(row.to_json(), separators=(",", ":"), ensure_ascii=False)
+        item = _key(row.provider, row.call) | {
+            "content": {"B": zlib.compress(content.encode())},
+            "version": {"N": str(over + 1)},
+        }
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if over:
+            condition = {
+                "ConditionExpression": "#version = :version",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {":version": {"N": str(over)}},
+            }
+        self.requests += 1
+        with translated("the catalogue cannot be written"):
+            try:
+                self._dynamodb.put_item(TableName=self._table, Item=item, **condition)
+            except ClientError as error:
+                if code(error) != "ConditionalCheckFailedException":
+                    raise
+                raise Stale(f"{row.call} was changed by another worker") from error
+
+
+_KEY = ("pk", "sk")
+
+
+def _key(provider: str, call: str) -> dict[str, Any]:
+    return {"pk": {"S": f"call#{provider}#{call}"}, "sk": {"S": ROW}}
+
+
+def _list(term: str) -> str:
+    return f"find#{term}"
+
+
+def _row(item: dict[str, Any]) -> Row:
+    content = json.loads(zlib.decompress(item["content"]["B"]))
+    return Row.from_json(content, version=int(item["version"]["N"]))
+
+
+def _entries(row: Row) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return an item for each list that a call is in, with what may be asked for beside it."""
+    lists = terms(row)
+    said: dict[str, Any] = {
+        "said": {"S": "".join(map(_mark, sorted(_said(lists, row.direction))))},
+        "ms": {"N": str(row.duration_ms)},
+    }
+    place = row.place
+    return {
+        (term, place): {"pk": {"S": _list(term)}, "sk": {"S": place}}
+        | (said if not term.startswith(("id#", "begins#")) else {})
+        for term in lists
+    }
+
+
+def _said(lists: Iterable[str], direction: str | None) -> list[str]:
+    """Return what may be asked for beside the list that leads."""
+    beside = [term for term in lists if term.startswith(("provider#", "person#", "number#"))]
+    return beside + ([f"way#{direction}"] if direction else [])
+
+
+def _mark(term: str) -> str:
+    """Return a part of what an entry says, which is no part of another one."""
+    return f"\n{term}\n"
+
+
+def _asked(query: Query, lead: str) -> dict[str, Any]:
+    """Return what DynamoDB is asked: the list, and what its entries have to say."""
+    asked = _in_time(query, lead)
+    values, filters = asked["ExpressionAttributeValues"], []
+    if not lead.startswith("id#"):
+        others = _said(query.terms(), query.direction)
+        for number, term in enumerate(each for each in others if each != lead):
+            filters.append(f"contains(said, :said{number})")
+            values[f":said{number}"] = {"S": _mark(term)}
+        if query.min_duration_ms:
+            filters.append("ms >= :ms")
+            values[":ms"] = {"N": str(query.min_duration_ms)}
+    return asked | ({"FilterExpression": " AND ".join(filters)} if filters else {})
+
+
+def _in_time(query: Query, term: str) -> dict[str, Any]:
+    """Return what DynamoDB is asked for the part of a list that the query's times cut out."""
+    values: dict[str, Any] = {":list": {"S": _list(term)}}
+    if query.begin:
+        values[":begin"] = {"S": format_time(query.begin)}
+    if query.end:
+        values[":end"] = {"S": format_time(query.end)}
+    # BETWEEN takes in its end; but no place is a bare time.
+    place = {
+        (True, True): " AND sk BETWEEN :begin AND :end",
+        (True, False): " AND sk >= :begin",
+        (False, True): " AND sk < :end",
+        (False, False): "",
+    }[query.begin is not None, query.end is not None]
+    return {
+        "KeyConditionExpression": f"pk = :list{place}",
+        "ExpressionAttributeValues": values,
+        "ProjectionExpression": "sk",
+    }
+
+
+def _cursor(place: str) -> str:
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> str:
+    try:
+        place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        parse_time(place.split("#", 2)[0])
+    except ValueError:
+        raise Refused(f"{cursor!r} is no cursor: take the one of the page before") from None
+    return place

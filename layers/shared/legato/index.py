@@ -1,0 +1,143 @@
+"""Make the catalogue anew from the manifests in the bucket, which is the truth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import batched, chain, groupby
+from typing import TYPE_CHECKING
+
+from legato import access
+from legato.catalogue import Query, enter, every, row_of
+from legato.errors import LegatoError
+from legato.hold import cases_of
+from legato.layout import newest_revision
+from legato.library import whole
+from legato.model import StoredObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from legato.catalogue import Catalogue
+    from legato.library import Library, Stored
+    from legato.ports import Accesses, Notes
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 16
+FOLDERS = 64
+CALL_DEPTH = 6
+"""Parts of a key that name a call's folder."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuilt:
+    """What came of it: so many `calls`, so many folders `unsealed`, and those `unread`, with why.
+
+    `removed` were in the catalogue, and are not in the bucket.
+    """
+
+    calls: int = 0
+    unsealed: int = 0
+    removed: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+def rebuild(
+    library: Library,
+    catalogue: Catalogue,
+    notes: Notes,
+    *,
+    tell: Callable[[Rebuilt], None] = lambda _: None,
+) -> Rebuilt:
+    """Write every call of the bucket into the catalogue, and take out what is not there.
+
+    May be run at any time beside everything else, and again. Raises Retry.
+    """
+    report, known = Rebuilt(), set[tuple[str, str]]()
+    look = partial(_enter, library=library, catalogue=catalogue, notes=notes)
+    folders = groupby(library.listed("calls/"), lambda stored: _folder(stored.key))
+    calls = ((folder, list(stored)) for folder, stored in folders)
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        for batch in batched(calls, FOLDERS, strict=False):
+            for (folder, _), found in zip(batch, workers.map(look, batch), strict=True):
+                if isinstance(found, tuple):
+                    known.add(found)
+                    report.calls += 1
+                elif found:
+                    report.unread[folder] = found
+                else:
+                    report.unsealed += 1
+            tell(report)
+    if not report.unread:
+        report.removed = _forget(known, library, catalogue)
+    return report
+
+
+def rebuild_accesses(library: Library, accesses: Accesses) -> int:
+    """Note all records of the access log again, and return how many there are. Raises Retry."""
+
+    def read(stored: Stored) -> bytes:
+        return whole(library, stored.key, version_id=stored.version_id)
+
+    records = chain(library.listed("access/"), library.listed("holds/"))
+    noted = 0
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        for batch in batched(records, FOLDERS, strict=False):
+            noted += access.rebuild(workers.map(read, batch), accesses)
+    return noted
+
+
+def _enter(
+    call: tuple[str, Sequence[Stored]], *, library: Library, catalogue: Catalogue, notes: Notes
+) -> tuple[str, str] | str:
+    """Write a call; return which it is, why its manifest cannot be read, or nothing if unsealed."""
+    folder, objects = call
+    newest = newest_revision(stored.key for stored in objects)
+    sealed = next((each for each in objects if each.key == f"{folder}manifest-{newest}.json"), None)
+    if sealed is None:
+        return ""
+    try:
+        body = whole(library, sealed.key, version_id=sealed.version_id)
+        manifest = json.loads(body)
+        described = StoredObject(
+            key=sealed.key,
+            version_id=sealed.version_id,
+            size=sealed.size,
+            sha256=hashlib.sha256(body).hexdigest(),
+        )
+        row = row_of(manifest, described, storage_class=_class_of(folder, objects))
+        cases = partial(cases_of, row.provider, row.call, notes)
+        enter(row, catalogue, cases, again=True)
+    except (LegatoError, ValueError, KeyError, TypeError) as error:
+        log.error("manifest not read", extra={"key": sealed.key, "reason": str(error)})
+        return f"{type(error).__name__}: {error}"
+    return row.provider, row.call
+
+
+def _forget(known: set[tuple[str, str]], library: Library, catalogue: Catalogue) -> int:
+    """Take out of the catalogue what is not in the bucket; it may have come there meanwhile."""
+    gone = [
+        row
+        for row in every(Query(), catalogue)
+        if (row.provider, row.call) not in known
+        and next(iter(library.listed(row.prefix)), None) is None
+    ]
+    for row in gone:
+        catalogue.remove(row)
+    return len(gone)
+
+
+def _folder(key: str) -> str:
+    return "/".join(key.split("/")[:CALL_DEPTH]) + "/"
+
+
+def _class_of(folder: str, objects: Sequence[Stored]) -> str:
+    """Return the storage class of a call's audio; its manifests and peaks are in STANDARD."""
+    audio = (f"{folder}legs/", f"{folder}recording-")
+    classes = {each.storage_class for each in objects if each.key.startswith(audio)}
+    return min(classes - {"STANDARD"} or classes, default="STANDARD")

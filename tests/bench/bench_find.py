@@ -1,0 +1,190 @@
+"""How fast calls are found among 20,000, and that the bucket makes the same catalogue again.
+
+Run it with: .venv/bin/python -m tests.bench.bench_find
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import batched
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from legato import catalogue
+from legato.aws.catalogue import DynamoCatalogue
+from legato.aws.ledger import DynamoLedger
+from legato.aws.library import S3Library
+from legato.catalogue import Query, every, row_of
+from legato.cli.query import parsed_query
+from legato.index import rebuild
+from legato.model import StoredObject
+from local import aws
+from local.system import running
+from tests.bench.table import Row, show
+from tests.manifests import COMPANY, NEWEST, STORAGE, manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from local.system import System
+
+PORT = 4700
+CALLS = int(os.environ.get("LEGATO_BENCH_CALLS", "20000"))
+REBUILT = int(os.environ.get("LEGATO_BENCH_REBUILT", "2000"))
+LEGATO = [sys.executable, "-c", "from legato.cli import main; main()", "--local"]
+MOST_REQUESTS = 5
+
+
+def main() -> list[Row]:
+    """Measure and return the rows."""
+    with (
+        tempfile.TemporaryDirectory(prefix="legato-bench-") as scratch,
+        running(port=PORT, directory=Path(scratch), functions=False) as system,
+    ):
+        made = list(manifests(CALLS))
+        bench = _Bench(system)
+        bench.enter(made)
+        rows = [bench.found(made[CALLS // 2][1])]
+    with (
+        tempfile.TemporaryDirectory(prefix="legato-bench-") as scratch,
+        running(port=PORT, directory=Path(scratch), functions=False) as system,
+    ):
+        return [*rows, _Bench(system).rebuilt(made[:REBUILT])]
+
+
+class _Bench:
+    """A local system without functions, and what reads and writes its archive."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        endpoints = system.endpoints
+        self._s3 = aws.client("s3", endpoints.aws)
+        dynamodb = aws.client("dynamodb", endpoints.aws)
+        self._catalogue = DynamoCatalogue(dynamodb, table=endpoints.table)
+        self._ledger = DynamoLedger(dynamodb, table=endpoints.table)
+
+    def enter(self, made: Iterable[tuple[str, Any]]) -> None:
+        """Write calls into the catalogue as the processor does."""
+
+        def one(sealed: tuple[str, Any]) -> None:
+            key, manifest = sealed
+            body = _bytes(manifest)
+            stored = StoredObject(
+                key=key,
+                version_id="null",
+                size=len(body),
+                sha256=hashlib.sha256(body).hexdigest(),
+            )
+            row = row_of(manifest, stored, storage_class=STORAGE[manifest["provider"]])
+            catalogue.enter(row, self._catalogue, list)
+
+        with ThreadPoolExecutor(4) as workers:
+            for batch in batched(made, 1000, strict=False):
+                list(workers.map(one, batch))
+
+    def found(self, somebody: Any) -> Row:
+        """Run the whole command for each kind of question, and count what DynamoDB is asked."""
+        number = next(party["number"] for party in somebody["parties"] if party["number"])
+        some_day = f"{NEWEST:%Y}-10-01"
+        questions = (
+            "",
+            f"--number {number}",
+            f"--number {number[-4:]}",
+            f"--number '{COMPANY}'",
+            f"--number '{COMPANY}' --agent 150",
+            f"--number '{COMPANY}' --agent 150 --provider ringex --direction inbound",
+            f"--number '{COMPANY}' --provider kazoo",
+            f"--number '{COMPANY}' --min-duration 20m --provider ringcx --direction outbound",
+            "--agent 150",
+            f"--agent 150 --from {some_day} --to {some_day}",
+            f"--from {some_day} --to {some_day}",
+            f"--to {NEWEST.year}-09-15",
+            "--provider kazoo --direction outbound",
+            "--provider ringcx --direction outbound",
+            "--min-duration 30m --direction inbound",
+            "--min-duration 4m59s --direction outbound --provider kazoo",
+            f"--id {somebody['legs'][0]['id']}",
+            "--case 2026-117",
+        )
+        slowest, most = 0.0, 0
+        for question in questions:
+            seconds = min(self._seconds(question) for _ in range(2))
+            requests = self._requests(question)
+            print(f"  {seconds:.2f} s, {requests} requests: find {question}", file=sys.stderr)
+            slowest, most = max(slowest, seconds), max(most, requests)
+        return Row(
+            what=f"legato find among {CALLS} calls, the slowest of {len(questions)} questions",
+            measured=f"{slowest:.2f} s with Python's start, {most} DynamoDB requests at most",
+            budget="≤ 1 s, 5",
+            holds=slowest <= 1 and most <= MOST_REQUESTS,
+        )
+
+    def rebuilt(self, made: list[tuple[str, Any]]) -> Row:
+        """Enter calls as they are sealed, and compare with what their manifests make anew."""
+        with ThreadPoolExecutor(8) as workers:
+            list(workers.map(self._put, made))
+        library = S3Library(self._s3, bucket=self._system.endpoints.bucket)
+        sealed = {stored.key: stored for stored in library.listed("calls/")}
+        for key, manifest in made:
+            stored = StoredObject(
+                key=key,
+                version_id=sealed[key].version_id,
+                size=sealed[key].size,
+                sha256=hashlib.sha256(_bytes(manifest)).hexdigest(),
+            )
+            # There is no audio in this bucket, from which its class could be read.
+            row = row_of(manifest, stored, storage_class="STANDARD")
+            catalogue.enter(row, self._catalogue, list)
+        before = self._rows()
+        for row in before:
+            self._catalogue.remove(row)
+        began = time.monotonic()
+        report = rebuild(library, self._catalogue, self._ledger)
+        seconds = time.monotonic() - began
+        same = self._rows() == before and len(before) == len(made) and not report.unread
+        return Row(
+            what=f"legato index rebuild of {len(made)} calls gives the same catalogue",
+            measured=f"{'yes' if same else 'no'}, {len(made) / seconds:.0f} calls a second",
+            budget="yes",
+            holds=same,
+        )
+
+    def _put(self, made: tuple[str, Any]) -> None:
+        bucket = self._system.endpoints.bucket
+        self._s3.put_object(Bucket=bucket, Key=made[0], Body=_bytes(made[1]))
+
+    def _rows(self) -> list[catalogue.Row]:
+        return [replace(row, version=0) for row in every(Query(), self._catalogue)]
+
+    def _seconds(self, question: str) -> float:
+        began = time.monotonic()
+        subprocess.run(
+            [*LEGATO, "find", *shlex.split(question), "--json"],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "LEGATO_LOCAL_DIR": str(self._system.directory)},
+        )
+        return time.monotonic() - began
+
+    def _requests(self, question: str) -> int:
+        self._catalogue.requests = 0
+        query = parsed_query(question) if question else Query()
+        self._catalogue.find(query, limit=50)
+        return self._catalogue.requests
+
+
+def _bytes(manifest: Any) -> bytes:
+    return json.dumps(manifest, indent=2).encode()
+
+
+if __name__ == "__main__":
+    sys.exit(0 if show(main(), title="Find") else 1)

@@ -1,0 +1,41 @@
+"""A bucket and a ledger table of their own, for tests of one adapter."""
+
+import uuid
+
+import pytest
+
+
+@pytest.fixture
+def bucket(aws_client):
+    name = f"archive-{uuid.uuid4()}"
+    s3 = aws_client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+@pytest.fixture
+def table(aws_client):
+    name = f"ledger-{uuid.uuid4()}"
+    aws_client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk", "listed", "order")
+        ],
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "Listed",
+                "KeySchema": [
+                    {"AttributeName": "listed", "KeyType": "HASH"},
+                    {"AttributeName": "order", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+    )
+    return name

@@ -1,0 +1,236 @@
+"""The catalogue in memory and in DynamoDB keep the same promises; the bucket makes it anew."""
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from legato import catalogue
+from legato.aws.catalogue import DynamoCatalogue
+from legato.aws.ledger import DynamoLedger
+from legato.aws.library import S3Library
+from legato.catalogue import Query
+from legato.errors import Refused, Stale
+from legato.index import rebuild
+from tests.fakes import NOON, FakeCatalogue
+from tests.unit.test_catalogue import a_manifest, a_row, enter
+
+
+@pytest.fixture(params=["fake", "dynamodb"])
+def store(request, aws_client, table):
+    if request.param == "fake":
+        return FakeCatalogue()
+    return DynamoCatalogue(aws_client("dynamodb"), table=table)
+
+
+@pytest.fixture
+def dynamo(aws_client, table):
+    return DynamoCatalogue(aws_client("dynamodb"), table=table)
+
+
+def found(store, **query):
+    return [row.call for row in store.find(Query(**query), limit=50).rows]
+
+
+def test_what_was_entered_is_read_as_it_was(store):
+    enter(store, a_row(cases=()))
+    assert store.row("ringex", "s-1") == replace(a_row(), version=1)
+    assert store.row("ringex", "s-2") is None
+
+
+def test_all_that_is_asked_for_counts(store):
+    rows = [
+        a_row("s-1", minutes=1),
+        a_row("s-2", minutes=2, direction="outbound", people=("102",)),
+        a_row("s-3", minutes=3, provider="kazoo", duration_ms=400_000, numbers=("+4989123456",)),
+        a_row("s-4#5", minutes=4, duration_ms=8_000_000, ids=("s-4#5", "uii")),
+    ]
+    enter(store, *rows)
+    assert found(store) == ["s-1", "s-2", "s-3", "s-4#5"]
+    assert found(store, direction="outbound") == ["s-2"]
+    assert found(store, person="101") == ["s-1", "s-3", "s-4#5"]
+    assert found(store, person="101", provider="ringex") == ["s-1", "s-4#5"]
+    assert found(store, number="+4989123456") == ["s-3"]
+    assert found(store, number="+15551234567", person="102") == ["s-2"]
+    assert found(store, min_duration_ms=300_000) == ["s-3", "s-4#5"]
+    assert found(store, min_duration_ms=500_000) == ["s-4#5"]
+    assert found(store, id="UII") == ["s-4#5"]
+    assert found(store, id="uii", provider="kazoo") == []
+    begin, end = NOON - timedelta(minutes=3), NOON - timedelta(minutes=1)
+    assert found(store, begin=begin, end=end) == ["s-2", "s-3"]
+    assert found(store, begin=begin) == ["s-1", "s-2", "s-3"]
+    assert found(store, end=end) == ["s-2", "s-3", "s-4#5"]
+
+
+def test_pages_follow_each_other_until_the_last_one_says_so(store):
+    enter(store, *(a_row(f"s-{n}", minutes=n) for n in range(6)))
+    calls, cursor = [], None
+    for _ in range(3):
+        page = store.find(Query(provider="ringex"), limit=2, cursor=cursor)
+        calls += [row.call for row in page.rows]
+        cursor = page.cursor
+    assert calls == [f"s-{n}" for n in range(6)]
+    assert cursor is None
+
+
+def test_a_call_that_is_sealed_anew_is_in_its_new_lists_only(store):
+    """A leg came later: the call began earlier, and with another number."""
+    enter(store, a_row(numbers=("+15550000001",)))
+    enter(store, a_row(minutes=9, revision=2, numbers=("+15550000002",)))
+    assert found(store) == ["s-1"]
+    assert found(store, number="+15550000001") == []
+    assert found(store, number="+15550000002") == ["s-1"]
+    assert found(store, begin=NOON) == []
+
+
+def test_a_case_is_searched_and_forgotten(store):
+    enter(store, a_row())
+    catalogue.mark("ringex", "s-1", store, lambda: ["A"])
+    assert found(store, case="A") == ["s-1"]
+    catalogue.mark("ringex", "s-1", store, list)
+    assert found(store, case="A") == []
+
+
+def test_who_writes_over_what_another_one_wrote_is_told(store):
+    enter(store, a_row())
+    known = store.row("ringex", "s-1")
+    store.write(a_row(revision=2), over=known)
+    with pytest.raises(Stale):
+        store.write(a_row(revision=3), over=known)
+
+
+def test_what_was_taken_out_is_found_by_nothing(store):
+    enter(store, a_row())
+    store.remove(store.row("ringex", "s-1"))
+    assert found(store) == found(store, number="1234567") == found(store, id="s-1") == []
+    assert store.row("ringex", "s-1") is None
+
+
+def test_ids_that_begin_alike_are_suggested(store):
+    enter(store, a_row("s-a0b1c2d3e4"), a_row("s-a0b1c2ffff"), a_row("s-ffffffff"))
+    assert set(store.beginning("S-A0B1C2zzzz")) == {"s-a0b1c2d3e4", "s-a0b1c2ffff"}
+
+
+class Death(Exception):
+    pass
+
+
+class Dying(DynamoCatalogue):
+    """Dies when it has written a call's entries, and not its row."""
+
+    def _put(self, row, *, over):
+        raise Death
+
+
+def test_entries_of_a_worker_that_died_lead_nowhere(dynamo, aws_client, table):
+    with pytest.raises(Death):
+        Dying(aws_client("dynamodb"), table=table).write(a_row(), over=None)
+    assert found(dynamo) == []
+    enter(dynamo, a_row())
+    assert found(dynamo) == ["s-1"]
+
+
+@pytest.mark.parametrize("cursor", ["?", "bm9uc2Vuc2U", "\N{PILE OF POO}"])
+def test_a_cursor_that_is_none_is_refused(dynamo, cursor):
+    with pytest.raises(Refused, match="is no cursor"):
+        dynamo.find(Query(), limit=50, cursor=cursor)
+
+
+class TestRebuild:
+    @pytest.fixture
+    def world(self, aws_client, bucket, table):
+        return World(aws_client, bucket, table)
+
+    def test_the_bucket_makes_the_same_catalogue(self, world):
+        world.seal("ringex", "s-1")
+        world.seal("ringcx", "s-v-1", storage_class="GLACIER")
+        world.seal("kazoo", "63962447024-1a2b", revision=2)
+        before = world.rows()
+        assert [row.storage_class for row in before] == ["GLACIER_IR", "GLACIER", "GLACIER_IR"]
+        world.forget()
+        assert world.rows() == []
+        report = world.rebuild()
+        assert (report.calls, report.unread, report.removed) == (3, {}, 0)
+        assert world.rows() == before
+
+    def test_entries_that_were_lost_come_back_though_their_row_is_there(self, world):
+        world.seal("ringex", "s-1")
+        row = world.catalogue.row("ringex", "s-1")
+        world.catalogue._delete([{"pk": {"S": "find#all"}, "sk": {"S": row.place}}])
+        assert world.rows() == []
+        world.rebuild()
+        assert [row.call for row in world.rows()] == ["s-1"]
+
+    def test_cases_come_from_the_ledger(self, world):
+        world.seal("ringex", "s-1")
+        note = world.ledger.read("hold#ringex#s-1")
+        world.ledger.write(replace(note, content={"cases": {"A": {}}}))
+        world.rebuild()
+        assert found(world.catalogue, case="A") == ["s-1"]
+
+    def test_a_folder_without_a_manifest_is_counted_and_one_that_cannot_be_read_is_named(
+        self, world
+    ):
+        world.put("calls/ringex/2026/11/20/s-9/legs/1.mp3", b"mp3")
+        world.put("calls/ringex/2026/11/20/s-8/manifest-1.json", b"{")
+        world.seal("ringex", "s-1")
+        report = world.rebuild()
+        assert (report.calls, report.unsealed) == (1, 1)
+        assert list(report.unread) == ["calls/ringex/2026/11/20/s-8/"]
+
+    def test_what_the_bucket_does_not_have_is_taken_out(self, world):
+        enter(world.catalogue, a_row("s-gone"))
+        world.seal("ringex", "s-1")
+        assert world.rebuild().removed == 1
+        assert [row.call for row in world.rows()] == ["s-1"]
+
+
+class World:
+    """A bucket and a ledger, in which calls are sealed as they are by the processor."""
+
+    def __init__(self, aws_client, bucket, table):
+        self.s3, self.bucket = aws_client("s3"), bucket
+        self.library = S3Library(self.s3, bucket=bucket)
+        self.ledger = DynamoLedger(aws_client("dynamodb"), table=table)
+        self.catalogue = DynamoCatalogue(aws_client("dynamodb"), table=table)
+        self.dynamodb, self.table = aws_client("dynamodb"), table
+
+    def put(self, key, body, storage_class="STANDARD"):
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, StorageClass=storage_class)
+
+    def seal(self, provider, call, *, storage_class="GLACIER_IR", revision=1):
+        prefix = f"calls/{provider}/2026/11/20/{call}/"
+        self.put(f"{prefix}legs/leg-1.mp3", b"mp3", storage_class)
+        for number in range(1, revision + 1):
+            manifest = a_manifest(provider, call=call, revision=number)
+            self.put(f"{prefix}manifest-{number}.json", json.dumps(manifest).encode())
+        [stored] = [
+            each
+            for each in self.library.listed(prefix)
+            if each.key == f"{prefix}manifest-{revision}.json"
+        ]
+        sealed = catalogue.StoredObject(
+            key=stored.key,
+            version_id=stored.version_id,
+            size=stored.size,
+            sha256=sha256_of(json.dumps(manifest).encode()),
+        )
+        row = catalogue.row_of(manifest, sealed, storage_class=storage_class)
+        catalogue.enter(row, self.catalogue, list)
+
+    def rows(self):
+        return [replace(row, version=0) for row in catalogue.every(Query(), self.catalogue)][::-1]
+
+    def forget(self):
+        for row in list(catalogue.every(Query(), self.catalogue)):
+            self.catalogue.remove(row)
+        assert self.dynamodb.scan(TableName=self.table)["Items"] == []
+
+    def rebuild(self):
+        return rebuild(self.library, self.catalogue, self.ledger)
+
+
+def sha256_of(body):
+    return hashlib.sha256(body).hexdigest()
