@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import sys
+import threading
 import time
+import uuid
+from copy import copy
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
-from flask import request
+from flask import Response, abort, request
 from moto import backends
 from moto.core.exceptions import JsonRESTError
+from moto.dynamodb.models.dynamo_type import Item
+from moto.dynamodb.models.table import Table
 from moto.kms.models import Key
 from moto.kms.responses import KmsResponse
-from moto.s3.models import FakeKey, FakeMultipart, S3Backend
+from moto.moto_api import state_manager
+from moto.s3.exceptions import InvalidObjectState, MissingKey
+from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend
+from moto.s3.utils import ARCHIVE_STORAGE_CLASSES
 from moto.server import main
 from moto.sqs import models
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend
 
+RESTORE_SECONDS = "Standard=3,Bulk=5,Expedited=1"
+"""How long restores take, where LEGATO_LOCAL_RESTORE_SECONDS does not say it."""
+FASTER = ("Bulk", "Standard", "Expedited")
+IN_PROGRESS = """<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>RestoreAlreadyInProgress</Code>
+<Message>Object restore is already in progress</Message></Error>"""
+
+_query_table = Table.query
+_item_size = Item.size
 _sign = KmsResponse.sign
 _create_multipart_upload = S3Backend.create_multipart_upload
 _complete_multipart_upload = S3Backend.complete_multipart_upload
@@ -122,15 +142,145 @@ def _complete_upload(
     return key
 
 
+_on_their_way: dict[tuple[str, str, str], tuple[str, threading.Timer]] = {}
+"""The restores that take their time, by bucket, key and version, with their tiers."""
+
+
+def _restore_object(
+    self: S3Backend,
+    bucket_name: str,
+    key_name: str,
+    days: str | None,
+    type_: str | None,  # noqa: ARG001 - moto's own
+) -> bool:
+    """Take as long as the tier asks for; moto restores at once, and whichever version is newest.
+
+    Asked again it is refused, unless for a faster tier. What was restored before stays longer.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreObject.html
+    """
+    version = request.args.get("versionId")
+    key = self.get_object(bucket_name, key_name, version_id=version)
+    if key is None:
+        raise MissingKey(key=key_name)
+    if key.storage_class not in ARCHIVE_STORAGE_CLASSES:
+        raise InvalidObjectState(storage_class=key.storage_class)
+    named = re.search(rb"<Tier>(\w+)</Tier>", request.get_data())
+    tier = named[1].decode() if named else "Standard"
+    name = (bucket_name, key_name, str(key.version_id))
+    before, timer = _on_their_way.get(name, ("", None))
+    if timer is not None:
+        if FASTER.index(tier) <= FASTER.index(before):
+            abort(Response(IN_PROGRESS, status=409, mimetype="application/xml"))
+        timer.cancel()
+    until = datetime.now(UTC) + timedelta(int(days or 1) + 1)
+    # S3 takes the copy away at a midnight.
+    key.set_expiry(until.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None))
+    if timer is None and key.status == "RESTORED":
+        return True
+    key.status = "IN_PROGRESS"
+    arguments = (name, key, self.get_bucket(bucket_name))
+    timer = threading.Timer(_restore_seconds()[tier], _restored, arguments)
+    timer.daemon = True
+    _on_their_way[name] = (tier, timer)
+    timer.start()
+    return False
+
+
+def _restore_seconds() -> dict[str, float]:
+    """Return how long each tier takes."""
+    said = os.environ.get("LEGATO_LOCAL_RESTORE_SECONDS") or RESTORE_SECONDS
+    pairs = (each.split("=") for each in f"{RESTORE_SECONDS},{said}".split(","))
+    return {tier.strip(): float(seconds) for tier, seconds in pairs}
+
+
+def _restored(name: tuple[str, str, str], key: FakeKey, bucket: FakeBucket) -> None:
+    """Let the copy be read, and tell EventBridge, as S3 does where the bucket asks for it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    key.status = "RESTORED"
+    _on_their_way.pop(name, None)
+    configured = bucket.notification_configuration
+    if configured is None or configured.event_bridge is None or key._expiry is None:
+        return
+    event: Any = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Object Restore Completed",
+        "source": "aws.s3",
+        "account": bucket.account_id,
+        "time": time.time(),
+        "region": bucket.region_name,
+        "resources": [bucket.arn],
+        "detail": {
+            "version": "0",
+            "event-version": "1.1",
+            "bucket": {"name": bucket.name},
+            "object": {
+                "key": key.name,
+                "size": key.size,
+                "etag": key.etag.strip('"'),
+                "version-id": key.version_id,
+            },
+            "request-id": "189F19CB7FB1B6A4",
+            "requester": "s3.amazonaws.com",
+            "restore-expiry-time": f"{key._expiry:%Y-%m-%dT%H:%M:%SZ}",
+            "source-storage-class": key.storage_class,
+        },
+    }
+    events = backends.get_backend("events")[bucket.account_id][bucket.region_name]
+    for bus in events.event_buses.values():
+        for rule in bus.rules.values():
+            rule.send_to_targets(event, transform_input=False)
+
+
+def _size(self: Item) -> int:
+    """Return how large an item is; moto counts it anew for each query that passes it.
+
+    Nothing here changes an item in place: it is written anew.
+    """
+    known: int | None = vars(self).get("size_once")
+    if known is None:
+        known = vars(self)["size_once"] = _item_size(self)
+    return known
+
+
+def _query(self: Table, hash_key: Any, *arguments: Any, **named: Any) -> Any:
+    """Look into the one partition that is asked for; moto sorts the whole table for each query."""
+    index = named.get("index_name") or (arguments[6] if len(arguments) > 6 else None)
+    narrow = copy(self)
+    if index is None:
+        partition = self.items.get(hash_key, {})
+        ordered = sorted(partition.values(), key=lambda item: item.range_key.value)
+        narrow.all_items = lambda: ordered  # type: ignore[method-assign]
+    else:
+        [key, *_] = [each.schema for each in self.global_indexes if each.name == index]
+        attribute = key[0]["AttributeName"]
+        items = [
+            item
+            for partition in self.items.values()
+            for item in partition.values()
+            if attribute in item.attrs
+        ]
+        narrow.all_items = lambda: items  # type: ignore[method-assign]
+    return _query_table(narrow, hash_key, *arguments, **named)
+
+
 def run(arguments: list[str]) -> None:
     """Serve until the process is ended."""
     Queue.delete_message = _delete_message  # type: ignore[method-assign]
     SQSBackend.is_message_valid_based_on_retention_period = _is_retained  # type: ignore[method-assign]
     vars(models)["unix_time_millis"] = _milliseconds
+    Item.size = _size  # type: ignore[method-assign]
+    Table.query = _query  # type: ignore[method-assign]
     KmsResponse.sign = _sign_digest  # type: ignore[method-assign]
     Key.create_from_cloudformation_json = classmethod(_create_key)  # type: ignore[assignment]
     S3Backend.create_multipart_upload = _create_upload  # type: ignore[method-assign]
     S3Backend.complete_multipart_upload = _complete_upload  # type: ignore[method-assign]
+    S3Backend.restore_object = _restore_object  # type: ignore[method-assign]
+    # Nothing but time restores an object, however often somebody looks.
+    never = {"progression": "manual", "times": sys.maxsize}
+    state_manager.set_transition("s3::keyrestore", transition=never)
     # moto lists its own folder for each request.
     modules = tuple(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules

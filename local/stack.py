@@ -41,6 +41,7 @@ SKIPPED = {
     "AWS::Logs::MetricFilter": "nothing measures here",
 }
 SCHEDULE = "AWS::Scheduler::Schedule"
+RULE = "AWS::Events::Rule"
 CUSTOM = "Custom::"
 # What CloudFormation keeps to itself instead of telling the function.
 NOT_PASSED_ON = {"ServiceToken", "ServiceTimeout"}
@@ -85,6 +86,15 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule of EventBridge. What it matches comes into a queue. `function` is a logical id."""
+
+    logical: str
+    function: str
+    queue_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custom:
     """A custom resource. `function` is the logical id of who is told of it."""
 
@@ -102,6 +112,7 @@ class Stack:
     routes: list[Route]
     sources: list[EventSource]
     schedules: list[Schedule]
+    rules: list[Rule]
     customs: list[Custom]
     outputs: dict[str, str]
     skipped: dict[str, str]
@@ -132,6 +143,7 @@ def create(
         for logical, resource in list(resources.items())
         if resource["Type"] == SCHEDULE or resource["Type"].startswith(CUSTOM)
     }
+    rules = _rules(resources, endpoint, name)
     questions = _questions(played)
     translated["Outputs"] = {**translated.get("Outputs", {}), **questions}
     for resource in resources.values():
@@ -166,6 +178,7 @@ def create(
         routes=[route for route in found if route.function in functions],
         sources=_sources(created, endpoint),
         schedules=_schedules(played, answers),
+        rules=[rule for rule in rules if rule.logical in created],
         customs=_customs(played, answers),
         outputs={key: _reachable(value, endpoint) for key, value in outputs.items()},
         skipped=skipped,
@@ -244,25 +257,28 @@ def _complete_buckets(resources: Json, created: Mapping[str, str], endpoint: str
                 Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
             )
         if announced := properties.get("NotificationConfiguration"):
-            s3.put_bucket_notification_configuration(
-                Bucket=bucket,
-                NotificationConfiguration={
-                    "QueueConfigurations": [
-                        {
-                            "QueueArn": _queue_arn(each["Queue"], created, endpoint),
-                            "Events": [each["Event"]],
-                        }
-                        for each in announced["QueueConfigurations"]
-                    ]
-                },
-            )
+            told: Json = {}
+            if "QueueConfigurations" in announced:
+                told["QueueConfigurations"] = [
+                    {
+                        "QueueArn": _queue_arn(each["Queue"], created, endpoint),
+                        "Events": [each["Event"]],
+                    }
+                    for each in announced["QueueConfigurations"]
+                ]
+            if announced.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled"):
+                told["EventBridgeConfiguration"] = {}
+            s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
 
 
 def _queue_arn(value: Json, created: Mapping[str, str], endpoint: str) -> str:
     """Return the ARN that `!GetAtt Queue.Arn` comes to."""
     target = value["Fn::GetAtt"]
     logical = target.partition(".")[0] if isinstance(target, str) else target[0]
-    url = _reachable(created[logical], endpoint)
+    return _arn_of_queue(_reachable(created[logical], endpoint), endpoint)
+
+
+def _arn_of_queue(url: str, endpoint: str) -> str:
     found = aws.client("sqs", endpoint).get_queue_attributes(
         QueueUrl=url, AttributeNames=["QueueArn"]
     )
@@ -318,6 +334,20 @@ def _sources(created: Mapping[str, str], endpoint: str) -> list[EventSource]:
             )
         )
     return sources
+
+
+def _rules(resources: Json, endpoint: str, stack: str) -> list[Rule]:
+    """Lead each rule to a queue instead of its function, which moto does not call."""
+    sqs, found = aws.client("sqs", endpoint), []
+    for logical, resource in resources.items():
+        if resource["Type"] != RULE:
+            continue
+        [target] = resource["Properties"]["Targets"]
+        url = sqs.create_queue(QueueName=f"{stack}-{logical}")["QueueUrl"]
+        function = _function_of(logical, target["Arn"])
+        target["Arn"] = _arn_of_queue(url, endpoint)
+        found.append(Rule(logical=logical, function=function, queue_url=url))
+    return found
 
 
 def _questions(played: Json) -> Json:

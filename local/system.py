@@ -16,6 +16,7 @@ from local import aws, custom, endpoints, gateway, kazoo, ringcx, ringex, stack
 from local.endpoints import Endpoints
 from local.poller import Poller
 from local.processes import LocalError, check_free, is_listening
+from local.rules import Target
 from local.schedules import Timer
 from local.simulators import process as simulator
 from local.stack import Stack
@@ -153,6 +154,10 @@ def _functions_running(
             poller = Poller(source, pools[source.function].invoke, endpoint=endpoint)
             poller.start()
             cleanup.callback(poller.stop)
+        for rule in created.rules:
+            target = Target(rule, invokes[rule.function], endpoint=endpoint)
+            target.start()
+            cleanup.callback(target.stop)
         for schedule in created.schedules:
             timer = Timer(schedule, invokes[schedule.function])
             timer.start()

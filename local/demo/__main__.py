@@ -169,7 +169,7 @@ def _show(placed: list[Placed]) -> None:
     if any(one.evidence and one.evidence.restored for one in placed):
         console.print(
             "Restored: an object in GLACIER cannot be read as it is, so a copy of it was ordered "
-            "with restore_object. At AWS that takes hours; here it is there at once."
+            "with restore_object. At AWS that takes minutes or hours; here it takes a moment."
         )
     files = [one.file for one in placed if one.file is not None]
     if files:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 COLD = ("GLACIER", "DEEP_ARCHIVE")
 """Storage classes whose objects cannot be read before they are restored."""
+LOOK_AGAIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,9 @@ def gather(s3: Any, bucket: str, entry: dict[str, Any]) -> Evidence:
     }
     objects = audio | {manifest["peaks"]["key"]: manifest["peaks"]}
     classes = [storage_class(s3, bucket, described) for described in audio.values()]
+    for described, kept_in in zip(audio.values(), classes, strict=True):
+        if kept_in in COLD:
+            order(s3, bucket, described)
     wrong = [
         key
         for key, described in objects.items()
@@ -70,14 +76,28 @@ def storage_class(s3: Any, bucket: str, described: dict[str, Any]) -> str:
 def read(s3: Any, bucket: str, described: dict[str, Any]) -> bytes:
     """Read one version of an object; what is cold is restored first, as an operator would do it.
 
-    Here a restore is over at once; at AWS it takes hours.
+    Here that takes a moment; at AWS it takes minutes or hours.
     """
     version = _version(bucket, described)
     if storage_class(s3, bucket, described) in COLD:
-        restore = {"Days": 1, "GlacierJobParameters": {"Tier": "Standard"}}
-        s3.restore_object(**version, RestoreRequest=restore)
+        order(s3, bucket, described)
+        while 'ongoing-request="true"' in s3.head_object(**version)["Restore"]:
+            time.sleep(LOOK_AGAIN_SECONDS)
     body: bytes = s3.get_object(**version)["Body"].read()
     return body
+
+
+def order(s3: Any, bucket: str, described: dict[str, Any]) -> None:
+    """Order a copy of a cold object, unless it is there or on its way."""
+    version = _version(bucket, described)
+    if "Restore" in s3.head_object(**version):
+        return
+    asked = {"Days": 1, "GlacierJobParameters": {"Tier": "Expedited"}}
+    try:
+        s3.restore_object(**version, RestoreRequest=asked)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "RestoreAlreadyInProgress":
+            raise
 
 
 def _version(bucket: str, described: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,20 @@
+"""Who tells people, on SNS: a topic, to which their addresses are subscribed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from legato.aws.errors import translated
+
+
+class SnsMail:
+    """A topic."""
+
+    def __init__(self, sns: Any, *, topic: str) -> None:  # boto3's client, whose types are extra
+        self._sns = sns
+        self._topic = topic
+
+    def send(self, subject: str, words: str) -> None:
+        """Send a message. `subject` is ASCII, at most 100 characters. Raises Retry."""
+        with translated("nobody can be told by mail"):
+            self._sns.publish(TopicArn=self._topic, Subject=subject, Message=words)
