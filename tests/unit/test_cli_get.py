@@ -1,0 +1,296 @@
+"""`legato get` and `legato link`: what is written down before, what is printed, how it ends."""
+
+import hashlib
+import json
+import re
+import shlex
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from legato.cli.app import app
+from legato.errors import Failed, Refused
+from tests.fakes import FakeCatalogue, FakeLibrary
+from tests.unit.test_get import NAME, Shelf, names
+
+WHY = ("--reason", "subpoena 4711")
+
+
+class FakePlace:
+    """Hands out a shelf as the archive; `read_before` is what was read when it was written down."""
+
+    def __init__(self):
+        self.shelf = Shelf()
+        self.rows = FakeCatalogue()
+        self.records = []
+        self.read_before = []
+        self.refusal = None
+
+    def call(self, *arguments, **more):
+        row = self.shelf.call(*arguments, **more)
+        self.rows.rows[row.provider, row.call] = row
+        return row
+
+    def catalogue(self):
+        return self.rows
+
+    def library(self):
+        return self.shelf.library
+
+    def stitcher(self):
+        return self.shelf.stitcher
+
+    def recorder(self):
+        return self
+
+    def record(self, action, calls, *, reason=None, case=None, details=None):
+        if self.refusal:
+            raise self.refusal
+        self.read_before += self.shelf.library.reads
+        self.records.append((action, calls, reason, case, details))
+
+
+@pytest.fixture
+def place():
+    return FakePlace()
+
+
+@pytest.fixture
+def legato(place):
+    def run(*arguments):
+        return CliRunner().invoke(app, [*map(str, arguments)], obj=place)
+
+    return run
+
+
+@pytest.fixture
+def a_player(tmp_path, monkeypatch):
+    """Return a function that puts a player on the PATH, alone, which notes what it is told."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.delenv("LEGATO_PLAYER", raising=False)
+
+    def install(name, ends_with=0):
+        told = tmp_path / f"{name}.told"
+        player = folder / name
+        player.write_text(
+            f'#!/bin/sh\nfor each in "$@" "$AWS_SECRET_ACCESS_KEY"; do echo "$each"; done'
+            f" > {shlex.quote(str(told))}\nexit {ends_with}\n"
+        )
+        player.chmod(0o755)
+        return told
+
+    return install
+
+
+class Interrupting(FakeLibrary):
+    """Whoever reads audio presses Ctrl-C when so many bytes are there."""
+
+    after = 5
+
+    def _pieces(self, key, body):
+        if "manifest" in key or self.after is None:
+            yield from super()._pieces(key, body)
+        else:
+            yield body[: self.after]
+            raise KeyboardInterrupt
+
+
+class TestGet:
+    def test_it_prints_the_path_of_each_file(self, place, legato, tmp_path):
+        """And nothing else on standard output, for whoever goes on with them."""
+        for call in ("s-1", "s-2"):
+            place.call(call)
+        ended = legato("get", "s-1", "s-2", "--to", tmp_path, *WHY)
+        paths = [tmp_path / NAME.replace("s-1", call) for call in ("s-1", "s-2")]
+        assert ended.exit_code == 0, ended.output
+        assert ended.stdout.splitlines() == [str(path) for path in paths]
+        assert all(path.read_bytes() == b"mp3 one leg" for path in paths)
+
+    def test_it_is_written_down_before_anything_is_read(self, place, legato, tmp_path):
+        """Who wants what, and why."""
+        place.call()
+        legato("get", "s-1", "--to", tmp_path, "--legs", *WHY, "--case", "2026-117")
+        assert place.records == [
+            (
+                "get",
+                [("ringex", "s-1")],
+                "subpoena 4711",
+                "2026-117",
+                {"legs": True, "manifest": False},
+            )
+        ]
+        assert place.read_before == []
+        assert place.shelf.library.reads != []
+
+    @pytest.mark.parametrize(
+        ("refusal", "code"), [(Failed("the access log is shut"), 1), (Refused("say why"), 2)]
+    )
+    def test_what_cannot_be_written_down_is_not_read(self, place, legato, tmp_path, refusal, code):
+        place.call()
+        place.refusal = refusal
+        ended = legato("get", "s-1", "--to", tmp_path)
+        assert (ended.exit_code, ended.stderr) == (code, f"legato: {refusal}\n")
+        assert place.shelf.library.reads == []
+        assert names(tmp_path) == []
+
+    def test_calls_are_found_by_a_query(self, place, legato, tmp_path):
+        """As `legato find` takes it."""
+        place.call("s-1")
+        place.call("k-1", provider="kazoo", direction="outbound")
+        ended = legato("get", "--query", "--provider kazoo", "--to", tmp_path, *WHY)
+        assert ended.stdout.endswith("_outbound_101_k-1.mp3\n")
+        assert len(names(tmp_path)) == 1
+
+    def test_json_says_what_became_of_each_file(self, place, legato, tmp_path):
+        """With its SHA-256, and whether it was there before."""
+        place.call()
+        command = ("get", "s-1", "--to", tmp_path, "--json", *WHY)
+        fresh, again = (json.loads(legato(*command).stdout) for _ in range(2))
+        said = {
+            "provider": "ringex",
+            "call": "s-1",
+            "kind": "recording",
+            "leg": None,
+            "path": str(tmp_path / NAME),
+            "bytes": 11,
+            "sha256": hashlib.sha256(b"mp3 one leg").hexdigest(),
+        }
+        assert fresh == {"files": [said | {"fetched": True}]}
+        assert again == {"files": [said | {"fetched": False}]}
+
+    def test_a_tampered_call_ends_with_1_and_what_to_do(self, place, legato, tmp_path):
+        """The others are there."""
+        place.call("s-1")
+        place.call("s-2")
+        place.shelf.tamper(*place.shelf.keys("s-1/legs/r1.mp3"))
+        ended = legato("get", "s-1", "s-2", "--to", tmp_path, *WHY)
+        assert ended.exit_code == 1
+        assert "legato: ringex s-1: calls/ringex/" in ended.stderr
+        assert "`legato verify --deep` says more" in ended.stderr
+        assert ended.stderr.endswith("legato: 1 of 2 files could not be had\n")
+        assert names(tmp_path) == [NAME.replace("s-1", "s-2")]
+
+    def test_cold_calls_end_with_1_and_the_command_that_brings_them(self, place, legato, tmp_path):
+        for call in ("d-1", "d-2"):
+            place.call(call, provider="ringcx", kept_in="GLACIER")
+        ended = legato("get", "d-1", "d-2", "--to", tmp_path, *WHY)
+        assert ended.exit_code == 1
+        assert "first do: legato restore d-1 d-2" in ended.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            ((), "say which calls"),
+            (("s-1", "--query", "case=1"), "say which calls"),
+            (("s-9",), "the catalogue has nothing with the id s-9"),
+            (("--query", "colour=red"), "a query has no 'colour'"),
+        ],
+    )
+    def test_wrong_usage_ends_with_2(self, place, legato, tmp_path, arguments, says):
+        ended = legato("get", *arguments, "--to", tmp_path, *WHY)
+        assert (ended.exit_code, says in ended.stderr) == (2, True), ended.output
+        assert place.records == []
+
+    def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(self, place, legato, tmp_path):
+        """What came is in a part."""
+        library = place.shelf.library = Interrupting()
+        place.call()
+        ended = legato("get", "s-1", "--to", tmp_path, *WHY)
+        assert ended.exit_code == 130
+        assert "interrupted; the same command goes on where this ended" in ended.stderr
+        assert names(tmp_path) == [f"{NAME}.part"]
+        library.after = None
+        assert legato("get", "s-1", "--to", tmp_path, *WHY).exit_code == 0
+        assert names(tmp_path) == [NAME]
+        assert place.shelf.reads()[-1][1] == 5
+
+
+class TestPlay:
+    def test_it_plays_what_was_fetched(self, place, legato, tmp_path, a_player):
+        """With the first player that is here, which is told nothing of AWS."""
+        place.call()
+        told = a_player("mpv")
+        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        assert ended.exit_code == 0, ended.output
+        *_, played, secret = told.read_text().split("\n")[:-1]
+        assert (played, secret) == (str(tmp_path / NAME), "")
+
+    def test_the_player_of_ones_choice_is_taken(
+        self, place, legato, tmp_path, a_player, monkeypatch
+    ):
+        """With options of its own, and without a shell."""
+        place.call()
+        other, told = a_player("mpv"), a_player("mine")
+        monkeypatch.setenv("LEGATO_PLAYER", "mine --quiet '$HOME'")
+        legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        assert told.read_text().split() == ["--quiet", "$HOME", str(tmp_path / NAME)]
+        assert not other.exists()
+
+    def test_a_player_of_waves_only_is_given_nothing_else(self, place, legato, tmp_path, a_player):
+        place.call("s-1")
+        place.call("k-1", b"wav", provider="kazoo")
+        told = a_player("aplay")
+        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        assert (ended.exit_code, "there is no player for MP3 here" in ended.stderr) == (1, True)
+        assert legato("get", "k-1", "--to", tmp_path, "--play", *WHY).exit_code == 0
+        assert told.read_text().split()[-1].endswith("_k-1.wav")
+
+    def test_without_a_player_nothing_is_fetched(self, place, legato, tmp_path, a_player):
+        """It is said what to do."""
+        place.call()
+        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        assert ended.exit_code == 1
+        assert "install ffmpeg or mpv, or name one in LEGATO_PLAYER" in ended.stderr
+        assert place.shelf.reads() == []
+
+    @pytest.mark.parametrize("chosen", ["nobody", "'half"])
+    def test_a_player_that_is_none_is_wrong_usage(self, place, legato, tmp_path, a_player, chosen):
+        place.call()
+        ended = legato("get", "s-1", "--to", tmp_path, "--play", "--player", chosen, *WHY)
+        assert (ended.exit_code, "LEGATO_PLAYER" in ended.stderr) == (2, True)
+
+    def test_a_player_that_fails_is_told(self, place, legato, tmp_path, a_player):
+        """What was fetched stays."""
+        place.call()
+        a_player("mpv", ends_with=3)
+        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        assert (ended.exit_code, "mpv ended with 3" in ended.stderr) == (1, True)
+        assert (tmp_path / NAME).exists()
+
+
+class TestLink:
+    def test_it_prints_just_the_address(self, place, legato):
+        """What is to be said about it goes to standard error."""
+        place.call()
+        ended = legato("link", "s-1", "--minutes", 20, *WHY)
+        assert ended.exit_code == 0
+        [address] = ended.stdout.splitlines()
+        assert parse_qs(urlsplit(address).query)["expires"] == ["1200"]
+        assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC; temporary", ended.stderr)
+        assert place.records == [
+            ("link", [("ringex", "s-1")], "subpoena 4711", None, {"minutes": 20})
+        ]
+
+    def test_legs_that_lie_apart_are_listed(self, place, legato):
+        place.call("d-1", b"wav one", b"wav two", provider="ringcx")
+        ended = legato("link", "d-1", *WHY)
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert "choose one with --leg" in ended.stderr
+        assert "/legs/r2.wav" in legato("link", "d-1", "--leg", "r2", *WHY).stdout
+        assert place.records[-1][-1] == {"minutes": 15, "leg": "r2"}
+
+    def test_more_than_an_hour_is_refused(self, place, legato):
+        """Before it is written down."""
+        place.call()
+        assert legato("link", "s-1", "--minutes", 61, *WHY).exit_code == 2
+        assert place.records == []
+
+    def test_a_cold_call_has_none(self, place, legato):
+        place.call(kept_in="GLACIER")
+        ended = legato("link", "s-1", *WHY)
+        assert (ended.exit_code, ended.stdout) == (1, "")
+        assert "legato restore s-1" in ended.stderr
