@@ -66,7 +66,7 @@ def test_a_sound_bucket_has_no_finding(store):
     evidence = S3Evidence(store.s3, bucket=store.bucket, locked=True)
     report = verify(evidence, at=archive.end, deep=True)
     assert report.findings == []
-    assert (report.digests, report.documents, report.objects, report.hashed) == (5, 5, 14, 14)
+    assert (report.digests, report.documents, report.objects, report.hashed) == (5, 6, 14, 14)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,9 @@ def test_a_sound_bucket_has_no_finding(store):
         ("kazoo", "deleted", lambda store, key: store.hide(key)),
         ("kazoo-leg-1", "deleted", lambda store, key: store.hide(key)),
         ("hold", "deleted", lambda store, key: store.hide(key)),
+        ("access", "deleted", lambda store, key: store.hide(key)),
+        ("access", "overwritten", lambda store, key: store.put(key, b"{}")),
+        ("access", "edited", lambda store, key: store.exchange(key, b"{}")),
         ("digest-2", "overwritten", lambda store, key: store.put(key, b"{}")),
         ("digest-4", "overwritten", lambda store, key: store.put(key, b"{}")),
         ("digest-3.sig", "overwritten", lambda store, key: store.put(key, b"other")),
@@ -318,6 +321,8 @@ def slip_in(archive):
         (lambda archive: archive.remove("digest-0", "digest-0.sig"), "< digests/"),
         (edit("kazoo"), "manifest-2.json: FAILED"),
         (edit("hold"), "-1.json: FAILED"),
+        (edit("access"), "0123456789abcdef.json: FAILED"),
+        (lambda archive: archive.remove("access"), "0123456789abcdef.json: FAILED open or read"),
         (edit("kazoo-leg-3"), "legs/k3.mp3: FAILED"),
         (lambda archive: archive.remove("ringcx"), "manifest-1.json: FAILED open or read"),
         (lambda archive: archive.remove("ringex-peaks"), "peaks-1.json: FAILED open or read"),

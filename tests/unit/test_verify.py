@@ -121,6 +121,7 @@ def foreign_kazoo(content):
 
 
 RINGEX = layout.call_prefix("ringex", "s-1/2", NOON)
+ANOTHER_LOOK = layout.access_key(format_time(NOON), "f" * 32)
 LATE = NOON + timedelta(days=9)
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
@@ -133,7 +134,7 @@ TAMPERINGS = {
         [("edited", "digest-4")], edit("digest-4"), documents=1
     ),
     "a digest is edited so that it is none": Tampering(
-        [("edited", "digest-1")], edit("digest-1", lambda body: body[:50]), documents=2
+        [("edited", "digest-1")], edit("digest-1", lambda body: body[:50]), documents=3
     ),
     "a digest is edited and signed again by Legato's key": Tampering(
         [("edited", "digest-2")], digest_again("digest-2", KEY, objects=[]), documents=1
@@ -156,7 +157,7 @@ TAMPERINGS = {
         lambda archive: (archive.edit("digest-3"), archive.remove("digest-2")),
     ),
     "the oldest digests are removed": Tampering(
-        [("missing", "digest-1")], remove("digest-0", "digest-1"), documents=2
+        [("missing", "digest-1")], remove("digest-0", "digest-1"), documents=3
     ),
     "the newest digest is removed, its signature is left": Tampering(
         [("missing", "digest-4")],
@@ -176,7 +177,7 @@ TAMPERINGS = {
         verified={"at": NOON + 7 * HOUR},
     ),
     "all digests are removed": Tampering(
-        [("chain-missing", "digests/")], remove_all_digests, documents=5
+        [("chain-missing", "digests/")], remove_all_digests, documents=6
     ),
     "an old digest is copied into a new hour": Tampering(
         [("duplicate", layout.digest_key(NOON + 5 * HOUR))], copy_digest
@@ -254,12 +255,12 @@ TAMPERINGS = {
     ),
     "a digest's counts are wrong": Tampering(
         [("invalid", "digest-1")],
-        built={"on_digest": change("digest-1", counts={"manifests": 2, "holds": 1})},
+        built={"on_digest": change("digest-1", counts={"manifests": 1, "holds": 1})},
     ),
     "a digest does not fit the schema": Tampering(
         [("invalid", "digest-1")],
         built={"on_digest": change("digest-1", more=1)},
-        documents=2,
+        documents=3,
     ),
     "two digests differ on a document": Tampering(
         [("duplicate", "ringex")],
@@ -328,6 +329,33 @@ TAMPERINGS = {
     "an object lies among the calls": Tampering([("unlisted", "calls/x")], put("calls/x")),
     "a hold record is edited": Tampering([("edited", "hold")], edit("hold")),
     "a hold record is removed": Tampering([("missing", "hold")], remove("hold")),
+    "an access record is edited": Tampering([("edited", "access")], edit("access")),
+    "an access record is removed": Tampering([("missing", "access")], remove("access")),
+    "an access record is in no digest": Tampering(
+        [("unchained", "access")], built={"unchained": ("access",)}
+    ),
+    "an access record is slipped in": Tampering(
+        [("unchained", ANOTHER_LOOK)],
+        lambda archive: archive.store.put(
+            ANOTHER_LOOK, archive.store.read(archive.keys["access"]).replace(b"alice", b"bob")
+        ),
+    ),
+    "what is slipped into the access log is no record": Tampering(
+        [("unchained", ANOTHER_LOOK)], put(ANOTHER_LOOK, b"{}")
+    ),
+    "an object lies among the access records": Tampering(
+        [("unchained", "access/x")], put("access/x")
+    ),
+    "an access record does not fit the schema": Tampering(
+        [("invalid", "access")], built={"on_access": lambda content: content.update(more=1)}
+    ),
+    "an access record is another one's": Tampering(
+        [("invalid", "access")], built={"on_access": lambda content: content.update(id="f" * 32)}
+    ),
+    "an access record is of another time": Tampering(
+        [("invalid", "access")],
+        built={"on_access": lambda content: content.update(at=format_time(NOON))},
+    ),
 }
 
 
@@ -341,7 +369,7 @@ def test_a_sound_archive_has_no_finding(store):
     Chained(store)
     report = verify(Folder(store.path), deep=True)
     assert report.findings == []
-    assert (report.digests, report.documents, report.objects) == (5, 5, 14)
+    assert (report.digests, report.documents, report.objects) == (5, 6, 14)
     assert report.hashed == 14
     assert (report.begin, report.end) == (NOON, NOON + 5 * HOUR)
     assert report.at == NOON + 5 * HOUR + timedelta(minutes=2)
@@ -366,6 +394,16 @@ def test_what_was_done_is_found_and_nothing_else(name, store):
     if tampering.documents:
         many = f"; documents proven by nothing: {tampering.documents}"
         assert any(finding.problem.endswith(many) for finding in report.findings)
+
+
+def test_a_digest_that_knows_no_access_log_stays_valid(store):
+    """As they were written before there was one."""
+
+    def before(content):
+        del content["counts"]["accesses"]
+
+    Chained(store, on_digest={f"digest-{number}": before for number in (0, 2, 3, 4)})
+    assert verify(Folder(store.path)).findings == []
 
 
 def test_every_kind_is_found_somewhere():
@@ -448,7 +486,7 @@ class TestCommand:
         ended = legato(store.path, "--deep")
         assert ended.exit_code == 0, ended.output
         assert "5 digests, of 2026-11-20 12:00 UTC to 2026-11-20 17:00 UTC." in ended.output
-        assert "5 documents and 14 objects" in ended.output
+        assert "6 documents and 14 objects" in ended.output
         assert "14 objects were read to their end." in ended.output
         assert "sealed after 2026-11-20 17:02 UTC" in ended.output
         assert "Valid: nothing is missing, and nothing was altered." in ended.output

@@ -24,14 +24,16 @@ from legato.verify.named import Named
 from legato.verify.witness import AHEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
 
+    from legato.model import Json
     from legato.verify.call import Loose, Versions
     from legato.verify.evidence import Evidence
     from legato.verify.finding import Tell
     from legato.verify.keys import PublicKey
+    from legato.verify.package import Scope
     from legato.verify.witness import Authority
 
 UNSEALED = timedelta(days=2)
@@ -48,24 +50,36 @@ def verify(
     authorities: Sequence[Authority] = (),
     deep: bool = False,
     at: datetime | None = None,
+    scope: Scope | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Look at everything, and report all that is wrong, each fault once.
 
     `known` are the public keys that are the stack's own whatever the archive says, `authorities`
     those whose time stamps count. `deep` reads the audio to its end. `at` is when the evidence was
-    complete; without it, the newest time that it names. Raises Retry or Failed where it cannot be
-    read.
+    complete; without it, the newest time that it names. With a `scope` it is a part of an archive,
+    and nothing else has to be there. Raises Retry or Failed where it cannot be read.
     """
     report = Report()
     with closing(Named()) as named, ThreadPoolExecutor(AT_ONCE) as workers:
         chain = Chain(
-            evidence=evidence, named=named, known=known, authorities=authorities, report=report
+            evidence=evidence,
+            named=named,
+            known=known,
+            authorities=authorities,
+            report=report,
+            sparse=scope is not None,
         )
         chain.walk(at, tell, workers)
-        found = _examined(evidence, named, report, deep=deep, tell=tell, workers=workers)
+        found = _examined(
+            evidence, named, report, deep=deep, scope=scope, tell=tell, workers=workers
+        )
         for key in named.rest():
-            report.blame(key, "missing", "it is not there")
+            if scope is None or scope.covers(key):
+                found.absent.discard(key)
+                report.blame(key, "missing", "it is not there")
+        for key in found.absent:
+            report.blame(key, "missing", "the package is to hold it, and it is not there")
     report.at = at or max(chain.written_at or LONG_AGO, found.newest)
     _judge(chain, found, report, report.at)
     report.findings.sort()
@@ -73,14 +87,24 @@ def verify(
 
 
 def _examined(
-    evidence: Evidence, named: Named, report: Report, *, deep: bool, tell: Tell, workers: Executor
+    evidence: Evidence,
+    named: Named,
+    report: Report,
+    *,
+    deep: bool,
+    scope: Scope | None,
+    tell: Tell,
+    workers: Executor,
 ) -> Examined:
     """Examine folder after folder; return what has to wait until the newest time is known."""
     found, total = Examined(), named.count()
-    look = partial(examine, evidence=evidence, deep=deep)
+    found.absent = set() if scope is None else scope.expected()
+    look = partial(examine, evidence=evidence, deep=deep, scope=scope)
     for batch in batched(_folders(evidence), FOLDERS, strict=False):
         folders, versions = zip(*batch, strict=True)
-        documents = [named.take(folder) for folder in folders]
+        documents = [_wanted(named.take(folder), there, scope) for folder, there in batch]
+        for there, wanted in zip(versions, documents, strict=True):
+            found.absent -= there.keys() | wanted.keys()
         for examined in workers.map(look, folders, versions, documents):
             report.add(examined.report)
             found.unchained += examined.unchained
@@ -91,9 +115,16 @@ def _examined(
     return found
 
 
+def _wanted(named: dict[str, Json], there: Versions, scope: Scope | None) -> Mapping[str, Json]:
+    """Leave out what a digest names in a folder beside what a package is to hold of it."""
+    if scope is None:
+        return named
+    return {key: said for key, said in named.items() if key in there or scope.covers(key)}
+
+
 def _folders(evidence: Evidence) -> Iterator[tuple[str, Versions]]:
     by_key = attrgetter("key")
-    for prefix in ("calls/", "holds/"):
+    for prefix in ("access/", "calls/", "holds/"):
         for folder, versions in groupby(
             evidence.listed(prefix), lambda version: folder_of(version.key)
         ):
@@ -111,6 +142,8 @@ def _judge(chain: Chain, found: Examined, report: Report, at: datetime) -> None:
             gap.documents += 1
         elif at - loose.since <= LATE:
             report.young += 1
+            if chain.sparse:
+                report.unproven.append(loose.key)
         else:
             report.blame(loose.key, "unchained", _since("no digest names it", loose))
     for loose in found.unsealed:
@@ -126,7 +159,7 @@ def _cut(chain: Chain, report: Report, at: datetime) -> Gap | None:
     """Return what is wrong with the newest end of the chain."""
     end = report.end
     if end is None:
-        if chain.gaps:
+        if chain.gaps or chain.sparse:
             return None
         return Gap(key="digests/", kind="chain-missing", problem="there is no digest at all")
     newest = digest_key(end - HOUR)
@@ -136,7 +169,7 @@ def _cut(chain: Chain, report: Report, at: datetime) -> Gap | None:
             "clock",
             f"it was written {format_time(chain.written_at)}, after {format_time(at)}",
         )
-    if at - end <= LATE:
+    if chain.sparse or at - end <= LATE:
         return None
     problem = f"it is the newest digest, and there is none from {format_time(end)} on"
     return Gap(key=newest, kind="chain-cut", problem=problem, begin=end)

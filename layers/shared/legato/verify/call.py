@@ -1,4 +1,4 @@
-"""What lies in the archive of one call: its manifests, what they name, and its hold records."""
+"""What lies in one folder: a call with all that its manifests name, or records of what was done."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from legato.layout import encoded, manifest_key, newest_revision
+from legato.layout import access_key, encoded, manifest_key, newest_revision
 from legato.verify.finding import Report
 from legato.verify.schema import moment, parsed
 from legato.verify.standing import check_locks, is_other, standing
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from legato.model import Json
     from legato.verify.evidence import Evidence, Version
+    from legato.verify.package import Scope
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,13 +42,15 @@ class Loose:
 class Examined:
     """What was found in one folder: documents that no digest, and objects that no manifest names.
 
-    `newest` is the last time at which something was sealed.
+    `newest` is the last time at which something was sealed. `absent` are documents that a package
+    is to hold, as long as nobody came across them.
     """
 
     report: Report = field(default_factory=Report)
     unchained: list[Loose] = field(default_factory=list)
     unsealed: list[Loose] = field(default_factory=list)
     newest: datetime = LONG_AGO
+    absent: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +74,36 @@ class _Manifest:
 
 
 def folder_of(key: str) -> str:
-    """Return the folder that belongs to one call, with its trailing slash."""
+    """Return the folder that is examined at once, with its trailing slash.
+
+    It belongs to one call, or to one day of the access log.
+    """
     parts = key.split("/")
-    depth = 6 if parts[0] == "calls" else 3
+    depth = {"calls": 6, "access": 4}.get(parts[0], 3)
     return "/".join(parts[:depth]) + "/"
 
 
 def examine(
-    folder: str, versions: Versions, named: Mapping[str, Json], evidence: Evidence, *, deep: bool
+    folder: str,
+    versions: Versions,
+    named: Mapping[str, Json],
+    evidence: Evidence,
+    *,
+    deep: bool,
+    scope: Scope | None = None,
 ) -> Examined:
-    """Examine one folder; `named` is what digests name in it. Raises Retry, Failed."""
-    found = _Folder(folder=folder, versions=versions, named=named, evidence=evidence, deep=deep)
+    """Examine one folder; `named` is what digests name in it. Raises Retry, Failed.
+
+    In a package, of the revisions that its `scope` does not say to be whole only the manifests have
+    to be there.
+    """
+    found = _Folder(
+        folder=folder, versions=versions, named=named, evidence=evidence, deep=deep, scope=scope
+    )
     if folder.startswith("calls/"):
         found.call()
+    elif folder.startswith("access/"):
+        found.accesses()
     else:
         found.holds()
     return found.out
@@ -96,6 +116,7 @@ class _Folder:
     named: Mapping[str, Json]
     evidence: Evidence
     deep: bool
+    scope: Scope | None
     out: Examined = field(default_factory=Examined)
     _unclear: bool = False
     """A manifest cannot be believed, so nobody knows what else there has to be."""
@@ -108,16 +129,26 @@ class _Folder:
         for manifest in manifests:
             group = [manifest.document.version]
             for described in _objects(manifest.content):
-                group += self._object(described)
+                if self._is_wanted(manifest.content["revision"], described["key"]):
+                    group += self._object(described)
             check_locks(group, self.evidence, self.out.report)
         if self._unclear:
             return
         sealed = {manifest.document.version.key for manifest in manifests}
         for key in self.versions.keys() - self._seen.keys() - sealed:
             kept = [version for version in self.versions[key] if not version.gone]
-            if kept:
+            if kept and self.scope is not None:
+                self.out.report.blame(key, "unlisted", "no manifest names it")
+            elif kept:
                 since = kept[-1].modified_at or _day_end(self.folder)
                 self.out.unsealed.append(Loose(key=key, since=since, claimed=since))
+
+    def _is_wanted(self, revision: int, key: str) -> bool:
+        return (
+            self.scope is None
+            or key in self.versions
+            or self.scope.wants(self.folder, revision, key)
+        )
 
     def holds(self) -> None:
         """Examine what was noted about the legal holds of a call."""
@@ -126,6 +157,27 @@ class _Folder:
             if document is not None:
                 self._note(document, moment(key.rpartition("/")[2].rpartition("-")[0]))
                 check_locks([document.version], self.evidence, self.out.report)
+
+    def accesses(self) -> None:
+        """Examine what was noted about the accesses of a day."""
+        for key in sorted(self.versions.keys() | self.named.keys()):
+            document = self._document(key)
+            if document is not None:
+                self._access(key, document)
+                check_locks([document.version], self.evidence, self.out.report)
+
+    def _access(self, key: str, document: _Document) -> None:
+        try:
+            content = parsed(document.body, "access.schema.json")
+            if access_key(content["at"], content["id"]) != key:
+                raise ValueError("it is the record of another access")
+        except ValueError as error:
+            if document.described is None:
+                self._note(document, None)
+            else:
+                self.out.report.blame(key, "invalid", str(error))
+            return
+        self._note(document, moment(content["at"]))
 
     def _manifest_keys(self) -> list[str]:
         revisions = ((newest_revision([key]), key) for key in {*self.versions, *self.named})

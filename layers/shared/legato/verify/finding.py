@@ -66,7 +66,8 @@ class Report:
 
     Nothing is proven of what was sealed after `at`. `young` documents are not in the chain yet, and
     `unsealed` objects not in a manifest. `hashed` objects were read to their end; `cold` ones could
-    not be. `witnessed` digests have a time stamp, the newest of them of `witnessed_at`.
+    not be. `witnessed` digests have a time stamp, the newest of them of `witnessed_at`. The young
+    documents of a package are `unproven`.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Report:
     witnessed: int = 0
     witnessed_at: datetime | None = None
     authorities: list[str] = field(default_factory=list)
+    unproven: list[str] = field(default_factory=list)
 
     @property
     def valid(self) -> bool:

@@ -14,7 +14,10 @@ COLUMNS = ("key", "version_id", "bytes", "sha256")
 
 
 class Named:
-    """Documents by key: manifests and hold records. The file is temporary and has no name."""
+    """Documents by key: manifests, and records of holds and accesses.
+
+    The file is temporary and has no name.
+    """
 
     def __init__(self) -> None:
         self._rows = sqlite3.connect("", isolation_level=None)

@@ -1,0 +1,406 @@
+"""A package: what goes into it, and how it comes to be whole or not at all.
+
+It is made in `NAME.partial` beside its place. At its end it is verified as whoever receives it
+would, and only then has its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, cast
+
+from legato import __version__
+from legato.download import Full, Progress, Work, fetch, join, joined_extension, sha256_of
+from legato.errors import Conflict, Failed, Refused
+from legato.export.bag import unwrite_bag, write_bag
+from legato.export.card import Card, card
+from legato.export.local import Files
+from legato.export.page import to_html
+from legato.export.sheets import contents, custody, index_csv, to_bytes
+from legato.get import megabytes, stem
+from legato.library import audio, whole
+from legato.model import format_time
+from legato.verify.package import CONTENTS, PAYLOAD, is_package, payload, verify_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from legato.export.choose import Chosen, Document
+    from legato.export.proofs import Proofs
+    from legato.library import Library, Stored
+    from legato.model import Json
+    from legato.ports import Access, Accesses
+    from legato.verify.finding import Progress as Step
+    from legato.verify.finding import Report
+    from legato.verify.keys import PublicKey
+
+AT_ONCE = 8
+SMALL = 4 * 1024 * 1024
+"""Bytes of an object that is fetched beside others; larger ones come one after the other."""
+PAGE = 8 * 1024
+"""Bytes of a call on the page and in the lists, about."""
+TOLERATED = ("unchained", "witness-missing")
+"""Faults of the archive that no package can mend, and that it says itself."""
+PARTIAL = ".partial"
+
+
+class Recorder(Protocol):
+    """The access log, as a command writes into it."""
+
+    def record(
+        self,
+        action: str,
+        calls: Sequence[tuple[str, str]],
+        *,
+        reason: str | None = None,
+        case: str | None = None,
+        details: Json | None = None,
+    ) -> Json:
+        """Write an access down. Raises Refused, Failed, Retry; then nothing may be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is exported for a case, and for whom. `recorded` are the records that say so."""
+
+    case: str
+    reason: str
+    query: str | None
+    all_revisions: bool
+    max_size: int
+    at: datetime
+    by: str = ""
+    recorded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporting:
+    """What calls are exported with.
+
+    `known` are the public keys that are the stack's own. `tell` is told what is done, of how much,
+    in the part's own measure.
+    """
+
+    work: Work
+    accesses: Accesses
+    recorder: Recorder
+    known: Sequence[PublicKey] = ()
+    tell: Callable[[str, int, int], None] = lambda _what, _done, _total: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package that is done, or was there. No digest names the `unchained` documents yet."""
+
+    folder: Path
+    part: int
+    parts: int
+    calls: int
+    size: int
+    manifest_sha256: str
+    unchained: tuple[str, ...]
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """Makes one package."""
+
+    asked: Asked
+    chosen: Sequence[Chosen]
+    proofs: Proofs
+    folder: Path
+    part: int
+    parts: int
+    ports: Exporting
+
+    @property
+    def partial(self) -> Path:
+        return self.folder.with_name(self.folder.name + PARTIAL)
+
+    @property
+    def data(self) -> Path:
+        return self.partial / PAYLOAD
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to be written."""
+        wanted = sum(each.size + PAGE for each in self.chosen)
+        files = self.proofs.files(self._digests())
+        return wanted + sum(each.size for each in files.values()) - _size_of(self.data)
+
+    def done(self) -> Package | None:
+        """Return the package if it is there. Raises Refused if something else has its name."""
+        if not self.folder.exists():
+            return None
+        if is_package(self.folder):
+            _, scope = payload(self.folder)
+            same = {each.row.prefix: frozenset(each.whole) for each in self.chosen}
+            if (scope.case, scope.part, scope.parts) == (
+                self.asked.case,
+                self.part,
+                self.parts,
+            ) and scope.calls == same:
+                sha256 = sha256_of(self.folder / "manifest-sha256.txt")
+                return self._package(self.folder, sha256, self._unchained(), new=False)
+        raise Refused(f"{self.folder} is there, and holds something else: name another --to")
+
+    def make(self) -> Package:
+        """Make the package, or go on with it."""
+        _unwrite(self.partial)
+        try:
+            self._fetch()
+            cards = [self._card(each) for each in self.chosen]
+            self._describe(cards)
+            sha256 = write_bag(self.partial, self._info())
+            self._verify()
+        except BaseException:
+            # Whatever remains does not look like a package.
+            _unwrite(self.partial)
+            raise
+        self._record(sha256)
+        self.partial.replace(self.folder)
+        _keep(self.folder.parent)
+        return self._package(self.folder, sha256, self._unchained(), new=True)
+
+    def _package(
+        self, folder: Path, sha256: str, unchained: Sequence[str], *, new: bool
+    ) -> Package:
+        return Package(
+            folder=folder,
+            part=self.part,
+            parts=self.parts,
+            calls=len(self.chosen),
+            size=_size_of(folder),
+            manifest_sha256=sha256,
+            unchained=tuple(unchained),
+            new=new,
+        )
+
+    def _unchained(self) -> list[str]:
+        """Return what no digest names yet, beside accesses: that of this export is never named."""
+        found = {key for each in self.chosen for key in each.unchained}
+        return sorted(key for key in found if not key.startswith("access/"))
+
+    def _digests(self) -> set[str]:
+        return {digest for each in self.chosen for digest in each.digests}
+
+    def _fetch(self) -> None:
+        """Fetch all evidence, of which every byte is verified as far as it is known already."""
+        objects = {each["key"]: each for one in self.chosen for each in one.objects}
+        documents = {each.key: each for one in self.chosen for each in one.documents}
+        files = self.proofs.files(self._digests())
+        keys = self.proofs.public_keys({key for key in files if key.endswith(".json")})
+        self._remove_strays({*objects, *documents, *files, *keys})
+        total = sum(each["bytes"] for each in objects.values())
+        meter = _Meter(total, f"part {self.part}", self.ports.tell)
+        small = {key for key, each in objects.items() if each["bytes"] <= SMALL}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            begun = [
+                *(pool.submit(self._document, each) for each in documents.values()),
+                *(pool.submit(self._file, each) for each in files.values()),
+                *(pool.submit(self._key, each) for each in keys.values()),
+                *(pool.submit(self._object, objects[key], meter) for key in small),
+            ]
+            try:
+                for future in begun:
+                    future.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        for key in objects.keys() - small:
+            self._object(objects[key], meter)
+
+    def _object(self, described: Json, meter: _Meter) -> None:
+        key = described["key"]
+        work = replace(self.ports.work, overwrite=True, tell=meter.of(key))
+        fetch(described, self._path(key), work)
+        meter.done(key, described["bytes"])
+
+    def _document(self, document: Document) -> None:
+        self._small(document.key, document.version_id, document.sha256)
+
+    def _file(self, stored: Stored) -> None:
+        self._small(stored.key, stored.version_id, None)
+
+    def _key(self, described: Json) -> None:
+        self._small(described["key"], described["version_id"], described["sha256"])
+
+    def _small(self, key: str, version_id: str, sha256: str | None) -> None:
+        body = whole(self.ports.work.library, key, version_id=version_id)
+        if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
+            raise Conflict(f"{key} does not hold the bytes that were written: `legato verify`")
+        _write(self._path(key), body)
+
+    def _path(self, key: str) -> Path:
+        path = self.data / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _remove_strays(self, wanted: set[str]) -> None:
+        """Remove what an earlier run left and nobody wants now."""
+        for path in sorted(self.data.rglob("*"), reverse=True):
+            name = path.relative_to(self.data).as_posix()
+            if path.is_dir() and not path.is_symlink():
+                if not any(path.iterdir()):
+                    path.rmdir()
+            elif name not in wanted and name.removesuffix(".part") not in wanted:
+                path.unlink()
+
+    def _card(self, chosen: Chosen) -> Card:
+        """Return what is said of a call, and join it where its legs lie apart."""
+        manifest = chosen.manifest
+        sounds = audio(manifest)
+        if len(sounds) == 1:
+            file, sha256 = sounds[0]["key"], sounds[0]["sha256"]
+        else:
+            file = f"listen/{stem(chosen.row)}.{joined_extension(sounds)}"
+            # To join is to read, and the legs are here.
+            here = cast("Library", Files(self.data))
+            near = replace(self.ports.work, library=here, tell=lambda _: None, overwrite=True)
+            sha256 = join(manifest, self._path(file), near)
+        sealed = chosen.documents[0]
+        return card(
+            manifest,
+            key=sealed.key,
+            sha256=str(sealed.sha256),
+            file=file,
+            file_sha256=sha256,
+            peaks=self._path(manifest["peaks"]["key"]).read_bytes(),
+            digest=sealed.digest,
+            cases=chosen.row.cases,
+        )
+
+    def _describe(self, cards: Sequence[Card]) -> None:
+        """Write the lists and the page."""
+        accesses = _each_once(self.chosen)
+        said = custody(self.asked, accesses, calls=len(cards), part=self.part, parts=self.parts)
+        what = contents(self.asked, self.chosen, part=self.part, parts=self.parts)
+        for name, body in (
+            ("index.csv", index_csv(cards)),
+            ("custody.json", to_bytes(said)),
+            (CONTENTS, to_bytes(what)),
+            (
+                "index.html",
+                to_html(cards, said, name=self.folder.name, unchained=self._unchained()),
+            ),
+        ):
+            _write(self.data / name, body)
+
+    def _info(self) -> Mapping[str, str]:
+        """Return what bag-info.txt says.
+
+        https://www.rfc-editor.org/rfc/rfc8493#section-2.2.2
+        """
+        group = re.sub(r"-part-\d+-of-\d+$", "", self.folder.name)
+        return {
+            "External-Identifier": self.asked.case,
+            "Bag-Group-Identifier": group,
+            "Bag-Count": f"{self.part} of {self.parts}",
+            "Bagging-Date": f"{self.asked.at:%Y-%m-%d}",
+            "Bag-Size": megabytes(_size_of(self.data)),
+            "Bag-Software-Agent": f"Legato {__version__}",
+            "Contact-Name": self.asked.by,
+            "External-Description": f"{len(self.chosen)} call recordings, with what proves them",
+            "Exported-At": format_time(self.asked.at),
+            "Reason": self.asked.reason,
+        }
+
+    def _verify(self) -> None:
+        """Raise Failed for what whoever receives the package would find wrong with it."""
+
+        def tell(step: Step) -> None:
+            self.ports.tell("verifying", step.done, step.total)
+
+        report, _ = verify_package(self.partial, known=self.ports.known, deep=True, tell=tell)
+        self._raise_for(report)
+
+    def _raise_for(self, report: Report) -> None:
+        wrong = [each for each in report.findings if each.kind not in TOLERATED]
+        if wrong:
+            first = wrong[0]
+            more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            raise Failed(
+                f"nothing was exported: {first.key} is not as it was sealed ({first.kind}: "
+                f"{first.problem}){more}: `legato verify` says more"
+            )
+
+    def _record(self, sha256: str) -> None:
+        details = {
+            "package": self.folder.name,
+            "manifest_sha256": sha256,
+            "part": self.part,
+            "parts": self.parts,
+        }
+        self.ports.recorder.record(
+            "exported",
+            [(each.row.provider, each.row.call) for each in self.chosen],
+            reason=self.asked.reason,
+            case=self.asked.case,
+            details=details,
+        )
+
+
+class _Meter:
+    """Counts the bytes of several files together."""
+
+    def __init__(self, total: int, what: str, tell: Callable[[str, int, int], None]) -> None:
+        self._total = total
+        self._what = what
+        self._tell = tell
+        self._known: dict[str, int] = {}
+
+    def of(self, key: str) -> Callable[[Progress], None]:
+        """Return what is to be told how far this one is."""
+        return lambda progress: self.done(key, progress.done)
+
+    def done(self, key: str, count: int) -> None:
+        """Note how far one of them is, in bytes."""
+        self._known[key] = count
+        self._tell(self._what, sum(self._known.values()), self._total)
+
+
+def _unwrite(partial: Path) -> None:
+    """Let nothing look like a package."""
+    if partial.is_dir():
+        unwrite_bag(partial)
+
+
+def _each_once(chosen: Sequence[Chosen]) -> list[Access]:
+    """Return all accesses to these calls, the oldest first."""
+    found = {access.key: access for each in chosen for access in each.accesses}
+    return sorted(found.values(), key=lambda access: (access.at, access.key))
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Write a small file whole or not at all. Raises Full, Failed."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(body)
+        part.replace(path)
+    except OSError as error:
+        free = shutil.disk_usage(path.parent).free
+        if free < len(body):
+            raise Full(f"the disk of {path.parent} is full: make room, and go on") from error
+        raise Failed(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _keep(folder: Path) -> None:
+    """Let a name survive a power failure."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

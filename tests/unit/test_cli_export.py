@@ -1,0 +1,133 @@
+"""`legato export`: what it prints, what it is given, and how it ends."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from legato.cli.app import app
+from legato.download import Work
+from legato.errors import Refused, Retry
+from legato.export.package import Exporting
+from tests.chain import KEY, pem
+from tests.court import CASE, Court
+
+WHY = ("--case", CASE, "--reason", "subpoena 4711")
+
+
+class Place:
+    """Hands out a court's archive. `refusal` is why the access log does not take anything."""
+
+    def __init__(self, court):
+        self.court = court
+        self.refusal = None
+
+    def catalogue(self):
+        return self.court.catalogue
+
+    def signing_key(self):
+        return pem(KEY)
+
+    def exporting(self, *, known, tell):
+        court = self.court
+        return Exporting(
+            work=Work(library=court.shelf, stitcher=lambda: court.stitcher),
+            accesses=court.accesses,
+            recorder=self,
+            known=known,
+            tell=tell,
+        )
+
+    def record(self, *arguments, **more):
+        if self.refusal:
+            raise self.refusal
+        return self.court.record(*arguments, **more)
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    return Place(Court(tmp_path / "scratch"))
+
+
+@pytest.fixture
+def legato(place, tmp_path):
+    def run(*arguments):
+        command = ["export", *map(str, arguments), "--to", str(tmp_path / "to")]
+        return CliRunner().invoke(app, command, obj=place)
+
+    return run
+
+
+def test_the_folder_of_each_package_is_printed(legato, tmp_path):
+    """And beside it what it is; the list of calls may be named by any of their ids."""
+    ended = legato("k-1", "r1", *WHY)
+    assert ended.exit_code == 0, ended.output
+    [folder] = (tmp_path / "to").iterdir()
+    assert ended.stdout == f"{folder}\n"
+    assert f"legato: {folder.name}: 2 calls, 0.0 MB; open data/index.html" in ended.stderr
+    assert "legato: looking\nlegato: part 1\nlegato: verifying\n" in ended.stderr
+    again = legato("k-1", "r1", *WHY)
+    assert (again.exit_code, again.stdout) == (0, ended.stdout)
+    assert "was there already" in again.stderr
+
+
+def test_scripts_are_told_the_same(legato, place, tmp_path):
+    """With the SHA-256 that stands in the access log."""
+    ended = legato("--query", "provider=kazoo", "--max-size", "1MB", "--json", *WHY)
+    [said] = json.loads(ended.stdout)["packages"]
+    assert (said["calls"], said["part"], said["parts"], said["new"]) == (1, 1, 1, True)
+    asked, left = place.court.recorded
+    assert left.details["manifest_sha256"] == said["manifest_sha256"]
+    assert asked.details["query"] == "provider=kazoo"
+    assert (asked.reason, asked.case) == ("subpoena 4711", CASE)
+
+
+def test_what_nothing_proves_yet_is_told(legato, place):
+    """A court asks."""
+    place.court.again("kazoo", "k2", seconds=4)
+    ended = legato("k-1", *WHY)
+    assert ended.exit_code == 0
+    key = "calls/kazoo/2026/11/20/k-1/manifest-2.json"
+    assert f"legato: no digest names {key} yet: nothing proves it\n" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (Refused("say why with --reason: it stands in the access log"), 2),
+        (Retry("the access log cannot be written"), 1),
+    ],
+)
+def test_what_is_not_written_down_is_not_read(legato, place, tmp_path, refusal, code):
+    """Whoever does not say why gets nothing."""
+    place.refusal = refusal
+    ended = legato("k-1", "--case", CASE)
+    assert ended.exit_code == code
+    assert str(refusal) in ended.stderr
+    assert place.court.shelf.reads == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["k-1"], "Missing option '--case'"),
+        (["--case", CASE], "say which calls"),
+        (["k-1", "--max-size", "big", *WHY], "'big' is no size: write 650MB or 4GB"),
+        (["k-9", *WHY], "the catalogue has nothing with the id k-9"),
+    ],
+)
+def test_wrong_usage_ends_with_2(legato, arguments, says):
+    """With what to do instead."""
+    ended = legato(*arguments)
+    assert ended.exit_code == 2
+    assert says in " ".join(ended.output.replace("│", " ").split())
+
+
+def test_a_tampered_byte_ends_with_1(legato, place, tmp_path):
+    """And nothing looks like a package."""
+    place.court.shelf.tampered = {"calls/kazoo/2026/11/20/k-1/legs/k1.wav"}
+    ended = legato("k-1", *WHY)
+    assert ended.exit_code == 1
+    assert "does not hold the bytes that were sealed" in ended.stderr
+    assert [path.name[-8:] for path in (tmp_path / "to").iterdir()] == [".partial"]
