@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from samcli.yamlhelper import yaml_parse
 
 from legato.aws.ledger import DynamoLedger
-from legato.model import Job, format_time
+from legato.model import Job, Note, format_time, parse_time
 from legato.push import KAZOO_PUSH_KEY
 from legato.receive import CURRENT_TOKEN, KAZOO_TOKEN
 from legato.reconcile import last_days
@@ -412,8 +412,60 @@ def released(run: Run) -> None:
     expect(not asked(run)["held"], "two people did not release it")
 
 
+def restored(run: Run) -> None:
+    """Expect the call off the list of what is under way, with how long its copy stays."""
+    ledger, note = under_way(run)
+    answer = run.invoke()
+    expect(answer["outcome"] == "Restored", f"answered {answer}")
+    [entry] = ledger.read(note.key).content["objects"].values()
+    said = run.read()["detail"]["restore-expiry-time"]
+    expect(parse_time(entry["until"]) == parse_time(said), f"the note says {entry}")
+    expect(not on_list(ledger, "restores"), "it is still under way")
+
+
+def copy_gone(run: Run) -> None:
+    """Expect a call whose copy is gone to be off all lists."""
+    ledger, note = under_way(run)
+    replace(run, event=EVENTS / "restorer-completed.json").invoke()
+    answer = run.invoke()
+    expect(answer["outcome"] == "Expired", f"answered {answer}")
+    expect(not ledger.read(note.key).content["objects"], "the note has it still")
+    expect(not on_list(ledger, "restored"), "it is listed still")
+
+
+def under_way(run: Run) -> tuple[DynamoLedger, Note]:
+    """Note that the object of the event was asked for; return the ledger and the note."""
+    told = run.read()["detail"]["object"]
+    ledger = DynamoLedger(
+        aws.client("dynamodb", run.system.endpoints.aws), table=run.system.endpoints.table
+    )
+    _, provider, _, _, _, call, *_ = told["key"].split("/")
+    note = ledger.read(f"restore#{provider}#{call}")
+    at = format_time(datetime.now(UTC))
+    objects = {told["key"]: {"version_id": told["version-id"], "bytes": 1}}
+    order = {"request": at, "requested_at": at, "tier": "Standard", "days": 7}
+    noted = replace(note, content={**order, "objects": objects}, listed=("restores", at))
+    return ledger, ledger.write(noted)
+
+
+def on_list(ledger: DynamoLedger, name: str) -> list[Note]:
+    return list(ledger.listed(name, until="9999"))
+
+
+def looked_at(run: Run) -> None:
+    """Expect a record of who is about to look at the call, and why."""
+    answer = asked(run)
+    asking = run.read()
+    caller = asking["requestContext"]["authorizer"]["iam"]["userArn"]
+    expect(answer["by"] == caller, f"written down for {answer['by']}")
+    s3, bucket = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.bucket
+    record = json.loads(s3.get_object(Bucket=bucket, Key=answer["key"])["Body"].read())
+    request = json.loads(asking["body"])
+    expect({name: record[name] for name in request} == request, f"recorded: {record}")
+
+
 def asked(run: Run) -> Any:
-    """Run an event for the holder; return what it says."""
+    """Run an event that a person has signed; return what its function says."""
     answer = run.invoke()
     expect(answer["statusCode"] == 200, f"status {answer['statusCode']}: {answer['body']}")
     return json.loads(answer["body"])
@@ -585,6 +637,9 @@ EXPECTATIONS: dict[str, Callable[[Run], None]] = {
     "remover-schedule": remover_schedule,
     "auditor-digest": digest_written,
     "auditor-reconcile": reconciled,
+    "access-show": looked_at,
+    "restorer-completed": restored,
+    "restorer-expired": copy_gone,
     "holder-hold": held,
     "holder-request-release": release_requested,
     "holder-confirm-release": released,

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+# What is cold is restored in less time than on a laptop, where somebody shall see it happen.
+os.environ.setdefault("LEGATO_LOCAL_RESTORE_SECONDS", "Standard=0.3,Bulk=0.5,Expedited=0.1")
+
+
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that finds a free port with four more behind it, as a local system needs.

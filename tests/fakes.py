@@ -11,7 +11,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from pathlib import Path
 
-from legato.errors import Conflict, DamagedAudio, Failed, LegatoError, NotAudio, NotYet, Stale
+from legato.catalogue import BEGINNING, Page
+from legato.errors import (
+    Conflict,
+    DamagedAudio,
+    Failed,
+    LegatoError,
+    NotAudio,
+    NotYet,
+    Retry,
+    Stale,
+)
+from legato.library import Cold, State, Stored
 from legato.model import AudioFacts, CallState, Job, Leg, Listing, Note, StoredObject
 from legato.policy import Policy
 from legato.ports import Joined, Levels, Sent
@@ -89,24 +100,91 @@ class FakeLedger:
 class FakeNotes:
     def __init__(self):
         self.notes = {}
+        self.lists = {}
 
     def read(self, key):
         return self.notes.get(key, Note(key=key))
 
     def write(self, note):
-        if self.read(note.key).version != note.version:
+        known = self.read(note.key)
+        if known.version != note.version:
             raise Stale("changed in between")
+        if known.listed:
+            self.lists[known.listed[0]].pop(note.key, None)
+        if note.listed:
+            self.lists.setdefault(note.listed[0], {})[note.key] = None
         self.notes[note.key] = replace(note, version=note.version + 1)
         return self.notes[note.key]
 
     def first(self, name):
-        listed = [note for note in self.notes.values() if note.listed and note.listed[0] == name]
-        return min(listed, key=lambda note: note.listed[1], default=None)
+        return min(self._listed(name), key=lambda note: note.listed[1], default=None)
 
     def listed(self, name, *, until):
-        listed = [note for note in self.notes.values() if note.listed and note.listed[0] == name]
-        due = [note for note in listed if note.listed[1] <= until]
+        due = [note for note in self._listed(name) if note.listed[1] <= until]
         yield from sorted(due, key=lambda note: note.listed[1])
+
+    def _listed(self, name):
+        return [self.notes[key] for key in self.lists.get(name, ()) if key in self.notes]
+
+
+class FakeCatalogue:
+    """Holds `rows` by provider and call; a cursor is the place of the last call of a page."""
+
+    def __init__(self):
+        self.rows = {}
+        self.refusal = None
+
+    def row(self, provider, call):
+        return self.rows.get((provider, call))
+
+    def write(self, row, *, over):
+        if self.refusal:
+            raise self.refusal
+        known = self.row(row.provider, row.call)
+        if (known and known.version) != (over and over.version):
+            raise Stale("changed in between")
+        version = known.version + 1 if known else 1
+        self.rows[row.provider, row.call] = replace(row, version=version)
+
+    def remove(self, row):
+        del self.rows[row.provider, row.call]
+
+    def find(self, query, *, limit, cursor=None):
+        found = [row for row in self.rows.values() if query.matches(row)]
+        found = [row for row in found if cursor is None or row.place < cursor]
+        found.sort(key=lambda row: row.place, reverse=True)
+        more = len(found) > limit
+        return Page(
+            rows=tuple(found[:limit]),
+            cursor=found[limit - 1].place if more else None,
+            reached=found[limit - 1].started_at if more else None,
+        )
+
+    def beginning(self, begins):
+        begins = begins[:BEGINNING].casefold()
+        calls = [row.call for row in self.rows.values()]
+        return [call for call in calls if call[:BEGINNING].casefold() == begins]
+
+
+class FakeAccesses:
+    def __init__(self):
+        self.noted = {}
+        self.refusal = None
+
+    def note(self, access):
+        if self.refusal:
+            raise self.refusal
+        self.noted[access.at, access.id] = access
+
+    def of_call(self, provider, call):
+        for _, access in sorted(self.noted.items(), reverse=True):
+            if (provider, call) in access.calls:
+                yield replace(access, calls=((provider, call),))
+
+    def between(self, begin, end):
+        for (at, _), access in sorted(self.noted.items(), reverse=True):
+            if begin <= at < end:
+                yield access
 
 
 class Keys(UserDict):
@@ -213,6 +291,87 @@ class FakeArchive:
             sha256="" if key in self.streamed else digest.hexdigest(),
             checksum=base64.b64encode(digest.digest()).decode(),
         )
+
+
+class FakeLibrary:
+    """Holds `objects` by key and version, of which the last one of a key is the newest.
+
+    A cold one that is asked for waits in `orders` with its tier and days until it does `arrive`.
+    Who reads breaks off after `break_after` bytes, once; `reads` are keys and first bytes.
+    """
+
+    def __init__(self, clock=None):
+        self.clock = clock or FakeClock()
+        self.objects = {}
+        self.storage_classes = {}
+        self.orders = {}
+        self.copies = {}
+        self.reads = []
+        self.break_after = None
+        self.refusals = {}
+
+    def put(self, key, body, *, storage_class="STANDARD", version_id="v1"):
+        self.objects[key, version_id] = body
+        self.storage_classes[key] = storage_class
+
+    def arrive(self, *keys):
+        for key, version_id in list(self.orders):
+            if key in keys or not keys:
+                _, days = self.orders.pop((key, version_id))
+                self.copies[key, version_id] = self.clock.now() + timedelta(days=days)
+
+    def listed(self, prefix):
+        newest = {key: version_id for key, version_id in self.objects if key.startswith(prefix)}
+        for key, version_id in sorted(newest.items()):
+            size = len(self.objects[key, version_id])
+            kept_in = self.storage_classes[key]
+            yield Stored(key=key, version_id=version_id, size=size, storage_class=kept_in)
+
+    def state(self, key, *, version_id):
+        return State(
+            size=len(self._found(key, version_id)),
+            storage_class=self.storage_classes[key],
+            restoring=(key, version_id) in self.orders,
+            restored_until=self.copies.get((key, version_id)),
+        )
+
+    @contextmanager
+    def read(self, key, *, version_id, start=0):
+        body = self._found(key, version_id)
+        if not self.state(key, version_id=version_id).readable:
+            raise Cold(f"{key} is in cold storage")
+        self.reads.append((key, start))
+        yield self._pieces(key, body[start:])
+
+    def _pieces(self, key, body):
+        if self.break_after is not None:
+            broken, self.break_after = self.break_after, None
+            yield body[:broken]
+            raise Retry(f"reading {key} broke off")
+        for begin in range(0, len(body), 4):
+            yield body[begin : begin + 4]
+
+    def restore(self, key, *, version_id, days, tier):
+        self._found(key, version_id)
+        if key in self.refusals:
+            raise self.refusals[key]
+        if (key, version_id) in self.copies:
+            self.copies[key, version_id] = self.clock.now() + timedelta(days=days)
+            return True
+        tiers = ("Bulk", "Standard", "Expedited")
+        before, _ = self.orders.get((key, version_id), (None, 0))
+        if before is not None and tiers.index(tier) <= tiers.index(before):
+            return False
+        self.orders[key, version_id] = (tier, days)
+        return True
+
+    def link(self, key, *, version_id, seconds, name):
+        return f"https://archive.test/{key}?versionId={version_id}&expires={seconds}&name={name}"
+
+    def _found(self, key, version_id):
+        if (key, version_id) not in self.objects:
+            raise Failed(f"{key} is gone, or was never there")
+        return self.objects[key, version_id]
 
 
 class FakeInbox:
@@ -411,6 +570,7 @@ def a_workshop(scratch: Path, **ports) -> Workshop:
         "notes": FakeNotes(),
         "archive": FakeArchive(),
         "stitcher": FakeStitcher(),
+        "catalogue": FakeCatalogue(),
         "clock": FakeClock(),
         "policy": Policy(),
     }

@@ -1,4 +1,7 @@
-"""A call is held, gains a revision, and is released by two people, through the running system."""
+"""A call is held, gains a revision, and is released by two people, through the running system.
+
+All that, and who looks at the call, stands in the access log.
+"""
 
 import json
 import time
@@ -8,10 +11,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from legato.aws.ledger import DynamoLedger
+from legato.cli.place import Place
+from legato.errors import Refused
 from local import aws
 from tests.integration.test_cli_stack import legato
 
-PARAMETERS = {"RetentionMode": "GOVERNANCE", "RingexLockYears": "6", "KazooLockYears": "9"}
+PARAMETERS = {
+    "AccessReason": "required",
+    "RetentionMode": "GOVERNANCE",
+    "RingexLockYears": "6",
+    "KazooLockYears": "9",
+}
 PATIENCE_SECONDS = 60
 CASE = "2026-117"
 
@@ -106,9 +116,52 @@ def test_a_call_is_held_by_one_and_released_by_two(archived):
     assert [key.rpartition("-")[2] for key in sorted(records)] == ["1.json", "2.json", "3.json"]
 
 
-def test_nobody_gets_in_without_a_signature(archived):
+def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archived, monkeypatch):
+    """As evidence, locked, under the name that AWS knows; and not without a reason."""
+    for name, value in aws.environment(archived.system.endpoints.aws).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "carol")
+    recorder = Place(stack="legato").recorder()
+    before = json.loads(archived.legato("accesses", archived.call, "--json").stdout)
+
+    call = ("ringex", archived.call)
+    with pytest.raises(Refused, match="say why with --reason"):
+        recorder.record("get", [call])
+    said = recorder.record("get", [call], reason="subpoena", case=CASE, details={"bytes": 7})
+
+    bucket = archived.system.endpoints.bucket
+    record = json.loads(archived.s3.get_object(Bucket=bucket, Key=said["key"])["Body"].read())
+    assert record["by"] == "arn:aws:iam::123456789012:user/carol"
+    assert record["calls"] == [{"provider": "ringex", "call": archived.call}]
+    assert all_of(archived.guards("access/"), ("GOVERNANCE", 9, False))
+    listed = archived.ledger.listed("unchained", until="9999")
+    assert f"chained#{said['key']}" in {note.key for note in listed}
+
+    found = json.loads(archived.legato("accesses", archived.call, "--json").stdout)
+    assert found[1:] == before
+    assert (found[0]["id"], found[0]["key"]) == (said["id"], said["key"])
+    steps = [one["action"] for one in before]
+    assert steps == steps_of(archived)[::-1]
+    shown = archived.legato("accesses").stdout
+    for words in ("carol", "subpoena", CASE, archived.call):
+        assert words in shown
+
+
+def steps_of(archived):
+    """Return what was done about holding the call, by its records, in their order."""
+    bucket = archived.system.endpoints.bucket
+    found = archived.s3.list_objects_v2(Bucket=bucket, Prefix=f"holds/ringex/{archived.call}/")
+    bodies = (
+        archived.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
+        for each in found.get("Contents", ())
+    )
+    return [json.loads(body)["action"] for body in bodies]
+
+
+@pytest.mark.parametrize("address", ["HoldsUrl", "AccessUrl"])
+def test_nobody_gets_in_without_a_signature(archived, address):
     """Not even with a good request."""
-    url = archived.system.stack.outputs["HoldsUrl"]
+    url = archived.system.stack.outputs[address]
     request = {"action": "hold", "call": archived.call, "case": CASE, "reason": "r"}
     answer = httpx.post(url, json=request)
     assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})

@@ -38,12 +38,14 @@ def test_functions_get_the_templates_environment(created: Stack, aws_endpoint: s
 
 def test_routes_and_sources_are_the_templates(created: Stack) -> None:
     assert sorted((r.method, r.path, r.function) for r in created.routes) == [
+        ("POST", "/access", "AccessFunction"),
         ("POST", "/holds", "HolderFunction"),
         ("POST", "/webhook/kazoo", "WebhookFunction"),
         ("POST", "/webhook/ringcentral", "WebhookFunction"),
     ]
-    assert [route.path for route in created.routes if route.signed] == ["/holds"]
+    assert {route.path for route in created.routes if route.signed} == {"/access", "/holds"}
     assert created.outputs["HoldsUrl"] == f"{GATEWAY}/holds"
+    assert created.outputs["AccessUrl"] == f"{GATEWAY}/access"
     assert created.outputs["WebhookUrl"] == f"{GATEWAY}/webhook/ringcentral"
     sources = {source.queue_url: source for source in created.sources}
     assert sources.keys() == {

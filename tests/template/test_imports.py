@@ -112,10 +112,14 @@ def test_each_foreign_package_has_one_home(package: str, homes: tuple[str, ...])
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    """The bootstrap may name it, to pass it on; the command leads AWS's clients by it."""
+    """The bootstrap may name it, to pass it on; the command leads AWS's clients by it.
+
+    And it takes a person's time zone from there.
+    """
     readers = {label(path) for path in modules(LEGATO) if reads_environment(path)}
     bootstrap = {"legato/bootstrap/__init__.py", "legato/bootstrap/shared.py"}
-    assert readers <= {"legato/settings.py", "legato/cli/place.py", *bootstrap}
+    command = {"legato/cli/place.py", "legato/cli/query.py"}
+    assert readers <= {"legato/settings.py", *command, *bootstrap}
 
 
 @pytest.mark.parametrize("path", modules(FUNCTIONS), ids=label)

@@ -55,6 +55,7 @@ OBJECTS = [
     {"Fn::Sub": "${ArchiveBucket.Arn}/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/digests/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/holds/*"},
+    {"Fn::Sub": "${ArchiveBucket.Arn}/access/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/reports/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/calls/*"},
     {"Fn::Sub": "${InboxBucket.Arn}/push/*"},
@@ -213,7 +214,7 @@ class TestWhatMustNotBeLost:
         assert rule["Action"] == "s3:PutObject"
         assert rule["Resource"] == [
             {"Fn::Sub": f"${{ArchiveBucket.Arn}}/{folder}/*"}
-            for folder in ("calls", "digests", "holds")
+            for folder in ("access", "calls", "digests", "holds")
         ]
         assert rule["Condition"] == {
             "Null": {"s3:if-none-match": "true"},
@@ -270,6 +271,7 @@ class TestWhatMustNotBeLost:
             "ProcessorFunction",
             "AuditorFunction",
             "HolderFunction",
+            "AccessFunction",
         }
         assert locked == written
 
@@ -442,9 +444,9 @@ class TestKeeper:
 
 class TestHolder:
     def test_only_who_has_signed_gets_in(self, sam: Template) -> None:
-        """The one route of the API that asks for it; the others are the providers'."""
+        """The routes that people use; the others are the providers'."""
         signed = {(one.path, one.function) for one in routes(sam.translated) if one.signed}
-        assert signed == {("/holds", "HolderFunction")}
+        assert signed == {("/holds", "HolderFunction"), ("/access", "AccessFunction")}
         (api,) = (
             each["Properties"]["Body"]
             for each in sam.translated["Resources"].values()
@@ -457,6 +459,20 @@ class TestHolder:
         own = [each for logical, each in statements(sam.functions) if logical == "HolderFunction"]
         written = [each["Resource"] for each in own if each["Action"] == "s3:PutObject"]
         assert written == [{"Fn::Sub": "${ArchiveBucket.Arn}/holds/*"}]
+
+
+class TestAccess:
+    def test_it_can_write_nothing_but_records(self, sam: Template) -> None:
+        """And read nothing of a call."""
+        own = [each for logical, each in statements(sam.functions) if logical == "AccessFunction"]
+        used = {str(each["Resource"]) for each in own if each["Action"].startswith("s3:")}
+        assert used == {str({"Fn::Sub": "${ArchiveBucket.Arn}/access/*"})}
+
+    def test_nobody_looks_at_a_call_without_a_reason_in_production(self) -> None:
+        """As samconfig.toml deploys it; who tries the stack need not say why."""
+        config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+        overrides = config["prod"]["deploy"]["parameters"]["parameter_overrides"]
+        assert "AccessReason=required" in overrides
 
 
 class TestPush:
@@ -510,6 +526,46 @@ class TestPush:
         """It stands in the path; the route has only its place."""
         log = sam.of("AWS::Serverless::HttpApi")["WebhookApi"]["AccessLogSettings"]["Format"]
         assert "$context.path" not in log
+
+
+class TestRestorer:
+    def test_s3_tells_it_of_restores_in_this_archive_and_of_nothing_else(
+        self, sam: Template
+    ) -> None:
+        """By way of EventBridge, to which the bucket has to be told to speak."""
+        archive = sam.of("AWS::S3::Bucket")["ArchiveBucket"]
+        assert archive["NotificationConfiguration"] == {
+            "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+        }
+        (event,) = sam.functions["RestorerFunction"]["Events"].values()
+        assert event["Type"] == "EventBridgeRule"
+        assert event["Properties"]["Pattern"] == {
+            "source": ["aws.s3"],
+            "detail-type": ["Object Restore Completed", "Object Restore Expired"],
+            "detail": {
+                "bucket": {"name": [{"Ref": "ArchiveBucket"}]},
+                "object": {"key": [{"prefix": "calls/"}]},
+            },
+        }
+
+    def test_it_reads_nothing_of_the_archive(self, sam: Template) -> None:
+        own = [each for logical, each in statements(sam.functions) if logical == "RestorerFunction"]
+        assert own
+        assert not any(each["Action"].startswith("s3:") for each in own)
+
+    def test_mail_is_there_only_for_an_address(self, sam: Template) -> None:
+        """The topic, its policy, and the permission to publish. Calls are not told in the clear."""
+        resources = sam.source["Resources"]
+        for logical in ("RestoreTopic", "RestoreTopicPolicy"):
+            assert resources[logical]["Condition"] == "HasRestoreEmail"
+        topic = resources["RestoreTopic"]["Properties"]
+        assert topic["KmsMasterKeyId"] == "alias/aws/sns"
+        assert topic["Subscription"] == [{"Protocol": "email", "Endpoint": {"Ref": "RestoreEmail"}}]
+        (policy,) = sam.functions["RestorerFunction"]["Policies"]
+        (conditional,) = [each for each in policy["Statement"] if "Fn::If" in each]
+        condition, allowed, _ = conditional["Fn::If"]
+        assert (condition, allowed["Action"]) == ("HasRestoreEmail", "sns:Publish")
+        assert allowed["Resource"] == {"Ref": "RestoreTopic"}
 
 
 class TestRemover:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from legato.errors import Stale, Wait
@@ -181,6 +182,25 @@ def _name(key: str) -> str:
 def _blocked(content: Json) -> float:
     until: float = content.get("blocked_until", 0.0)
     return until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How many calls of each limit are granted now, and until when nobody is let through."""
+
+    used: tuple[tuple[int, Limit], ...]
+    blocked_until: datetime | None
+
+
+def usage(key: str, limits: tuple[Limit, ...], notes: Notes, clock: Clock) -> Usage:
+    """Look at a window without asking it for anything. Raises Retry."""
+    content, now = notes.read(_name(key)).content, clock.now()
+    if "limit" in content:
+        limits = (Limit(content["limit"], content["seconds"]),)
+    grants = content.get("grants", [])
+    used = ((_since(grants, now.timestamp() - one.seconds), one) for one in limits)
+    until = datetime.fromtimestamp(_blocked(content), UTC)
+    return Usage(used=tuple(used), blocked_until=until if until > now else None)
 
 
 class _Window:

@@ -29,6 +29,8 @@ MODES: dict[str, Mode | None] = {
     "COMPLIANCE": "COMPLIANCE",
 }
 """How evidence is locked, by what an operator says."""
+REASONS = ("required", "optional")
+"""Whether a look at a call needs a reason."""
 MINUTE = 60
 
 
@@ -207,6 +209,26 @@ class HolderSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSettings:
+    """What AccessFunction is told. `reason_required`: nobody looks at a call without saying why."""
+
+    secret: str
+    bucket: str
+    table: str
+    reason_required: bool
+    retention: Retention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorerSettings:
+    """What RestorerFunction is told. Without a `topic` nobody is told by mail."""
+
+    secret: str
+    table: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperSettings:
     """What KeeperFunction is told."""
 
@@ -299,6 +321,32 @@ def holder_settings(environment: Mapping[str, str]) -> HolderSettings:
         bucket=reader.text("LEGATO_BUCKET"),
         table=reader.text("LEGATO_TABLE"),
         retention=_retention(reader),
+    )
+    reader.complain()
+    return settings
+
+
+def access_settings(environment: Mapping[str, str]) -> AccessSettings:
+    """Read what the access log needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = AccessSettings(
+        secret=reader.text("LEGATO_SECRET"),
+        bucket=reader.text("LEGATO_BUCKET"),
+        table=reader.text("LEGATO_TABLE"),
+        reason_required=reader.one_of("LEGATO_ACCESS_REASON", REASONS) == "required",
+        retention=_retention(reader),
+    )
+    reader.complain()
+    return settings
+
+
+def restorer_settings(environment: Mapping[str, str]) -> RestorerSettings:
+    """Read what the restorer needs. Raises BadSettings."""
+    reader = _Reader(environment)
+    settings = RestorerSettings(
+        secret=reader.text("LEGATO_SECRET"),
+        table=reader.text("LEGATO_TABLE"),
+        topic=reader.optional("LEGATO_RESTORE_TOPIC"),
     )
     reader.complain()
     return settings

@@ -19,7 +19,16 @@ from legato.errors import Failed, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+_FORBIDDEN = {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+_ACTIONS = {
+    "GetObject": "s3:GetObjectVersion",
+    "HeadObject": "s3:GetObjectVersion",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "RestoreObject": "s3:RestoreObject",
+}
+"""Of operations on the archive, for which S3 does not always name the permission: a HEAD says
+nothing but 403. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+"""
 _UNACCEPTED = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -114,7 +123,8 @@ def _refusal(error: ClientError) -> str | None:
     if code(error) in _FORBIDDEN:
         words = error.response.get("Error", {}).get("Message", "")
         action = re.search(r"perform: ([\w-]+:\w+)", words)
-        named = action[1] if action else error.operation_name
+        operation = error.operation_name
+        named = action[1] if action else _ACTIONS.get(operation, operation)
         return f"AWS does not permit {named}: docs/operations.md lists what the command needs"
     if code(error) in _UNACCEPTED:
         return f"AWS does not accept the credentials ({code(error)}): log in again"

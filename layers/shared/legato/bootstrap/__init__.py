@@ -18,12 +18,14 @@ from legato.aws.queue import SqsJobs
 from legato.aws.secret import Secret
 from legato.clock import SystemClock
 from legato.settings import (
+    access_settings,
     auditor_settings,
     holder_settings,
     keeper_settings,
     processor_settings,
     push_settings,
     remover_settings,
+    restorer_settings,
     sweeper_settings,
     webhook_settings,
 )
@@ -31,6 +33,7 @@ from legato.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from legato.access import AccessLog
     from legato.bootstrap.push import Hatch
     from legato.bootstrap.shared import Part
     from legato.digest import Chaining
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from legato.receive import Hook
     from legato.reconcile import Reconciling
     from legato.remove import Removal
+    from legato.restore import Completing
     from legato.rounds import Round
     from legato.witness import Witnessing
     from legato.workshop import Workshop
@@ -113,6 +117,20 @@ def holder(environment: Mapping[str, str] = os.environ) -> Holding:
     from legato.bootstrap import hold
 
     return hold.holding(holder_settings(environment))
+
+
+def access_log(environment: Mapping[str, str] = os.environ) -> AccessLog:
+    """Return what AccessFunction needs."""
+    from legato.bootstrap import access
+
+    return access.access_log(access_settings(environment))
+
+
+def restorer(environment: Mapping[str, str] = os.environ) -> Completing:
+    """Return what RestorerFunction needs."""
+    from legato.bootstrap import restore
+
+    return restore.completing(restorer_settings(environment))
 
 
 def sweeper(provider: str, environment: Mapping[str, str] = os.environ) -> Round:
@@ -189,6 +207,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
     Raises Refused for a queue that is no provider's.
     """
     from legato.aws.bucket import S3Archive
+    from legato.aws.catalogue import DynamoCatalogue
     from legato.bootstrap.shared import stitcher
     from legato.errors import Refused
     from legato.workshop import Workshop
@@ -216,6 +235,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
             lock=settings.retention.of(provider),
             clock=clock,
         ),
+        catalogue=DynamoCatalogue(client("dynamodb"), table=settings.table),
         stitcher=stitcher(part.max_seconds, environment),
         clock=clock,
         policy=part.policy,

@@ -2,41 +2,95 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from itertools import chain
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from legato.cli import backfill, failed, hold, kazoo, reconcile, verify
+from legato.cli import (
+    accesses,
+    backfill,
+    export,
+    failed,
+    find,
+    get,
+    hold,
+    index,
+    kazoo,
+    link,
+    reconcile,
+    restore,
+    show,
+    status,
+    verify,
+)
 from legato.cli.place import Place, local_system, use
 from legato.cli.say import EXIT_CODES, speaking
 
+GROUPS = {
+    "Calls": ("find", "show", "get", "link", "export", "restore"),
+    "Evidence": ("verify", "hold", "release", "holds", "accesses"),
+    "Operation": ("status", "failed", "retry", "reconcile", "backfill", "index", "kazoo"),
+}
+
+
+class Grouped(TyperGroup):
+    """The commands in their groups, where all of them are listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the groups, and whatever is in none behind them."""
+        names = super().list_commands(ctx)
+        grouped = [name for name in chain(*GROUPS.values()) if name in names]
+        return [*grouped, *(name for name in names if name not in grouped)]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a heading for each group, and each command with the beginning of its help."""
+        names = self.list_commands(ctx)
+        others = {"More": [name for name in names if name not in chain(*GROUPS.values())]}
+        room = formatter.width - 6 - max(map(len, names))
+        for title, group in (GROUPS | others).items():
+            found = {name: self.get_command(ctx, name) for name in group}
+            rows = [(name, one.get_short_help_str(room)) for name, one in found.items() if one]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_max=30)
+
+
 app = typer.Typer(
     name="legato",
+    cls=Grouped,
     help=f"""Look after an archive of call recordings.
 
     \b
     Examples:
-      legato --stack archive --region eu-central-1 backfill ringcx --from 2026-10-01
-      legato --local backfill ringcx --from 2026-11-19 --dry-run
-      legato kazoo install-hooks --dry-run
-      legato verify --deep
-      legato reconcile --from 2026-11-01 --to 2026-11-30
-      legato failed
+      legato find --number "+1 555 123 0000" --from 2026-11-01
+      legato get s-a0b1c2d3e4f5 --reason "subpoena 4711"
       legato hold s-a0b1c2d3e4f5 --case 2026-117 --reason "complaint of a customer"
+      legato --stack archive --region eu-central-1 verify --deep
+      legato --local status
 
     {EXIT_CODES}
     """,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+app.add_typer(find.app)
+app.add_typer(show.app)
+app.add_typer(status.app)
+app.add_typer(get.app)
+app.add_typer(link.app)
+app.add_typer(export.app)
+app.add_typer(restore.app)
 app.add_typer(backfill.app)
 app.add_typer(kazoo.app)
 app.add_typer(reconcile.app)
 app.add_typer(failed.app)
 app.add_typer(verify.app)
 app.add_typer(hold.app)
+app.add_typer(accesses.app)
+app.add_typer(index.app)
 
 
 @app.callback()

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.aws.stack import advice
-from legato.backfill import backfill, check, estimate, takes
-from legato.cli.board import Board
-from legato.cli.say import EXIT_CODES, FAILED, end, in_short, moment, speaking
+from legato.cli.say import EXIT_CODES, FAILED, advised, end, in_short, moment, speaking
 from legato.model import parse_time
-from legato.report.page import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,6 +184,9 @@ def _run(
     instead: bool,
     yes: bool,
 ) -> None:
+    from legato.backfill import backfill, check
+    from legato.cli.board import Board
+
     if limit is not None and begin >= limit:
         raise typer.BadParameter(f"--from {moment(begin)} is not before {moment(limit)}")
     with speaking("interrupted before it began; nothing was done"):
@@ -203,13 +202,16 @@ def _run(
             work,
             tell=board.tell,
             dry_run=dry_run,
-            hopeless=lambda error: advice(error) is not None,
+            hopeless=lambda error: advised(error) is not None,
         )
     _reported(work, found, dry_run=dry_run)
 
 
 def _announced(work: Backfill, *, dry_run: bool) -> bool:
     """Say what is ahead; return whether there is anything."""
+    from legato.backfill import estimate, takes
+    from legato.report.page import NAMES
+
     first = work.stretches[0]
     typer.echo(f"From {moment(first.begin)} to {moment(first.end)}.")
     ahead = estimate(work, dry_run=dry_run)

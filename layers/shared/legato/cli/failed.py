@@ -8,11 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from legato.cli.reconcile import AsJson, Providers, console_for_tables
-from legato.cli.say import EXIT_CODES, FAILED, end, speaking
-from legato.failed import failed, retry
+from legato.cli.options import AsJson, Providers
+from legato.cli.say import EXIT_CODES, FAILED, console_for_tables, end, speaking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +38,8 @@ app = typer.Typer(rich_markup_mode=None)
 def list_failed(
     context: typer.Context, provider: Providers = None, as_json: AsJson = False
 ) -> None:
+    from legato.failed import failed
+
     with speaking():
         work: Failures = context.obj.failures(providers=provider or ())
         found = failed(work)
@@ -51,6 +51,8 @@ def list_failed(
     if not found:
         typer.echo("Nothing failed.")
         return
+    from rich.table import Table
+
     table = Table("Provider", "Call", "Account", "Since", "Where", "Why", box=None, pad_edge=False)
     for one in found:
         since = _age(now - one.since)
@@ -89,6 +91,8 @@ def retry_failed(
     provider: Providers = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,
 ) -> None:
+    from legato.failed import retry
+
     if [bool(calls), everything, bool(reason)].count(True) != 1:
         raise typer.BadParameter("say what: calls by their ids, or --all, or --reason TEXT")
     retried, left = 0, 0

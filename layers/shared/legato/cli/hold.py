@@ -6,11 +6,10 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from legato.cli.reconcile import AsJson, console_for_tables, parsed_provider
-from legato.cli.say import EXIT_CODES, speaking
-from legato.hold import person
+from legato.cli.options import AsJson, completing, parsed_provider
+from legato.cli.say import EXIT_CODES, console_for_tables, speaking
+from legato.model import PROVIDERS
 
 if TYPE_CHECKING:
     from legato.hold import Held
@@ -25,6 +24,7 @@ Provider = Annotated[
     str | None,
     typer.Option(
         parser=parsed_provider,
+        autocompletion=completing(PROVIDERS),
         metavar="NAME",
         help="Whose call it is (ringex, ringcx, kazoo), where the ledger cannot tell.",
     ),
@@ -126,6 +126,10 @@ def list_holds(
     if not found:
         typer.echo("Nothing is held." if case is None else f"Nothing is held for {case}.")
         return
+    from rich.table import Table
+
+    from legato.hold import person
+
     table = Table("Case", "Provider", "Call", "Since", "By", "Why", "Release", box=None)
     for one in found:
         table.add_row(
@@ -135,6 +139,8 @@ def list_holds(
 
 
 def _ask(context: typer.Context, asked: Json, provider: str | None) -> None:
+    from legato.hold import person
+
     with speaking("interrupted; the same command again makes sure"):
         answer = context.obj.holder().ask(asked | ({"provider": provider} if provider else {}))
     name = f"{answer['provider']} {answer['call']}"
@@ -149,6 +155,8 @@ def _ask(context: typer.Context, asked: Json, provider: str | None) -> None:
 
 
 def _release(one: Held) -> str:
+    from legato.hold import person
+
     words = [f"asked for by {person(one.release['by'])}"] if one.release else []
     words += ["not carried out: run the last command again"] if one.unfinished else []
     return ", ".join(words)

@@ -7,13 +7,17 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from legato.aws.stack import advice
-from legato.cli.say import EXIT_CODES, FAILED, end, in_short, speaking
+from legato.cli.say import (
+    EXIT_CODES,
+    FAILED,
+    advised,
+    console_for_tables,
+    end,
+    in_short,
+    speaking,
+)
 from legato.errors import Barred, Failed
-from legato.hooks import carry_out, plan_to_install, plan_to_remove
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +31,6 @@ PUSH_ADVICE = (
     "stereo. For longer calls let Kazoo store its recordings, and the sweep fetches them, or let a "
     "storage plan write into the inbox (docs/operations.md)."
 )
-WIDE = 200
-"""Columns where nobody looks at a terminal: nothing is folded in the middle of a word."""
 
 app = typer.Typer(
     name="kazoo",
@@ -68,6 +70,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")
     """
 )
 def install_hooks(context: typer.Context, dry_run: DryRun = False, yes: Yes = False) -> None:
+    from legato.hooks import plan_to_install
+
     with speaking("interrupted before it began; nothing was done"):
         hooking = _hooking(context)
         plans = plan_to_install(hooking)
@@ -98,6 +102,8 @@ def install_hooks(context: typer.Context, dry_run: DryRun = False, yes: Yes = Fa
     """
 )
 def remove_hooks(context: typer.Context, dry_run: DryRun = False, yes: Yes = False) -> None:
+    from legato.hooks import plan_to_remove
+
     with speaking("interrupted before it began; nothing was done"):
         hooking = _hooking(context)
         plans = plan_to_remove(hooking)
@@ -158,6 +164,8 @@ def _hooking(context: typer.Context) -> Hooking:
 
 def _run(hooking: Hooking, plans: Sequence[Plan], *, dry_run: bool, yes: bool) -> None:
     """Show the plans and carry them out, if that is wanted. Leaves where anything failed."""
+    from legato.hooks import carry_out
+
     typer.echo(f"Webhooks to {hooking.address}:")
     _show(plans)
     if dry_run:
@@ -176,14 +184,13 @@ def _run(hooking: Hooking, plans: Sequence[Plan], *, dry_run: bool, yes: bool) -
 
 
 def _show(plans: Sequence[Plan]) -> None:
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    from rich.table import Table
+
     table = Table("Account", "Plan", "Why", box=None, pad_edge=False)
     for plan in plans:
         why = in_short(plan.failed) if plan.failed else "; ".join(plan.reasons)
         table.add_row(plan.account, _planned(plan), why)
-    console.print(table)
+    console_for_tables().print(table)
 
 
 def _planned(plan: Plan) -> str:
@@ -216,7 +223,7 @@ def _complain(ended: Sequence[Plan | Done]) -> None:
 
 
 def _next(error: LegatoError) -> str:
-    if advice(error) is not None:
+    if advised(error) is not None:
         return in_short(error)
     again = "then run the same command again"
     if isinstance(error, Barred):

@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legato.aws.clients import client
-from legato.aws.evidence import S3Evidence
-from legato.aws.ledger import DynamoLedger
-from legato.aws.signer import KmsSigner
-from legato.aws.stack import function_environment, outputs, parameters
-from legato.bootstrap import kazoo, ringcx, ringex
-from legato.bootstrap.audit import failures, reconciling_by_hand
-from legato.bootstrap.hold import asking
-from legato.bootstrap.kazoo import hooking
-from legato.bootstrap.push import pushing
-from legato.clock import SystemClock
 from legato.errors import Failed, Refused
-from legato.hold import holds
-from legato.settings import BadSettings, sweeper_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from legato.audio.stitch import FfmpegStitcher
+    from legato.aws.catalogue import DynamoCatalogue
+    from legato.aws.library import S3Library
     from legato.backfill import Backfill
+    from legato.bootstrap.access import Recorder
     from legato.bootstrap.hold import Holder
+    from legato.export.package import Exporting
     from legato.failed import Failures
     from legato.hold import Held
     from legato.hooks import Hooking
+    from legato.index import Rebuilt
+    from legato.ports import Accesses
     from legato.push_urls import Pushing
     from legato.reconcile import Reconciling
+    from legato.restore import Restoring
+    from legato.status import Overview
     from legato.verify.evidence import Evidence
+    from legato.verify.keys import PublicKey
+
+# Each method loads what it needs: a search is over sooner than all of AWS and all providers are
+# loaded.
 
 ENDPOINTS = Path(".local") / "endpoints.json"
+BUILT = Path(__file__).parents[3] / "ffmpeg" / "build" / "bin"
+"""Where a checkout builds its ffmpeg."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +46,19 @@ class Place:
     """Puts together what a command works with, from exactly what the stack's functions are told."""
 
     stack: str
+    _known: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def backfill(
         self, provider: str, *, begin: datetime, end: datetime | None, sources: Sequence[str]
     ) -> Backfill:
         """Return what a backfill of a provider needs. Raises as its backfiller does."""
+        from importlib import import_module
+
+        from legato.aws.stack import function_environment
+        from legato.settings import BadSettings
+
         environment = function_environment(self.stack, "SweeperFunction")
-        part = {"ringex": ringex, "ringcx": ringcx, "kazoo": kazoo}[provider]
+        part = import_module(f"legato.bootstrap.{provider}")
         try:
             made: Backfill = part.backfiller(environment, begin=begin, end=end, sources=sources)
         except BadSettings as error:
@@ -61,6 +69,10 @@ class Place:
         self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
     ) -> Reconciling:
         """Return what a reconciliation needs. Raises as reconciling_by_hand does."""
+        from legato.aws.stack import function_environment, outputs
+        from legato.bootstrap.audit import reconciling_by_hand
+        from legato.settings import BadSettings, sweeper_settings
+
         environment = function_environment(self.stack, "SweeperFunction")
         try:
             return reconciling_by_hand(
@@ -76,6 +88,10 @@ class Place:
 
     def failures(self, *, providers: Sequence[str]) -> Failures:
         """Return what looks after failed calls."""
+        from legato.aws.stack import function_environment
+        from legato.bootstrap.audit import failures
+        from legato.settings import BadSettings, sweeper_settings
+
         environment = function_environment(self.stack, "SweeperFunction")
         try:
             return failures(sweeper_settings(environment), providers=providers)
@@ -84,6 +100,10 @@ class Place:
 
     def hooking(self) -> Hooking:
         """Return what Kazoo's webhooks are installed and removed with. Raises as hooking does."""
+        from legato.aws.stack import function_environment, outputs
+        from legato.bootstrap.kazoo import hooking
+        from legato.settings import BadSettings
+
         environment = function_environment(self.stack, "SweeperFunction")
         address = outputs(self.stack).get("KazooWebhookUrl", "")
         try:
@@ -93,6 +113,10 @@ class Place:
 
     def pushing(self) -> Pushing:
         """Return what Kazoo's push URLs are made with. Raises as pushing does."""
+        from legato.aws.stack import function_environment, outputs
+        from legato.bootstrap.push import pushing
+        from legato.settings import BadSettings
+
         environment = function_environment(self.stack, "SweeperFunction")
         address = outputs(self.stack).get("KazooPushUrl", "")
         try:
@@ -105,34 +129,177 @@ class Place:
 
     def holder(self) -> Holder:
         """Return who holds and releases calls. Raises Failed if the stack has nobody."""
-        address = outputs(self.stack).get("HoldsUrl")
-        if address is None:
-            raise self._another_version(BadSettings("it has no HoldsUrl"))
-        return asking(address)
+        from legato.bootstrap.hold import asking
+
+        return asking(self._address("HoldsUrl"))
 
     def holds(self, *, case: str | None) -> list[Held]:
         """Return all holds, or those of a case. Raises Refused if the stack has no ledger."""
-        table = outputs(self.stack).get("LedgerTableName")
-        if table is None:
-            raise Refused(f"the stack {self.stack} has no ledger: name another one with --stack")
-        return holds(DynamoLedger(client("dynamodb"), table=table), SystemClock(), case=case)
+        from legato.aws.clients import client
+        from legato.aws.ledger import DynamoLedger
+        from legato.clock import SystemClock
+        from legato.hold import holds
+
+        table = self._ledger_table()
+        ledger = DynamoLedger(client("dynamodb"), table=table)
+        return holds(ledger, SystemClock(), case=case)
+
+    def holds_of(self, provider: str, call: str) -> list[Held]:
+        """Return the holds of one call. Raises as holds."""
+        from legato.aws.clients import client
+        from legato.aws.ledger import DynamoLedger
+        from legato.hold import holds_of
+
+        table = self._ledger_table()
+        return holds_of(provider, call, DynamoLedger(client("dynamodb"), table=table))
+
+    def recorder(self) -> Recorder:
+        """Return who writes the access log. Raises Failed if the stack has nobody."""
+        from legato.bootstrap.access import asking
+
+        return asking(self._address("AccessUrl"))
+
+    def accesses(self) -> Accesses:
+        """Return the access log, to be read. Raises Refused if the stack has no ledger."""
+        from legato.aws.accesses import DynamoAccesses
+        from legato.aws.clients import client
+
+        table = self._ledger_table()
+        return DynamoAccesses(client("dynamodb"), table=table)
+
+    def catalogue(self) -> DynamoCatalogue:
+        """Return the catalogue, to be searched. Raises Refused if the stack has no ledger."""
+        from legato.aws.catalogue import DynamoCatalogue
+        from legato.aws.clients import client
+
+        table = self._ledger_table()
+        return DynamoCatalogue(client("dynamodb"), table=table)
+
+    def rebuild(self, tell: Callable[[Rebuilt], None]) -> tuple[Rebuilt, int]:
+        """Make the catalogue and the look-up of the access log anew; return what came of it.
+
+        Raises Refused if the stack has no archive, Retry.
+        """
+        from legato.aws.clients import client
+        from legato.aws.ledger import DynamoLedger
+        from legato.index import rebuild, rebuild_accesses
+
+        library, notes = (
+            self.library(),
+            DynamoLedger(client("dynamodb"), table=self._ledger_table()),
+        )
+        rebuilt = rebuild(library, self.catalogue(), notes, tell=tell)
+        return rebuilt, rebuild_accesses(library, self.accesses())
+
+    def library(self) -> S3Library:
+        """Return the archive's bucket, to be read. Raises Refused if the stack has none."""
+        from legato.aws.clients import client
+        from legato.aws.library import LINKING, S3Library
+
+        bucket = self._bucket()
+        return S3Library(client("s3", read_timeout=60, **LINKING), bucket=bucket)
+
+    def stitcher(self) -> FfmpegStitcher:
+        """Return who joins legs, with the ffmpeg that was built here, or one of the PATH.
+
+        Raises Failed if there is none.
+        """
+        from legato.audio.ffmpeg import find_tools
+        from legato.audio.stitch import FfmpegStitcher
+
+        try:
+            return FfmpegStitcher(find_tools([BUILT, *map(Path, os.get_exec_path())]))
+        except Failed as error:
+            raise Failed(
+                "to join the legs of a call takes ffmpeg and ffprobe: install them, or fetch each "
+                "leg by itself with --legs"
+            ) from error
+
+    def exporting(
+        self, *, known: Sequence[PublicKey], tell: Callable[[str, int, int], None]
+    ) -> Exporting:
+        """Return what calls are exported with. Raises Refused if the stack has no archive."""
+        from legato.download import Work
+        from legato.export.package import Exporting
+
+        return Exporting(
+            work=Work(library=self.library(), stitcher=self.stitcher),
+            accesses=self.accesses(),
+            recorder=self.recorder(),
+            known=known,
+            tell=tell,
+        )
+
+    def restoring(self) -> Restoring:
+        """Return what restores are asked for with. Raises Refused if the stack has no archive."""
+        from legato.bootstrap.restore import restoring
+
+        return restoring(bucket=self._bucket(), table=self._ledger_table())
 
     def evidence(self) -> Evidence:
         """Return the archive's bucket, to be verified. Raises Refused if the stack has none."""
-        bucket = outputs(self.stack).get("ArchiveBucketName")
-        if bucket is None:
-            raise Refused(f"the stack {self.stack} has no archive: name another one with --stack")
+        from legato.aws.clients import client
+        from legato.aws.evidence import S3Evidence
+        from legato.aws.stack import parameters
+
         locked = parameters(self.stack).get("RetentionMode", "NONE") != "NONE"
-        return S3Evidence(client("s3"), bucket=bucket, locked=locked)
+        return S3Evidence(client("s3"), bucket=self._bucket(), locked=locked)
+
+    def overview(self) -> Overview:
+        """Return what the state of the system is told from. Raises as failures does."""
+        from legato.aws.stack import function_environment, parameters
+        from legato.bootstrap.status import overview
+        from legato.settings import BadSettings
+
+        environment = function_environment(self.stack, "SweeperFunction")
+        try:
+            return overview(
+                environment,
+                self._outputs(),
+                stack=self.stack,
+                witnessed=bool(parameters(self.stack).get("TimestampAuthorityUrl")),
+            )
+        except BadSettings as error:
+            raise self._another_version(error) from error
 
     def signing_key(self) -> bytes:
         """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""
+        from legato.aws.clients import client
+        from legato.aws.signer import KmsSigner
+        from legato.aws.stack import outputs
+
         key_id = outputs(self.stack).get("SigningKeyId")
         if key_id is None:
             raise Refused(f"the stack {self.stack} does not name its key")
         return KmsSigner(client("kms"), key_id=key_id).public_key()
 
-    def _another_version(self, error: BadSettings) -> Failed:
+    def _ledger_table(self) -> str:
+        return self._output("LedgerTableName", "ledger")
+
+    def _bucket(self) -> str:
+        return self._output("ArchiveBucketName", "archive")
+
+    def _output(self, name: str, what: str) -> str:
+        found = self._outputs().get(name)
+        if found is None:
+            raise Refused(f"the stack {self.stack} has no {what}: name another one with --stack")
+        return found
+
+    def _address(self, name: str) -> str:
+        found = self._outputs().get(name)
+        if found is None:
+            raise self._another_version(f"it has no {name}")
+        return found
+
+    def _outputs(self) -> dict[str, str]:
+        """Return the stack's outputs, which are asked for once."""
+        from legato.aws.stack import outputs
+
+        if not self._known:
+            self._known.update(outputs(self.stack))
+        return self._known
+
+    def _another_version(self, error: Exception | str) -> Failed:
         return Failed(
             f"the stack {self.stack} was deployed from another version ({error}): deploy this one, "
             "or use that one's command"
@@ -177,6 +344,11 @@ def use(local: Mapping[str, str] | None, *, region: str | None, profile: str | N
             os.environ[name] = value
         else:
             os.environ.pop(name, None)
+
+
+def without_aws() -> dict[str, str]:
+    """Return the environment for somebody else's program, which AWS is no business of."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 def _endpoints() -> Path:

@@ -8,50 +8,21 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from legato.cli.say import EXIT_CODES, FAILED, end, moment, speaking
-from legato.model import PROVIDERS
-from legato.reconcile import reconcile
-from legato.report.reconciliation import FATES
+from legato.cli.options import AsJson, Providers, parsed_day
+from legato.cli.say import EXIT_CODES, FAILED, console_for_tables, end, moment, speaking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
 
     from legato.report.reconciliation import Found, Reconciliation
 
 SHOWN = 50
 """So many recordings are named on a terminal. The report names all."""
-WIDE = 200
-"""Columns where nobody looks at a terminal: nothing is folded in the middle of a word."""
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-def parsed_day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day: write 2026-10-01") from None
-
-
-def parsed_provider(text: str) -> str:
-    if text not in PROVIDERS:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROVIDERS)}")
-    return text
-
-
-Providers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--provider",
-        parser=parsed_provider,
-        metavar="NAME",
-        help="Only this one (ringex, ringcx, kazoo); may be repeated.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
 
 
 @app.command(
@@ -89,6 +60,8 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
+    from legato.reconcile import reconcile
+
     last = last or datetime.now(UTC).date()
     if first > last:
         raise typer.BadParameter(f"--from {first} is after {last}")
@@ -117,6 +90,10 @@ def _midnight(day: date) -> datetime:
 
 
 def _show(report: Reconciliation) -> None:
+    from rich.table import Table
+
+    from legato.report.reconciliation import FATES
+
     console = console_for_tables()
     table = Table("Day", "Provider", box=None, pad_edge=False)
     for name in ("Recorded", *(fate.capitalize() for fate in FATES)):
@@ -138,6 +115,8 @@ def _show(report: Reconciliation) -> None:
 def _show_recordings(console: Console, title: str, found: Sequence[Found]) -> None:
     if not found:
         return
+    from rich.table import Table
+
     table = Table("Provider", "Call", "Recording", "Began", "Seen", "Why", box=None, pad_edge=False)
     for one in found[:SHOWN]:
         began = moment(one.began_at) if one.began_at else f"{one.day}"
@@ -148,11 +127,3 @@ def _show_recordings(console: Console, title: str, found: Sequence[Found]) -> No
     console.print(table)
     if len(found) > SHOWN:
         typer.echo(f"and {len(found) - SHOWN} more, in the report")
-
-
-def console_for_tables() -> Console:
-    """Return where tables are shown."""
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    return console

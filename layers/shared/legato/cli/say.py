@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from legato.aws.stack import advice
 from legato.errors import LegatoError, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from rich.console import Console
+
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+WIDE = 2000
+"""Columns where nobody looks at a terminal: nothing is folded."""
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
 
 
@@ -31,7 +34,16 @@ def speaking(interrupted: str = "interrupted") -> Iterator[None]:
 
 def in_short(error: LegatoError) -> str:
     """Return what an error says, or what to do about it if AWS is its cause."""
-    return advice(error) or str(error)
+    return advised(error) or str(error)
+
+
+def advised(error: LegatoError) -> str | None:
+    """Return what a person has to do before AWS answers, or None if AWS is not the cause."""
+    if error.__cause__ is None:
+        return None
+    from legato.aws.stack import advice
+
+    return advice(error)
 
 
 def end(line: str, code: int) -> NoReturn:
@@ -40,6 +52,21 @@ def end(line: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+def printable(text: str) -> str:
+    """Replace what would command a terminal: whoever names things chooses these characters."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def moment(when: datetime) -> str:
     """Write a time in UTC, to the minute."""
     return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def console_for_tables() -> Console:
+    """Return where tables are shown. Colours heed NO_COLOR."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console

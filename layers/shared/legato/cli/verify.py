@@ -8,18 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
-from legato.cli.say import FAILED, end, in_short, moment, speaking
-from legato.clock import SystemClock
+from legato.cli.say import FAILED, end, in_short, moment, printable, speaking
 from legato.errors import Failed, LegatoError, Refused, Retry
 from legato.model import Json, format_time, parse_time
-from legato.verify import verify as verified
-from legato.verify.evidence import Folder
-from legato.verify.keys import read_key
-from legato.verify.witness import read_authorities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +21,7 @@ if TYPE_CHECKING:
     from legato.verify.finding import Progress as Step
     from legato.verify.finding import Report
     from legato.verify.keys import PublicKey
+    from legato.verify.package import Scope
     from legato.verify.witness import Authority
 
 WIDE = 2000
@@ -58,16 +51,17 @@ def _parsed(text: str) -> datetime:
     help=f"""Prove that nothing of the archive is missing, and that nothing was altered.
 
     Goes through the chain of digests, the manifests and hold records that they name, and the
-    objects that the manifests name. FOLDER is a copy of the bucket, such as `aws s3 sync` makes:
-    it needs neither AWS nor a network. Without it, the stack's bucket is verified, with all
-    versions of its objects and their locks. docs/evidence.md says what each finding means, what is
-    proven, and how to repeat it without Legato.
+    objects that the manifests name. FOLDER is a copy of the bucket, such as `aws s3 sync` makes, or
+    a package of `legato export`: it needs neither AWS nor a network. Without it, the stack's bucket
+    is verified, with all versions of its objects and their locks. docs/evidence.md says what each
+    finding means, what is proven, and how to repeat it without Legato.
 
     \b
     Examples:
       legato verify
       legato --stack archive --region eu-central-1 verify --deep
       legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00
+      legato verify 2026-117-20261121 --deep --key legato.pem
       legato verify --tsa-ca authority.pem
 
     {EXIT_CODES}
@@ -77,7 +71,9 @@ def verify(
     context: typer.Context,
     folder: Annotated[
         Path | None,
-        typer.Argument(exists=True, file_okay=False, help="A copy of the bucket, as files."),
+        typer.Argument(
+            exists=True, file_okay=False, help="A copy of the bucket, as files, or a package."
+        ),
     ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Read all audio, and compute its SHA-256 again.")
@@ -107,11 +103,18 @@ def verify(
         typer.Option(
             parser=_parsed,
             metavar="TIME",
-            help="When FOLDER was copied; without it, the newest time that it names.",
+            help="When FOLDER was copied; without it, the newest time that it names, or when a "
+            "package says that it was exported.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
 ) -> None:
+    from legato.clock import SystemClock
+    from legato.verify.evidence import Folder
+    from legato.verify.keys import read_key
+    from legato.verify.package import check_bag, is_package, payload
+    from legato.verify.witness import read_authorities
+
     if at is not None and folder is None:
         raise typer.BadParameter("--at goes with a FOLDER: a bucket is verified as it is now")
     with speaking("interrupted; nothing is proven, and nothing was changed"):
@@ -119,19 +122,26 @@ def verify(
         keys_from = "given" if known else "archive"
         authorities = [] if tsa_ca is None else _read(tsa_ca, read_authorities)
         evidence: Evidence
+        scope: Scope | None = None
         if folder is None:
             evidence, at = context.obj.evidence(), SystemClock().now()
-            if not known and (own := _own_key(context.obj)):
+            if not known and (own := own_key(context.obj)):
                 known, keys_from = [own], "kms"
+        elif is_package(folder):
+            evidence, scope = payload(folder)
+            at = at or scope.at
         else:
             evidence = Folder(folder)
-        report = _report(evidence, known, authorities, deep=deep, at=at)
+        report = _report(evidence, scope, known, authorities, deep=deep, at=at)
+        if folder is not None and scope is not None:
+            check_bag(folder, report, deep=deep)
     if as_json:
-        said = _to_json(report, deep=deep)
-        typer.echo(json.dumps(said | {"keys_from": keys_from}, indent=2))
+        said = _to_json(report, deep=deep) | {"keys_from": keys_from}
+        package = {} if scope is None else {"package": _package_to_json(scope, report)}
+        typer.echo(json.dumps(said | package, indent=2))
     else:
         typer.echo(KEYS_FROM[keys_from])
-        _show(report, deep=deep, trusted=bool(authorities))
+        _show(report, scope, deep=deep, trusted=bool(authorities))
     if not report.valid:
         many = "1 finding" if len(report.findings) == 1 else f"{len(report.findings)} findings"
         end(f"{many}: docs/evidence.md says what each means", FAILED)
@@ -146,8 +156,10 @@ def _read[T](path: Path, read: Callable[[bytes], T]) -> T:
         raise Refused(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _own_key(place: Place) -> PublicKey | None:
+def own_key(place: Place) -> PublicKey | None:
     """Return the stack's true key, or say why it cannot be had."""
+    from legato.verify.keys import read_key
+
     try:
         return read_key(place.signing_key())
     except LegatoError as error:
@@ -157,12 +169,18 @@ def _own_key(place: Place) -> PublicKey | None:
 
 def _report(
     evidence: Evidence,
+    scope: Scope | None,
     known: Sequence[PublicKey],
     authorities: Sequence[Authority],
     *,
     deep: bool,
     at: datetime | None,
 ) -> Report:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from legato.verify import verify
+
     console = Console(stderr=True)
     bars = Progress(
         TextColumn("{task.description}"),
@@ -179,19 +197,37 @@ def _report(
 
     with bars:
         try:
-            return verified(
-                evidence, known=known, authorities=authorities, deep=deep, at=at, tell=tell
+            return verify(
+                evidence,
+                known=known,
+                authorities=authorities,
+                deep=deep,
+                at=at,
+                scope=scope,
+                tell=tell,
             )
         except Retry as error:
             raise Failed(f"{in_short(error)}: run the same command again") from error
 
 
-def _show(report: Report, *, deep: bool, trusted: bool) -> None:
-    for line in _summary(report, deep=deep, trusted=trusted):
+def _show(report: Report, scope: Scope | None, *, deep: bool, trusted: bool) -> None:
+    for line in _summary(report, deep=deep, trusted=trusted, package=scope is not None):
         typer.echo(line)
-    if report.valid:
+    unproven = sorted(key for key in report.unproven if not key.startswith("access/"))
+    for line in () if scope is None else _scope(scope, unproven, deep=deep):
+        typer.echo(line)
+    if report.valid and scope is None:
         typer.echo("Valid: nothing is missing, and nothing was altered.")
         return
+    if report.valid and unproven:
+        typer.echo(f"Nothing is wrong, and {len(unproven)} documents are proven by nothing yet.")
+        return
+    if report.valid:
+        typer.echo("Valid: nothing of these calls is missing, and nothing was altered.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDE
@@ -199,11 +235,29 @@ def _show(report: Report, *, deep: bool, trusted: bool) -> None:
     table.add_column("Object", overflow="fold")
     table.add_column("What is wrong")
     for finding in report.findings:
-        table.add_row(finding.kind, _printable(finding.key), _printable(finding.problem))
+        table.add_row(finding.kind, printable(finding.key), printable(finding.problem))
     console.print(table)
 
 
-def _summary(report: Report, *, deep: bool, trusted: bool) -> list[str]:
+def _scope(scope: Scope, unproven: Sequence[str], *, deep: bool) -> list[str]:
+    """Say what a package is, and what it does not prove."""
+    part = f", part {scope.part} of {scope.parts}" if scope.parts > 1 else ""
+    many = "1 call" if len(scope.calls) == 1 else f"{len(scope.calls)} calls"
+    case = printable(scope.case)
+    lines = [f"A package for the case {case}{part}: {many}, exported at {moment(scope.at)}."]
+    lines += [f"No digest of it names {printable(key)}: nothing proves it." for key in unproven]
+    if scope.left_out:
+        lines.append(f"{len(scope.left_out)} objects in cold storage were left out.")
+    if not deep:
+        lines.append("What was joined for listening was not read either.")
+    return [
+        *lines,
+        "Not proven: that these are all calls that there were. The archive's access log says what "
+        "was asked for, and the SHA-256 of this package's manifest-sha256.txt.",
+    ]
+
+
+def _summary(report: Report, *, deep: bool, trusted: bool, package: bool) -> list[str]:
     span = "no time"
     if report.begin is not None and report.end is not None:
         span = f"{moment(report.begin)} to {moment(report.end)}"
@@ -217,7 +271,7 @@ def _summary(report: Report, *, deep: bool, trusted: bool) -> list[str]:
     else:
         lines.append("Audio was not read, only its size compared: --deep does.")
     if report.witnessed and report.witnessed_at is not None:
-        maker = _printable(" and ".join(report.authorities))
+        maker = printable(" and ".join(report.authorities))
         doubt = "" if trusted else ", if it is true: --tsa-ca checks it"
         lines.append(
             f"{report.witnessed} digests are witnessed by {maker}, last at "
@@ -229,9 +283,21 @@ def _summary(report: Report, *, deep: bool, trusted: bool) -> list[str]:
         lines.append(f"{report.young} documents are too young to stand in a digest.")
     if report.unsealed:
         lines.append(f"{report.unsealed} objects belong to calls that are not sealed yet.")
-    if report.at is not None:
+    if report.at is not None and not package:
         lines.append(f"Nothing is said about what was sealed after {moment(report.at)}.")
     return lines
+
+
+def _package_to_json(scope: Scope, report: Report) -> Json:
+    return {
+        "case": scope.case,
+        "exported_at": format_time(scope.at),
+        "part": scope.part,
+        "parts": scope.parts,
+        "calls": sorted(scope.calls),
+        "unproven": sorted(report.unproven),
+        "left_out": sorted(scope.left_out),
+    }
 
 
 def _to_json(report: Report, *, deep: bool) -> Json:
@@ -263,11 +329,6 @@ def _to_json(report: Report, *, deep: bool) -> Json:
             for finding in report.findings
         ],
     }
-
-
-def _printable(text: str) -> str:
-    """Replace what would command a terminal: whoever names objects chooses these characters."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _bytes(size: float) -> str:

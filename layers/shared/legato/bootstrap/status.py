@@ -1,0 +1,132 @@
+"""Put together what `legato status` looks at: no provider is asked anything."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.aws.clients import client
+from legato.aws.depth import SqsDepth
+from legato.aws.library import S3Library
+from legato.bootstrap import kazoo, ringcx, ringex
+from legato.bootstrap.shared import gate_limits, tools
+from legato.errors import Barred, LegatoError
+from legato.providers.credentials import read_credentials
+from legato.providers.ringcx.retention import known_days
+from legato.providers.ringcx.tail import watch_name
+from legato.settings import sweeper_settings
+from legato.status import Followed, Overview
+from legato.sweep import tail_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from legato.bootstrap.shared import Tools
+    from legato.gate import Limit
+    from legato.model import Json
+    from legato.settings import Limits, SweeperSettings
+
+RINGEX_LATE, RINGCX_LATE, KAZOO_LATE = (timedelta(minutes=each) for each in (15, 60, 60))
+"""As the alarms of template.yaml have it."""
+
+
+def overview(
+    environment: Mapping[str, str], outputs: Mapping[str, str], *, stack: str, witnessed: bool
+) -> Overview:
+    """Return what is looked at, with the environment of SweeperFunction and the stack's outputs.
+
+    Where the secret cannot be read, the windows of its credentials are unknown. Raises BadSettings,
+    Retry.
+    """
+    settings = sweeper_settings(environment)
+    made = tools(secret=settings.secret, table=settings.table)
+    unknown: dict[str, LegatoError] = {}
+    secret: Json = {}
+    try:
+        secret = made.secret.value()
+    except LegatoError as error:
+        unknown["limits of credentials"] = error
+    followed: list[Followed] = []
+    if any(secret.get("ringex", {}).values()) or made.ledger.read(tail_key("ringex")).version:
+        followed.append(_ringex(settings, secret))
+    if settings.ringcx.sub_accounts:
+        followed.append(_ringcx(settings, secret, made))
+    if settings.kazoo.url:
+        followed.append(_kazoo(settings))
+    return Overview(
+        stack=stack,
+        followed=followed,
+        ledger=made.ledger,
+        notes=made.ledger,
+        library=S3Library(client("s3"), bucket=outputs["ArchiveBucketName"]),
+        clock=made.clock,
+        keeper=outputs.get("KeeperFunctionName"),
+        witnessed=witnessed,
+        unknown=unknown,
+    )
+
+
+def _ringex(settings: SweeperSettings, secret: Json) -> Followed:
+    round_ = ringex.sweeping(settings)
+    gates = {f"ringex#{name}": settings.ringex_limits for name in _credentials(secret, "ringex")}
+    return Followed(
+        provider="ringex",
+        tails=[tail.key for tail in round_.tails],
+        kept_days={tail.watch: ringex.RETENTION_DAYS for tail in round_.tails},
+        late=RINGEX_LATE,
+        jobs=SqsDepth(client("sqs"), queue=settings.ringex_queue),
+        dead_letters=SqsDepth(client("sqs"), queue=settings.ringex_dead_letters),
+        gates=_windows(gates),
+    )
+
+
+def _ringcx(settings: SweeperSettings, secret: Json, made: Tools) -> Followed:
+    ours, days = settings.ringcx, known_days(made.ledger)
+    gates = {f"ringcx#{name}": _only(ours.limits, "Metadata") for name in ours.sub_accounts}
+    for name in _credentials(secret, "ringcx"):
+        gates[f"ringcx#{name}"] = _only(ours.limits, "Recordings")
+    return Followed(
+        provider="ringcx",
+        tails=[tail.key for tail in ringcx.sweeping(settings).tails],
+        kept_days={
+            watch_name(name): days.get(name) or ours.retention_days for name in ours.sub_accounts
+        },
+        late=RINGCX_LATE,
+        jobs=SqsDepth(client("sqs"), queue=ours.queue),
+        dead_letters=SqsDepth(client("sqs"), queue=ours.dead_letters),
+        gates=_windows(gates),
+    )
+
+
+def _kazoo(settings: SweeperSettings) -> Followed:
+    ours, round_ = settings.kazoo, kazoo.sweeping(settings)
+    accounts = dict.fromkeys(source.partition("/")[0] for source in ours.sources)
+    return Followed(
+        provider="kazoo",
+        tails=[tail.key for tail in round_.tails],
+        kept_days={tail.watch: settings.kazoo_retention_days for tail in round_.tails},
+        late=KAZOO_LATE,
+        jobs=SqsDepth(client("sqs"), queue=ours.queue),
+        dead_letters=SqsDepth(client("sqs"), queue=ours.dead_letters),
+        gates=_windows({f"kazoo#{name}": _only(ours.limits, "Requests") for name in accounts}),
+    )
+
+
+def _credentials(secret: Json, provider: str) -> list[str]:
+    """Return the names by which the gate knows a provider's credentials; none if it has none."""
+    try:
+        return [one.id for one in read_credentials(secret.get(provider, {}), provider)]
+    except Barred:
+        return []
+
+
+def _only(limits: Limits, group: str) -> Limits:
+    return {group: limits[group]} if group in limits else {}
+
+
+def _windows(gates: Mapping[str, Limits]) -> dict[str, tuple[Limit, ...]]:
+    return {
+        f"{name}#{group}": limits
+        for name, groups in gates.items()
+        for group, limits in gate_limits(groups).items()
+    }

@@ -1,0 +1,295 @@
+"""`legato find`: look for calls by number, person, time, case, or any id."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from datetime import datetime, tzinfo
+from itertools import chain
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from legato.catalogue import Page, Query, every
+from legato.cli import query as asked
+from legato.cli.options import AsJson
+from legato.cli.say import EXIT_CODES, printable, speaking
+from legato.library import COLD
+from legato.model import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from legato.catalogue import Catalogue, Row
+    from legato.model import Json, Party
+
+AT_ONCE = 100
+"""Calls in a page of the catalogue."""
+GIVEN_UP = ("Legs", "Provider", "Agent", "Direction", "To")
+"""Columns that are left out of a table which has no room for all, in this order."""
+CALLERS = {"inbound": ("from", "contact"), "outbound": ("from", "channel")}
+CALLED = {"inbound": ("to", "channel"), "outbound": ("to", "contact")}
+"""By direction. RingCX has a contact and a channel, and leaves it to the direction who called."""
+_FORMULA = re.compile(r"[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_PLAIN_NUMBERS = re.compile(r"\+?\d+(?:, \+?\d+)*")
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    name="find",
+    help=f"""Find calls by number, person, time, case, or any id. The newest come first.
+
+    All that is said has to be true of a call. Numbers are found in any notation, and by their last
+    four digits. Ids are those of the provider, of the call or of any part of it. Only what can be
+    played at once is `ready`; what is `cold` has to be restored first, and `legato show` says
+    whether it was. Nothing found is no failure: the command ends with 0.
+
+    \b
+    Examples:
+      legato find --number "+1 555 123 0000" --from 2026-11-01
+      legato find --agent 101 --from 2026-11-19T08:00 --to 2026-11-19T12:00 --zone Europe/Berlin
+      legato find --provider ringcx --direction inbound --min-duration 5m --json
+      legato find --case 2026-117 --all --csv
+
+    {EXIT_CODES}
+    """,
+)
+def command(
+    context: typer.Context,
+    number: asked.Number = None,
+    agent: asked.Agent = None,
+    begin: asked.From = None,
+    end: asked.To = None,
+    zone: asked.Zone = None,
+    provider: asked.Provider = None,
+    direction: asked.Direction = None,
+    min_duration: asked.MinDuration = None,
+    case: asked.HeldFor = None,
+    call_id: asked.Id = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="COUNT", help="So many at most.")] = 50,
+    cursor: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Where to go on: what the page before said last."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All, however many.")] = False,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV, for spreadsheets.")] = False,
+) -> None:
+    if as_json and as_csv:
+        raise typer.BadParameter("--json goes without --csv")
+    if everything and cursor:
+        raise typer.BadParameter("--all goes without --cursor")
+    with speaking():
+        where = asked.zone_of(zone)
+        wanted = asked.query_of(
+            number=number,
+            agent=agent,
+            begin=begin,
+            end=end,
+            zone=zone,
+            provider=provider,
+            direction=direction,
+            min_duration=min_duration,
+            case=case,
+            call_id=call_id,
+        )
+        catalogue: Catalogue = context.obj.catalogue()
+        if everything and as_csv:
+            _write_csv(every(wanted, catalogue))
+            return
+        page = (
+            Page(rows=tuple(every(wanted, catalogue)))
+            if everything
+            else _page(wanted, catalogue, limit=limit, cursor=cursor)
+        )
+    aside = as_json or as_csv
+    if as_json:
+        typer.echo(json.dumps(_to_json(page), ensure_ascii=False, indent=2))
+    elif as_csv:
+        _write_csv(page.rows)
+    elif page.rows:
+        _show(page.rows, where)
+    if not page.rows and page.cursor is None:
+        typer.echo(_nothing(wanted), err=aside)
+    if not aside or as_csv:
+        _show_the_way_on(page, where, limit, aside=aside)
+
+
+def storage(row: Row) -> str:
+    """Say in a word whether a call can be played at once."""
+    return "cold" if row.storage_class in COLD else "ready"
+
+
+def local_time(when: datetime, zone: tzinfo) -> str:
+    """Write a time in a zone, to the second."""
+    return f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def length(milliseconds: int) -> str:
+    """Write a length as a clock shows it."""
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def defused(text: str) -> str:
+    """Keep a spreadsheet from taking a text for a formula: callers choose their names.
+
+    Telephone numbers stay as they are. https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _PLAIN_NUMBERS.fullmatch(text) else text
+
+
+def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None) -> Page:
+    """Return so many calls, of as many pages of the catalogue as they would fill."""
+    rows: list[Row] = []
+    for _ in range(-(-limit // AT_ONCE)):
+        found = catalogue.find(query, limit=min(AT_ONCE, limit - len(rows)), cursor=cursor)
+        rows += found.rows
+        cursor = found.cursor
+        if cursor is None or len(rows) == limit:
+            break
+    return Page(rows=tuple(rows), cursor=cursor, reached=found.reached)
+
+
+def _nothing(query: Query) -> str:
+    if query == Query():
+        return "The catalogue is empty. `legato index rebuild` makes it from the bucket."
+    return f"Nothing found: searched for {query}."
+
+
+def _show(rows: Sequence[Row], zone: tzinfo) -> None:
+    room = get_terminal_size().columns if sys.stdout.isatty() else None
+    cells = [_cells(row, zone) for row in rows]
+    lines, left_out = laid_out(cells, room=room)
+    for line in lines:
+        typer.echo(line)
+    typer.echo(f"Times are {asked.zone_name(zone)}.")
+    if left_out:
+        typer.echo(f"Without {', '.join(left_out)}: there is no room. --json and --csv have all.")
+
+
+def laid_out(cells: Sequence[dict[str, str]], *, room: int | None) -> tuple[list[str], list[str]]:
+    """Return a table's lines, and the names of columns that were left out for want of room.
+
+    Nothing is folded: what is copied from it has to be whole.
+    """
+    from rich.cells import cell_len
+
+    names = [name for name in cells[0] if any(one[name] for one in cells)]
+    lines = [dict(zip(names, names, strict=True)), *cells]
+    wide = {name: max(cell_len(one[name]) for one in lines) for name in names}
+    left_out: list[str] = []
+    for name in GIVEN_UP:
+        if room is None or sum(wide[each] + 2 for each in names) - 2 <= room:
+            break
+        if name in names:
+            names.remove(name)
+            left_out.append(name.lower())
+
+    def padded(name: str, text: str) -> str:
+        space = " " * (wide[name] - cell_len(text))
+        return f"{space}{text}" if name in ("Length", "Legs") else f"{text}{space}"
+
+    return [
+        "  ".join(padded(name, one[name]) for name in names).rstrip() for one in lines
+    ], left_out
+
+
+def _cells(row: Row, zone: tzinfo) -> dict[str, str]:
+    cells = {
+        "Began": local_time(row.started_at, zone),
+        "Direction": row.direction or "",
+        "From": _named(row, _caller(row), _shown),
+        "To": _named(row, _called(row), _shown),
+        "Agent": _agents(row),
+        "Length": length(row.duration_ms),
+        "Legs": f"{row.legs}",
+        "Provider": row.provider,
+        "Storage": storage(row),
+        "Held": ", ".join(row.cases),
+        "Call": row.call,
+    }
+    return {name: printable(text) for name, text in cells.items()}
+
+
+def _caller(row: Row) -> Sequence[str]:
+    return CALLERS.get(row.direction or "", ("from", "contact"))
+
+
+def _called(row: Row) -> Sequence[str]:
+    return CALLED.get(row.direction or "", ("to", "channel"))
+
+
+def _named(row: Row, roles: Sequence[str], name: Callable[[Party], str | None]) -> str:
+    found = [name(party) for party in row.parties if party.role in roles]
+    return ", ".join(dict.fromkeys(filter(None, found)))
+
+
+def _shown(party: Party) -> str | None:
+    return party.number or party.extension or party.name
+
+
+def _agents(row: Row) -> str:
+    """Return who of the company was on the line: agents, and people with an extension."""
+    found = [
+        party.name or party.agent or party.extension
+        for party in row.parties
+        if party.role == "agent" or party.agent or party.extension
+    ]
+    return ", ".join(dict.fromkeys(filter(None, found)))
+
+
+def _show_the_way_on(page: Page, zone: tzinfo, limit: int, *, aside: bool) -> None:
+    if page.cursor is None:
+        return
+    until = ""
+    if len(page.rows) < limit and page.reached is not None:
+        many = f"{len(page.rows)} found" if page.rows else "Nothing found yet"
+        until = f"{many}, looking back until {local_time(page.reached, zone)}. "
+    typer.echo(f"{until}More: the same command with --cursor {page.cursor}", err=aside)
+
+
+def _to_json(page: Page) -> Json:
+    return {
+        "calls": [row.to_json() | {"storage": storage(row)} for row in page.rows],
+        "cursor": page.cursor,
+        "reached": None if page.reached is None else format_time(page.reached),
+    }
+
+
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "started_at": lambda row: format_time(row.started_at),
+    "ended_at": lambda row: "" if row.ended_at is None else format_time(row.ended_at),
+    "duration_s": lambda row: f"{row.duration_ms / 1000:g}",
+    "direction": lambda row: row.direction or "",
+    "from": lambda row: _named(row, _caller(row), _shown),
+    "to": lambda row: _named(row, _called(row), _shown),
+    "agent": _agents,
+    "numbers": lambda row: ", ".join(row.numbers),
+    "legs": lambda row: f"{row.legs}",
+    "bytes": lambda row: f"{row.size}",
+    "provider": lambda row: row.provider,
+    "account": lambda row: row.account,
+    "call": lambda row: row.call,
+    "cases": lambda row: ", ".join(row.cases),
+    "storage_class": lambda row: row.storage_class,
+    "storage": storage,
+    "revision": lambda row: f"{row.revision}",
+    "manifest": lambda row: row.manifest.key,
+}
+"""Of the CSV: names never change, and new ones come last."""
+
+
+def _write_csv(rows: Iterable[Row]) -> None:
+    """Write lines as RFC 4180 has them, as they come."""
+    lines = ([column(row) for column in COLUMNS.values()] for row in rows)
+    for line in chain([list(COLUMNS)], lines):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerow(defused(printable(each)) for each in line)
+        typer.echo(text.getvalue().encode(), nl=False)

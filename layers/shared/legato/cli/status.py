@@ -1,0 +1,139 @@
+"""`legato status`: the state of the whole system on one screen."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from legato.cli.options import AsJson
+from legato.cli.say import FAILED, in_short, moment, printable, speaking
+from legato.model import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from legato.model import Json
+    from legato.status import Status
+
+EXIT_CODES = (
+    "Exit codes: 0 all is well, 1 something needs a person, 2 wrong usage, 130 interrupted."
+)
+NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    name="status",
+    help=f"""Show the state of the whole system, and what needs a person.
+
+    Provider by provider: how new the newest knowledge is, what is to be archived, the queues, what
+    failed, and the provider's limits. Then the archive: digests, time stamps, the last
+    reconciliation, legal holds, restores. Nothing is changed, and no provider is asked.
+
+    \b
+    Examples:
+      legato status
+      legato --stack archive --region eu-central-1 status --json
+
+    {EXIT_CODES}
+    """,
+)
+def command(context: typer.Context, as_json: AsJson = False) -> None:
+    from legato.status import status
+
+    with speaking():
+        found = status(context.obj.overview())
+    unknown = {what: in_short(error) for what, error in found.unknown.items()}
+    if as_json:
+        needs = [{"what": what, "do": do} for what, do in found.needs]
+        said = found.said | {"well": found.well, "needs": needs, "unknown": unknown}
+        typer.echo(json.dumps(said, ensure_ascii=False, indent=2))
+    else:
+        _show(found, unknown)
+    if not found.well:
+        raise typer.Exit(FAILED)
+
+
+def _show(found: Status, unknown: dict[str, str]) -> None:
+    said = found.said
+    for one in said["providers"]:
+        _part(NAMES[one["provider"]], _provider(one))
+    if not said["providers"]:
+        typer.echo("No provider is used yet: fill in the secret.")
+    _part("Archive", _archive(said))
+    if unknown:
+        _part("Not known", (("", f"{what}: {reason}") for what, reason in unknown.items()))
+    if found.needs:
+        _part("Needs a person", (("", f"{what}: `{do}`") for what, do in found.needs))
+    elif not unknown:
+        typer.echo("All is well.")
+
+
+def _part(title: str, lines: Iterator[tuple[str, str]]) -> None:
+    typer.echo(title)
+    for name, words in lines:
+        typer.echo(printable(f"  {name:<15} {words}" if name else f"  {words}"))
+    typer.echo()
+
+
+def _provider(one: Json) -> Iterator[tuple[str, str]]:
+    for tail in one["tails"] or ():
+        age = tail["age_seconds"]
+        words = "was never read" if age is None else f"known up to {_age(age)} ago"
+        yield "found", f"{tail['tail']}: {words}{' (late)' if tail['late'] else ''}"
+    if one["subscription"]:
+        name, flaw = one["subscription"]["id"], one["subscription"]["flaw"]
+        yield "subscription", f"{name or 'none'}{f': {flaw}' if flaw else ''}"
+    for oldest in one["unarchived"] or ():
+        share = f"{oldest['share']:.0%} of the time for which it is kept"
+        yield "to be archived", f"oldest {oldest['call']}, {_age(oldest['age_seconds'])}, {share}"
+    if one["unarchived"] == []:
+        yield "to be archived", "nothing that was found"
+    if queue := one["queue"]:
+        words = (
+            f"{queue['waiting']} waiting, {queue['taken']} at work, {queue['delayed']} for later"
+        )
+        yield "queue", words
+    if one["dead_letters"] is not None:
+        yield "dead letters", f"{one['dead_letters']}"
+    if one["failed"] is not None:
+        yield "failed calls", f"{one['failed']}"
+    for window in one["limits"] or ():
+        used = ", ".join(f"{u['calls']} of {u['of']} in {u['seconds']:g} s" for u in window["used"])
+        until = window["blocked_until"]
+        blocked = f", nobody until {moment(parse_time(until))}" if until else ""
+        yield "limit", f"{window['window']}: {used}{blocked}"
+
+
+def _archive(said: Json) -> Iterator[tuple[str, str]]:
+    if digests := said["digests"]:
+        yield "digests", f"up to {digests['to']}, {_age(digests['behind_seconds'])} ago"
+    else:
+        yield "digests", "none yet"
+    if stamps := said["time_stamps"]:
+        days = stamps["days_without"]
+        yield "time stamps", f"{days} days wait for one" if days else "every day has one"
+    if last := said["reconciliation"]:
+        fates = ", ".join(f"{last[name]} {name}" for name in ("archived", "waiting", "failed"))
+        yield (
+            "reconciled",
+            f"{last['from'][:10]} to {last['to'][:10]}, at {last['ended_at']}: "
+            f"{last['missing']} missing of {last['recorded']} ({fates})",
+        )
+    else:
+        yield "reconciled", "not in the last days"
+    if said["holds"] is not None:
+        yield "held calls", f"{said['holds']}"
+    if restores := said["restores"]:
+        yield "restores", f"{restores['under_way']} under way, {restores['there']} there"
+
+
+def _age(seconds: int) -> str:
+    hours = timedelta(seconds=seconds) / timedelta(hours=1)
+    if hours < 1:
+        return f"{seconds // 60} min" if seconds >= 60 else f"{seconds} s"
+    return f"{hours:.0f} h" if hours < 100 else f"{hours / 24:.0f} days"

@@ -1,0 +1,72 @@
+"""Which digest names a document: the proof that it stood in the archive, and has not changed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.digest import HOUR
+from legato.layout import digest_key
+from legato.library import whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from legato.library import Library, Stored
+
+HOURS = 72
+"""So many digests from the hour of its announcement on may name a document; more are not read."""
+DAY = timedelta(days=1)
+
+
+class Digests:
+    """The digests of an archive, each of which is read once, however many documents are asked for.
+
+    They are taken at their word: `legato verify` says whether they are true.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._days: dict[str, list[Stored]] = {}
+        self._named: dict[str, frozenset[str]] = {}
+
+    def covering(self, key: str, sealed_at: datetime) -> str | None:
+        """Return the key of the digest that names the document under `key`, or None.
+
+        `sealed_at` is when the document says it was made, in UTC. It is announced to the chain
+        right after that, and named by the digest of that hour if it was written by the end of it.
+        Raises Failed, Retry.
+        """
+        for digest in self._from(sealed_at):
+            if key in self._names(digest):
+                return digest.key
+        return None
+
+    def _from(self, sealed_at: datetime) -> Iterator[Stored]:
+        """Yield the digests from an hour on, the oldest first."""
+        first, last = digest_key(sealed_at), digest_key(sealed_at + HOURS * HOUR)
+        day = sealed_at
+        while (folder := _folder(day)) <= _folder(sealed_at + HOURS * HOUR):
+            if folder not in self._days:
+                found = self._library.listed(folder)
+                self._days[folder] = [one for one in found if one.key.endswith(".json")]
+            yield from (one for one in self._days[folder] if first <= one.key <= last)
+            day += DAY
+
+    def _names(self, digest: Stored) -> frozenset[str]:
+        if digest.key not in self._named:
+            body = whole(self._library, digest.key, version_id=digest.version_id)
+            self._named[digest.key] = frozenset(one["key"] for one in json.loads(body)["objects"])
+        return self._named[digest.key]
+
+
+def covering(key: str, sealed_at: datetime, library: Library) -> str | None:
+    """Return the key of the digest that names one document, or None. As Digests.covering."""
+    return Digests(library).covering(key, sealed_at)
+
+
+def _folder(day: datetime) -> str:
+    """Return the folder of a day's digests, with its trailing slash."""
+    return digest_key(day).rpartition("/")[0] + "/"

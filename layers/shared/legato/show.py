@@ -1,0 +1,168 @@
+"""All that is known of one call: what its manifests say, how it is stored, who holds and saw it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.covering import Digests
+from legato.errors import Conflict, Failed
+from legato.library import manifest, whole
+from legato.model import format_time, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from legato.catalogue import Catalogue, Row
+    from legato.hold import Held
+    from legato.library import Library, State
+    from legato.model import Json
+    from legato.ports import Access, Clock
+
+YOUNG = timedelta(hours=3)
+"""So long after it was sealed, a document need not stand in a digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An object of a call, and how it is stored now. Without a `state`, the `problem` says why."""
+
+    name: str
+    key: str
+    version_id: str
+    size: int
+    state: State | None
+    problem: str = ""
+
+    def to_json(self) -> Json:
+        """Write it for scripts."""
+        said: Json = {
+            "name": self.name,
+            "key": self.key,
+            "version_id": self.version_id,
+            "bytes": self.size,
+        }
+        if self.state is None:
+            return said | {"problem": self.problem}
+        until, locked = self.state.restored_until, self.state.locked_until
+        return said | {
+            "storage_class": self.state.storage_class,
+            "readable": self.state.readable,
+            "restoring": self.state.restoring,
+            "restored_until": until and format_time(until),
+            "lock": self.state.lock,
+            "locked_until": locked and format_time(locked),
+            "held": self.state.held,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A revision. `digest` is the key of the digest that names it, None where none does (yet)."""
+
+    revision: int
+    sealed_at: str
+    legs: int
+    key: str
+    digest: str | None
+    young: bool
+
+    def to_json(self) -> Json:
+        """Write it for scripts."""
+        return {
+            "revision": self.revision,
+            "sealed_at": self.sealed_at,
+            "legs": self.legs,
+            "manifest": self.key,
+            "digest": self.digest,
+            "young": self.young,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A call. `manifest` is the newest, `revisions` begin with it.
+
+    `related` are the ids of other calls, with what the catalogue has of them.
+    """
+
+    row: Row
+    manifest: Json
+    objects: Sequence[Kept]
+    holds: Sequence[Held]
+    revisions: Sequence[Sealed]
+    related: Sequence[tuple[str, Row | None]]
+    accesses: Sequence[Access]
+
+
+def show(
+    row: Row,
+    *,
+    catalogue: Catalogue,
+    library: Library,
+    holds: Sequence[Held],
+    accesses: Sequence[Access],
+    clock: Clock,
+) -> Shown:
+    """Read all that is known of a call. Raises Conflict for a manifest that was altered, Retry."""
+    newest = manifest(row, library)
+    return Shown(
+        row=row,
+        manifest=newest,
+        objects=[_kept(name, said, library) for name, said in _objects(newest)],
+        holds=holds,
+        revisions=list(_revisions(row, newest, library, clock)),
+        related=[(call, catalogue.row(row.provider, call)) for call in newest["related"]],
+        accesses=accesses,
+    )
+
+
+def _objects(manifest: Json) -> Iterator[tuple[str, Json]]:
+    """Yield the audio of a call, by what a person calls it. A single leg is the recording."""
+    legs, recording = manifest["legs"], manifest["recording"]
+    if recording is not None and recording["how"] != "single":
+        yield "recording", recording
+    for number, leg in enumerate(legs, 1):
+        yield f"leg {number}" if len(legs) > 1 else "recording", leg
+
+
+def _kept(name: str, said: Json, library: Library) -> Kept:
+    problem = ""
+    try:
+        state = library.state(said["key"], version_id=said["version_id"])
+    except Failed as error:
+        state, problem = None, str(error)
+    return Kept(
+        name=name,
+        key=said["key"],
+        version_id=said["version_id"],
+        size=said["bytes"],
+        state=state,
+        problem=problem,
+    )
+
+
+def _revisions(row: Row, newest: Json, library: Library, clock: Clock) -> Iterator[Sealed]:
+    """Yield the revisions by the chain of their manifests, the newest first."""
+    digests, key, content = Digests(library), row.manifest.key, newest
+    while True:
+        sealed_at = parse_time(content["sealed_at"])
+        yield Sealed(
+            revision=content["revision"],
+            sealed_at=content["sealed_at"],
+            legs=len(content["legs"]),
+            key=key,
+            digest=digests.covering(key, sealed_at),
+            young=clock.now() - sealed_at < YOUNG,
+        )
+        before = content["supersedes"]
+        if before is None:
+            return
+        key = before["key"]
+        body = whole(library, key, version_id=before["version_id"])
+        if hashlib.sha256(body).hexdigest() != before["sha256"]:
+            raise Conflict(f"{key} does not hold the bytes that were sealed: `legato verify`")
+        content = json.loads(body)
