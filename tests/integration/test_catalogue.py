@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 
 from legato import catalogue
-from legato.aws.catalogue import DynamoCatalogue
+from legato.aws.catalogue import MOST_QUERIES, DynamoCatalogue
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
 from legato.catalogue import Query
 from legato.errors import Refused, Stale
 from legato.index import rebuild
+from legato.model import format_time
 from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_catalogue import a_manifest, a_row, enter
 
@@ -130,6 +131,34 @@ def test_entries_of_a_worker_that_died_lead_nowhere(dynamo, aws_client, table):
     assert found(dynamo) == []
     enter(dynamo, a_row())
     assert found(dynamo) == ["s-1"]
+
+
+class Endless:
+    """A DynamoDB whose list is as long as it can be, and has nothing that is looked for."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def query(self, **asked):
+        self.asked += 1
+        moment = format_time(NOON - timedelta(days=self.asked))
+        last = {"pk": {"S": "find#all"}, "sk": {"S": f"{moment}#ringex#s-{self.asked}"}}
+        return {"Items": [], "LastEvaluatedKey": last}
+
+
+def test_a_search_that_goes_far_ends_early_and_can_go_on():
+    """After so many requests as one page may take."""
+    endless = Endless()
+    page = DynamoCatalogue(endless, table="t").find(Query(direction="inbound"), limit=50)
+    assert endless.asked == MOST_QUERIES
+    assert page.rows == ()
+    assert page.reached == NOON - timedelta(days=MOST_QUERIES)
+    assert page.cursor is not None
+
+
+def test_a_name_of_any_length_is_entered_and_found(store):
+    enter(store, a_row(people=("x" * 5000,)))
+    assert found(store, person="x" * 5000) == ["s-1"]
 
 
 @pytest.mark.parametrize("cursor", ["?", "bm9uc2Vuc2U", "\N{PILE OF POO}"])

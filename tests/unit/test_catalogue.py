@@ -139,6 +139,14 @@ class TestFound:
         enter(store, a_row())
         assert bool(store.find(Query(**query), limit=5).rows) is found
 
+    def test_a_name_that_is_longer_than_any_store_takes_is_found_all_the_same(self, store):
+        """Callers choose their names, and one must not keep a call out of the archive."""
+        name = "\N{GRINNING FACE}" * 5000
+        row = a_row(people=(name,))
+        assert max(len(term.encode()) for term in terms(row)) < 2000
+        assert set(Query(person=name).terms()) <= terms(row)
+        assert not set(Query(person=f"{name}!").terms()) & terms(row)
+
     def test_a_hold_shows_as_soon_as_it_is_marked(self, store):
         enter(store, a_row())
         catalogue.mark("ringex", "s-1", store, lambda: ["B", "A"])

@@ -6,6 +6,7 @@ made anew from the bucket at any time. Nothing depends on it but the search.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from legato.model import Json
 
 TRIES = 10
+LONGEST = 300
+"""Characters of a list's name, of four bytes each at most."""
 LONG = (7200, 1800, 300)
 """Seconds: calls that last so long are listed by themselves, so that they are found at once."""
 EVERYTHING = "all"
@@ -210,7 +213,7 @@ class Query:
         found += [f"person#{self.person.casefold()}"] if self.person else []
         found += [f"long#{least}" for least in LONG if self.min_duration_ms >= least * 1000][:1]
         found += [f"provider#{self.provider}"] if self.provider else []
-        return found or [EVERYTHING]
+        return [_short(term) for term in found] or [EVERYTHING]
 
     def matches(self, row: Row) -> bool:
         """Say whether a call is what is looked for."""
@@ -337,7 +340,8 @@ def terms(row: Row) -> set[str]:
     found |= {f"person#{each}" for each in _folded(row.people)}
     found |= {f"case#{each}" for each in row.cases}
     found |= {f"long#{least}" for least in LONG if row.duration_ms >= least * 1000}
-    return found | {term for number in row.numbers for term in _listed(digits(number))}
+    found |= {term for number in row.numbers for term in _listed(digits(number))}
+    return {_short(term) for term in found}
 
 
 def enter(
@@ -430,6 +434,16 @@ def digits(number: str) -> str:
     plain = plain if bare.startswith("+") else _INTERNATIONAL.sub("", plain)
     # Who asks for the last digits means these zeros.
     return plain.lstrip("0") if len(plain) > WHOLE else plain
+
+
+def _short(term: str) -> str:
+    """Return a list's name, or what stands for one that no store would take: callers choose names.
+
+    DynamoDB takes 2,048 bytes.
+    """
+    if len(term) <= LONGEST:
+        return term
+    return f"{term[:LONGEST]}#{hashlib.sha256(term.encode(errors='replace')).hexdigest()}"
 
 
 def _searched(plain: str) -> str:
