@@ -31,8 +31,11 @@ type Invoke = Callable[[Any], Any]
 class Target:
     """Hands the events of one rule to its function until it is stopped."""
 
-    def __init__(self, rule: Rule, invoke: Invoke, *, endpoint: str) -> None:
+    def __init__(
+        self, rule: Rule, invoke: Invoke, *, endpoint: str, retry_seconds: int = RETRY_SECONDS
+    ) -> None:
         self._rule = rule
+        self._retry_seconds = retry_seconds
         self._invoke = invoke
         self._sqs = aws.client("sqs", endpoint)
         self._stop = threading.Event()
@@ -52,7 +55,7 @@ class Target:
                 received = self._sqs.receive_message(
                     QueueUrl=self._rule.queue_url,
                     MaxNumberOfMessages=AT_ONCE,
-                    VisibilityTimeout=RETRY_SECONDS,
+                    VisibilityTimeout=self._retry_seconds,
                     MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 ).get("Messages", [])
                 for message in received:

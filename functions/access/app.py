@@ -5,8 +5,6 @@ API Gateway has checked the signature and says whose it is, so nobody speaks for
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.access import answer
 from legato.bootstrap import access_log
+from legato.signed import request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -41,18 +40,9 @@ def work() -> AccessLog:
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0, of a route with AWS_IAM."""
-    caller = event["requestContext"]["authorizer"]["iam"]["userArn"]
-    reply = answer(_body(event), by=caller, work=work())
+    body, caller = request(event)
+    reply = answer(body, by=caller, work=work())
     metrics.add_metric(name=f"Access{reply.outcome}", unit=MetricUnit.Count, value=1)
     log = logger.error if reply.status >= 500 else logger.info
     log("access", extra={"outcome": reply.outcome, **reply.logged})
-    return {
-        "statusCode": reply.status,
-        "headers": {"Content-Type": "application/json"},
-        "body": json.dumps(reply.body, ensure_ascii=False),
-    }
-
-
-def _body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    return reply.to_gateway()

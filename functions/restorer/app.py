@@ -12,12 +12,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import restorer
 from legato.errors import Refused
-from legato.restore import read, restored
+from legato.restore.event import read, restored
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.restore import Completing
+    from legato.restore.event import Completing
 
 logger = Logger()
 metrics = Metrics()

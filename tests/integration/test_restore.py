@@ -18,7 +18,10 @@ from legato.clock import SystemClock
 from legato.errors import Failed, Retry
 from legato.library import Cold
 from legato.model import StoredObject
-from legato.restore import Restoring, restore, restores, survey, wait
+from legato.restore.ask import restore
+from legato.restore.listed import restores
+from legato.restore.survey import Restoring, survey
+from legato.restore.wait import wait
 from local import stack
 from local.rules import Target
 from local.stack import Rule
@@ -149,9 +152,9 @@ def target(created, aws_endpoint):
     """Return what hands the rule's events over, to be entered with a function."""
 
     @contextmanager
-    def running(invoke):
+    def running(invoke, **told):
         [rule] = created.rules
-        running = Target(rule, invoke, endpoint=aws_endpoint)
+        running = Target(rule, invoke, endpoint=aws_endpoint, **told)
         running.start()
         yield
         running.stop()
@@ -218,9 +221,9 @@ class TestTheStack:
             tries.append(event)
             raise InvocationError("RestorerFunction: Retry")
 
-        with target(fail):
-            patiently(lambda: len(tries) == 3)
+        with target(fail, retry_seconds=0):
             patiently(lambda: not waiting(aws_client("sqs"), rule))
+        assert len(tries) == 3
 
 
 def waiting(sqs, rule: Rule) -> bool:

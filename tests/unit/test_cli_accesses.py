@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 from legato.access import answer
 from legato.bootstrap.access import Recorder
+from legato.catalogue import enter
 from legato.cli.app import app
 from legato.errors import Failed, Refused, Retry
 from legato.model import format_time
-from tests.fakes import NOON
+from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_access import World
+from tests.unit.test_catalogue import a_row
 from tests.unit.test_hold import ALICE, BOB
 
 URL = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/access"
@@ -26,11 +28,15 @@ class FakePlace:
 
     def __init__(self):
         self.world = World()
+        self.rows = FakeCatalogue()
         self.requests = []
         self.refusal = None
 
     def accesses(self):
         return self.world.accesses
+
+    def catalogue(self):
+        return self.rows
 
     def recorder(self):
         return Recorder(URL, httpx.Client(transport=httpx.MockTransport(self.answer)))
@@ -166,8 +172,21 @@ class TestAccesses:
 
     def test_that_nobody_did_anything_is_said(self, log):
         """For scripts it is an empty list."""
+        enter(a_row("s-9"), log.rows, list)
         assert legato(log, "s-9").output == "Nobody did anything that is written down.\n"
         assert json.loads(legato(log, "s-9", "--json").output) == []
+
+    def test_any_id_of_a_call_leads_to_it(self, log):
+        """Though the log knows calls by one only."""
+        enter(a_row("s-2", ids=("s-2", "449064805514")), log.rows, list)
+        [found] = json.loads(legato(log, "449064805514", "--json").output)
+        assert found["action"] == "export"
+
+    def test_a_call_that_nobody_knows_is_told(self, log):
+        """A slip of the finger must not look as if nobody had looked."""
+        ended = legato(log, "s-nix")
+        assert ended.exit_code == 2
+        assert "legato: the catalogue has nothing with the id s-nix" in ended.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "says"),

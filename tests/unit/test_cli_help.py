@@ -5,11 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from legato.cli import main
 from legato.cli.app import GROUPS, app
 
 ROOT = typer.main.get_command(app)
@@ -99,6 +102,33 @@ def test_a_search_does_not_wait_for_what_it_does_not_need():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "[]\n[]\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_output_that_finds_no_room_ends_with_a_line(monkeypatch):
+    """Of whatever command."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device, which is buffered
+        monkeypatch.setattr(sys, "stdout", full)
+        monkeypatch.setattr(sys, "argv", ["legato", "--help"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
+    assert ended.value.code == "legato: No space left on device"
+
+
+def test_who_is_interrupted_before_it_begins_hears_nothing(monkeypatch):
+    """As every other command of a shell."""
+
+    class Interrupted(list):
+        def __getitem__(self, _index):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", Interrupted())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
 
 
 @pytest.mark.parametrize(

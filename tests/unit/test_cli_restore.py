@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from legato import catalogue, restore
+from legato import catalogue
 from legato.cli.app import app
-from legato.cli.restore import TIERS
 from legato.errors import Failed, Refused
+from legato.restore.survey import Restoring
 from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_restore import World
 
@@ -56,9 +56,7 @@ class FakePlace:
             self.world.library.arrive()
 
         world = self.world
-        return restore.Restoring(
-            library=world.library, notes=world.notes, clock=world.clock, sleep=sleep
-        )
+        return Restoring(library=world.library, notes=world.notes, clock=world.clock, sleep=sleep)
 
 
 @pytest.fixture
@@ -72,11 +70,6 @@ def legato(place, *arguments, given=None):
 
 def lines(text):
     return [" ".join(line.split()) for line in text.splitlines()]
-
-
-def test_tiers_are_those_of_the_use_case():
-    """The command completes them without loading it."""
-    assert TIERS == restore.TIERS
 
 
 def test_help_has_examples_and_the_exit_codes():

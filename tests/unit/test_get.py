@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from legato import layout, manifest
 from legato.catalogue import row_of
-from legato.download import TRIES, Full, Work, disk, fetch
+from legato.disk import Full, disk
+from legato.download import TRIES, Work, fetch
 from legato.errors import Conflict, Failed, Refused, Retry
-from legato.get import get, leg_stem, plan, stem
+from legato.filenames import leg_stem, stem
+from legato.get import get, plan
 from legato.library import Cold
 from legato.link import link
 from legato.manifest import Recording, Revision
@@ -378,7 +380,7 @@ class TestRoom:
         """For all calls together, less what is there of them."""
         rows = [shelf.call(f"s-{number}", b"mp3" + bytes(97)) for number in (1, 2)]
         shelf.free = 199
-        with pytest.raises(Full, match=r"has room for 0\.0 MB"):
+        with pytest.raises(Full, match=r"has room for 0\.2 kB"):
             shelf.fetch(tmp_path, *rows)
         assert shelf.reads() == []
         (tmp_path / f"{NAME}.part").write_bytes(b"m")

@@ -9,20 +9,13 @@ import pytest
 
 from legato.errors import Conflict, Failed, Refused, Retry
 from legato.model import StoredObject, format_time
-from legato.restore import (
-    GIGABYTE,
-    LIST,
-    THERE,
-    Completing,
-    Restoring,
-    offers,
-    read,
-    restore,
-    restored,
-    restores,
-    survey,
-    wait,
-)
+from legato.restore.ask import restore
+from legato.restore.event import Completing, read, restored
+from legato.restore.listed import restores
+from legato.restore.note import LIST, THERE
+from legato.restore.offers import GIGABYTE, offers
+from legato.restore.survey import Restoring, survey
+from legato.restore.wait import wait
 from tests.fakes import NOON, FakeClock, FakeLibrary, FakeNotes
 from tests.unit.test_catalogue import a_row
 
@@ -276,6 +269,27 @@ class TestAsking:
         done = world.restore(row, other, tier="Expedited")
         assert (done.objects, list(done.refused)) == (2, [refused])
         assert list(world.note(row).content["objects"]) == [f"{row.prefix}legs/0.wav"]
+
+    def test_what_cannot_be_hastened_comes_as_it_would_have(self, world):
+        """It stays on the list, and the same command asks again."""
+        row = world.call("s-1", 10)
+        world.restore(row, tier="Bulk")
+        leg = f"{row.prefix}legs/0.wav"
+        world.library.refusals[leg] = Failed("no room for Expedited")
+        assert list(world.restore(row, tier="Expedited").refused) == [leg]
+        assert world.listed(LIST) == ["s-1"]
+        assert world.survey(row)[0].tier == "Bulk"
+        world.library.refusals.clear()
+        assert world.restore(row, tier="Expedited").objects == 1
+
+    def test_a_copy_that_cannot_stay_longer_is_still_there(self, world):
+        row = world.call("s-1", 10)
+        world.restore(row, days=1)
+        world.library.arrive()
+        restores(world.work)
+        world.library.refusals[f"{row.prefix}legs/0.wav"] = Failed("no")
+        world.restore(row, days=30)
+        assert world.listed(THERE) == ["s-1"]
 
     def test_when_aws_answers_nobody_it_ends_and_nothing_is_noted(self, world):
         """Otherwise all of it would seem to be under way."""

@@ -13,8 +13,8 @@ from legato import layout
 from legato.catalogue import enter, row_of
 from legato.cli.app import app
 from legato.cli.show import _timeline
-from legato.covering import HOURS, Digests, covering
-from legato.errors import Failed
+from legato.covering import HOURS, Digests
+from legato.errors import Conflict, Failed
 from legato.hold import Held, holds_of
 from legato.library import State
 from legato.model import StoredObject, format_time
@@ -349,8 +349,9 @@ class TestCovering:
     SEALED_AT = NOON + timedelta(minutes=30)
 
     def digest(self, library, start, *keys):
-        body = json.dumps({"objects": [{"key": key} for key in keys]}).encode()
-        library.put(layout.digest_key(start), body)
+        objects = [{"key": key, "version_id": "v1", "sha256": "0"} for key in ("public", *keys)]
+        content = {"objects": objects[1:], "signed_with": {"public_key": objects[0]}}
+        library.put(layout.digest_key(start), json.dumps(content).encode())
         library.put(layout.digest_key(start) + ".sig", b"signature")
 
     def test_the_first_digest_that_names_a_document_covers_it(self):
@@ -358,16 +359,28 @@ class TestCovering:
         library = FakeLibrary()
         for hours in range(-2, 20):
             self.digest(library, NOON + hours * HOUR, *(["m"] if hours in (-2, 13, 15) else []))
-        assert covering("m", self.SEALED_AT, library) == layout.digest_key(NOON + 13 * HOUR)
-        assert covering("n", self.SEALED_AT, library) is None
+        digests = Digests(library)
+        assert digests.covering("m", self.SEALED_AT) == layout.digest_key(NOON + 13 * HOUR)
+        assert digests.covering("n", self.SEALED_AT) is None
 
     def test_an_old_document_is_not_looked_for_in_all_that_came_after(self):
         """A year has 8,760 digests."""
         library = FakeLibrary()
         for hours in (HOURS, HOURS + 1):
             self.digest(library, NOON + hours * HOUR, f"m{hours}")
-        assert covering(f"m{HOURS}", self.SEALED_AT, library) is not None
-        assert covering(f"m{HOURS + 1}", self.SEALED_AT, library) is None
+        digests = Digests(library)
+        assert digests.covering(f"m{HOURS}", self.SEALED_AT) is not None
+        assert digests.covering(f"m{HOURS + 1}", self.SEALED_AT) is None
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"[]", b"{}", b'{"objects": [{"key": "m"}]}', b'{"objects": 1}', b"\xff"]
+    )
+    def test_a_digest_that_is_none_is_said(self, body):
+        """Who writes into the bucket could put anything there."""
+        library = FakeLibrary()
+        library.put(layout.digest_key(NOON), body)
+        with pytest.raises(Conflict, match=r"2026-11-20T12\.json does not hold what was written"):
+            Digests(library).covering("m", self.SEALED_AT)
 
     def test_each_digest_is_read_once(self):
         """However many documents are asked for."""

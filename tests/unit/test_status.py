@@ -13,7 +13,7 @@ from legato.errors import Retry
 from legato.gate import Gate, Limit
 from legato.hold import LIST as HOLDS
 from legato.model import CallState, Note, format_time
-from legato.restore import LIST as RESTORES
+from legato.restore.note import LIST as RESTORES
 from legato.status import Depth, Followed, Overview, status
 from legato.sweep import tail_key
 from tests.fakes import NOON, FakeClock, FakeLedger, FakeLibrary, FakeNotes, a_job

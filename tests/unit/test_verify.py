@@ -487,7 +487,7 @@ class TestCommand:
         assert ended.exit_code == 0, ended.output
         assert "5 digests, of 2026-11-20 12:00 UTC to 2026-11-20 17:00 UTC." in ended.output
         assert "6 documents and 14 objects" in ended.output
-        assert "14 objects were read to their end." in ended.output
+        assert "Read to the end: 14 objects." in ended.output
         assert "sealed after 2026-11-20 17:02 UTC" in ended.output
         assert "Valid: nothing is missing, and nothing was altered." in ended.output
 

@@ -212,7 +212,7 @@ class TestTheCommand:
             f"A package for the case {CASE}: 2 calls, exported at 2026-11-20 18:30 UTC.",
             "Valid: nothing of these calls is missing, and nothing was altered.",
             "Not proven: that these are all calls that there were.",
-            "1 documents are too young to stand in a digest.",
+            "Too young to stand in a digest: 1 document.",
         ):
             assert said in ended.output
         assert "Nothing is said about what was sealed after" not in ended.output

@@ -326,7 +326,7 @@ class TestVerify:
         ca.write_bytes(authority.ca)
         unchecked = CliRunner().invoke(app, ["verify", str(folder)])
         assert unchecked.exit_code == 0, unchecked.output
-        maker = "4 digests are witnessed by CN=Witness maker,O=Witness"
+        maker = "Witnessed by CN=Witness maker,O=Witness: 4 digests"
         assert maker in unchecked.output
         assert "if it is true: --tsa-ca checks it" in unchecked.output
         checked = CliRunner().invoke(app, ["verify", str(folder), "--tsa-ca", str(ca)])

@@ -21,7 +21,7 @@ from legato.layout import access_key, hold_key
 from legato.model import PROVIDERS, format_time, parse_time
 from legato.ports import Access
 from legato.receive import read_json
-from legato.signed import Reply, nothing_else, text
+from legato.signed import Reply, nothing_else, refused, text, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,21 +76,9 @@ def answer(body: bytes, *, by: str, work: AccessLog) -> Reply:
         told |= {"action": asked.action, "case": asked.case, "calls": len(asked.calls)}
         done = record(asked, work)
     except Refused as error:
-        reason = str(error)
-        return Reply(
-            status=400,
-            outcome="Refused",
-            body={"message": reason},
-            logged=told | {"reason": reason},
-        )
+        return refused(error, told)
     except Retry as error:
-        reason = f"{error}: send the same request again"
-        return Reply(
-            status=503,
-            outcome="Unfinished",
-            body={"message": reason},
-            logged=told | {"reason": reason},
-        )
+        return unfinished(error, told)
     said = {"id": done.id, "at": format_time(done.at), "by": done.by, "key": done.key}
     return Reply(status=200, outcome="Done", body=said, logged=told | {"key": done.key})
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.digest import HOUR
+from legato.errors import Conflict
 from legato.layout import digest_key
 from legato.library import whole
 
@@ -15,10 +17,22 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.library import Library, Stored
+    from legato.model import Json
 
 HOURS = 72
 """So many digests from the hour of its announcement on may name a document; more are not read."""
 DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The documents that a digest names, by key, and the public key of its signature.
+
+    Of each there are `key`, `version_id` and `sha256`.
+    """
+
+    objects: dict[str, Json]
+    public_key: Json
 
 
 class Digests:
@@ -37,7 +51,7 @@ class Digests:
 
         `sealed_at` is when the document says it was made, in UTC. It is announced to the chain
         right after that, and named by the digest of that hour if it was written by the end of it.
-        Raises Failed, Retry.
+        Raises Conflict for a digest that is none, Failed, Retry.
         """
         for digest in self._from(sealed_at):
             if key in self._names(digest):
@@ -57,14 +71,25 @@ class Digests:
 
     def _names(self, digest: Stored) -> frozenset[str]:
         if digest.key not in self._named:
-            body = whole(self._library, digest.key, version_id=digest.version_id)
-            self._named[digest.key] = frozenset(one["key"] for one in json.loads(body)["objects"])
+            self._named[digest.key] = frozenset(read_digest(digest, self._library).objects)
         return self._named[digest.key]
 
 
-def covering(key: str, sealed_at: datetime, library: Library) -> str | None:
-    """Return the key of the digest that names one document, or None. As Digests.covering."""
-    return Digests(library).covering(key, sealed_at)
+def read_digest(digest: Stored, library: Library) -> Digest:
+    """Read a digest. Raises Conflict if it is none, Failed, Retry."""
+    body = whole(library, digest.key, version_id=digest.version_id)
+    try:
+        content = json.loads(body)
+        objects = {each["key"]: _described(each) for each in content["objects"]}
+        return Digest(objects, _described(content["signed_with"]["public_key"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Conflict(
+            f"{digest.key} does not hold what was written: `legato verify` says more"
+        ) from error
+
+
+def _described(given: Json) -> Json:
+    return {name: given[name] for name in ("key", "version_id", "sha256")}
 
 
 def _folder(day: datetime) -> str:

@@ -6,21 +6,20 @@ are those that were sealed. What broke off goes on from there when the same is a
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
-import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
+from legato.disk import beside, disk, free, keep_names, sha256_of
 from legato.errors import Conflict, Failed, Refused, Retry
-from legato.model import MEDIA_TYPES, AudioFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from hashlib import _Hash
     from pathlib import Path
 
     from legato.library import Library
@@ -29,14 +28,7 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """So often a connection may break without one more byte."""
-OFFSET_TOLERANCE_MS = 50
-"""For each leg: audio at another sample rate ends a little earlier or later."""
 _PIECE = 1 << 20
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class Full(Failed):
-    """The disk has no room for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +44,6 @@ def _tell_nobody(_progress: Progress) -> None:
     return None
 
 
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What is fetched with.
@@ -68,7 +56,7 @@ class Work:
     stitcher: Callable[[], Stitcher]
     overwrite: bool = False
     tell: Callable[[Progress], None] = _tell_nobody
-    room: Callable[[Path], int] = _free
+    room: Callable[[Path], int] = free
     wait: Callable[[float], None] = time.sleep
 
 
@@ -92,46 +80,8 @@ def fetch(described: Json, target: Path, work: Work) -> bool:
         with disk(target):
             os.fsync(file.fileno())
             part.replace(target)
-            _keep_names(target.parent)
+            keep_names(target.parent)
     return True
-
-
-def join(manifest: Json, target: Path, work: Work) -> str:
-    """Fetch all legs of a call, join them into the target, and return its SHA-256.
-
-    The legs are in `NAME.legs` until it is done, and stay there when it breaks off. Replaces what
-    has the name. Raises as fetch; Failed if they cannot be joined.
-    """
-    legs: Sequence[Json] = manifest["legs"]
-    folder = beside(target, ".legs")
-    total, done = sum(leg["bytes"] for leg in legs), 0
-
-    def tell(progress: Progress) -> None:
-        work.tell(Progress(name=target.name, done=done + progress.done, total=total))
-
-    inside = replace(work, overwrite=True, tell=tell)
-    with disk(target):
-        folder.mkdir(exist_ok=True)
-    try:
-        paths = [folder / f"{number}.{extension(leg)}" for number, leg in enumerate(legs)]
-        for leg, path in zip(legs, paths, strict=True):
-            fetch(leg, path, inside)
-            done += leg["bytes"]
-        whole = folder / f"joined.{joined_extension(legs)}"
-        _join(manifest, paths, whole, work)
-        with disk(target):
-            sha256 = sha256_of(whole)
-            with whole.open("rb") as file:
-                os.fsync(file.fileno())
-            whole.replace(target)
-            _keep_names(target.parent)
-    except Full:
-        raise
-    except Failed:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    return sha256
 
 
 def is_there(described: Json, target: Path, *, overwrite: bool = False) -> bool:
@@ -157,51 +107,6 @@ def taken(target: Path) -> Refused:
     return Refused(
         f"{target} is there with other bytes: --overwrite replaces it, --to names another folder"
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in lower-case hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def beside(target: Path, ending: str) -> Path:
-    """Return the path of what belongs to a file and lies beside it."""
-    return target.with_name(target.name + ending)
-
-
-def extension(described: Json) -> str:
-    """Return `mp3` or `wav`, for audio as a manifest describes it."""
-    return next(name for name, kind in MEDIA_TYPES.items() if kind == described["media_type"])
-
-
-def joined_extension(legs: Sequence[Json]) -> str:
-    """Return what legs become when they are joined: MP3s of one kind an MP3, all else a WAV."""
-    return "mp3" if extension(legs[0]) == "mp3" and _alike(legs) else "wav"
-
-
-def joined_size(legs: Sequence[Json]) -> int:
-    """Return about how many bytes legs have when they are joined."""
-    copied: int = sum(leg["bytes"] for leg in legs)
-    if _alike(legs):
-        return copied
-    second = 2 * max(leg["sample_rate"] for leg in legs) * max(leg["channels"] for leg in legs)
-    decoded: int = sum(leg["duration_ms"] for leg in legs) * second // 1000
-    return max(copied, decoded)
-
-
-@contextmanager
-def disk(target: Path) -> Iterator[None]:
-    """Say in our words what a disk refuses. Raises Full, Refused."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise Full(
-                f"the disk of {target.parent} is full: make room, and the same command goes on "
-                f"where {target.name} ended"
-            ) from error
-        raise Refused(f"{error.filename or target} cannot be written: {error.strerror}") from error
 
 
 @contextmanager
@@ -243,36 +148,49 @@ def _downloaded(described: Json, file: IO[bytes], target: Path, work: Work) -> b
 
 
 def _download(described: Json, file: IO[bytes], target: Path, work: Work) -> str:
-    """Go on where the file ends, as often as it takes, and return the SHA-256 of all of it.
-
-    Stops as soon as there are more bytes than there may be.
-    """
-    key, total = described["key"], described["bytes"]
-    digest, done, tries = hashlib.sha256(), 0, 0
-    file.seek(0)
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-        done += len(piece)
-    while done < total:
-        work.tell(Progress(name=target.name, done=done, total=total))
+    """Go on where the file ends, as often as it takes, and return the SHA-256 of all of it."""
+    digest, tries = _read(file), 0
+    while (begin := file.tell()) < described["bytes"]:
         try:
-            with work.library.read(key, version_id=described["version_id"], start=done) as pieces:
-                for piece in pieces:
-                    with disk(target):
-                        _write(file, piece)
-                    digest.update(piece)
-                    done, tries = done + len(piece), 0 if piece else tries
-                    work.tell(Progress(name=target.name, done=done, total=total))
-                    if done > total:
-                        break
-            if done < total:
-                raise Retry(f"reading {key} ended after {done} of {total} bytes")
+            _go_on(described, file, digest, target, work)
         except Retry as error:
-            tries += 1
+            tries = tries + 1 if file.tell() == begin else 1
             if tries == TRIES:
                 raise Retry(f"{error}: the same command again goes on there") from error
             work.wait(2**tries / 2)
     return digest.hexdigest()
+
+
+def _read(file: IO[bytes]) -> _Hash:
+    """Read what is there, up to the end of the file."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest
+
+
+def _go_on(described: Json, file: IO[bytes], digest: _Hash, target: Path, work: Work) -> None:
+    """Fetch what is missing at the end of the file, in one go. Raises Retry where it breaks off.
+
+    Stops as soon as there are more bytes than there may be.
+    """
+    key, total = described["key"], described["bytes"]
+
+    def tell() -> None:
+        work.tell(Progress(name=target.name, done=file.tell(), total=total))
+
+    tell()
+    with work.library.read(key, version_id=described["version_id"], start=file.tell()) as pieces:
+        for piece in pieces:
+            with disk(target):
+                _write(file, piece)
+            digest.update(piece)
+            tell()
+            if file.tell() > total:
+                break
+    if file.tell() < total:
+        raise Retry(f"reading {key} ended after {file.tell()} of {total} bytes")
 
 
 def _write(file: IO[bytes], piece: bytes) -> None:
@@ -280,45 +198,3 @@ def _write(file: IO[bytes], piece: bytes) -> None:
     left = memoryview(piece)
     while left:
         left = left[file.write(left) :]
-
-
-def _join(manifest: Json, paths: Sequence[Path], whole: Path, work: Work) -> None:
-    """Join legs that were verified. Raises Failed if they do not become what the manifest says."""
-    legs = manifest["legs"]
-    try:
-        parts = [(path, _facts(leg)) for path, leg in zip(paths, legs, strict=True)]
-        made = work.stitcher().join(parts, whole)
-        for number, (leg, offset) in enumerate(zip(legs, made.offsets_ms, strict=True)):
-            if abs(offset - leg["offset_ms"]) > number * OFFSET_TOLERANCE_MS:
-                raise Failed(
-                    f"leg {leg['id']} begins after {offset} ms instead of {leg['offset_ms']} ms"
-                )
-        if made.audio.extension != whole.suffix[1:]:
-            raise Failed(f"they became {made.audio.extension.upper()}")
-    except Failed as error:
-        call = manifest["call"]
-        raise Failed(
-            f"the legs of {call} cannot be joined: {error}: --legs fetches each by itself"
-        ) from error
-
-
-def _alike(legs: Sequence[Json]) -> bool:
-    return len({replace(_facts(leg), duration_ms=0) for leg in legs}) == 1
-
-
-def _facts(described: Json) -> AudioFacts:
-    """Return what a manifest says of a leg's audio."""
-    names = ("media_type", "codec", "sample_rate", "channels", "duration_ms")
-    said: dict[str, Any] = {name: described[name] for name in names}
-    return AudioFacts(extension="mp3" if extension(described) == "mp3" else "wav", **said)
-
-
-def _keep_names(folder: Path) -> None:
-    """Let a new name survive a power failure."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    except OSError:
-        pass  # not every file system can
-    finally:
-        os.close(number)

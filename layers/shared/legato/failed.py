@@ -6,6 +6,7 @@ ledger's entry stays the truth: what is not failed by it any more is not shown, 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -160,9 +161,16 @@ def retry(work: Failures, *, chosen: Callable[[Failure], bool]) -> Iterator[Retr
 def _all(work: Failures, stack: ExitStack) -> list[Failure]:
     """Return all failures, with their letters in hand until the stack is left."""
     found: list[Failure] = []
-    for source in work.sources:
+
+    def held(source: Source) -> Sequence[Letter]:
+        return stack.enter_context(source.letters.read())
+
+    # An empty queue says so after a second.
+    with ThreadPoolExecutor(len(work.sources) or 1) as readers:
+        letters = list(readers.map(held, work.sources))
+    for source, some in zip(work.sources, letters, strict=True):
         noted_ones = {one.call: one for one in _in_ledger(source.provider, work)}
-        for letter in stack.enter_context(source.letters.read()):
+        for letter in some:
             call, account = _addressed(letter, source)
             known = noted_ones.get(call)
             if known is not None and call != UNREADABLE:

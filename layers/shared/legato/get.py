@@ -7,33 +7,21 @@ call whose legs lie apart is joined here; no manifest knows the SHA-256 of what 
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from legato.download import (
-    Full,
-    beside,
-    disk,
-    extension,
-    fetch,
-    is_there,
-    join,
-    joined_extension,
-    joined_size,
-    sha256_of,
-    taken,
-)
+from legato.disk import Full, beside, disk, prepare, refuse_lack_of_room, sha256_of
+from legato.download import fetch, is_there, taken
 from legato.errors import Failed, Refused
-from legato.layout import encoded
+from legato.filenames import leg_stem, stem
+from legato.joined import extension, join, joined_extension, joined_size
 from legato.library import Cold, audio, manifest
+from legato.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from legato.catalogue import Row
@@ -43,9 +31,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 """Small questions to the archive at the same time."""
-LONGEST_ID = 80
-"""Characters of an id in a file's name, of which file systems take 255 bytes."""
-_OTHER_SIDE = {"inbound": ("from", "contact"), "outbound": ("to", "contact")}
 
 type Kind = Literal["recording", "leg", "joined", "manifest"]
 
@@ -100,26 +85,20 @@ def plan(
     for other files that have their names, and for two files of one name; Full; Failed if nobody is
     here to join legs; Retry.
     """
-    _prepare(folder)
+    prepare(folder)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         contents = list(pool.map(lambda row: _manifest(row, work), rows))
-        found = list(zip(rows, contents, strict=True))
-        files = [
-            _looked_for(file, overwrite=work.overwrite)
-            for row, content in found
-            if not isinstance(content, Failed)
-            for file in _files(row, content, folder, legs=legs, manifests=manifests)
-        ]
-        _refuse_one_name(files)
-        missing = [file for file in files if file.there is None]
-        sounds = [
-            (file.row, each) for file in missing if file.kind != "manifest" for each in file.objects
-        ]
-        states = pool.map(lambda one: _state(one[1], work), sounds)
-        known = zip((row for row, _ in sounds), states, strict=True)
-        if error := refusal((row, state) for row, state in known if state is not None):
-            raise error
-    _refuse_lack_of_room(missing, folder, work)
+    found = list(zip(rows, contents, strict=True))
+    files = [
+        _looked_for(file, overwrite=work.overwrite)
+        for row, content in found
+        if not isinstance(content, Failed)
+        for file in _files(row, content, folder, legs=legs, manifests=manifests)
+    ]
+    _refuse_one_name(files)
+    missing = [file for file in files if file.there is None]
+    _refuse_cold(missing, work)
+    refuse_lack_of_room(_needed(missing), work.room(folder), folder)
     if any(file.kind == "joined" for file in missing):
         work.stitcher()
     lost = tuple((row, content) for row, content in found if isinstance(content, Failed))
@@ -152,38 +131,18 @@ def refusal(states: Iterable[tuple[Row, State]]) -> Cold | None:
             (coming if state.restoring else cold)[row.call] = None
     words = []
     if cold:
-        many = "1 call is" if len(cold) == 1 else f"{len(cold)} calls are"
         calls = " ".join(map(shlex.quote, cold))
-        words.append(f"{many} in cold storage, first do: legato restore {calls}")
+        words.append(f"{_are(cold)} in cold storage, first do: legato restore {calls}")
     if waiting := [call for call in coming if call not in cold]:
-        many = "1 call is" if len(waiting) == 1 else f"{len(waiting)} calls are"
         words.append(
-            f"{many} on the way out of cold storage ({', '.join(waiting)}): "
+            f"{_are(waiting)} on the way out of cold storage ({', '.join(waiting)}): "
             "`legato restore --list` says how far"
         )
     return Cold("; ".join(words)) if words else None
 
 
-def stem(row: Row) -> str:
-    """Return what the files of a call are called: its time, direction, number and id.
-
-    The number is that of the other side, as far as the provider tells which one that is. No two
-    calls of a provider have the same name: the parts stand between underscores and have none
-    themselves. An id that is long, or has capitals, which not every file system tells from small
-    letters, ends with some of its SHA-256.
-    """
-    direction = _safe(row.direction or "unknown")
-    return f"{row.started_at:%Y%m%dT%H%M%SZ}_{direction}_{_number(row)}_{_id(row.call)}"
-
-
-def leg_stem(row: Row, number: int, leg: str) -> str:
-    """Return what the file of a leg is called; the first one has the number 1."""
-    return f"{stem(row)}_leg-{number}_{_id(leg)}"
-
-
-def megabytes(size: float) -> str:
-    """Write a number of bytes for people."""
-    return f"{size / 1e6:,.1f} MB"
+def _are(calls: Collection[str]) -> str:
+    return f"{counted(len(calls), 'call')} {'is' if len(calls) == 1 else 'are'}"
 
 
 def _manifest(row: Row, work: Work) -> Json | Failed:
@@ -191,6 +150,18 @@ def _manifest(row: Row, work: Work) -> Json | Failed:
         return manifest(row, work.library)
     except Failed as error:
         return error
+
+
+def _refuse_cold(files: Sequence[File], work: Work) -> None:
+    """Raise Cold if something cannot be read now, with all calls that have to be restored."""
+    sounds = [
+        (file.row, each) for file in files if file.kind != "manifest" for each in file.objects
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        states = list(pool.map(lambda one: _state(one[1], work), sounds))
+    known = zip((row for row, _ in sounds), states, strict=True)
+    if error := refusal((row, state) for row, state in known if state is not None):
+        raise error
 
 
 def _state(described: Json, work: Work) -> State | None:
@@ -271,15 +242,6 @@ def _noted(file: File) -> str:
         return ""
 
 
-def _prepare(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refused(f"{folder} cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise Refused(f"{folder} cannot be written: name another folder with --to")
-
-
 def _refuse_one_name(files: Sequence[File]) -> None:
     """Raise Refused if one file would take another one's place."""
     names: dict[str, File] = {}
@@ -290,16 +252,11 @@ def _refuse_one_name(files: Sequence[File]) -> None:
             raise Refused(f"{calls} have the same file name: fetch them into two folders")
 
 
-def _refuse_lack_of_room(files: Sequence[File], folder: Path, work: Work) -> None:
+def _needed(files: Sequence[File]) -> int:
+    """Return how many bytes are to come, with the legs that lie beside what becomes of them."""
     needed = sum(file.size - _size(beside(file.target, ".part")) for file in files)
-    # The legs of one call at a time lie beside what becomes of them.
-    needed += max((_legs_size(file) for file in files if file.kind == "joined"), default=0)
-    free = work.room(folder)
-    if needed > free:
-        raise Full(
-            f"{folder} has room for {megabytes(free)}, and {megabytes(needed)} are to come: make "
-            "room, or name another folder with --to"
-        )
+    # They are those of one call at a time.
+    return needed + max((_legs_size(file) for file in files if file.kind == "joined"), default=0)
 
 
 def _legs_size(file: File) -> int:
@@ -312,21 +269,3 @@ def _legs_size(file: File) -> int:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _number(row: Row) -> str:
-    roles = _OTHER_SIDE.get(row.direction or "", ("contact", "from", "to"))
-    given = (party.number for role in roles for party in row.parties if party.role == role)
-    plain = (re.sub(r"[^0-9A-Za-z+]", "", number.partition("@")[0]) for number in given if number)
-    return next(filter(None, plain), "unknown")[:32]
-
-
-def _id(name: str) -> str:
-    safe = _safe(name)
-    if len(safe) <= LONGEST_ID and name == name.lower():
-        return safe
-    return f"{safe[:LONGEST_ID]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _safe(name: str) -> str:
-    return encoded(name).replace("_", "%5F").replace("~", "%7E")

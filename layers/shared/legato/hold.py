@@ -24,7 +24,7 @@ from legato.layout import hold_key
 from legato.model import PROVIDERS, format_time
 from legato.notes import change
 from legato.receive import read_json
-from legato.signed import Reply, nothing_else, text
+from legato.signed import Reply, nothing_else, refused, text, unfinished
 from legato.sweep import records_key
 
 if TYPE_CHECKING:
@@ -96,22 +96,9 @@ def answer(body: bytes, *, by: str, work: Holding) -> Reply:
         told |= {name: getattr(asked, name) for name in ("action", "provider", "call", "case")}
         done = hold(asked, work)
     except Refused as error:
-        status = STATUSES.get(type(error), 400)
-        reason = str(error)
-        return Reply(
-            status=status,
-            outcome="Refused",
-            body={"message": reason},
-            logged=told | {"reason": reason},
-        )
+        return refused(error, told, status=STATUSES.get(type(error), 400))
     except Retry as error:
-        reason = f"{error}: send the same request again"
-        return Reply(
-            status=503,
-            outcome="Unfinished",
-            body={"message": reason},
-            logged=told | {"reason": reason},
-        )
+        return unfinished(error, told)
     told |= {name: done[name] for name in ("provider", "held", "objects", "repeated")}
     return Reply(status=200, outcome="Done", body=done, logged=told)
 

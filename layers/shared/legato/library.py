@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 COLD = ("GLACIER", "DEEP_ARCHIVE")
 
-type Tier = Literal["Standard", "Bulk", "Expedited"]
+type Tier = Literal["Expedited", "Standard", "Bulk"]
+TIERS: tuple[Tier, ...] = ("Expedited", "Standard", "Bulk")
+"""The fastest one first."""
 
 
 class Cold(Failed):
@@ -101,16 +103,26 @@ def whole(library: Library, key: str, *, version_id: str) -> bytes:
 
 
 def manifest(row: Row, library: Library) -> Json:
-    """Return a call's newest manifest.
+    """Return a call's newest manifest. Raises as manifests."""
+    return next(manifests(row, library))[1]
 
-    Raises Conflict if its bytes are not those that were sealed, and as Library.read.
+
+def manifests(row: Row, library: Library) -> Iterator[tuple[Json, Json]]:
+    """Yield all manifests of a call, the newest first, each behind what names it.
+
+    That is the key, the version, and the SHA-256 that was sealed. Raises Conflict if the bytes are
+    others, and as Library.read.
     """
-    sealed = row.manifest
-    body = whole(library, sealed.key, version_id=sealed.version_id)
-    if hashlib.sha256(body).hexdigest() != sealed.sha256:
-        raise Conflict(f"{sealed.key} does not hold the bytes that were sealed: `legato verify`")
-    content: Json = json.loads(body)
-    return content
+    named: Json | None = row.to_json()["manifest"]
+    while named is not None:
+        body = whole(library, named["key"], version_id=named["version_id"])
+        if hashlib.sha256(body).hexdigest() != named["sha256"]:
+            raise Conflict(
+                f"{named['key']} does not hold the bytes that were sealed: `legato verify`"
+            )
+        content: Json = json.loads(body)
+        yield named, content
+        named = content["supersedes"]
 
 
 def audio(manifest: Json) -> Sequence[Json]:

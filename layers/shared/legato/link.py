@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from legato.download import extension
 from legato.errors import Refused
-from legato.get import leg_stem, refusal, stem
+from legato.filenames import leg_stem, stem
+from legato.get import refusal
+from legato.joined import extension
 from legato.library import audio, manifest
 
 if TYPE_CHECKING:

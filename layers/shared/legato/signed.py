@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from legato.errors import Refused
 
 if TYPE_CHECKING:
+    from legato.errors import Retry
     from legato.model import Json
 
 LONGEST = {"call": 300, "case": 200, "reason": 2000}
@@ -22,6 +25,35 @@ class Reply:
     outcome: str
     body: Json
     logged: Json
+
+    def to_gateway(self) -> Json:
+        """Write it as API Gateway takes an answer."""
+        return {
+            "statusCode": self.status,
+            "headers": {"Content-Type": "application/json"},
+            "body": json.dumps(self.body, ensure_ascii=False),
+        }
+
+
+def refused(error: Refused, told: Json, *, status: int = 400) -> Reply:
+    """Return the answer to a request that is wrong. `told` is known of it, for the log."""
+    return _failure(str(error), told, status=status, outcome="Refused")
+
+
+def unfinished(error: Retry, told: Json) -> Reply:
+    """Return the answer to a request that could not be carried out to its end."""
+    reason = f"{error}: send the same request again"
+    return _failure(reason, told, status=503, outcome="Unfinished")
+
+
+def request(event: Json) -> tuple[bytes, str]:
+    """Return the body of a request, and the ARN of who signed it.
+
+    The event is that of an HTTP API, payload version 2.0, of a route with AWS_IAM.
+    """
+    body = event.get("body") or ""
+    caller: str = event["requestContext"]["authorizer"]["iam"]["userArn"]
+    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode(), caller
 
 
 def text(fields: Json, name: str, *, needed: bool = True) -> str:
@@ -46,3 +78,8 @@ def nothing_else(fields: Json) -> None:
     """Raise Refused for fields that nobody has taken: a field that is misspelt is not left out."""
     if fields:
         raise Refused(f"nobody knows the field {', '.join(sorted(fields))}")
+
+
+def _failure(reason: str, told: Json, *, status: int, outcome: str) -> Reply:
+    logged = told | {"reason": reason}
+    return Reply(status=status, outcome=outcome, body={"message": reason}, logged=logged)

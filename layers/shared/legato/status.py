@@ -17,11 +17,12 @@ from legato.gate import usage
 from legato.hold import LIST as HOLDS
 from legato.library import whole
 from legato.model import Job, format_time, parse_time
-from legato.restore import LIST as RESTORES
-from legato.restore import THERE as RESTORED
+from legato.restore.note import LIST as RESTORES
+from legato.restore.note import THERE as RESTORED
 from legato.rounds import URGENT_SHARE
 from legato.sweep import tail_key
 from legato.unarchived import oldest
+from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -208,7 +209,7 @@ def _dead(one: Followed, found: Status) -> int:
     depth = one.dead_letters.depth()
     many = depth.waiting + depth.taken + depth.delayed
     if many:
-        what = f"{one.provider} has {many} dead letter{'' if many == 1 else 's'}"
+        what = f"{one.provider} has {counted(many, 'dead letter')}"
         found.needs.append((what, f"legato failed --provider {one.provider}"))
     return many
 
@@ -222,7 +223,7 @@ def _failed(provider: str, work: Overview, found: Status) -> int:
         state = work.ledger.load(provider, job.account, job.call)
         many += state.status == "failed" and not note.content.get("retried_at")
     if many:
-        what = f"{many} call{'' if many == 1 else 's'} of {provider} failed"
+        what = f"{counted(many, 'call')} of {provider} failed"
         found.needs.append((what, f"legato failed --provider {provider}"))
     return many
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from legato.receive import Hook
     from legato.reconcile import Reconciling
     from legato.remove import Removal
-    from legato.restore import Completing
+    from legato.restore.event import Completing
     from legato.rounds import Round
     from legato.witness import Witnessing
     from legato.workshop import Workshop

@@ -9,7 +9,8 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
 from legato.aws.mail import SnsMail
 from legato.clock import SystemClock
-from legato.restore import Completing, Restoring
+from legato.restore.event import Completing
+from legato.restore.survey import Restoring
 
 if TYPE_CHECKING:
     from legato.settings import RestorerSettings

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import sys
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command with this process's arguments, and exit."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        # Before there was a command.
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        # What is printed finds no room.
+        sys.exit(f"legato: {error.strerror or error}")
+
+
+def _run() -> None:
     try:
         import typer  # noqa: F401 - says whether the extra is there
     except ModuleNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
 from operator import attrgetter
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli.options import AsJson, parsed_day
-from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking
+from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, table_of, write_json
 from legato.model import PROVIDERS, format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from legato.cli.place import Place
     from legato.ports import Access, Accesses
 
 DAYS = 30
@@ -46,7 +44,9 @@ app = typer.Typer(rich_markup_mode=None)
 )
 def list_accesses(
     context: typer.Context,
-    call: Annotated[str | None, typer.Argument(metavar="CALL", help="The call, by its id.")] = None,
+    call: Annotated[
+        str | None, typer.Argument(metavar="CALL", help="The call, by any of its ids.")
+    ] = None,
     first: Annotated[
         date | None, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
     ] = None,
@@ -57,30 +57,36 @@ def list_accesses(
     as_json: AsJson = False,
 ) -> None:
     from legato.access import to_json
+    from legato.catalogue import named
 
     end = _midnight(last or datetime.now(UTC).date()) + DAY
     begin = _midnight(first) if first else None
     if begin is not None and begin >= end:
         raise typer.BadParameter(f"--from {first} is after {end - DAY:%Y-%m-%d}")
+    place: Place = context.obj
     with speaking():
-        log: Accesses = context.obj.accesses()
+        log = place.accesses()
         if call is None:
             found = list(log.between(begin or end - DAYS * DAY, end))
         else:
-            found = [one for one in _of(call, log) if one.at < end and not _before(one, begin)]
+            seen = _of(call, log) or _of(named(call, place.catalogue()).call, log)
+            found = [one for one in seen if one.at < end and not _before(one, begin)]
     if as_json:
         lines = [to_json(one) for one in found]
-        typer.echo(json.dumps(lines, ensure_ascii=False, indent=2))
+        write_json(lines)
     elif found:
         _show(found)
     else:
         typer.echo("Nobody did anything that is written down.")
 
 
-def _of(call: str, log: Accesses) -> Iterator[Access]:
-    """Yield the accesses to a call, whoever's it is: an id says nothing of its provider."""
+def _of(call: str, log: Accesses) -> list[Access]:
+    """Return the accesses to a call, whoever's it is: an id says nothing of its provider.
+
+    The log knows calls that no catalogue has any more.
+    """
     found = [log.of_call(provider, call) for provider in PROVIDERS]
-    return merge(*found, key=attrgetter("at"), reverse=True)
+    return list(merge(*found, key=attrgetter("at"), reverse=True))
 
 
 def _before(access: Access, begin: datetime | None) -> bool:
@@ -92,11 +98,9 @@ def _midnight(day: date) -> datetime:
 
 
 def _show(found: list[Access]) -> None:
-    from rich.table import Table
-
     from legato.hold import person
 
-    table = Table("When", "Who", "Action", "Call", "Reason", "Case", box=None)
+    table = table_of("When", "Who", "Action", "Call", "Reason", "Case")
     for one in found:
         said = (person(one.by), one.action, _calls(one), one.reason, one.case)
         table.add_row(format_time(one.at), *map(printable, said))

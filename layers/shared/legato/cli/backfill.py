@@ -10,6 +10,7 @@ import typer
 
 from legato.cli.say import EXIT_CODES, FAILED, advised, end, in_short, moment, speaking
 from legato.model import parse_time
+from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ app = typer.Typer(
     \b
     Examples:
       legato backfill ringex --from 2026-10-01 --to 2026-10-31 --dry-run
-      legato backfill ringcx --from 2026-10-01 --to 2026-10-31
+      legato backfill ringcx --from 2026-10-05 --to 2026-10-11
       legato backfill kazoo --from 2026-06-01
 
     {EXIT_CODES}
@@ -113,8 +114,8 @@ def ringex(
 
     \b
     Examples:
-      legato backfill ringcx --from 2026-10-01 --to 2026-10-31 --dry-run
-      legato backfill ringcx --from 2026-10-01 --to 2026-10-31
+      legato backfill ringcx --from 2026-10-05 --to 2026-10-11 --dry-run
+      legato backfill ringcx --from 2026-10-05 --to 2026-10-11
       legato --stack archive --region eu-central-1 \\
           backfill ringcx --from 2026-11-19T08:00+01:00 --sub-account 12345 --yes
 
@@ -257,7 +258,7 @@ def _left(work: Backfill, one: Estimate) -> str:
 
 
 def _requests(number: int, allowance: Allowance) -> str:
-    return f"{number} request{'' if number == 1 else 's'} of the group {allowance.group}"
+    return f"{counted(number, 'request')} of the group {allowance.group}"
 
 
 def _whose(work: Backfill, source: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from legato.cli import query as asked
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, in_short, printable, speaking
+from legato.cli.say import EXIT_CODES, in_short, printable, speaking, write_json
 from legato.cli.verify import own_key
 from legato.errors import Failed, Retry
 
@@ -42,7 +41,8 @@ app = typer.Typer(rich_markup_mode=None)
     Examples:
       legato export s-a0b1c2d3e4f5 --case 2026-117 --reason "subpoena 4711"
       legato export --query "--number +15551230000 --from 2026-11-01" --case 2026-117 --to court
-      legato export --query "--case 2026-117" --case 2026-117 --max-size 650MB --all-revisions
+      legato export --query "--case 2026-117" --case 2026-117 --to discs --max-size 650MB \\
+          --all-revisions
 
     {EXIT_CODES}
     """,
@@ -101,17 +101,17 @@ def command(
             except Retry as error:
                 raise Failed(f"{in_short(error)}: run the same command again") from error
     if as_json:
-        typer.echo(json.dumps({"packages": [*map(_to_json, done)]}, ensure_ascii=False, indent=2))
+        write_json({"packages": [*map(_to_json, done)]})
 
 
 def _show(package: Package) -> None:
-    from legato.get import megabytes
+    from legato.words import counted, volume
 
-    many = "1 call" if package.calls == 1 else f"{package.calls} calls"
+    many = counted(package.calls, "call")
     there = "" if package.new else ", was there already"
     typer.echo(str(package.folder))
     typer.echo(
-        f"legato: {package.folder.name}: {many}, {megabytes(package.size)}{there}; open "
+        f"legato: {package.folder.name}: {many}, {volume(package.size)}{there}; open "
         f"data/index.html; SHA-256 of manifest-sha256.txt: {package.manifest_sha256}",
         err=True,
     )
@@ -135,26 +135,19 @@ def _to_json(package: Package) -> Json:
 @contextmanager
 def _telling() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far it is: bars on a terminal, a line for each step elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import TaskProgressColumn
 
-    console = Console(stderr=True, highlight=False)
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    from legato.cli.meter import bars
+
+    shown = bars(TaskProgressColumn(), transient=True)
     tasks = {}
 
     def tell(what: str, done: int, total: int) -> None:
         if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-            if not console.is_terminal:
+            tasks[what] = shown.add_task(what, total=total)
+            if not shown.console.is_terminal:
                 typer.echo(f"legato: {what}", err=True)
-        bars.update(tasks[what], completed=done, total=total)
+        shown.update(tasks[what], completed=done, total=total)
 
-    with bars:
+    with shown:
         yield tell

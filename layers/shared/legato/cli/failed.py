@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli.options import AsJson, Providers
-from legato.cli.say import EXIT_CODES, FAILED, console_for_tables, end, speaking
+from legato.cli.say import (
+    EXIT_CODES,
+    FAILED,
+    console_for_tables,
+    end,
+    speaking,
+    table_of,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,14 +53,12 @@ def list_failed(
         now = work.clock.now()
     if as_json:
         lines = [one.to_json(now) for one in found]
-        typer.echo(json.dumps(lines, ensure_ascii=False, indent=2))
+        write_json(lines)
         return
     if not found:
         typer.echo("Nothing failed.")
         return
-    from rich.table import Table
-
-    table = Table("Provider", "Call", "Account", "Since", "Where", "Why", box=None, pad_edge=False)
+    table = table_of("Provider", "Call", "Account", "Since", "Where", "Why")
     for one in found:
         since = _age(now - one.since)
         table.add_row(one.provider, one.call, one.account, since, _where(one), one.reason)
@@ -82,7 +87,7 @@ def list_failed(
 def retry_failed(
     context: typer.Context,
     calls: Annotated[
-        list[str] | None, typer.Argument(metavar="CALL...", help="Calls, by their ids.")
+        list[str] | None, typer.Argument(metavar="CALL", help="Calls, by their ids.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
     reason: Annotated[

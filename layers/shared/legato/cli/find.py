@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import sys
-from datetime import datetime, tzinfo
 from itertools import chain
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
@@ -17,12 +15,14 @@ import typer
 from legato.catalogue import Page, Query, every
 from legato.cli import query as asked
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, printable, speaking
+from legato.cli.say import EXIT_CODES, printable, speaking, write_json
+from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.library import COLD
 from legato.model import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import tzinfo
 
     from legato.catalogue import Catalogue, Row
     from legato.model import Json, Party
@@ -52,7 +52,8 @@ app = typer.Typer(rich_markup_mode=None)
     \b
     Examples:
       legato find --number "+1 555 123 0000" --from 2026-11-01
-      legato find --agent 101 --from 2026-11-19T08:00 --to 2026-11-19T12:00 --zone Europe/Berlin
+      legato find --agent "Dev Shah" --from 2026-11-19T08:00 --to 2026-11-19T12:00 \\
+          --zone Europe/Berlin
       legato find --provider ringcx --direction inbound --min-duration 5m --json
       legato find --case 2026-117 --all --csv
 
@@ -85,7 +86,7 @@ def command(
     if everything and cursor:
         raise typer.BadParameter("--all goes without --cursor")
     with speaking():
-        where = asked.zone_of(zone)
+        where = zone_of(zone)
         wanted = asked.query_of(
             number=number,
             agent=agent,
@@ -109,7 +110,7 @@ def command(
         )
     aside = as_json or as_csv
     if as_json:
-        typer.echo(json.dumps(_to_json(page), ensure_ascii=False, indent=2))
+        write_json(_to_json(page))
     elif as_csv:
         _write_csv(page.rows)
     elif page.rows:
@@ -123,18 +124,6 @@ def command(
 def storage(row: Row) -> str:
     """Say in a word whether a call can be played at once."""
     return "cold" if row.storage_class in COLD else "ready"
-
-
-def local_time(when: datetime, zone: tzinfo) -> str:
-    """Write a time in a zone, to the second."""
-    return f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S}"
-
-
-def length(milliseconds: int) -> str:
-    """Write a length as a clock shows it."""
-    minutes, seconds = divmod(round(milliseconds / 1000), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def defused(text: str) -> str:
@@ -169,7 +158,7 @@ def _show(rows: Sequence[Row], zone: tzinfo) -> None:
     lines, left_out = laid_out(cells, room=room)
     for line in lines:
         typer.echo(line)
-    typer.echo(f"Times are {asked.zone_name(zone)}.")
+    typer.echo(f"Times are {zone_name(zone)}.")
     if left_out:
         typer.echo(f"Without {', '.join(left_out)}: there is no room. --json and --csv have all.")
 

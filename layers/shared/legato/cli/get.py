@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from legato.cli import query as asked
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, FAILED, end, in_short, printable, speaking
+from legato.cli.say import EXIT_CODES, FAILED, end, in_short, printable, speaking, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +102,7 @@ def command(
                     _show(got)
         if as_json:
             files = [_to_json(got) for got in done]
-            typer.echo(json.dumps({"files": files}, ensure_ascii=False, indent=2))
+            write_json({"files": files})
         _play(players)
     lost = [got for got in done if got.error is not None]
     if lost:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from legato.cli.options import AsJson, completing, parsed_provider
-from legato.cli.say import EXIT_CODES, console_for_tables, speaking
+from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, table_of, write_json
 from legato.model import PROVIDERS
 
 if TYPE_CHECKING:
@@ -121,20 +120,17 @@ def list_holds(
         found: list[Held] = context.obj.holds(case=case)
     if as_json:
         lines = [one.to_json() for one in found]
-        typer.echo(json.dumps(lines, ensure_ascii=False, indent=2))
+        write_json(lines)
         return
     if not found:
         typer.echo("Nothing is held." if case is None else f"Nothing is held for {case}.")
         return
-    from rich.table import Table
-
     from legato.hold import person
 
-    table = Table("Case", "Provider", "Call", "Since", "By", "Why", "Release", box=None)
+    table = table_of("Case", "Provider", "Call", "Since", "By", "Why", "Release")
     for one in found:
-        table.add_row(
-            one.case, one.provider, one.call, one.at, person(one.by), one.reason, _release(one)
-        )
+        said = (one.case, one.provider, one.call, one.at, person(one.by), one.reason)
+        table.add_row(*map(printable, (*said, _release(one))))
     console_for_tables().print(table)
 
 

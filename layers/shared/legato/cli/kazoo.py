@@ -16,6 +16,7 @@ from legato.cli.say import (
     end,
     in_short,
     speaking,
+    table_of,
 )
 from legato.errors import Barred, Failed
 
@@ -184,9 +185,7 @@ def _run(hooking: Hooking, plans: Sequence[Plan], *, dry_run: bool, yes: bool) -
 
 
 def _show(plans: Sequence[Plan]) -> None:
-    from rich.table import Table
-
-    table = Table("Account", "Plan", "Why", box=None, pad_edge=False)
+    table = table_of("Account", "Plan", "Why")
     for plan in plans:
         why = in_short(plan.failed) if plan.failed else "; ".join(plan.reasons)
         table.add_row(plan.account, _planned(plan), why)

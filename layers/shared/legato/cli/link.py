@@ -27,7 +27,7 @@ app = typer.Typer(rich_markup_mode=None)
     \b
     Examples:
       legato link s-a0b1c2d3e4f5 --reason "review with the agent"
-      legato link 63962447024-1a2b --leg 9f1c --minutes 60 --reason "subpoena 4711"
+      legato link 63962447024-1a2b --leg 202611-9f1c --minutes 60 --reason "subpoena 4711"
 
     {EXIT_CODES}
     """,
@@ -47,8 +47,8 @@ def command(
     from legato.catalogue import named
     from legato.cli.say import moment
     from legato.clock import SystemClock
-    from legato.get import megabytes
     from legato.link import link
+    from legato.words import volume
 
     place: Place = context.obj
     with speaking():
@@ -62,7 +62,7 @@ def command(
         )
         made = link(row, place.library(), SystemClock(), leg=leg, minutes=minutes)
     typer.echo(
-        f"legato: opens {made.name}, {megabytes(made.size)}, for whoever has the address, until "
+        f"legato: opens {made.name}, {volume(made.size)}, for whoever has the address, until "
         f"{moment(made.until)}; temporary AWS credentials may end it earlier\n"
         f"legato: its SHA-256 is {made.sha256}",
         err=True,

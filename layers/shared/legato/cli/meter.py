@@ -1,9 +1,10 @@
-"""Shows how far fetching is: a bar on a terminal, else a line now and then; on standard error."""
+"""Shows how far a command is: a bar on a terminal, else a line now and then; on standard error."""
 
 from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import typer
@@ -11,15 +12,19 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
-from legato.get import megabytes
+from legato.words import volume
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from legato import download
@@ -30,24 +35,49 @@ NAME_WIDTH = 30
 """Columns. The end of a name tells the call, and leaves room for the bar."""
 
 
+def bars(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    """Return bars on standard error, none of which are shown off a terminal. Heeds NO_COLOR."""
+    console = Console(stderr=True, highlight=False)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        console=console,
+        transient=transient,
+        # What is for a script must not end up on the terminal.
+        redirect_stdout=sys.stdout.isatty(),
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def counting(
+    title: str, what: str, *, every: float = LINE_EVERY
+) -> Iterator[Callable[[int, int], None]]:
+    """Show how many are done, of how many: a bar, or a line in so many seconds."""
+    shown = bars(MofNCompleteColumn(), TimeElapsedColumn())
+    task = shown.add_task(title, total=None)
+    said_at, said = -every, -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said_at, said
+        shown.update(task, completed=done, total=total)
+        late = time.monotonic() - said_at >= every
+        if not shown.console.is_terminal and (late or (done == total and done != said)):
+            said_at, said = time.monotonic(), done
+            typer.echo(f"legato: {title}: {done} of {total} {what}", err=True)
+
+    with shown:
+        yield tell
+
+
 class Meter:
-    """A block in which `tell` shows the file that is being fetched. Colours heed NO_COLOR."""
+    """A block in which `tell` shows the file that is being fetched."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True, highlight=False)
-        self._terminal = console.is_terminal
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            # What is for a script must not end up on the terminal.
-            redirect_stdout=sys.stdout.isatty(),
-            disable=not self._terminal,
-        )
+        columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        self._bars = bars(*columns, transient=True)
+        self._terminal = self._bars.console.is_terminal
         self._task = self._bars.add_task("", total=None, visible=False)
         self._name = ""
         self._told_at = 0.0
@@ -68,7 +98,7 @@ class Meter:
         """Say how much is to be fetched, in bytes."""
         self._told_at = time.monotonic()
         if size and not self._terminal:
-            typer.echo(f"legato: {megabytes(size)} to fetch", err=True)
+            typer.echo(f"legato: {volume(size)} to fetch", err=True)
 
     def tell(self, progress: download.Progress) -> None:
         """Show how far a file is."""
@@ -77,7 +107,7 @@ class Meter:
         elif time.monotonic() - self._told_at >= LINE_EVERY:
             self._told_at = time.monotonic()
             share = progress.done / max(1, progress.total)
-            whole = megabytes(progress.total)
+            whole = volume(progress.total)
             typer.echo(f"legato: {progress.name}: {share:.0%} of {whole}", err=True)
 
     def _show(self, progress: download.Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from legato.errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from legato.audio.stitch import FfmpegStitcher
     from legato.aws.catalogue import DynamoCatalogue
+    from legato.aws.ledger import DynamoLedger
     from legato.aws.library import S3Library
     from legato.backfill import Backfill
     from legato.bootstrap.access import Recorder
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from legato.ports import Accesses
     from legato.push_urls import Pushing
     from legato.reconcile import Reconciling
-    from legato.restore import Restoring
+    from legato.restore.survey import Restoring
     from legato.status import Overview
     from legato.verify.evidence import Evidence
     from legato.verify.keys import PublicKey
@@ -54,77 +56,53 @@ class Place:
         """Return what a backfill of a provider needs. Raises as its backfiller does."""
         from importlib import import_module
 
-        from legato.aws.stack import function_environment
-        from legato.settings import BadSettings
-
-        environment = function_environment(self.stack, "SweeperFunction")
-        part = import_module(f"legato.bootstrap.{provider}")
-        try:
-            made: Backfill = part.backfiller(environment, begin=begin, end=end, sources=sources)
-        except BadSettings as error:
-            raise self._another_version(error) from error
-        return made
+        with self._of_this_version():
+            part = import_module(f"legato.bootstrap.{provider}")
+            made: Backfill = part.backfiller(
+                self._environment(), begin=begin, end=end, sources=sources
+            )
+            return made
 
     def reconciling(
         self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
     ) -> Reconciling:
         """Return what a reconciliation needs. Raises as reconciling_by_hand does."""
-        from legato.aws.stack import function_environment, outputs
         from legato.bootstrap.audit import reconciling_by_hand
-        from legato.settings import BadSettings, sweeper_settings
+        from legato.settings import sweeper_settings
 
-        environment = function_environment(self.stack, "SweeperFunction")
-        try:
+        with self._of_this_version():
             return reconciling_by_hand(
-                sweeper_settings(environment),
-                bucket=outputs(self.stack)["ArchiveBucketName"],
+                sweeper_settings(self._environment()),
+                bucket=self._outputs()["ArchiveBucketName"],
                 begin=begin,
                 end=end,
                 providers=providers,
                 report_only=report_only,
             )
-        except BadSettings as error:
-            raise self._another_version(error) from error
 
     def failures(self, *, providers: Sequence[str]) -> Failures:
         """Return what looks after failed calls."""
-        from legato.aws.stack import function_environment
         from legato.bootstrap.audit import failures
-        from legato.settings import BadSettings, sweeper_settings
+        from legato.settings import sweeper_settings
 
-        environment = function_environment(self.stack, "SweeperFunction")
-        try:
-            return failures(sweeper_settings(environment), providers=providers)
-        except BadSettings as error:
-            raise self._another_version(error) from error
+        with self._of_this_version():
+            return failures(sweeper_settings(self._environment()), providers=providers)
 
     def hooking(self) -> Hooking:
         """Return what Kazoo's webhooks are installed and removed with. Raises as hooking does."""
-        from legato.aws.stack import function_environment, outputs
         from legato.bootstrap.kazoo import hooking
-        from legato.settings import BadSettings
 
-        environment = function_environment(self.stack, "SweeperFunction")
-        address = outputs(self.stack).get("KazooWebhookUrl", "")
-        try:
-            return hooking(environment, address=address)
-        except BadSettings as error:
-            raise self._another_version(error) from error
+        with self._of_this_version():
+            address = self._outputs().get("KazooWebhookUrl", "")
+            return hooking(self._environment(), address=address)
 
     def pushing(self) -> Pushing:
         """Return what Kazoo's push URLs are made with. Raises as pushing does."""
-        from legato.aws.stack import function_environment, outputs
         from legato.bootstrap.push import pushing
-        from legato.settings import BadSettings
 
-        environment = function_environment(self.stack, "SweeperFunction")
-        address = outputs(self.stack).get("KazooPushUrl", "")
-        try:
-            made = pushing(environment, address=address)
-            if not address:
-                raise BadSettings("it has no KazooPushUrl")
-        except BadSettings as error:
-            raise self._another_version(error) from error
+        with self._of_this_version():
+            made = pushing(self._environment(), address=self._outputs().get("KazooPushUrl", ""))
+        self._address("KazooPushUrl")
         return made
 
     def holder(self) -> Holder:
@@ -135,23 +113,16 @@ class Place:
 
     def holds(self, *, case: str | None) -> list[Held]:
         """Return all holds, or those of a case. Raises Refused if the stack has no ledger."""
-        from legato.aws.clients import client
-        from legato.aws.ledger import DynamoLedger
         from legato.clock import SystemClock
         from legato.hold import holds
 
-        table = self._ledger_table()
-        ledger = DynamoLedger(client("dynamodb"), table=table)
-        return holds(ledger, SystemClock(), case=case)
+        return holds(self._ledger(), SystemClock(), case=case)
 
     def holds_of(self, provider: str, call: str) -> list[Held]:
         """Return the holds of one call. Raises as holds."""
-        from legato.aws.clients import client
-        from legato.aws.ledger import DynamoLedger
         from legato.hold import holds_of
 
-        table = self._ledger_table()
-        return holds_of(provider, call, DynamoLedger(client("dynamodb"), table=table))
+        return holds_of(provider, call, self._ledger())
 
     def recorder(self) -> Recorder:
         """Return who writes the access log. Raises Failed if the stack has nobody."""
@@ -164,31 +135,24 @@ class Place:
         from legato.aws.accesses import DynamoAccesses
         from legato.aws.clients import client
 
-        table = self._ledger_table()
-        return DynamoAccesses(client("dynamodb"), table=table)
+        return DynamoAccesses(client("dynamodb"), table=self._ledger_table())
 
     def catalogue(self) -> DynamoCatalogue:
         """Return the catalogue, to be searched. Raises Refused if the stack has no ledger."""
         from legato.aws.catalogue import DynamoCatalogue
         from legato.aws.clients import client
 
-        table = self._ledger_table()
-        return DynamoCatalogue(client("dynamodb"), table=table)
+        return DynamoCatalogue(client("dynamodb"), table=self._ledger_table())
 
     def rebuild(self, tell: Callable[[Rebuilt], None]) -> tuple[Rebuilt, int]:
         """Make the catalogue and the look-up of the access log anew; return what came of it.
 
         Raises Refused if the stack has no archive, Retry.
         """
-        from legato.aws.clients import client
-        from legato.aws.ledger import DynamoLedger
         from legato.index import rebuild, rebuild_accesses
 
-        library, notes = (
-            self.library(),
-            DynamoLedger(client("dynamodb"), table=self._ledger_table()),
-        )
-        rebuilt = rebuild(library, self.catalogue(), notes, tell=tell)
+        library = self.library()
+        rebuilt = rebuild(library, self.catalogue(), self._ledger(), tell=tell)
         return rebuilt, rebuild_accesses(library, self.accesses())
 
     def library(self) -> S3Library:
@@ -196,8 +160,7 @@ class Place:
         from legato.aws.clients import client
         from legato.aws.library import LINKING, S3Library
 
-        bucket = self._bucket()
-        return S3Library(client("s3", read_timeout=60, **LINKING), bucket=bucket)
+        return S3Library(client("s3", read_timeout=60, **LINKING), bucket=self._bucket())
 
     def stitcher(self) -> FfmpegStitcher:
         """Return who joins legs, with the ffmpeg that was built here, or one of the PATH.
@@ -247,31 +210,37 @@ class Place:
 
     def overview(self) -> Overview:
         """Return what the state of the system is told from. Raises as failures does."""
-        from legato.aws.stack import function_environment, parameters
+        from legato.aws.stack import parameters
         from legato.bootstrap.status import overview
-        from legato.settings import BadSettings
 
-        environment = function_environment(self.stack, "SweeperFunction")
-        try:
+        with self._of_this_version():
             return overview(
-                environment,
+                self._environment(),
                 self._outputs(),
                 stack=self.stack,
                 witnessed=bool(parameters(self.stack).get("TimestampAuthorityUrl")),
             )
-        except BadSettings as error:
-            raise self._another_version(error) from error
 
     def signing_key(self) -> bytes:
         """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""
         from legato.aws.clients import client
         from legato.aws.signer import KmsSigner
-        from legato.aws.stack import outputs
 
-        key_id = outputs(self.stack).get("SigningKeyId")
+        key_id = self._outputs().get("SigningKeyId")
         if key_id is None:
             raise Refused(f"the stack {self.stack} does not name its key")
         return KmsSigner(client("kms"), key_id=key_id).public_key()
+
+    def _environment(self) -> dict[str, str]:
+        from legato.aws.stack import function_environment
+
+        return function_environment(self.stack, "SweeperFunction")
+
+    def _ledger(self) -> DynamoLedger:
+        from legato.aws.clients import client
+        from legato.aws.ledger import DynamoLedger
+
+        return DynamoLedger(client("dynamodb"), table=self._ledger_table())
 
     def _ledger_table(self) -> str:
         return self._output("LedgerTableName", "ledger")
@@ -298,6 +267,15 @@ class Place:
         if not self._known:
             self._known.update(outputs(self.stack))
         return self._known
+
+    @contextmanager
+    def _of_this_version(self) -> Iterator[None]:
+        from legato.settings import BadSettings
+
+        try:
+            yield
+        except BadSettings as error:
+            raise self._another_version(error) from error
 
     def _another_version(self, error: Exception | str) -> Failed:
         return Failed(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from legato.catalogue import Query, Row, every, named
 from legato.cli.options import completing
+from legato.cli.times import ZONE, milliseconds, moments, zone_name, zone_of
 from legato.errors import Refused
 from legato.model import PROVIDERS
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from legato.catalogue import Catalogue
 
 DIRECTIONS = ("inbound", "outbound")
-ZONE = "LEGATO_ZONE"
 WORDS = {
     "number": "number",
     "agent": "agent",
@@ -38,8 +35,6 @@ WORDS = {
     "id": "call_id",
 }
 """The options of `legato find` that say what is looked for, and what query_of calls them."""
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]\d)")
-_UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.IGNORECASE)
 _PAIR = re.compile(r"-{0,2}([A-Za-z_-]+)[=:](.*)", re.DOTALL)
 
 
@@ -104,7 +99,7 @@ Id = Annotated[
 
 Calls = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CALL...", help="Calls, by any of their ids.", show_default=False),
+    typer.Argument(metavar="CALL", help="Calls, by any of their ids.", show_default=False),
 ]
 QueryText = Annotated[
     str | None,
@@ -144,7 +139,7 @@ def query_of(
     """
     where = zone_of(zone)
     given = {"--from": begin, "--to": end}
-    times = {name: _moments(name, text, where) for name, text in given.items() if text is not None}
+    times = {name: moments(name, text, where) for name, text in given.items() if text is not None}
     if any(bare for _, _, bare in times.values()):
         typer.echo(f"legato: times are taken as {zone_name(where)}", err=True)
     began = times["--from"][0] if "--from" in times else None
@@ -158,7 +153,7 @@ def query_of(
         end=before,
         provider=_one_of("provider", provider, PROVIDERS),
         direction=_one_of("direction", direction, DIRECTIONS),
-        min_duration_ms=0 if min_duration is None else _milliseconds(min_duration),
+        min_duration_ms=0 if min_duration is None else milliseconds(min_duration),
         case=_given("case", case),
         id=_given("id", call_id),
     )
@@ -205,30 +200,6 @@ def chosen(catalogue: Catalogue, calls: Sequence[str] | None, query_text: str | 
     return list({(row.provider, row.call): row for row in found}.values())
 
 
-def zone_of(name: str | None) -> tzinfo:
-    """Return a zone by its IANA name, else the one of LEGATO_ZONE, else UTC. Raises Refused."""
-    name = name or os.environ.get(ZONE) or "UTC"
-    if name.upper() in ("UTC", "Z"):
-        return UTC
-    from zoneinfo import ZoneInfo, available_timezones
-
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        # Linux keeps them as files, whose names must be right to the letter.
-        folded = {zone.casefold(): zone for zone in available_timezones()}
-        close = get_close_matches(name.casefold(), folded, n=3)
-        meant = f"did you mean {', '.join(folded[each] for each in close)}?"
-        raise Refused(
-            f"there is no zone {name!r}: {meant if close else 'write it like Europe/Berlin'}"
-        ) from None
-
-
-def zone_name(zone: tzinfo) -> str:
-    """Return the name that a person knows a zone by."""
-    return "UTC" if zone is UTC else str(zone)
-
-
 def _pairs(words: Iterator[str]) -> Iterator[tuple[str, str]]:
     """Yield what a query's text names, with its value."""
     for word in words:
@@ -259,48 +230,6 @@ def _named(catalogue: Catalogue, calls: Sequence[str]) -> list[Row]:
     if wrong:
         raise Refused("; ".join(map(str, wrong)))
     return found
-
-
-def _moments(name: str, text: str, zone: tzinfo) -> tuple[datetime, datetime, bool]:
-    """Return where a day or a time begins and ends, in UTC, and whether it named no zone.
-
-    Where clocks are put back or forward a time may mean two, and either end takes in both.
-    """
-    try:
-        day = _day(text)
-        if day is not None:
-            first, last = (datetime.combine(day + timedelta(days), time()) for days in (0, 1))
-        else:
-            first = last = datetime.fromisoformat(text)
-        if first.tzinfo is not None:
-            return first.astimezone(UTC), last.astimezone(UTC), False
-        return min(_either(first, zone)), max(_either(last, zone)), True
-    except (ValueError, OverflowError):
-        raise Refused(
-            f"{name} {text!r} is no time: write 2026-11-01, or 2026-11-01T08:00, or "
-            "2026-11-01T08:00+02:00"
-        ) from None
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _either(moment: datetime, zone: tzinfo) -> list[datetime]:
-    return [moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
-
-
-def _milliseconds(text: str) -> int:
-    """Read a length: seconds, or with units, or as a clock shows it. Raises Refused."""
-    plain = text.strip().replace(" ", "")
-    found = _CLOCK.fullmatch(plain) or _UNITS.fullmatch(plain)
-    if found is None or not any(found.groups()):
-        raise Refused(f"--min-duration {text!r} is no length: write 90, 90s, 5m, 1h30m, or 0:05:00")
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((hours * 60 + minutes) * 60 + seconds) * 1000
 
 
 def _one_of(name: str, text: str | None, choices: Sequence[str]) -> str | None:

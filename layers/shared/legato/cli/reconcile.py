@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli.options import AsJson, Providers, parsed_day
-from legato.cli.say import EXIT_CODES, FAILED, console_for_tables, end, moment, speaking
+from legato.cli.say import (
+    EXIT_CODES,
+    FAILED,
+    console_for_tables,
+    end,
+    moment,
+    speaking,
+    table_of,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +46,7 @@ app = typer.Typer(rich_markup_mode=None)
 
     \b
     Examples:
-      legato reconcile --from 2026-11-01 --to 2026-11-30
+      legato reconcile --from 2026-11-13 --to 2026-11-19
       legato reconcile --from 2026-11-19 --provider ringex --report-only
       legato --stack archive --region eu-central-1 reconcile --from 2026-11-19 --json
 
@@ -78,7 +86,7 @@ def command(
         if report is None:
             end("somebody else wrote to the same run: run the same command again", FAILED)
     if as_json:
-        typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+        write_json(report.to_json())
     else:
         _show(report)
     if report.missing or report.failed or report.not_asked:
@@ -90,12 +98,10 @@ def _midnight(day: date) -> datetime:
 
 
 def _show(report: Reconciliation) -> None:
-    from rich.table import Table
-
     from legato.report.reconciliation import FATES
 
     console = console_for_tables()
-    table = Table("Day", "Provider", box=None, pad_edge=False)
+    table = table_of("Day", "Provider")
     for name in ("Recorded", *(fate.capitalize() for fate in FATES)):
         table.add_column(name, justify="right")
     for one in report.days():
@@ -115,9 +121,7 @@ def _show(report: Reconciliation) -> None:
 def _show_recordings(console: Console, title: str, found: Sequence[Found]) -> None:
     if not found:
         return
-    from rich.table import Table
-
-    table = Table("Provider", "Call", "Recording", "Began", "Seen", "Why", box=None, pad_edge=False)
+    table = table_of("Provider", "Call", "Recording", "Began", "Seen", "Why")
     for one in found[:SHOWN]:
         began = moment(one.began_at) if one.began_at else f"{one.day}"
         table.add_row(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from legato.cli import INTERRUPTED
 from legato.errors import LegatoError, Refused
 
 if TYPE_CHECKING:
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import Console
+    from rich.table import Table
 
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USAGE = 1, 2
 WIDE = 2000
 """Columns where nobody looks at a terminal: nothing is folded."""
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
@@ -60,6 +63,18 @@ def printable(text: str) -> str:
 def moment(when: datetime) -> str:
     """Write a time in UTC, to the minute."""
     return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def write_json(said: Any) -> None:
+    """Write what a script reads, on standard output."""
+    typer.echo(json.dumps(said, ensure_ascii=False, indent=2))
+
+
+def table_of(*columns: str) -> Table:
+    """Return a table with these headings, to be filled."""
+    from rich.table import Table
+
+    return Table(*columns, box=None, pad_edge=False)
 
 
 def console_for_tables() -> Console:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.find import length, local_time, storage
+from legato.cli.find import storage
 from legato.cli.options import AsJson
-from legato.cli.query import Case, Reason, Zone, zone_name, zone_of
-from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking
+from legato.cli.query import Case, Reason, Zone
+from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, write_json
+from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.model import parse_time
+from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +80,7 @@ def command(
             clock=SystemClock(),
         )
     if as_json:
-        typer.echo(json.dumps(_to_json(shown), ensure_ascii=False, indent=2))
+        write_json(_to_json(shown))
     else:
         _show(shown, where)
 
@@ -206,8 +207,7 @@ def _sealed(one: Sealed, zone: tzinfo) -> str:
     else:
         proof = "in no digest: `legato verify` says more"
     when = local_time(parse_time(one.sealed_at), zone)
-    legs = f"{one.legs} leg{'' if one.legs == 1 else 's'}"
-    return f"revision {one.revision} on {when}, {legs}, {proof}"
+    return f"revision {one.revision} on {when}, {counted(one.legs, 'leg')}, {proof}"
 
 
 def _related(call: str, row: Row | None, zone: tzinfo) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
 
 from legato.cli.options import AsJson
-from legato.cli.say import FAILED, in_short, moment, printable, speaking
+from legato.cli.say import FAILED, in_short, moment, printable, speaking, write_json
 from legato.model import parse_time
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def command(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         needs = [{"what": what, "do": do} for what, do in found.needs]
         said = found.said | {"well": found.well, "needs": needs, "unknown": unknown}
-        typer.echo(json.dumps(said, ensure_ascii=False, indent=2))
+        write_json(said)
     else:
         _show(found, unknown)
     if not found.well:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.say import FAILED, end, in_short, moment, printable, speaking
+from legato.cli.say import FAILED, end, in_short, moment, printable, speaking, table_of
 from legato.errors import Failed, LegatoError, Refused, Retry
 from legato.model import Json, format_time, parse_time
+from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,7 +144,7 @@ def verify(
         typer.echo(KEYS_FROM[keys_from])
         _show(report, scope, deep=deep, trusted=bool(authorities))
     if not report.valid:
-        many = "1 finding" if len(report.findings) == 1 else f"{len(report.findings)} findings"
+        many = counted(len(report.findings), "finding")
         end(f"{many}: docs/evidence.md says what each means", FAILED)
 
 
@@ -226,12 +227,11 @@ def _show(report: Report, scope: Scope | None, *, deep: bool, trusted: bool) -> 
         typer.echo("Valid: nothing of these calls is missing, and nothing was altered.")
         return
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDE
-    table = Table("Finding", box=None, pad_edge=False)
+    table = table_of("Finding")
     table.add_column("Object", overflow="fold")
     table.add_column("What is wrong")
     for finding in report.findings:
@@ -242,7 +242,7 @@ def _show(report: Report, scope: Scope | None, *, deep: bool, trusted: bool) -> 
 def _scope(scope: Scope, unproven: Sequence[str], *, deep: bool) -> list[str]:
     """Say what a package is, and what it does not prove."""
     part = f", part {scope.part} of {scope.parts}" if scope.parts > 1 else ""
-    many = "1 call" if len(scope.calls) == 1 else f"{len(scope.calls)} calls"
+    many = counted(len(scope.calls), "call")
     case = printable(scope.case)
     lines = [f"A package for the case {case}{part}: {many}, exported at {moment(scope.at)}."]
     lines += [f"No digest of it names {printable(key)}: nothing proves it." for key in unproven]
@@ -262,27 +262,28 @@ def _summary(report: Report, *, deep: bool, trusted: bool, package: bool) -> lis
     if report.begin is not None and report.end is not None:
         span = f"{moment(report.begin)} to {moment(report.end)}"
     lines = [
-        f"{report.digests} digests, of {span}.",
-        f"{report.documents} documents and {report.objects} objects, {_bytes(report.size)}.",
+        f"{counted(report.digests, 'digest')}, of {span}.",
+        f"{counted(report.documents, 'document')} and {counted(report.objects, 'object')}, "
+        f"{_bytes(report.size)}.",
     ]
     if deep:
-        cold = f", {report.cold} are cold and could not be" if report.cold else ""
-        lines.append(f"{report.hashed} objects were read to their end{cold}.")
+        cold = f"; {counted(report.cold, 'object')} not, in cold storage" if report.cold else ""
+        lines.append(f"Read to the end: {counted(report.hashed, 'object')}{cold}.")
     else:
         lines.append("Audio was not read, only its size compared: --deep does.")
     if report.witnessed and report.witnessed_at is not None:
         maker = printable(" and ".join(report.authorities))
         doubt = "" if trusted else ", if it is true: --tsa-ca checks it"
         lines.append(
-            f"{report.witnessed} digests are witnessed by {maker}, last at "
+            f"Witnessed by {maker}: {counted(report.witnessed, 'digest')}, last at "
             f"{moment(report.witnessed_at)}{doubt}."
         )
     if report.held:
-        lines.append(f"{report.held} objects are under legal hold.")
+        lines.append(f"Under legal hold: {counted(report.held, 'object')}.")
     if report.young:
-        lines.append(f"{report.young} documents are too young to stand in a digest.")
+        lines.append(f"Too young to stand in a digest: {counted(report.young, 'document')}.")
     if report.unsealed:
-        lines.append(f"{report.unsealed} objects belong to calls that are not sealed yet.")
+        lines.append(f"Of calls that are not sealed yet: {counted(report.unsealed, 'object')}.")
     if report.at is not None and not package:
         lines.append(f"Nothing is said about what was sealed after {moment(report.at)}.")
     return lines

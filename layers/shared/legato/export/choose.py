@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from legato.download import joined_size
-from legato.errors import Conflict
 from legato.get import refusal
+from legato.joined import joined_size
 from legato.layout import encoded
-from legato.library import COLD, audio, whole
+from legato.library import COLD, audio, manifests
 from legato.model import parse_time
+from legato.verify.call import named_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -133,7 +131,7 @@ def _chosen(row: Row, library: Library, accesses: Accesses, *, all_revisions: bo
     manifests = list(_revisions(row, library))
     newest = manifests[0][1]
     wanted = manifests if all_revisions else manifests[:1]
-    objects = {each["key"]: each for _, manifest in wanted for each in _named(manifest)}
+    objects = {each["key"]: each for _, manifest in wanted for each in named_objects(manifest)}
     accessed = tuple(accesses.of_call(row.provider, row.call))
     records = [*_holds(row, library), *_accesses(accessed, library)]
     return Chosen(
@@ -148,34 +146,15 @@ def _chosen(row: Row, library: Library, accesses: Accesses, *, all_revisions: bo
 
 def _revisions(row: Row, library: Library) -> Iterator[tuple[Document, Json]]:
     """Yield all manifests of a call, the newest first, without the provider's records."""
-    described: Json | None = row.to_json()["manifest"]
-    while described is not None:
-        key, version_id = described["key"], described["version_id"]
-        body = whole(library, key, version_id=version_id)
-        if hashlib.sha256(body).hexdigest() != described["sha256"]:
-            raise Conflict(f"{key} does not hold the bytes that were sealed: `legato verify`")
-        manifest = json.loads(body)
+    for named, manifest in manifests(row, library):
         del manifest["provider_records"]
-        yield (
-            Document(
-                key=key,
-                version_id=version_id,
-                sha256=described["sha256"],
-                at=parse_time(manifest["sealed_at"]),
-            ),
-            manifest,
+        sealed = Document(
+            key=named["key"],
+            version_id=named["version_id"],
+            sha256=named["sha256"],
+            at=parse_time(manifest["sealed_at"]),
         )
-        described = manifest["supersedes"]
-
-
-def _named(manifest: Json) -> Iterator[Json]:
-    """Yield all that a manifest names beside other manifests."""
-    yield from manifest["legs"]
-    if manifest["recording"] is not None:
-        yield manifest["recording"]
-    yield manifest["peaks"]
-    yield from (leg["evidence"] for leg in manifest["missing"] if leg["evidence"] is not None)
-    yield from manifest["abandoned"]
+        yield sealed, manifest
 
 
 def _holds(row: Row, library: Library) -> Iterator[Document]:

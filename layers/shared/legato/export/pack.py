@@ -7,26 +7,23 @@ same is asked for again. At its end it is verified as whoever receives it would:
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.download import Full
+from legato.disk import prepare, refuse_lack_of_room
 from legato.errors import Refused
 from legato.export.choose import choose, proven
 from legato.export.package import PARTIAL, Maker
 from legato.export.parts import split
 from legato.export.proofs import Proofs
-from legato.get import megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from legato.catalogue import Row
-    from legato.download import Work
     from legato.export.package import Asked, Exporting, Package
 
 
@@ -36,12 +33,14 @@ def export(rows: Sequence[Row], asked: Asked, to: Path, ports: Exporting) -> Ite
     Who asks is written down before anything is read, and what left when it is complete. Raises
     Refused, Cold, Conflict for a byte that is not what was sealed, Full, Failed, Retry.
     """
-    _prepare(to)
+    if not asked.case.strip():
+        raise Refused("--case says nothing: the packages are named by it")
+    prepare(to)
     asked = _recorded(rows, asked, ports)
     makers = _makers(rows, asked, to, ports)
     done = [maker.done() for maker in makers]
     missing = [maker for maker, there in zip(makers, done, strict=True) if not there]
-    _refuse_lack_of_room(missing, to, ports.work)
+    refuse_lack_of_room(sum(maker.missing for maker in missing), ports.work.room(to), to)
     for maker, there in zip(makers, done, strict=True):
         yield there or maker.make()
 
@@ -103,21 +102,3 @@ def _names(asked: Asked, to: Path, parts: int) -> list[str]:
     yesterday = f"{asked.at - timedelta(days=1):%Y%m%d}"
     begun = any((to / f"{case}-{yesterday}{ending}{PARTIAL}").is_dir() for ending in endings)
     return [f"{case}-{yesterday if begun else day}{ending}" for ending in endings]
-
-
-def _prepare(to: Path) -> None:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refused(f"{to} cannot be made: {error.strerror}") from error
-    if not os.access(to, os.W_OK | os.X_OK):
-        raise Refused(f"{to} cannot be written: name another folder with --to")
-
-
-def _refuse_lack_of_room(makers: Sequence[Maker], to: Path, work: Work) -> None:
-    needed, free = sum(maker.missing for maker in makers), work.room(to)
-    if needed > free:
-        raise Full(
-            f"{to} has room for {megabytes(free)}, and {megabytes(needed)} are to come: make room, "
-            "or name another folder with --to"
-        )

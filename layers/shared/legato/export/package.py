@@ -6,44 +6,40 @@ would, and only then has its name.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from legato import __version__
-from legato.download import Full, Progress, Work, fetch, join, joined_extension, sha256_of
-from legato.errors import Conflict, Failed, Refused
+from legato.disk import beside, disk, keep_names, sha256_of
+from legato.errors import Failed, Refused
 from legato.export.bag import unwrite_bag, write_bag
+from legato.export.bring import bring, placed, write_whole
 from legato.export.card import Card, card
 from legato.export.local import Files
 from legato.export.page import to_html
 from legato.export.sheets import contents, custody, index_csv, to_bytes
-from legato.get import megabytes, stem
-from legato.library import audio, whole
+from legato.filenames import stem
+from legato.joined import join, joined_extension
+from legato.library import audio
 from legato.model import format_time
 from legato.verify.package import CONTENTS, PAYLOAD, is_package, payload, verify_package
+from legato.words import volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from legato.export.choose import Chosen, Document
+    from legato.download import Work
+    from legato.export.choose import Chosen
     from legato.export.proofs import Proofs
-    from legato.library import Library, Stored
+    from legato.library import Library
     from legato.model import Json
     from legato.ports import Access, Accesses
-    from legato.verify.finding import Progress as Step
-    from legato.verify.finding import Report
+    from legato.verify.finding import Progress
     from legato.verify.keys import PublicKey
 
-AT_ONCE = 8
-SMALL = 4 * 1024 * 1024
-"""Bytes of an object that is fetched beside others; larger ones come one after the other."""
 PAGE = 8 * 1024
 """Bytes of a call on the page and in the lists, about."""
 TOLERATED = ("unchained", "witness-missing")
@@ -124,7 +120,7 @@ class Maker:
 
     @property
     def partial(self) -> Path:
-        return self.folder.with_name(self.folder.name + PARTIAL)
+        return beside(self.folder, PARTIAL)
 
     @property
     def data(self) -> Path:
@@ -150,38 +146,42 @@ class Maker:
                 self.parts,
             ) and scope.calls == same:
                 sha256 = sha256_of(self.folder / "manifest-sha256.txt")
-                return self._package(self.folder, sha256, self._unchained(), new=False)
+                return self._package(sha256, new=False)
         raise Refused(f"{self.folder} is there, and holds something else: name another --to")
 
     def make(self) -> Package:
         """Make the package, or go on with it."""
-        _unwrite(self.partial)
-        try:
-            self._fetch()
-            cards = [self._card(each) for each in self.chosen]
-            self._describe(cards)
-            sha256 = write_bag(self.partial, self._info())
-            self._verify()
-        except BaseException:
-            # Whatever remains does not look like a package.
+        with disk(self.folder):
             _unwrite(self.partial)
-            raise
-        self._record(sha256)
-        self.partial.replace(self.folder)
-        _keep(self.folder.parent)
-        return self._package(self.folder, sha256, self._unchained(), new=True)
+            try:
+                sha256 = self._made()
+            except BaseException:
+                # Whatever remains does not look like a package.
+                _unwrite(self.partial)
+                raise
+            self._record(sha256)
+            self.partial.replace(self.folder)
+            keep_names(self.folder.parent)
+        return self._package(sha256, new=True)
 
-    def _package(
-        self, folder: Path, sha256: str, unchained: Sequence[str], *, new: bool
-    ) -> Package:
+    def _made(self) -> str:
+        """Fill the folder, and return the SHA-256 of its list of files."""
+        self._bring()
+        cards = [self._card(each) for each in self.chosen]
+        self._describe(cards)
+        sha256 = write_bag(self.partial, self._info())
+        self._verify()
+        return sha256
+
+    def _package(self, sha256: str, *, new: bool) -> Package:
         return Package(
-            folder=folder,
+            folder=self.folder,
             part=self.part,
             parts=self.parts,
             calls=len(self.chosen),
-            size=_size_of(folder),
+            size=_size_of(self.folder),
             manifest_sha256=sha256,
-            unchained=tuple(unchained),
+            unchained=tuple(self._unchained()),
             new=new,
         )
 
@@ -193,67 +193,14 @@ class Maker:
     def _digests(self) -> set[str]:
         return {digest for each in self.chosen for digest in each.digests}
 
-    def _fetch(self) -> None:
-        """Fetch all evidence, of which every byte is verified as far as it is known already."""
-        objects = {each["key"]: each for one in self.chosen for each in one.objects}
-        documents = {each.key: each for one in self.chosen for each in one.documents}
-        files = self.proofs.files(self._digests())
-        keys = self.proofs.public_keys({key for key in files if key.endswith(".json")})
-        self._remove_strays({*objects, *documents, *files, *keys})
-        total = sum(each["bytes"] for each in objects.values())
-        meter = _Meter(total, f"part {self.part}", self.ports.tell)
-        small = {key for key, each in objects.items() if each["bytes"] <= SMALL}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            begun = [
-                *(pool.submit(self._document, each) for each in documents.values()),
-                *(pool.submit(self._file, each) for each in files.values()),
-                *(pool.submit(self._key, each) for each in keys.values()),
-                *(pool.submit(self._object, objects[key], meter) for key in small),
-            ]
-            try:
-                for future in begun:
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        for key in objects.keys() - small:
-            self._object(objects[key], meter)
-
-    def _object(self, described: Json, meter: _Meter) -> None:
-        key = described["key"]
-        work = replace(self.ports.work, overwrite=True, tell=meter.of(key))
-        fetch(described, self._path(key), work)
-        meter.done(key, described["bytes"])
-
-    def _document(self, document: Document) -> None:
-        self._small(document.key, document.version_id, document.sha256)
-
-    def _file(self, stored: Stored) -> None:
-        self._small(stored.key, stored.version_id, None)
-
-    def _key(self, described: Json) -> None:
-        self._small(described["key"], described["version_id"], described["sha256"])
-
-    def _small(self, key: str, version_id: str, sha256: str | None) -> None:
-        body = whole(self.ports.work.library, key, version_id=version_id)
-        if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
-            raise Conflict(f"{key} does not hold the bytes that were written: `legato verify`")
-        _write(self._path(key), body)
-
-    def _path(self, key: str) -> Path:
-        path = self.data / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def _remove_strays(self, wanted: set[str]) -> None:
-        """Remove what an earlier run left and nobody wants now."""
-        for path in sorted(self.data.rglob("*"), reverse=True):
-            name = path.relative_to(self.data).as_posix()
-            if path.is_dir() and not path.is_symlink():
-                if not any(path.iterdir()):
-                    path.rmdir()
-            elif name not in wanted and name.removesuffix(".part") not in wanted:
-                path.unlink()
+    def _bring(self) -> None:
+        bring(
+            self.chosen,
+            self.proofs,
+            self.data,
+            self.ports.work,
+            tell=lambda done, total: self.ports.tell(f"part {self.part}", done, total),
+        )
 
     def _card(self, chosen: Chosen) -> Card:
         """Return what is said of a call, and join it where its legs lie apart."""
@@ -266,7 +213,7 @@ class Maker:
             # To join is to read, and the legs are here.
             here = cast("Library", Files(self.data))
             near = replace(self.ports.work, library=here, tell=lambda _: None, overwrite=True)
-            sha256 = join(manifest, self._path(file), near)
+            sha256 = join(manifest, placed(self.data, file), near)
         sealed = chosen.documents[0]
         return card(
             manifest,
@@ -274,7 +221,7 @@ class Maker:
             sha256=str(sealed.sha256),
             file=file,
             file_sha256=sha256,
-            peaks=self._path(manifest["peaks"]["key"]).read_bytes(),
+            peaks=(self.data / manifest["peaks"]["key"]).read_bytes(),
             digest=sealed.digest,
             cases=chosen.row.cases,
         )
@@ -284,16 +231,15 @@ class Maker:
         accesses = _each_once(self.chosen)
         said = custody(self.asked, accesses, calls=len(cards), part=self.part, parts=self.parts)
         what = contents(self.asked, self.chosen, part=self.part, parts=self.parts)
-        for name, body in (
-            ("index.csv", index_csv(cards)),
-            ("custody.json", to_bytes(said)),
-            (CONTENTS, to_bytes(what)),
-            (
-                "index.html",
-                to_html(cards, said, name=self.folder.name, unchained=self._unchained()),
-            ),
-        ):
-            _write(self.data / name, body)
+        page = to_html(cards, said, name=self.folder.name, unchained=self._unchained())
+        files = {
+            "index.csv": index_csv(cards),
+            "custody.json": to_bytes(said),
+            CONTENTS: to_bytes(what),
+            "index.html": page,
+        }
+        for name, body in files.items():
+            write_whole(self.data / name, body)
 
     def _info(self) -> Mapping[str, str]:
         """Return what bag-info.txt says.
@@ -306,7 +252,7 @@ class Maker:
             "Bag-Group-Identifier": group,
             "Bag-Count": f"{self.part} of {self.parts}",
             "Bagging-Date": f"{self.asked.at:%Y-%m-%d}",
-            "Bag-Size": megabytes(_size_of(self.data)),
+            "Bag-Size": volume(_size_of(self.data)),
             "Bag-Software-Agent": f"Legato {__version__}",
             "Contact-Name": self.asked.by,
             "External-Description": f"{len(self.chosen)} call recordings, with what proves them",
@@ -317,13 +263,10 @@ class Maker:
     def _verify(self) -> None:
         """Raise Failed for what whoever receives the package would find wrong with it."""
 
-        def tell(step: Step) -> None:
+        def tell(step: Progress) -> None:
             self.ports.tell("verifying", step.done, step.total)
 
         report, _ = verify_package(self.partial, known=self.ports.known, deep=True, tell=tell)
-        self._raise_for(report)
-
-    def _raise_for(self, report: Report) -> None:
         wrong = [each for each in report.findings if each.kind not in TOLERATED]
         if wrong:
             first = wrong[0]
@@ -349,25 +292,6 @@ class Maker:
         )
 
 
-class _Meter:
-    """Counts the bytes of several files together."""
-
-    def __init__(self, total: int, what: str, tell: Callable[[str, int, int], None]) -> None:
-        self._total = total
-        self._what = what
-        self._tell = tell
-        self._known: dict[str, int] = {}
-
-    def of(self, key: str) -> Callable[[Progress], None]:
-        """Return what is to be told how far this one is."""
-        return lambda progress: self.done(key, progress.done)
-
-    def done(self, key: str, count: int) -> None:
-        """Note how far one of them is, in bytes."""
-        self._known[key] = count
-        self._tell(self._what, sum(self._known.values()), self._total)
-
-
 def _unwrite(partial: Path) -> None:
     """Let nothing look like a package."""
     if partial.is_dir():
@@ -382,25 +306,3 @@ def _each_once(chosen: Sequence[Chosen]) -> list[Access]:
 
 def _size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _write(path: Path, body: bytes) -> None:
-    """Write a small file whole or not at all. Raises Full, Failed."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(body)
-        part.replace(path)
-    except OSError as error:
-        free = shutil.disk_usage(path.parent).free
-        if free < len(body):
-            raise Full(f"the disk of {path.parent} is full: make room, and go on") from error
-        raise Failed(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _keep(folder: Path) -> None:
-    """Let a name survive a power failure."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

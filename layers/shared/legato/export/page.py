@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from legato.export.card import digits_of
+from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,7 +101,7 @@ def _hash(name: str) -> str:
 
 
 def _head(cards: Sequence[Card], custody: Json) -> Iterable[str]:
-    many = "1 call" if len(cards) == 1 else f"{len(cards)} calls"
+    many = counted(len(cards), "call")
     part = f", part {custody['part']} of {custody['parts']}" if custody["parts"] > 1 else ""
     yield "<header>"
     yield f"<h1>Call recordings: {escape(custody['case'])}</h1>"

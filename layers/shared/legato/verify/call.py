@@ -73,6 +73,16 @@ class _Manifest:
     content: Json
 
 
+def named_objects(manifest: Json) -> Iterator[Json]:
+    """Yield all that a manifest names beside other manifests."""
+    yield from manifest["legs"]
+    if manifest["recording"] is not None:
+        yield manifest["recording"]
+    yield manifest["peaks"]
+    yield from (leg["evidence"] for leg in manifest["missing"] if leg["evidence"] is not None)
+    yield from manifest["abandoned"]
+
+
 def folder_of(key: str) -> str:
     """Return the folder that is examined at once, with its trailing slash.
 
@@ -128,7 +138,7 @@ class _Folder:
         self._check_revisions(manifests)
         for manifest in manifests:
             group = [manifest.document.version]
-            for described in _objects(manifest.content):
+            for described in named_objects(manifest.content):
                 if self._is_wanted(manifest.content["revision"], described["key"]):
                     group += self._object(described)
             check_locks(group, self.evidence, self.out.report)
@@ -294,16 +304,6 @@ class _Folder:
         report.hashed += 1
         if sha256 != sealed:
             report.blame(version.key, "edited", "its SHA-256 is not the one that was sealed")
-
-
-def _objects(manifest: Json) -> Iterator[Json]:
-    """Yield all that a manifest names beside other manifests."""
-    yield from manifest["legs"]
-    if manifest["recording"] is not None:
-        yield manifest["recording"]
-    yield manifest["peaks"]
-    yield from (leg["evidence"] for leg in manifest["missing"] if leg["evidence"] is not None)
-    yield from manifest["abandoned"]
 
 
 def _names(described: Json | None, document: _Document | None) -> bool:
