@@ -26,37 +26,19 @@ LONG_AGO = "2026-01-01"
 
 
 def legato(
-    *arguments: str,
-    stdin: Any = subprocess.DEVNULL,
-    folder: Any = None,
-    later: int = 0,
-    **environment: str,
+    *arguments: str, stdin: Any = subprocess.DEVNULL, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, with nothing of AWS but what is given.
-
-    It runs in `folder`, if one is given. `later` sets Legato's clock forward in it, by so many
-    seconds.
-    """
+    """Run the command in a process of its own, with nothing of AWS but what is given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
-        [*(command_later(later) if later else COMMAND), *arguments],
+        [*COMMAND, *arguments],
         env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **environment},
         stdin=stdin,
-        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-
-
-def command_later(seconds: int) -> list[str]:
-    """Return the command with a clock that is fast."""
-    clock = (
-        "from datetime import UTC, datetime, timedelta; from legato.clock import SystemClock; "
-        f"SystemClock.now = lambda _: datetime.now(UTC) + timedelta(seconds={seconds})"
-    )
-    return [*COMMAND[:-1], f"{clock}; {COMMAND[-1]}"]
 
 
 @pytest.fixture(scope="module")

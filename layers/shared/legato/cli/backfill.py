@@ -252,7 +252,7 @@ def _left(work: Backfill, one: Estimate) -> str:
     if one.recordings is None:
         return f"{requests}; how many recordings there are shows when they are read"
     return (
-        f"{requests}, with about {one.recordings} recordings (estimated from the first "
+        f"{requests}, with about {counted(one.recordings, 'recording')} (estimated from the first "
         f"{one.sampled})"
     )
 
@@ -287,14 +287,18 @@ def _reported(work: Backfill, found: Sequence[Progress], *, dry_run: bool) -> No
 
 
 def _found(work: Backfill, one: Progress, *, dry_run: bool) -> str:
-    words = f"{one.requests} requests, {one.recordings} recordings of {one.calls} calls found"
+    words = (
+        f"{counted(one.requests, 'request')}, {counted(one.recordings, 'recording')} of "
+        f"{counted(one.calls, 'call')} found"
+    )
     if not dry_run:
-        return f"{words}, {one.jobs} jobs sent"
+        return f"{words}, {counted(one.jobs, 'job')} sent"
     size = one.length.total_seconds() * work.bytes_a_second
     hours = one.length / timedelta(hours=1)
     return (
-        f"{words}, {one.known} of them known and {one.archived} archived; {one.jobs} jobs would be "
-        f"sent; {hours:.1f} h of audio, about {_bytes(size)} (estimated: {work.sound})"
+        f"{words}, {one.known} of them known and {one.archived} archived; "
+        f"{counted(one.jobs, 'job')} would be sent; {hours:.1f} h of audio, about {_bytes(size)} "
+        f"(estimated: {work.sound})"
     )
 
 

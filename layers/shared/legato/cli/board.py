@@ -11,6 +11,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from legato.cli.say import in_short
+from legato.words import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,8 +74,8 @@ class Board:
 
     def _words(self, progress: backfill.Progress) -> str:
         words = (
-            f"{progress.requests} requests, {progress.recordings} recordings of {progress.calls} "
-            f"calls, {progress.jobs} jobs {self._sent}"
+            f"{counted(progress.requests, 'request')}, {counted(progress.recordings, 'recording')} "
+            f"of {counted(progress.calls, 'call')}, {counted(progress.jobs, 'job')} {self._sent}"
         )
         if progress.failed is not None:
             return f"{words}; given up: {in_short(progress.failed)}"

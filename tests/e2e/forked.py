@@ -1,0 +1,64 @@
+"""The operator's command, in processes of its own that need not load other people's libraries.
+
+Loading them is most of what a command takes, and many commands are typed here. What is Legato's is
+loaded by each process anew.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+LOADED = [
+    "boto3",
+    "cryptography.x509",
+    "httpx",
+    "jsonschema",
+    "pydantic.main",
+    "pydantic.types",
+    "rich.progress",
+    "rich.table",
+    "typer.main",
+]
+PATIENCE_SECONDS = 120
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(LOADED)
+
+
+def legato(*words, folder=".", stdin=os.devnull, later=0, **environment):
+    """Run the command in a folder, with nothing of AWS but what is given; return how it ended.
+
+    `stdin` is a path: of a terminal, if somebody types there. `later` sets Legato's clock forward,
+    by so many seconds.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    clean |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **environment}
+    with TemporaryDirectory() as scratch:
+        files = [stdin, f"{scratch}/stdout", f"{scratch}/stderr"]
+        process = _PROCESSES.Process(target=_run, args=(words, folder, files, clean, later))
+        process.start()
+        process.join(PATIENCE_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+        said = [Path(file).read_text() for file in files[1:]]
+    return subprocess.CompletedProcess(words, process.exitcode, *said)
+
+
+def _run(words, folder, files, environment, later):
+    for number, file in enumerate(files):
+        flags = os.O_WRONLY | os.O_CREAT if number else os.O_RDWR | os.O_NOCTTY
+        os.dup2(os.open(file, flags), number)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - multiprocessing has closed it
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = ["legato", *words]
+    from legato.cli import main
+    from legato.clock import SystemClock
+
+    if later:
+        SystemClock.now = lambda _: datetime.now(UTC) + timedelta(seconds=later)
+    main()

@@ -1,0 +1,484 @@
+"""Every example of every command's help is run, as it stands there, and does what the help says."""
+
+import csv
+import json
+import re
+import wave
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.office import (
+    ACCOUNT,
+    CASE,
+    DIALOG,
+    INTERACTION,
+    KAZOO,
+    MINUTES,
+    NUMBER,
+    OTHER_DIALOG,
+    PARAMETERS,
+    PAST,
+    RECORDING,
+    RINGCX,
+    SESSION,
+    Example,
+    Office,
+    sha256,
+)
+from tests.e2e.swept import until
+from tests.unit.test_cli_help import EXAMPLES
+
+__all__ = ["KAZOO", "PARAMETERS", "RINGCX"]
+
+
+def example(line, *says, **more):
+    return Example(line=line, says=says, **more)
+
+
+# What an example has done, where its words do not show it.
+
+
+def the_long_dialog(_office, ended):
+    [found] = json.loads(ended.stdout)["calls"]
+    assert (found["call"], found["storage"]) == (DIALOG, "cold")
+
+
+def a_table_of_the_case(_office, ended):
+    rows = list(csv.DictReader(ended.stdout.splitlines()))
+    assert {row["call"]: row["cases"] for row in rows} == {SESSION: CASE, INTERACTION: CASE}
+
+
+def all_that_is_known(_office, ended):
+    found = json.loads(ended.stdout)
+    assert found["call"]["call"] == INTERACTION
+    assert [one["case"] for one in found["holds"]] == [CASE]
+    newest = found["accesses"][0]
+    assert (newest["action"], newest["reason"], newest["case"]) == ("show", "audit", CASE)
+
+
+def what_needs_a_person(_office, ended):
+    found = json.loads(ended.stdout)
+    assert not found["well"]
+    assert "legato failed --provider ringcx" in {one["do"] for one in found["needs"]}
+
+
+def the_recording(office, ended):
+    fetched = (office.folder / ended.stdout.strip()).read_bytes()
+    assert sha256(fetched) == office.manifest(SESSION)["recording"]["sha256"]
+
+
+def legs_and_manifest(office, ended):
+    files = [office.folder / line for line in ended.stdout.splitlines()]
+    assert {file.parent.name for file in files} == {"evidence"}
+    manifest = office.manifest(SESSION)
+    legs = [leg["sha256"] for leg in manifest["legs"]]
+    assert [sha256(file.read_bytes()) for file in files[:-1]] == legs
+    assert json.loads(files[-1].read_bytes()) == manifest
+
+
+def all_of_the_number(office, ended):
+    """The dialog's segments lie apart, and are one file here."""
+    files = [office.folder / line for line in ended.stdout.splitlines()]
+    assert len(files) == 3
+    [joined] = (file for file in files if DIALOG in file.name)
+    with wave.open(str(joined)) as audio:
+        assert audio.getnframes() == MINUTES * 60 * audio.getframerate()
+    assert sha256(joined.read_bytes()) in Path(f"{joined}.sha256").read_text()
+
+
+def it_was_played(office, ended):
+    [line] = (office.folder / "played").read_text().splitlines()
+    assert line.endswith(ended.stdout.strip())
+
+
+def opens_the_recording(office, ended):
+    body = httpx.get(ended.stdout.strip()).raise_for_status().content
+    assert sha256(body) == office.manifest(SESSION)["recording"]["sha256"]
+
+
+def opens_the_leg(office, ended):
+    body = httpx.get(ended.stdout.strip()).raise_for_status().content
+    assert sha256(body) == office.manifest(INTERACTION)["legs"][0]["sha256"]
+
+
+def packed(folder, *calls, peaks=1):
+    def is_packed(office, _ended):
+        package = office.package(folder)
+        with (package / "data" / "index.csv").open(newline="") as file:
+            assert {row["call"] for row in csv.DictReader(file)} == set(calls)
+        assert len(list(package.rglob(f"{SESSION}/peaks-*.json"))) == peaks
+        joined = (package / "data" / "listen").glob(f"*{DIALOG}.wav")
+        assert len(list(joined)) == (DIALOG in calls)
+
+    return is_packed
+
+
+def readable(call, *, days):
+    def is_readable(office, _ended):
+        until(lambda: office.kept(call).restored_until)
+        left = office.kept(call).restored_until - datetime.now(UTC)
+        assert days - 1 <= left.days <= days
+
+    return is_readable
+
+
+def held(call):
+    def is_held(office, _ended):
+        assert office.kept(call).held
+
+    return is_held
+
+
+def released(call):
+    def is_released(office, _ended):
+        assert not office.kept(call).held
+
+    return is_released
+
+
+def two_holds(_office, ended):
+    found = json.loads(ended.stdout)
+    assert {one["call"]: one["reason"] for one in found} == {
+        SESSION: "complaint of a customer",
+        INTERACTION: "the same",
+    }
+
+
+def the_failed_one(_office, ended):
+    [found] = json.loads(ended.stdout)
+    assert found["call"] == INTERACTION
+    assert "404" in found["reason"]
+
+
+def nothing_missing(office, ended):
+    """By what is printed, or by the report in the bucket that it names."""
+    named = re.search(r"Report: (\S+)", ended.stdout)
+    found = json.loads(office.body(named[1]) if named else ended.stdout)
+    assert found["missing_recordings"] == []
+
+
+def the_addresses(office, ended):
+    said = dict(line.split(": ") for line in ended.stdout.splitlines())
+    assert said == office.endpoints.kazoo_push
+
+
+def other_addresses(office, ended):
+    said = dict(line.split(": ") for line in ended.stdout.splitlines())
+    assert said.keys() == office.endpoints.kazoo_push.keys()
+    assert not set(said.values()) & set(office.endpoints.kazoo_push.values())
+
+
+def a_catalogue(_office, ended):
+    found = json.loads(ended.stdout)
+    assert found["calls"] >= 4
+    assert found["unread"] == {}
+
+
+def all_accesses(_office, ended):
+    found = {one["action"] for one in json.loads(ended.stdout)}
+    assert {"show", "get", "link", "export", "exported", "restore", "hold"} <= found
+
+
+STACK = "legato --stack archive --region eu-central-1"
+CREATED, REMOVED = f"{ACCOUNT}: .* created", f"{ACCOUNT}: .* removed"
+READ, VALID = "Read to the end: ", "Valid: nothing is missing"
+WOULD = "1 recording of 1 call found, 0 of them known and 0 archived; 1 job would be sent"
+STAGES = (
+    (
+        Office.open,
+        (
+            example(
+                f"{STACK} backfill ringcx --from 2026-11-19T08:00+01:00 --sub-account 12345 --yes",
+                "3 recordings of 2 calls found, 2 jobs sent",
+            ),
+            example(
+                f"legato backfill kazoo --from 2026-11-19 --account {ACCOUNT}",
+                "Begin",
+                "1 recording of 1 call found, 1 job sent",
+                answer="y\n",
+            ),
+            example("legato backfill ringcx --from 2026-10-05 --to 2026-10-11 --dry-run", WOULD),
+            example("legato backfill kazoo --from 2026-06-01 --to 2026-10-31 --dry-run", WOULD),
+            example(
+                "legato backfill ringex --from 2026-10-01 --to 2026-10-31 --dry-run",
+                "1 recording of 1 call found",
+                "jobs? would be sent",
+            ),
+            example("legato kazoo install-hooks --dry-run", f"{ACCOUNT} +create"),
+            example("legato kazoo push-urls", then=the_addresses),
+        ),
+    ),
+    (
+        Office.have_failed,
+        (
+            example("legato failed", SESSION, DIALOG, INTERACTION, "3 failed"),
+            example("legato failed --provider kazoo --json", then=the_failed_one),
+            example(f"{STACK} status --json", ends=1, then=what_needs_a_person),
+            example(f"{STACK} kazoo install-hooks --yes", CREATED),
+        ),
+    ),
+    (
+        Office.mend,
+        (
+            example(f"legato retry {SESSION}", f"ringex {SESSION}: put into the queue again"),
+            example(
+                'legato retry --reason "404" --provider kazoo',
+                f"kazoo {INTERACTION}: put into the queue again\n1 put into the queue again",
+            ),
+            example("legato kazoo remove-hooks --dry-run", f"{ACCOUNT} +remove 1"),
+        ),
+    ),
+    (
+        None,
+        (
+            example("legato retry --all --yes", f"ringcx {DIALOG}: put into the queue again"),
+            example(f"{STACK} kazoo remove-hooks --yes", REMOVED),
+        ),
+    ),
+    (
+        Office.are_archived,
+        (
+            example(
+                f'legato restore {DIALOG} --reason "subpoena 4711" --case {CASE}',
+                "Which tier",
+                "S3 was asked for 2 objects of 1 call",
+                answer="Bulk\n",
+                then=readable(DIALOG, days=7),
+            ),
+            example(
+                f'legato hold {SESSION} --case {CASE} --reason "complaint of a customer"',
+                f"ringex {SESSION} is held for {CASE}",
+                then=held(SESSION),
+            ),
+            example(
+                f'legato hold {INTERACTION} --provider kazoo --case {CASE} --reason "the same"',
+                f"kazoo {INTERACTION} is held for {CASE}",
+                then=held(INTERACTION),
+            ),
+            example(
+                'legato find --number "+1 555 123 0000" --from 2026-11-01',
+                SESSION,
+                DIALOG,
+                INTERACTION,
+            ),
+            example(
+                'legato find --agent "Dev Shah" --from 2026-11-19T08:00 --to 2026-11-19T12:00 '
+                "--zone Europe/Berlin",
+                f"{SESSION}\nTimes are Europe/Berlin",
+            ),
+            example(
+                "legato find --provider ringcx --direction inbound --min-duration 5m --json",
+                then=the_long_dialog,
+            ),
+            example(
+                f'legato show {SESSION} --reason "complaint 4711"',
+                "Dev Shah",
+                "nothing was recorded for 3.0 s",
+                "show by alice: complaint 4711",
+            ),
+            example(
+                f'legato get {SESSION} --reason "subpoena 4711" --case {CASE}', then=the_recording
+            ),
+            example(
+                f'legato link {SESSION} --reason "review with the agent"',
+                "for whoever has the address",
+                then=opens_the_recording,
+            ),
+            example(
+                f"legato link {INTERACTION} --leg {RECORDING} --minutes 60 "
+                '--reason "subpoena 4711"',
+                "leg-1",
+                then=opens_the_leg,
+            ),
+            example(
+                "legato reconcile --from 2026-11-19 --provider ringex --report-only",
+                r"ringex +2 +2 +0 +0 +0",
+                then=nothing_missing,
+            ),
+            example("legato kazoo install-hooks", "Begin", CREATED, answer="y\n"),
+            example(
+                "legato backfill kazoo --from 2026-06-01 --to 2026-10-31",
+                "Begin",
+                "1 call found, 1 job sent",
+                answer="y\n",
+            ),
+            example(
+                "legato backfill ringex --from 2026-10-01 --to 2026-10-31",
+                "Begin",
+                "1 recording of 1 call found",
+                answer="y\n",
+            ),
+        ),
+    ),
+    (
+        None,
+        (
+            example(
+                f'legato export {SESSION} --case {CASE} --reason "subpoena 4711"',
+                "1 call,",
+                then=packed(".", SESSION),
+            ),
+            example(
+                'legato restore --query "--agent 4711 --from 2026-11-01" --tier Bulk --days 14 '
+                '--reason "audit"',
+                "Restore at the price of Bulk",
+                "S3 was asked for 2 objects of 1 call",
+                answer="y\n",
+                then=readable(DIALOG, days=14),
+            ),
+            example(
+                f"legato restore {OTHER_DIALOG} --tier Expedited --yes-expedited --yes "
+                '--reason "subpoena 4711"',
+                "S3 was asked for 1 object of 1 call",
+                then=readable(OTHER_DIALOG, days=7),
+            ),
+            example("legato holds", SESSION, INTERACTION, "alice"),
+            example(f"legato holds --case {CASE} --json", then=two_holds),
+            example(f"legato find --case {CASE} --all --csv", then=a_table_of_the_case),
+            example(
+                f'legato show {INTERACTION} --reason "audit" --case {CASE} --json',
+                then=all_that_is_known,
+            ),
+            example(
+                f'legato get {SESSION} --legs --manifest --to evidence --reason "subpoena 4711"',
+                then=legs_and_manifest,
+            ),
+            example(
+                f'legato get --query "--number {NUMBER} --from 2026-11-01" --to calls '
+                '--reason "complaint"',
+                then=all_of_the_number,
+            ),
+            example(f'legato get {SESSION} --reason "subpoena 4711"', then=the_recording),
+            example(f"{STACK} reconcile --from 2026-11-19 --json", then=nothing_missing),
+            example(
+                f"{STACK} backfill ringex --from 2026-09-01 --yes", "3 recordings of 2 calls found"
+            ),
+            example(
+                "legato backfill kazoo --from 2026-06-01",
+                "Begin",
+                "2 recordings of 2 calls found",
+                answer="y\n",
+            ),
+        ),
+    ),
+    (
+        None,
+        (
+            example(
+                f'legato export --query "--number {NUMBER} --from 2026-11-01" --case {CASE} '
+                "--to court",
+                "3 calls,",
+                then=packed("court", SESSION, DIALOG, INTERACTION),
+            ),
+            example(
+                f'legato export --query "--case {CASE}" --case {CASE} --to discs --max-size 650MB '
+                "--all-revisions",
+                "2 calls,",
+                then=packed("discs", SESSION, INTERACTION, peaks=2),
+            ),
+            example(
+                f"legato restore {DIALOG} --tier Standard --days 30 --yes --wait "
+                '--reason "subpoena 4711"',
+                "can be read now, until",
+                then=readable(DIALOG, days=30),
+            ),
+            example(f'legato get {SESSION} --play --reason "quality"', then=it_was_played),
+            example("legato status", "All is well"),
+            example("legato --local status", "held calls +2"),
+            example(
+                f'legato release {SESSION} --case {CASE} --reason "settled"',
+                "alice has asked to release it: another person must confirm that",
+            ),
+        ),
+    ),
+    (
+        Office.copy,
+        (
+            example(
+                f"legato release {SESSION} --case {CASE} --confirm",
+                f"ringex {SESSION} is free: no case holds it",
+                by="bob",
+                then=released(SESSION),
+            ),
+            example("legato verify", VALID),
+            example(f"{STACK} verify --deep", READ, VALID),
+            example("legato verify --tsa-ca authority.pem", VALID),
+            example(
+                "legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00",
+                "was given with --key",
+                READ,
+                VALID,
+            ),
+            example(
+                f"legato verify {CASE}-20261121 --deep --key legato.pem",
+                f"A package for the case {CASE}: 1 call",
+                READ,
+                "Nothing is wrong",
+            ),
+            example("legato restore --list", rf"ringcx +{DIALOG} .*can be read until"),
+            example(f"{STACK} kazoo push-urls --rotate", "new push key", then=other_addresses),
+            example("legato kazoo remove-hooks", "Begin", REMOVED, answer="y\n"),
+        ),
+    ),
+    (
+        None,
+        (
+            example(
+                "legato backfill ringcx --from 2026-10-05 --to 2026-10-11",
+                "Begin",
+                "1 recording of 1 call found, 1 job sent",
+                answer="y\n",
+            ),
+            example(
+                "legato reconcile --from 2026-11-13 --to 2026-11-19",
+                r"ringcx +3 +3 +0 +0 +0",
+                then=nothing_missing,
+            ),
+            example("legato index rebuild", r"\d calls are in the catalogue"),
+            example("legato index rebuild --json", then=a_catalogue),
+            example(f"legato accesses {SESSION}", "link", "show", "hold", "alice"),
+            example("legato accesses --from 2026-11-01 --to 2026-11-30", DIALOG, INTERACTION),
+            example("legato accesses --json", then=all_accesses),
+        ),
+    ),
+)
+"""One after the other: what has to be so before, and examples that may run side by side."""
+TABLE = [one.line for _, stage in STAGES for one in stage]
+
+
+@pytest.fixture(scope="module")
+def office(system, tmp_path_factory):
+    return Office(system, tmp_path_factory.mktemp("office"))
+
+
+@pytest.fixture(scope="module")
+def ran(office):
+    """Run all examples, three at a time, since some wait; return what came of each."""
+    found = {}
+    with ThreadPoolExecutor(3) as people:
+        for ready, examples in STAGES:
+            if ready is not None:
+                ready(office)
+            running = {one.line: people.submit(office.run, one) for one in examples}
+            wait(running.values())
+            found |= running
+    return found
+
+
+def test_every_example_of_every_help_is_here():
+    """And none that no help has any more."""
+    assert sorted(TABLE) == EXAMPLES
+
+
+@pytest.mark.parametrize("line", TABLE, ids=lambda line: line[:90])
+def test_every_example_does_what_its_help_says(ran, line):
+    ran[line].result()
+
+
+@pytest.mark.parametrize("call", PAST.values())
+def test_what_the_backfills_found_is_archived(ran, office, call):
+    office.is_archived(call)
