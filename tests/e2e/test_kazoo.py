@@ -84,7 +84,7 @@ def archived(cluster, lists, stray):
         "call_id": cluster.place(recording={"omit": ["call_id", "cdr_id"]}),
         "start": cluster.place(recording={"omit": ["start"]}),
         "start, interaction_id": cluster.place_lone(omit=["start", "interaction_id"]),
-        "late": cluster.place(readyAfter=20),
+        "late": cluster.place(readyAfter=30),
         **{kind: cluster.place() for kind in ("truncate", "empty", "html", "json", "evict")},
     }
     cluster.settings(version="master")
