@@ -25,9 +25,8 @@ demo: setup ffmpeg ## see calls become archived, verified recordings, on this ma
 local: setup ffmpeg ## run the whole system on this machine, until Ctrl-C
 	@python -m local
 
-# Tests of the running system wait more than they compute, so there is one process more than cores.
 test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
-	@python -m pytest -n $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## lint, types, template rules, stale locks
 	ruff check

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def _functions_running(
                 size=concurrency or WEBHOOK_PROCESSES,
             )
             cleanup.callback(pools[logical].close)
-        _warm(pools.values(), logs)
+        _warm([pools[logical] for logical in _hurried(created)], logs)
         invokes = {logical: pool.invoke for logical, pool in pools.items()}
         app = gateway.application(created.routes, invokes)
         cleanup.enter_context(gateway.serving(app, host, ports["webhook"]))
@@ -165,8 +165,16 @@ def _functions_running(
         yield lambda logical, event: invokes[logical](event)
 
 
-def _warm(pools: Any, logs: Path) -> None:
-    """Start one process of each function, all at the same time."""
+def _hurried(created: Stack) -> set[str]:
+    """Return the functions that providers, queues and schedules call: people can wait a moment."""
+    hurried = {source.function for source in created.sources}
+    hurried |= {schedule.function for schedule in created.schedules}
+    hurried |= {custom.function for custom in created.customs}
+    return hurried | {route.function for route in created.routes if not route.signed}
+
+
+def _warm(pools: Sequence[Pool], logs: Path) -> None:
+    """Start one process of each of these functions, all at the same time."""
     errors: list[str] = []
 
     def warm(pool: Pool) -> None:

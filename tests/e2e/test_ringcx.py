@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -262,19 +263,21 @@ def test_a_permission_that_lacks_loses_nothing(centre, archived):
 def test_a_wrong_account_id_is_named_and_loses_nothing(centre, archived, tmp_path):
     """By the sweeper and by the processor; with the right one the dialog is archived."""
     dialog, log = centre.place(), tmp_path / "log"
-    found = with_wrong_account(centre, "SweeperFunction", {"provider": "ringcx"}, log)
+    with wrong_account(centre, "SweeperFunction", log) as sweeper:
+        found = sweeper.invoke({"provider": "ringcx"})
     wrong = f"{MAIN_ACCOUNT} is not the RingCentral account id"
     assert any(wrong in reason for reason in reasons_to_stop(log))
     assert found["jobs"] == 0
 
-    centre.find(dialog)
-    record = {
-        "messageId": "m",
-        "body": job_of(dialog).to_message(),
-        "eventSourceARN": queue_arn(centre),
-    }
-    answer = with_wrong_account(centre, "ProcessorFunction", {"Records": [record]}, log)
-    assert answer == {"batchItemFailures": []}
+    with wrong_account(centre, "ProcessorFunction", log) as processor:
+        centre.find(dialog)
+        record = {
+            "messageId": "m",
+            "body": job_of(dialog).to_message(),
+            "eventSourceARN": queue_arn(centre),
+        }
+        # It has started before the running system hears of the dialog, and so is there first.
+        assert processor.invoke({"Records": [record]}) == {"batchItemFailures": []}
     assert wrong in (centre.state(dialog).reason or "")
     centre.watch(dialog)
     centre.assert_archived(dialog)
@@ -327,12 +330,13 @@ def queue_arn(centre):
     return arn
 
 
-def with_wrong_account(centre, logical, event, log):
-    """Run a function of the stack as if it were deployed with RingCX's own account id."""
+@contextmanager
+def wrong_account(centre, logical, log):
+    """Start a function of the stack as if it were deployed with RingCX's own account id."""
     function = centre.system.stack.functions[logical]
     variables = environment(function, centre.system.endpoints.aws)
     worker = Worker(function, variables | {"LEGATO_RINGCX_ACCOUNT": MAIN_ACCOUNT}, log)
     try:
-        return worker.invoke(event)
+        yield worker
     finally:
         worker.end()

@@ -125,3 +125,25 @@ def test_a_token_that_has_expired_loses_nothing(ringex, place, at_rest):
     at_rest(place(legs=TWO_LEGS, emit=False), "archived", 1)
     assert ringex.get("/stats").json()["requests"]["call-log-extract-sync"]["400"] >= 1
     ringex.post("/settings", json={"syncTokenSeconds": 3600}).raise_for_status()
+
+
+def test_both_sessions_of_a_warm_transfer_name_each_other(system, ledger, place):
+    """The customer's call tells of the consultation; the consultation tells of nothing."""
+    s3 = aws.client("s3", system.endpoints.aws)
+
+    def related(call):
+        state = ledger.load("ringex", "1", call)
+        if state.manifest is None or state.status != "archived":
+            return None
+        body = s3.get_object(Bucket=system.endpoints.bucket, Key=state.manifest.key)["Body"].read()
+        return json.loads(body)["related"]
+
+    consultation = place(legs=TWO_LEGS[:1], emit=True)
+    call = place(legs=TWO_LEGS[:1], emit=True, transferTarget=consultation)
+    until = time.monotonic() + 2 * PATIENCE_SECONDS
+    while time.monotonic() < until:
+        found = related(call), related(consultation)
+        if found == ([consultation], [call]):
+            break
+        time.sleep(0.5)
+    assert found == ([consultation], [call])
