@@ -7,6 +7,8 @@ BIN := .venv/bin
 # sam looks for python3.13 on the PATH, and must find the one that the locks were made for.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
+# Hundreds of processes start here; without it, each would compile everything that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup ffmpeg demo local test check build sam-test bench lock clean
 
