@@ -42,6 +42,8 @@ IN_PROGRESS = """<?xml version="1.0" encoding="UTF-8"?>
 
 _query_table = Table.query
 _item_size = Item.size
+_item_copy = Item.__deepcopy__
+_reading = threading.local()
 _sign = KmsResponse.sign
 _create_multipart_upload = S3Backend.create_multipart_upload
 _complete_multipart_upload = S3Backend.complete_multipart_upload
@@ -263,7 +265,16 @@ def _query(self: Table, hash_key: Any, *arguments: Any, **named: Any) -> Any:
             if attribute in item.attrs
         ]
         narrow.all_items = lambda: items  # type: ignore[method-assign]
-    return _query_table(narrow, hash_key, *arguments, **named)
+    _reading.now = True
+    try:
+        return _query_table(narrow, hash_key, *arguments, **named)
+    finally:
+        _reading.now = False
+
+
+def _copied(self: Item, memo: dict[int, Any]) -> Item:
+    """Return an item itself to a query, which only reads; moto copies all that it then filters."""
+    return self if getattr(_reading, "now", False) else _item_copy(self, memo)
 
 
 def run(arguments: list[str]) -> None:
@@ -271,6 +282,7 @@ def run(arguments: list[str]) -> None:
     Queue.delete_message = _delete_message  # type: ignore[method-assign]
     SQSBackend.is_message_valid_based_on_retention_period = _is_retained  # type: ignore[method-assign]
     vars(models)["unix_time_millis"] = _milliseconds
+    Item.__deepcopy__ = _copied  # type: ignore[method-assign]
     Item.size = _size  # type: ignore[method-assign]
     Table.query = _query  # type: ignore[method-assign]
     KmsResponse.sign = _sign_digest  # type: ignore[method-assign]
