@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Response, abort, request
 from moto import backends
 from moto.core.exceptions import JsonRESTError
+from moto.dynamodb.comparisons import get_comparison_func
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 from moto.kms.models import Key
@@ -247,27 +248,61 @@ def _size(self: Item) -> int:
     return known
 
 
-def _query(self: Table, hash_key: Any, *arguments: Any, **named: Any) -> Any:
-    """Look into the one partition that is asked for; moto sorts the whole table for each query."""
-    index = named.get("index_name") or (arguments[6] if len(arguments) > 6 else None)
+def _query(
+    self: Table,
+    hash_key: Any,
+    comparison: str | None,
+    bounds: list[Any],
+    limit: int,
+    start: Any,
+    forward: bool,
+    projected: Any,
+    index: str | None = None,
+    *arguments: Any,
+    **named: Any,
+) -> Any:
+    """Look only at what may be in the answer; moto sorts the whole table for each query.
+
+    A table's own order is taken to be that of strings.
+    """
     narrow = copy(self)
     if index is None:
-        partition = self.items.get(hash_key, {})
-        ordered = sorted(partition.values(), key=lambda item: item.range_key.value)
-        narrow.all_items = lambda: ordered  # type: ignore[method-assign]
+        found = {item.range_key.value: item for item in self.items.get(hash_key, {}).values()}
+        if comparison is not None:
+            is_within = get_comparison_func(comparison)
+            values = [bound.value for bound in bounds]
+            found = {place: found[place] for place in found if is_within(place, *values)}
+        places = sorted(found, reverse=not forward)
+        if start is not None:
+            left = start[self.range_key_attr]["S"]
+            places = [place for place in places if place != left and (place > left) == forward]
+        # One more tells moto that there is another page.
+        items = [found[place] for place in places[: limit and limit + 1]]
     else:
-        [key, *_] = [each.schema for each in self.global_indexes if each.name == index]
-        attribute = key[0]["AttributeName"]
+        [schema] = [each.schema for each in self.global_indexes if each.name == index]
+        attribute = schema[0]["AttributeName"]
         items = [
             item
             for partition in self.items.values()
             for item in partition.values()
             if attribute in item.attrs
         ]
-        narrow.all_items = lambda: items  # type: ignore[method-assign]
+    narrow.all_items = lambda: items  # type: ignore[method-assign]
     _reading.now = True
     try:
-        return _query_table(narrow, hash_key, *arguments, **named)
+        return _query_table(
+            narrow,
+            hash_key,
+            comparison,
+            bounds,
+            limit,
+            start,
+            forward,
+            projected,
+            index,
+            *arguments,
+            **named,
+        )
     finally:
         _reading.now = False
 
@@ -284,7 +319,7 @@ def run(arguments: list[str]) -> None:
     vars(models)["unix_time_millis"] = _milliseconds
     Item.__deepcopy__ = _copied  # type: ignore[method-assign]
     Item.size = _size  # type: ignore[method-assign]
-    Table.query = _query  # type: ignore[method-assign]
+    Table.query = _query  # type: ignore[method-assign, assignment]
     KmsResponse.sign = _sign_digest  # type: ignore[method-assign]
     Key.create_from_cloudformation_json = classmethod(_create_key)  # type: ignore[assignment]
     S3Backend.create_multipart_upload = _create_upload  # type: ignore[method-assign]
