@@ -1,19 +1,20 @@
 """The inside of a worker: imports a function's handler and calls it, one event after another.
 
-Runs in a process of its own with the function's environment. One JSON line on standard input is an
-invocation, one JSON line on the pipe named as argument is its answer. Standard output and error are
-the function's log.
+Runs in a process of its own with the function's environment. A message on the channel is an
+invocation, and one on it is its answer, both in JSON. Standard output and error are the function's
+log.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
-import os
 import sys
 import time
 import traceback
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from typing import Any
 
 
@@ -37,24 +38,24 @@ class Context:
         return max(0, int((self.deadline - self._clock()) * 1000))
 
 
-def main() -> None:
-    module, attribute, answers_fd = sys.argv[1:]
-    with os.fdopen(int(answers_fd), "w", encoding="utf-8") as answers:
-        handler = _import(module, attribute, answers)
-        if handler is None:
-            return
-        for line in sys.stdin:
-            invocation = json.loads(line)
-            _answer(answers, _invoke(handler, invocation))
+def serve(channel: Connection, module: str, attribute: str) -> None:
+    """Call the handler with what comes until the channel is closed."""
+    handler = _import(module, attribute, channel)
+    if handler is None:
+        return
+    with contextlib.suppress(EOFError):
+        while True:
+            invocation = json.loads(channel.recv_bytes())
+            _answer(channel, _invoke(handler, invocation))
 
 
-def _import(module: str, attribute: str, answers: Any) -> Any:
+def _import(module: str, attribute: str, channel: Connection) -> Any:
     try:
         handler = getattr(importlib.import_module(module), attribute)
     except BaseException as error:  # whatever a module does when imported, the caller hears of it
-        _answer(answers, _failure(error))
+        _answer(channel, _failure(error))
         return None
-    _answer(answers, {"ready": True})
+    _answer(channel, {"ready": True})
     return handler
 
 
@@ -76,12 +77,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"error": {"errorType": type(error).__name__, "errorMessage": str(error)}}
 
 
-def _answer(answers: Any, value: dict[str, Any]) -> None:
+def _answer(channel: Connection, value: dict[str, Any]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    answers.write(json.dumps(value) + "\n")
-    answers.flush()
-
-
-if __name__ == "__main__":
-    main()
+    channel.send_bytes(json.dumps(value).encode())

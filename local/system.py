@@ -6,8 +6,8 @@ import contextlib
 import re
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,24 +144,23 @@ def _functions_running(
                 log=logs / f"{function.code.name}.log",
                 size=concurrency or WEBHOOK_PROCESSES,
             )
-            cleanup.callback(pools[logical].close)
+        cleanup.callback(_at_once, [pool.close for pool in pools.values()])
         _warm([pools[logical] for logical in _hurried(created)], logs)
         invokes = {logical: pool.invoke for logical, pool in pools.items()}
         app = gateway.application(created.routes, invokes)
         cleanup.enter_context(gateway.serving(app, host, ports["webhook"]))
         cleanup.enter_context(custom.created(created.customs, invokes))
-        for source in created.sources:
-            poller = Poller(source, pools[source.function].invoke, endpoint=endpoint)
-            poller.start()
-            cleanup.callback(poller.stop)
-        for rule in created.rules:
-            target = Target(rule, invokes[rule.function], endpoint=endpoint)
-            target.start()
-            cleanup.callback(target.stop)
-        for schedule in created.schedules:
-            timer = Timer(schedule, invokes[schedule.function])
-            timer.start()
-            cleanup.callback(timer.stop)
+        parts: list[Poller | Target | Timer] = [
+            *(
+                Poller(source, pools[source.function].invoke, endpoint=endpoint)
+                for source in created.sources
+            ),
+            *(Target(rule, invokes[rule.function], endpoint=endpoint) for rule in created.rules),
+            *(Timer(schedule, invokes[schedule.function]) for schedule in created.schedules),
+        ]
+        cleanup.callback(_at_once, [part.stop for part in parts])
+        for part in parts:
+            part.start()
         yield lambda logical, event: invokes[logical](event)
 
 
@@ -174,22 +173,18 @@ def _hurried(created: Stack) -> set[str]:
 
 
 def _warm(pools: Sequence[Pool], logs: Path) -> None:
-    """Start one process of each of these functions, all at the same time."""
-    errors: list[str] = []
+    """Start one process of each of these functions."""
+    try:
+        _at_once([pool.warm for pool in pools])
+    except InvocationError as error:
+        raise LocalError(f"{error} (see {logs})") from error
 
-    def warm(pool: Pool) -> None:
-        try:
-            pool.warm()
-        except InvocationError as error:
-            errors.append(str(error))
 
-    threads = [threading.Thread(target=warm, args=(pool,)) for pool in pools]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise LocalError("; ".join(errors) + f" (see {logs})")
+def _at_once(calls: Sequence[Callable[[], None]]) -> None:
+    """Call all of these at the same time. Raises what the first of them raises."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        for called in [threads.submit(call) for call in calls]:
+            called.result()
 
 
 def _endpoints(

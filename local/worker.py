@@ -7,16 +7,15 @@ that dies or overruns the function's timeout is replaced.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import queue
-import subprocess
 import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local import aws
+from local import aws, handler_process
 from local.processes import end, start
 from local.stack import Function
 
@@ -35,19 +34,13 @@ class Worker:
     def __init__(self, function: Function, environment: Mapping[str, str], log: Path) -> None:
         self._function = function
         module, attribute = function.handler.rsplit(".", 1)
-        package = ".".join(function.code.parts)
-        answers, write_end = os.pipe()
+        module = ".".join((*function.code.parts, module))
+        self._channel, theirs = multiprocessing.Pipe()
         self._process = start(
-            "local.handler_process",
-            [f"{package}.{module}", attribute, str(write_end)],
-            log=log,
-            environment=environment,
-            stdin=subprocess.PIPE,
-            pass_fds=[write_end],
+            handler_process.serve, theirs, module, attribute, log=log, environment=environment
         )
-        os.close(write_end)
-        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
+        # With only one holder of the other end, the channel ends when the process does.
+        theirs.close()
         try:
             self._take(START_SECONDS, "its import")
         except BaseException:
@@ -69,38 +62,28 @@ class Worker:
                 "log_stream_name": "local",
             },
         }
-        stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101 - opened as a pipe above
         try:
-            stdin.write(json.dumps(invocation).encode() + b"\n")
-            stdin.flush()
+            self._channel.send_bytes(json.dumps(invocation).encode())
         except OSError as error:
             raise InvocationError(f"{function.logical}: its process is gone") from error
         return self._take(function.timeout, "the invocation").get("result")
 
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process.is_alive()
 
     def end(self) -> None:
         end(self._process)
 
-    def _listen(self, answers: int) -> None:
-        with os.fdopen(answers, encoding="utf-8") as lines:
-            for line in lines:
-                self._answers.put(line)
-        self._answers.put(None)
-
     def _take(self, seconds: float, what: str) -> dict[str, Any]:
         name = self._function.logical
         try:
-            line = self._answers.get(timeout=seconds)
-        except queue.Empty:
+            if not self._channel.poll(seconds):
+                self.end()
+                raise InvocationError(f"{name}: {what} took longer than {seconds:g} s")
+            answer: dict[str, Any] = json.loads(self._channel.recv_bytes())
+        except (EOFError, OSError):
             self.end()
-            raise InvocationError(f"{name}: {what} took longer than {seconds:g} s") from None
-        if line is None:
-            self.end()
-            raise InvocationError(f"{name}: the process died during {what}")
-        answer: dict[str, Any] = json.loads(line)
+            raise InvocationError(f"{name}: the process died during {what}") from None
         if "error" in answer:
             error = answer["error"]
             raise InvocationError(f"{name}: {error['errorType']}: {error['errorMessage']}")

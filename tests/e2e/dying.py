@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from legato.archive import Message, archive
 from legato.bootstrap import sweeper, workshop
 from legato.rounds import go_round
+from local.processes import FORKS
 
 SWEEP_TIME = timedelta(seconds=34)
 """Nothing is asked for in the last 30 s of it. A killed sweeper keeps others out until its end."""
@@ -67,8 +67,7 @@ class Watched:
 
 def process(environment, body, *, journal: Path, die_after=0) -> int:
     """Work on one message in a process of its own; return its exit code (-9 when killed)."""
-    fork = multiprocessing.get_context("fork")
-    worker = fork.Process(target=_work, args=(environment, body, journal, die_after))
+    worker = FORKS.Process(target=_work, args=(environment, body, journal, die_after))
     worker.start()
     worker.join(60)
     return worker.exitcode
@@ -76,8 +75,7 @@ def process(environment, body, *, journal: Path, die_after=0) -> int:
 
 def sweep(environment, *, journal: Path, die_after=0) -> int:
     """Sweep RingCX in a process of its own; return its exit code (-9 when killed)."""
-    spawn = multiprocessing.get_context("spawn")  # the whole system's threads must not be copied
-    sweeping = spawn.Process(target=_sweep, args=(environment, journal, die_after))
+    sweeping = FORKS.Process(target=_sweep, args=(environment, journal, die_after))
     sweeping.start()
     sweeping.join(60)
     return sweeping.exitcode

@@ -1,10 +1,8 @@
 """The operator's command, in processes of its own that need not load other people's libraries.
 
-Loading them is most of what a command takes, and many commands are typed here. What is Legato's is
-loaded by each process anew.
+Loading them is most of what a command takes, and many commands are typed here.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-LOADED = [
+from local.processes import FORKS, LOADED
+
+TYPED = (
     "boto3",
     "cryptography.x509",
     "httpx",
@@ -22,10 +22,9 @@ LOADED = [
     "rich.progress",
     "rich.table",
     "typer.main",
-]
+)
 PATIENCE_SECONDS = 120
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(LOADED)
+FORKS.set_forkserver_preload([*LOADED, *TYPED])
 
 
 def legato(*words, folder=".", stdin=os.devnull, later=0, **environment):
@@ -38,7 +37,7 @@ def legato(*words, folder=".", stdin=os.devnull, later=0, **environment):
     clean |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **environment}
     with TemporaryDirectory() as scratch:
         files = [stdin, f"{scratch}/stdout", f"{scratch}/stderr"]
-        process = _PROCESSES.Process(target=_run, args=(words, folder, files, clean, later))
+        process = FORKS.Process(target=_run, args=(words, folder, files, clean, later))
         process.start()
         process.join(PATIENCE_SECONDS)
         if process.exitcode is None:

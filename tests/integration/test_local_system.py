@@ -21,10 +21,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def parts_of(runner: subprocess.Popen[bytes]) -> list[str]:
-    """Return the command lines of the processes that a runner started and that still run."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if f"local.leash {runner.pid} " in line]
+def processes() -> list[tuple[int, int, int]]:
+    """Return the id, the parent's and the session's of each process that runs."""
+    asked = ["ps", "-eo", "pid=,ppid=,sid=,stat="]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    fields = [line.split() for line in listed.splitlines()]
+    return [
+        (int(pid), int(parent), int(session))
+        for pid, parent, session, state in fields
+        if not state.startswith("Z")
+    ]
+
+
+def parts_of(runner: subprocess.Popen[bytes]) -> set[int]:
+    """Return the processes that a runner has forked: each leads a session of its own."""
+    everyone = processes()
+    helpers = {pid for pid, parent, _ in everyone if parent == runner.pid}
+    return {pid for pid, parent, session in everyone if parent in helpers and session == pid}
+
+
+def are_gone(parts: set[int]) -> bool:
+    return parts.isdisjoint(pid for pid, _, _ in processes())
 
 
 def until(condition: Callable[[], bool], seconds: float) -> None:
@@ -176,13 +193,14 @@ def test_life_of_a_local_system(
     # AWS, the simulators, and a process of each function at least.
     resources = template.read()["Resources"].values()
     functions = [each for each in resources if each["Type"] == "AWS::Serverless::Function"]
-    assert len(parts_of(runner)) >= 4 + len(functions)
+    parts = parts_of(runner)
+    assert len(parts) >= 4 + len(functions)
     runner.send_signal(signal.SIGTERM)
     output, errors = runner.communicate(timeout=20)
     assert runner.returncode == 0, errors
     assert b"Stopped." in output
     assert not file.exists()
-    assert parts_of(runner) == []
+    assert are_gone(parts)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", first_port))
@@ -192,6 +210,7 @@ def test_nothing_outlives_a_runner_that_is_killed(
     runner: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     until((tmp_path / "endpoints.json").exists, 30)
-    assert parts_of(runner)
+    parts = parts_of(runner)
+    assert parts
     runner.kill()
-    until(lambda: parts_of(runner) == [], 10)
+    until(lambda: are_gone(parts), 10)
