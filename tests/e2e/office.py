@@ -7,10 +7,11 @@ import pty
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import httpx
 
@@ -25,6 +26,7 @@ from tests.e2e.swept import ALWAYS, until
 WRITTEN = date(2026, 11, 21)
 """The day that the examples take for today. On any other one, all their days are moved with it."""
 CALLED = date(2026, 11, 19)
+TIME_OF_A_RUN = timedelta(minutes=4)
 NUMBER = "+15551230000"
 CASE = "2026-117"
 SESSION, DIALOG, INTERACTION = "s-a0b1c2d3e4f5", "s-v-a0b1c2d3", "63962447024-1a2b"
@@ -87,7 +89,7 @@ class Office:
         self.system = system
         self.folder = folder
         self.endpoints = system.endpoints
-        self.today = datetime.now(UTC).date()
+        self.today = a_day_with_time_left()
         self.copied_at = ""
         self.s3 = aws.client("s3", system.endpoints.aws)
         self.library = S3Library(self.s3, bucket=system.endpoints.bucket)
@@ -253,6 +255,14 @@ def provider_of(call):
     if call.startswith("s-v-"):
         return "ringcx"
     return "ringex" if call.startswith("s-") else "kazoo"
+
+
+def a_day_with_time_left():
+    """Return today; wait for tomorrow if midnight is near, since packages are named by the day."""
+    now = datetime.now(UTC)
+    if (now + TIME_OF_A_RUN).date() != now.date():
+        time.sleep(TIME_OF_A_RUN.total_seconds())
+    return datetime.now(UTC).date()
 
 
 @contextmanager
