@@ -85,6 +85,8 @@ def _begin(
     run: Callable[..., None], arguments: Sequence[Any], log: Path, environment: Mapping[str, str]
 ) -> None:
     os.setsid()  # Ctrl-C in the terminal reaches only the runner
+    with contextlib.suppress(OSError):  # a name for `top`, where Linux has this file
+        Path("/proc/self/comm").write_text(log.stem, encoding="utf-8")
     for stream, path, mode in ((0, os.devnull, os.O_RDONLY), (1, log, os.O_WRONLY)):
         opened = os.open(path, mode | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(opened, stream)
@@ -92,7 +94,8 @@ def _begin(
     os.dup2(1, 2)
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
-            output.reconfigure(line_buffering=True)
+            # Many processes write into one log, each of them whole lines.
+            output.reconfigure(line_buffering=True, write_through=False)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()

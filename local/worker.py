@@ -162,6 +162,5 @@ def environment(function: Function, endpoint: str) -> dict[str, str]:
         "LANG": "en_US.UTF-8",
         "TZ": "UTC",
         "POWERTOOLS_TRACE_DISABLED": "true",  # there is no X-Ray daemon here
-        "PYTHONUNBUFFERED": "1",
         **function.environment,
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +94,13 @@ def test_two_events_run_in_two_processes_at_the_same_time(pool: Pool) -> None:
 def test_output_goes_to_the_log(pool: Pool) -> None:
     pool.invoke({"do": "tell"})
     assert "a line of the log" in pool._log.read_text()
+
+
+def test_lines_of_processes_that_write_at_the_same_time_stay_whole(pool: Pool) -> None:
+    with ThreadPoolExecutor(2) as callers:
+        list(callers.map(pool.invoke, [{"do": "print", "value": 3000}] * 2))
+    found = Counter(pool._log.read_text().splitlines())
+    assert [found[json.dumps({"number": number})] for number in range(3000)] == [2] * 3000
 
 
 def test_a_handler_that_cannot_be_imported_says_why(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -18,6 +19,11 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             os._exit(3)
         case "sleep":
             time.sleep(event["value"])
+            return None
+        case "print":
+            for number in range(event["value"]):
+                sys.stdout.write(json.dumps({"number": number}))  # in two steps, as print does
+                sys.stdout.write("\n")
             return None
         case "tell":
             sys.stdout.write("a line of the log\n")
