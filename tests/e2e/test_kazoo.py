@@ -246,9 +246,9 @@ def test_an_unknown_api_key_loses_nothing(cluster, archived):
     until(lambda: time.monotonic() - changed_at > FRESH_SECONDS)  # no process has the old one
     placed = cluster.place()
     known = len(cluster.reasons_to_stop())
-    cluster.sweep()
+    # The schedule's own sweep may be at work, and lets no other one in.
+    until(lambda: cluster.sweep() and cluster.reasons_to_stop()[known:])
     reasons = cluster.reasons_to_stop()[known:]
-    assert reasons
     assert all("404 bad_identifier" in reason for reason in reasons)
     assert UNKNOWN_KEY not in cluster.sweeper_log()
     assert cluster.records(placed) == {}
