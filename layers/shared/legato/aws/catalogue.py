@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from legato.catalogue import Query
 
 MOST_QUERIES = 4
-"""Of one page: with that for its rows, five requests. Each goes through a megabyte of entries."""
+"""Of one page: with that for its rows, five requests. The later ones go through a megabyte each."""
 FIRST_LOOK = 500
 """Entries that are filtered first: mostly they hold a page, at a fraction of a megabyte's price."""
 PROBED = ("number#", "person#", "long#")
