@@ -16,10 +16,10 @@ from tests.e2e import dying
 from tests.e2e.swept import ALWAYS, Placed, Swept, until
 
 SUB_ACCOUNT = "21550001"
-UNDISTURBED, *KILLED = "21550002", "21550003", "21550004", "21550005"
+UNDISTURBED, MISTAKEN, *KILLED = "21550002", "21550006", "21550003", "21550004", "21550005"
 """Sub-accounts that the stack leaves to sweepers that are run, and killed, from here."""
 RINGCX = {
-    "subAccounts": [SUB_ACCOUNT, UNDISTURBED, *KILLED],
+    "subAccounts": [SUB_ACCOUNT, UNDISTURBED, MISTAKEN, *KILLED],
     "limits": {
         group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
     },
@@ -264,25 +264,31 @@ def test_a_permission_that_lacks_loses_nothing(centre, archived):
     centre.assert_archived(dialog)
 
 
-def test_a_wrong_account_id_is_named_and_loses_nothing(centre, archived, tmp_path):
+def test_a_wrong_account_id_is_named_and_loses_nothing(centre, tmp_path):
     """By the sweeper and by the processor; with the right one the dialog is archived."""
-    dialog, log = centre.place(), tmp_path / "log"
+    dialog, log = centre.place(sub_account=MISTAKEN, readyAfter=20), tmp_path / "log"
     with wrong_account(centre, "SweeperFunction", log) as sweeper:
         found = sweeper.invoke({"provider": "ringcx"})
     wrong = f"{MAIN_ACCOUNT} is not the RingCentral account id"
     assert any(wrong in reason for reason in reasons_to_stop(log))
     assert found["jobs"] == 0
 
+    record = {
+        "messageId": "m",
+        "body": job_of(dialog).to_message(),
+        "eventSourceARN": queue_arn(centre),
+    }
+    dying.sweep(sweeper_environment(centre, MISTAKEN), journal=tmp_path / "journal")
     with wrong_account(centre, "ProcessorFunction", log) as processor:
-        centre.find(dialog)
-        record = {
-            "messageId": "m",
-            "body": job_of(dialog).to_message(),
-            "eventSourceARN": queue_arn(centre),
-        }
-        # It has started before the running system hears of the dialog, and so is there first.
-        assert processor.invoke({"Records": [record]}) == {"batchItemFailures": []}
-    assert wrong in (centre.state(dialog).reason or "")
+
+        def refused():
+            assert processor.invoke({"Records": [record]}) == {"batchItemFailures": []}
+            return wrong in (centre.state(dialog).reason or "")
+
+        # The running system is after the same dialog, which it cannot have yet.
+        until(refused)
+
+    send_job(centre, dialog)  # nobody here wants to wait for a quarter of an hour
     centre.watch(dialog)
     centre.assert_archived(dialog)
 
@@ -336,10 +342,13 @@ def queue_arn(centre):
 
 @contextmanager
 def wrong_account(centre, logical, log):
-    """Start a function of the stack as if it were deployed with RingCX's own account id."""
+    """Start a function as if it were deployed with RingCX's own account id, for one sub-account."""
     function = centre.system.stack.functions[logical]
-    variables = environment(function, centre.system.endpoints.aws)
-    worker = Worker(function, variables | {"LEGATO_RINGCX_ACCOUNT": MAIN_ACCOUNT}, log)
+    variables = environment(function, centre.system.endpoints.aws) | {
+        "LEGATO_RINGCX_ACCOUNT": MAIN_ACCOUNT,
+        "LEGATO_RINGCX_SUB_ACCOUNTS": MISTAKEN,
+    }
+    worker = Worker(function, variables, log)
     try:
         yield worker
     finally:
