@@ -13,7 +13,6 @@ def main() -> int:
     benches = (
         bench_webhook,
         bench_fetch,
-        bench_find,
         bench_join,
         bench_day,
         bench_ringcx,

@@ -42,6 +42,8 @@ CALLS = int(os.environ.get("LEGATO_BENCH_CALLS", "20000"))
 REBUILT = int(os.environ.get("LEGATO_BENCH_REBUILT", "2000"))
 LEGATO = [sys.executable, "-c", "from legato.cli import main; main()", "--local"]
 MOST_REQUESTS = 5
+TRIES = 5
+"""The fastest of them counts: the others measure what else the machine does."""
 
 
 def main() -> list[Row]:
@@ -117,7 +119,7 @@ class _Bench:
         )
         slowest, most = 0.0, 0
         for question in questions:
-            seconds = min(self._seconds(question) for _ in range(2))
+            seconds = min(self._seconds(question) for _ in range(TRIES))
             requests = self._requests(question)
             print(f"  {seconds:.2f} s, {requests} requests: find {question}", file=sys.stderr)
             slowest, most = max(slowest, seconds), max(most, requests)
