@@ -171,7 +171,9 @@ def work_joined(measure: bool, target: str, *legs: str) -> dict[str, float]:
 
 def work_pydub(target: str, ffmpeg: str, *legs: str) -> dict[str, float]:
     """Join as pydub's documentation does; return seconds."""
-    os.environ["PATH"] = f"{Path(ffmpeg).parent}:{os.environ['PATH']}"
+    # It looks for ffprobe too, which does not come with every ffmpeg.
+    places = (Path(ffmpeg).parent, local_tools().ffprobe.parent)
+    os.environ["PATH"] = os.pathsep.join([*map(str, places), os.environ["PATH"]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pydub import AudioSegment
