@@ -23,9 +23,10 @@ from tests.authority import OpensslAuthority
 from tests.e2e.forked import legato
 from tests.e2e.swept import ALWAYS, until
 
-WRITTEN = date(2026, 11, 21)
+WRITTEN = date(2026, 11, 24)
 """The day that the examples take for today. On any other one, all their days are moved with it."""
 CALLED = date(2026, 11, 19)
+"""So long ago that only a backfill finds it: no first sweep, and not the daily reconciliation."""
 TIME_OF_A_RUN = timedelta(minutes=4)
 NUMBER = "+15551230000"
 CASE = "2026-117"

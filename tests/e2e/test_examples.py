@@ -415,7 +415,7 @@ STAGES = (
                 VALID,
             ),
             example(
-                f"legato verify {CASE}-20261121 --deep --key legato.pem",
+                f"legato verify {CASE}-20261124 --deep --key legato.pem",
                 f"A package for the case {CASE}: 1 call",
                 READ,
                 "Nothing is wrong",

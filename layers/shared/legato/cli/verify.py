@@ -62,7 +62,7 @@ def _parsed(text: str) -> datetime:
       legato verify
       legato --stack archive --region eu-central-1 verify --deep
       legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00
-      legato verify 2026-117-20261121 --deep --key legato.pem
+      legato verify 2026-117-20261124 --deep --key legato.pem
       legato verify --tsa-ca authority.pem
 
     {EXIT_CODES}
