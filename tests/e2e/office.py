@@ -2,14 +2,11 @@
 
 import hashlib
 import json
-import os
-import pty
 import re
 import shlex
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -20,8 +17,8 @@ from legato.aws.library import S3Library
 from local import aws
 from local.kazoo import ACCOUNTS
 from tests.authority import OpensslAuthority
-from tests.e2e.forked import legato
 from tests.e2e.swept import ALWAYS, until
+from tests.forked import answering, legato
 
 WRITTEN = date(2026, 11, 24)
 """The day that the examples take for today. On any other one, all their days are moved with it."""
@@ -264,18 +261,6 @@ def a_day_with_time_left():
     if (now + TIME_OF_A_RUN).date() != now.date():
         time.sleep(TIME_OF_A_RUN.total_seconds())
     return datetime.now(UTC).date()
-
-
-@contextmanager
-def answering(text):
-    """Yield the path of a terminal on which somebody types."""
-    ours, its = pty.openpty()
-    try:
-        os.write(ours, text.encode())
-        yield os.ttyname(its)
-    finally:
-        os.close(ours)
-        os.close(its)
 
 
 def sha256(body):

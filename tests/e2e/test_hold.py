@@ -14,7 +14,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.cli.place import Place
 from legato.errors import Refused
 from local import aws
-from tests.integration.test_cli_stack import legato
+from tests.forked import legato
 
 PARAMETERS = {
     "AccessReason": "required",

@@ -17,7 +17,7 @@ from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority
 from tests.fakes import FakeClock
-from tests.integration.test_cli_stack import legato
+from tests.forked import legato
 
 HANDLER = """
 import json

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from legato import __version__
 from legato.model import Job
 from local import aws, stack
 from local.system import PARAMETERS, running
+from tests.forked import answering, legato
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from local.system import System
 
-COMMAND = [sys.executable, "-c", "from legato.cli import main; main()"]
 LONG_AGO = "2026-01-01"
-
-
-def legato(
-    *arguments: str, stdin: Any = subprocess.DEVNULL, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, with nothing of AWS but what is given."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **environment},
-        stdin=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +38,13 @@ def without_ringcx(aws_endpoint: str) -> str:
 def backfill(name: str, **environment: str) -> tuple[int, str]:
     ended = legato("--stack", name, "backfill", "ringcx", "--from", LONG_AGO, **environment)
     return ended.returncode, ended.stderr
+
+
+def test_the_installed_command_runs() -> None:
+    """All others here are typed into a process that has loaded the libraries."""
+    command = Path(sys.executable).with_name("legato")
+    ended = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert ended.stdout == f"legato {__version__}\n"
 
 
 def test_what_is_wrong_with_a_stack_is_told_in_one_line(
@@ -139,11 +130,8 @@ def test_backfills_of_the_local_system(system: System) -> None:
         tried.stdout
     )
 
-    ours, its = pty.openpty()
-    os.write(ours, b"n\n")
-    asked = legato(*command, stdin=its, **here)
-    os.close(ours)
-    os.close(its)
+    with answering("n\n") as terminal:
+        asked = legato(*command, stdin=terminal, **here)
     assert (asked.returncode, asked.stderr) == (1, "legato: not begun\n")
     assert "Begin? [y/N]" in asked.stdout
 

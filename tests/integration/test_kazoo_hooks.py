@@ -11,7 +11,7 @@ import pytest
 from legato.receive import KAZOO_TOKEN
 from local import aws
 from local.system import running
-from tests.integration.test_cli_stack import legato
+from tests.forked import legato
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

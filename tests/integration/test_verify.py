@@ -22,7 +22,7 @@ from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority
 from tests.chain import ANOTHER_KEY, HOUR, BucketStore, Chained, FolderStore, pem
-from tests.integration.test_cli_stack import legato
+from tests.forked import legato
 from tests.integration.test_contracts import refuse
 
 # S3 says itself when something was written, so the archive's time lies ahead of it.

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from legato import __version__
 from legato.cli import (
     accesses,
     backfill,
@@ -93,6 +94,12 @@ app.add_typer(accesses.app)
 app.add_typer(index.app)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"legato {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def legato(
     context: typer.Context,
@@ -106,6 +113,12 @@ def legato(
     local: Annotated[
         bool,
         typer.Option("--local", help="Talk to the system that `make local` runs on this machine."),
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Say which one this is."
+        ),
     ] = False,
 ) -> None:
     if local and (region or profile):

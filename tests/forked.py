@@ -4,8 +4,10 @@ Loading them is most of what a command takes, and many commands are typed here.
 """
 
 import os
+import pty
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +46,18 @@ def legato(*words, folder=".", stdin=os.devnull, later=0, **environment):
             process.kill()
         said = [Path(file).read_text() for file in files[1:]]
     return subprocess.CompletedProcess(words, process.exitcode, *said)
+
+
+@contextmanager
+def answering(text):
+    """Yield the path of a terminal on which somebody types."""
+    ours, its = pty.openpty()
+    try:
+        os.write(ours, text.encode())
+        yield os.ttyname(its)
+    finally:
+        os.close(ours)
+        os.close(its)
 
 
 def _run(words, folder, files, environment, later):
