@@ -41,7 +41,7 @@ def until(condition):
     end_at = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end_at, "it did not happen in time"
-        time.sleep(0.1)
+        time.sleep(0.25)
 
 
 class Swept:
