@@ -221,10 +221,10 @@ def test_made_mp3_is_whole_frames_without_a_bit_reservoir() -> None:
     assert {(frame[4], frame[5] & 0x80) for frame in frames} == {(0, 0)}
 
 
-def test_two_recordings_do_not_sound_the_same(ringex: Driver) -> None:
-    contents = [ringex.content(place_one(ringex, duration=5)).content for _ in range(4)]
+def test_no_two_recordings_have_the_same_bytes(ringex: Driver) -> None:
+    contents = {ringex.content(place_one(ringex, duration=1)).content for _ in range(20)}
 
-    assert all(one != other for one, other in itertools.combinations(contents, 2))
+    assert len(contents) == 20
 
 
 @pytest.mark.parametrize("audio_format", ["mp3", "wav"])
