@@ -28,7 +28,7 @@ local: setup ffmpeg ## run the whole system on this machine, until Ctrl-C
 	@python -m local
 
 test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
-	@python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## lint, types, template rules, stale locks
 	ruff check

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("LEGATO_LOCAL_RESTORE_SECONDS", "Standard=0.3,Bulk=0.5,Expedited=0.1")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Use a process more than there are cores: tests of the running system also wait."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that finds a free port with four more behind it, as a local system needs.

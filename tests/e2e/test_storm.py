@@ -1,4 +1,4 @@
-"""Hundreds of sessions, nine notifications each, out of order, a fifth of them twice.
+"""Many sessions, nine notifications each, out of order, a fifth of them twice.
 
 LEGATO_STORM_SESSIONS sets how many; 500 take a minute or two.
 """
@@ -14,7 +14,7 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from local import aws
 
-SESSIONS = int(os.environ.get("LEGATO_STORM_SESSIONS", "250"))
+SESSIONS = int(os.environ.get("LEGATO_STORM_SESSIONS", "150"))
 RECORDED = SESSIONS // 5
 PATIENCE_SECONDS = 300
 # The keeper would subscribe to the ends of calls only, and here everything shall arrive.
