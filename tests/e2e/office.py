@@ -17,7 +17,8 @@ from legato.aws.library import S3Library
 from local import aws
 from local.kazoo import ACCOUNTS
 from tests.authority import OpensslAuthority
-from tests.e2e.swept import ALWAYS, until
+from tests.e2e.patience import until
+from tests.e2e.swept import ALWAYS
 from tests.forked import answering, legato
 
 WRITTEN = date(2026, 11, 24)

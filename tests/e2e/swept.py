@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import time
 from dataclasses import dataclass, field
 
 import httpx
@@ -14,8 +13,8 @@ from legato.sweep import records_key
 from local import aws
 from local.demo.evidence import gather
 from tests.audio import tone, write_pcm
+from tests.e2e.patience import until
 
-PATIENCE_SECONDS = 60
 ALWAYS = 1000
 """So often that a fault never ends before it is taken back."""
 
@@ -35,13 +34,6 @@ class Seen:
 
     reasons: set[str] = field(default_factory=set)
     stored: set[tuple[str, str]] = field(default_factory=set)
-
-
-def until(condition):
-    end_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end_at, "it did not happen in time"
-        time.sleep(0.25)
 
 
 class Swept:

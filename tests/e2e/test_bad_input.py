@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from datetime import UTC, datetime
 
 import httpx
@@ -12,8 +11,8 @@ from legato.aws.ledger import DynamoLedger
 from legato.model import Job
 from local import aws
 from tests.audio import tone, write_pcm
+from tests.e2e.patience import until
 
-PATIENCE_SECONDS = 60
 # As short as it can be, so that five attempts take seconds.
 PARAMETERS = {"SettleSeconds": "0", "RetrySeconds": "1", "RingexLadderSeconds": "1,1"}
 
@@ -45,13 +44,13 @@ def bad_calls(system, ledger, tmp_path_factory):
         answer = httpx.post(f"{ringex}/_sim/calls", json={"legs": legs, "emit": True})
         answer.raise_for_status()
         calls[kind] = answer.json()["telephonySessionId"]
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
+
+    def at_rest():
         states = {kind: ledger.load("ringex", "1", call) for kind, call in calls.items()}
-        if all(state.status in ("archived", "empty", "failed") for state in states.values()):
-            break
-        time.sleep(0.3)
-    return states
+        statuses = {state.status for state in states.values()}
+        return statuses <= {"archived", "empty", "failed"} and states
+
+    return until(at_rest)
 
 
 def objects(system, state):
@@ -102,23 +101,17 @@ def test_every_failed_call_is_a_dead_letter_with_its_reason(system, bad_calls):
     assert all(reasons)
 
 
-def dead_letters(system, *, patience=0.0):
-    sqs = aws.client("sqs", system.endpoints.aws)
-    found, until = [], time.monotonic() + patience
-    while True:
-        some = sqs.receive_message(
-            QueueUrl=system.endpoints.dlqs["ringex"],
-            MaxNumberOfMessages=10,
-            MessageAttributeNames=["All"],
-        ).get("Messages", [])
+def dead_letters(system):
+    """Empty the dead-letter queue; return what was in it."""
+    sqs, url = aws.client("sqs", system.endpoints.aws), system.endpoints.dlqs["ringex"]
+    found = []
+    while some := sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
         for message in some:
-            sqs.delete_message(
-                QueueUrl=system.endpoints.dlqs["ringex"], ReceiptHandle=message["ReceiptHandle"]
-            )
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         found += some
-        if not some and (found or time.monotonic() > until):
-            return found
-        time.sleep(0.2)
+    return found
 
 
 def test_a_message_that_is_no_job_is_buried_and_stops_nothing(system, bad_calls):
@@ -129,10 +122,14 @@ def test_a_message_that_is_no_job_is_buried_and_stops_nothing(system, bad_calls)
     zoom = good.to_message().replace('"ringex"', '"zoom"')
     for body in ("nonsense", version_9, zoom, good.to_message()):
         sqs.send_message(QueueUrl=system.endpoints.queues["ringex"], MessageBody=body)
-    letters, until = {}, time.monotonic() + PATIENCE_SECONDS
-    while len(letters) < 3 and time.monotonic() < until:
-        for letter in dead_letters(system, patience=1):
+    letters = {}
+
+    def buried():
+        for letter in dead_letters(system):
             letters[letter["Body"]] = letter["MessageAttributes"]["reason"]["StringValue"]
+        return len(letters) >= 3
+
+    until(buried)
     assert letters.keys() == {"nonsense", version_9, zoom}
     assert "JSON" in letters["nonsense"]
     assert "version" in letters[version_9]

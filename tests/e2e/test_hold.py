@@ -4,7 +4,6 @@ All that, and who looks at the call, stands in the access log.
 """
 
 import json
-import time
 
 import httpx
 import pytest
@@ -14,6 +13,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.cli.place import Place
 from legato.errors import Refused
 from local import aws
+from tests.e2e.patience import until
 from tests.forked import legato
 
 PARAMETERS = {
@@ -22,7 +22,6 @@ PARAMETERS = {
     "RingexLockYears": "6",
     "KazooLockYears": "9",
 }
-PATIENCE_SECONDS = 60
 CASE = "2026-117"
 
 
@@ -44,13 +43,11 @@ class Archived:
         return answer.raise_for_status().json()["telephonySessionId"]
 
     def wait(self, *, revision):
-        until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until:
+        def archived():
             state = self.ledger.load("ringex", "1", self.call)
-            if state.status == "archived" and state.revision == revision:
-                return
-            time.sleep(0.5)
-        raise AssertionError(f"{self.call}: {state}")
+            return (state.status, state.revision) == ("archived", revision)
+
+        until(archived)
 
     def guards(self, prefix=None):
         """Return mode, years and hold of every version, by key."""

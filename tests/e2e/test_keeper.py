@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from local import aws, custom
-from tests.e2e.swept import until
+from tests.e2e.patience import until
 
 KEEPER = "KeeperFunction"
 DAY = 24 * 60 * 60

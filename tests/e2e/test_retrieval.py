@@ -19,7 +19,7 @@ from legato.digest import digest
 from legato.settings import auditor_settings
 from local import aws
 from tests.audio import local_tools
-from tests.e2e.swept import until
+from tests.e2e.patience import until
 from tests.fakes import FakeClock
 from tests.forked import legato
 

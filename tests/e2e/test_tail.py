@@ -1,15 +1,14 @@
 """Calls are found by following the call log; notifications only make it faster."""
 
 import json
-import time
 
 import httpx
 import pytest
 
 from legato.aws.ledger import DynamoLedger
 from local import aws
+from tests.e2e.patience import until
 
-PATIENCE_SECONDS = 30
 LOOKS = {"call-log", "call-log-record", "recording"}
 """Requests that ask about a single call or a batch of them."""
 TWO_LEGS = [{"duration": 1, "format": "mp3"}] * 2
@@ -23,13 +22,12 @@ def ledger(system):
 @pytest.fixture(scope="module", autouse=True)
 def audited(ledger):
     """Let the auditor have asked what was recorded in the last days: nobody else asks for that."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while True:
+
+    def asked():
         read = ledger.read("reconciling#daily").content.get("read", {})
-        if read.get("ringex#recorded", {}).get("over"):
-            return
-        assert time.monotonic() < until, read
-        time.sleep(0.1)
+        return read.get("ringex#recorded", {}).get("over")
+
+    until(asked)
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +50,12 @@ def at_rest(ledger):
     """Return a function that waits until a call is as it should be, and returns its entry."""
 
     def wait(call, status, revision=0):
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
+        def rests():
             state = ledger.load("ringex", "1", call)
-            if (state.status, state.revision) == (status, revision) and state.lease_until is None:
-                return state
-            assert time.monotonic() < until, state
-            time.sleep(0.1)
+            found = (state.status, state.revision, state.lease_until)
+            return found == (status, revision, None) and state
+
+        return until(rests)
 
     return wait
 
@@ -140,10 +137,4 @@ def test_both_sessions_of_a_warm_transfer_name_each_other(system, ledger, place)
 
     consultation = place(legs=TWO_LEGS[:1], emit=True)
     call = place(legs=TWO_LEGS[:1], emit=True, transferTarget=consultation)
-    until = time.monotonic() + 2 * PATIENCE_SECONDS
-    while time.monotonic() < until:
-        found = related(call), related(consultation)
-        if found == ([consultation], [call]):
-            break
-        time.sleep(0.5)
-    assert found == ([consultation], [call])
+    until(lambda: (related(call), related(consultation)) == ([consultation], [call]))
