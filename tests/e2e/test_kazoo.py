@@ -85,12 +85,14 @@ def archived(cluster, lists, stray):
         "call_id": cluster.place(recording={"omit": ["call_id", "cdr_id"]}),
         "start": cluster.place(recording={"omit": ["start"]}),
         "start, interaction_id": cluster.place_lone(omit=["start", "interaction_id"]),
-        "late": cluster.place(readyAfter=30),
-        **{kind: cluster.place() for kind in ("truncate", "empty", "html", "json", "evict")},
+        **{
+            kind: cluster.place() for kind in ("late", "truncate", "empty", "html", "json", "evict")
+        },
     }
     cluster.settings(version="master")
     interactions["master"] = cluster.place(audio=mp3)
     cluster.settings(version="4.3")
+    cluster.spoil(interactions["late"], "status", status=404, times=3)
     for kind in ("truncate", "evict"):
         cluster.spoil(interactions[kind], kind)
     for kind in ("empty", "html", "json"):

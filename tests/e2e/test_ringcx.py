@@ -29,7 +29,7 @@ RINGCX = {
 PARAMETERS = {
     "RetrySeconds": "1",
     "RingcxLimits": "Metadata=1000/1,Recordings=1000/1,Exchange=1000/1,Auth=1000/1",
-    "RingcxLadderSeconds": "1,1,2,2,2,2,2,2",
+    "RingcxLadderSeconds": ",".join(["1", "1", *["2"] * 20]),  # longer than a recording is late
     "RingcxLookAgainHours": "24",
     "RingcxSubAccountIds": SUB_ACCOUNT,
     "RingcxSweepHours": "1",
@@ -142,9 +142,12 @@ def archived(centre, rows, killed):
     """Place a dialog for each thing that can go wrong with a download, and wait for all of them."""
     dialogs = {
         "three": centre.place(3),
-        "late": centre.place(readyAfter=20),
-        **{kind: centre.place() for kind in ("truncate", "short-riff", "html", "json", "evict")},
+        **{
+            kind: centre.place()
+            for kind in ("late", "truncate", "short-riff", "html", "json", "evict")
+        },
     }
+    centre.spoil(dialogs["late"], "status", status=404, times=3)
     for kind in ("truncate", "short-riff", "evict"):
         centre.spoil(dialogs[kind], kind)
     for kind in ("html", "json"):
@@ -267,7 +270,7 @@ def test_a_permission_that_lacks_loses_nothing(centre, archived):
 
 def test_a_wrong_account_id_is_named_and_loses_nothing(centre, tmp_path):
     """By the sweeper and by the processor; with the right one the dialog is archived."""
-    dialog, log = centre.place(sub_account=MISTAKEN, readyAfter=20), tmp_path / "log"
+    dialog, log = centre.place(sub_account=MISTAKEN, readyAfter=30), tmp_path / "log"
     with wrong_account(centre, "SweeperFunction", log) as sweeper:
         found = sweeper.invoke({"provider": "ringcx"})
     wrong = f"{MAIN_ACCOUNT} is not the RingCentral account id"
