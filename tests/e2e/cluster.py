@@ -13,8 +13,8 @@ from legato.model import format_time
 from legato.sweep import tail_key
 from local import aws
 from local.kazoo import ACCOUNTS
-from tests.e2e.patience import until
 from tests.e2e.swept import Placed, Swept
+from tests.patience import until
 
 SWEPT, HOOKED = ACCOUNTS
 """Sweepers may be kept away from the second account: of what it records, only hooks tell then."""

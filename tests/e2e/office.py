@@ -17,9 +17,9 @@ from legato.aws.library import S3Library
 from local import aws
 from local.kazoo import ACCOUNTS
 from tests.authority import OpensslAuthority
-from tests.e2e.patience import until
 from tests.e2e.swept import ALWAYS
 from tests.forked import answering, legato
+from tests.patience import until
 
 WRITTEN = date(2026, 11, 24)
 """The day that the examples take for today. On any other one, all their days are moved with it."""

@@ -13,7 +13,7 @@ from legato.sweep import records_key
 from local import aws
 from local.demo.evidence import gather
 from tests.audio import tone, write_pcm
-from tests.e2e.patience import until
+from tests.patience import until
 
 ALWAYS = 1000
 """So often that a fault never ends before it is taken back."""

@@ -11,7 +11,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.model import Job
 from local import aws
 from tests.audio import tone, write_pcm
-from tests.e2e.patience import until
+from tests.patience import until
 
 # As short as it can be, so that five attempts take seconds.
 PARAMETERS = {"SettleSeconds": "0", "RetrySeconds": "1", "RingexLadderSeconds": "1,1"}

@@ -29,7 +29,7 @@ from tests.e2e.office import (
     Office,
     sha256,
 )
-from tests.e2e.patience import until
+from tests.patience import until
 from tests.unit.test_cli_help import EXAMPLES
 
 __all__ = ["KAZOO", "PARAMETERS", "RINGCX"]

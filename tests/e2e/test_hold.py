@@ -13,8 +13,8 @@ from legato.aws.ledger import DynamoLedger
 from legato.cli.place import Place
 from legato.errors import Refused
 from local import aws
-from tests.e2e.patience import until
 from tests.forked import legato
+from tests.patience import until
 
 PARAMETERS = {
     "AccessReason": "required",

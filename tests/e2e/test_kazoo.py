@@ -9,8 +9,8 @@ import pytest
 from legato.aws.secret import FRESH_SECONDS
 from local.demo.calls import AUDIO
 from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SWEPT, Cluster
-from tests.e2e.patience import until
 from tests.e2e.swept import ALWAYS, Placed
+from tests.patience import until
 
 __all__ = ["KAZOO", "PARAMETERS"]
 UNKNOWN_KEY = "0" * 64

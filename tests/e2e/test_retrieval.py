@@ -19,9 +19,9 @@ from legato.digest import digest
 from legato.settings import auditor_settings
 from local import aws
 from tests.audio import local_tools
-from tests.e2e.patience import until
 from tests.fakes import FakeClock
 from tests.forked import legato
+from tests.patience import until
 
 CUSTOMER = "+15551230000"
 CASE = "2026-117"

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from legato.model import Job, format_time
 from local.worker import Worker, environment
 from tests.e2e import dying
-from tests.e2e.patience import until
 from tests.e2e.swept import ALWAYS, Placed, Swept
+from tests.patience import until
 
 SUB_ACCOUNT = "21550001"
 UNDISTURBED, MISTAKEN, *KILLED = "21550002", "21550006", "21550003", "21550004", "21550005"

@@ -7,7 +7,7 @@ import pytest
 
 from legato.aws.ledger import DynamoLedger
 from local import aws
-from tests.e2e.patience import until
+from tests.patience import until
 
 LOOKS = {"call-log", "call-log-record", "recording"}
 """Requests that ask about a single call or a batch of them."""

@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import json
-import time
 import uuid
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,20 +27,11 @@ from local.stack import Rule
 from local.system import PARAMETERS
 from local.worker import InvocationError
 from tests.fakes import FakeLibrary
+from tests.patience import until
 from tests.unit.test_catalogue import a_row
 
 KEY = "calls/ringcx/2026/11/20/s-1/legs/0.wav"
-SECONDS = 10
 EVENTS = Path(__file__).parents[2] / "events"
-
-
-def patiently(holds):
-    """Wait until something holds, and return it."""
-    end_at = time.monotonic() + SECONDS
-    while not (found := holds()):
-        assert time.monotonic() < end_at, "it did not come about"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +101,7 @@ class TestLibrary:
         with pytest.raises(Cold), library.read(KEY, version_id=version):
             pass
         shelf.arrive()
-        patiently(lambda: state().readable)
+        until(lambda: state().readable)
         assert not state().restoring
         assert state().restored_until is not None
         with library.read(KEY, version_id=version) as pieces:
@@ -136,7 +126,7 @@ class TestLibrary:
         library = shelf.library
         library.restore(KEY, version_id=version, days=2, tier="Expedited")
         shelf.arrive()
-        first = patiently(lambda: library.state(KEY, version_id=version).restored_until)
+        first = until(lambda: library.state(KEY, version_id=version).restored_until)
         assert library.restore(KEY, version_id=version, days=9, tier="Bulk")
         state = library.state(KEY, version_id=version)
         assert state.restored_until - first == timedelta(days=7)
@@ -197,7 +187,7 @@ class TestTheStack:
         with target(lambda event: came.append((event, handler(event, Context())))):
             done = restore(survey([row], work), work, tier="Expedited", days=3, request="r1")
             assert done.objects == 2
-            patiently(lambda: len(came) == 2)
+            until(lambda: len(came) == 2)
         assert sorted(answer["outcome"] for _, answer in came) == ["Noted", "Restored"]
         keys = {event["detail"]["object"]["key"] for event, _ in came}
         assert keys == {f"{row.prefix}legs/0.wav", f"{row.prefix}legs/1.wav"}
@@ -222,7 +212,7 @@ class TestTheStack:
             raise InvocationError("RestorerFunction: Retry")
 
         with target(fail, retry_seconds=0):
-            patiently(lambda: not waiting(aws_client("sqs"), rule))
+            until(lambda: not waiting(aws_client("sqs"), rule))
         assert len(tries) == 3
 
 
