@@ -6,9 +6,9 @@ import contextlib
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def running(
     directory: Path | None = None,
     host: str = "127.0.0.1",
     functions: bool = True,
+    scheduled: Collection[str] | None = None,
     parameters: Mapping[str, str] | None = None,
     ringex_settings: Mapping[str, Any] | None = None,
     ringcx_settings: Mapping[str, Any] | None = None,
@@ -54,8 +55,9 @@ def running(
     """Run the local system until the block is left.
 
     `functions=False` leaves out what runs the functions (gateway, pollers, schedules, custom
-    resources, workers), for somebody else to run them. `parameters` go over local/parameters.json,
-    the `…_settings` into the simulators' configuration. Raises LocalError.
+    resources, workers), for somebody else to run them. `scheduled` names the functions whose
+    schedules run, by their logical ids; without it all do. `parameters` go over
+    local/parameters.json, the `…_settings` into the simulators' configuration. Raises LocalError.
     """
     first = endpoints.first_port() if port is None else port
     ports = {name: first + offset for offset, name in enumerate(PORTS)}
@@ -102,6 +104,9 @@ def running(
         pushes = kazoo.push_urls(kazoos, address, accounts)
         found = _endpoints(created, endpoint, token, kazoos.webhook_token, pushes, simulators)
         invoke: Callable[[str, Any], Any] = _nobody
+        if scheduled is not None:
+            kept = [each for each in created.schedules if each.function in scheduled]
+            created = replace(created, schedules=kept)
         if functions:
             parts = _functions_running(created, endpoint, host, ports, logs)
             invoke = cleanup.enter_context(parts)

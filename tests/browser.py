@@ -10,9 +10,10 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
+
+from tests.patience import until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -76,12 +77,9 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, script: str, *, seconds: float = 20):
+    def until(self, script: str):
         """Return what an expression is as soon as it is true."""
-        end = time.monotonic() + seconds
-        while not (value := self.run(script)):
-            assert time.monotonic() < end, f"never: {script}"
-        return value
+        return until(lambda: self.run(script))
 
     def click(self, selector: str, *, share: float = 0.5) -> None:
         """Click into an element, at a share of its width, as a mouse does."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.processes import FORKS, LOADED
+from tests.patience import PATIENCE_SECONDS
 
 TYPED = (
     "boto3",
@@ -25,7 +26,6 @@ TYPED = (
     "rich.table",
     "typer.main",
 )
-PATIENCE_SECONDS = 120
 FORKS.set_forkserver_preload([*LOADED, *TYPED])
 
 

@@ -19,6 +19,8 @@ from tests.patience import until
 SWEPT, HOOKED = ACCOUNTS
 """Sweepers may be kept away from the second account: of what it records, only hooks tell then."""
 KAZOO = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
+SCHEDULED = ("SweeperFunction",)
+"""The auditor would list recordings too, and take the faults that are meant for sweeps."""
 # As short as it can be.
 PARAMETERS = {
     "SettleSeconds": "0",

@@ -26,13 +26,15 @@ def first_port(free_port):
 def system(request, tmp_path_factory, first_port):
     """Run the local system.
 
-    A module says by FUNCTIONS = False that it calls the code itself, by PARAMETERS what the stack
-    is given, and by RINGCX and KAZOO what these are like.
+    A module says by FUNCTIONS = False that it calls the code itself, by SCHEDULED which functions
+    run by themselves when it counts what one of them does, by PARAMETERS what the stack is given,
+    and by RINGCX and KAZOO what these are like.
     """
     with running(
         port=first_port(),
         directory=tmp_path_factory.mktemp("system"),
         functions=getattr(request.module, "FUNCTIONS", True),
+        scheduled=getattr(request.module, "SCHEDULED", None),
         parameters=getattr(request.module, "PARAMETERS", {}),
         ringex_settings={"limits": FAST, "logLag": 0.5},
         ringcx_settings=getattr(request.module, "RINGCX", {}),

@@ -15,7 +15,7 @@ from legato.bootstrap import sweeper, workshop
 from legato.rounds import go_round
 from local.processes import FORKS
 
-SWEEP_TIME = timedelta(seconds=34)
+SWEEP_TIME = timedelta(seconds=40)
 """Nothing is asked for in the last 30 s of it. A killed sweeper keeps others out until its end."""
 PORTS = ("provider", "jobs", "ledger", "archive", "stitcher")
 

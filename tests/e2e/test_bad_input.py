@@ -13,6 +13,7 @@ from local import aws
 from tests.audio import tone, write_pcm
 from tests.patience import until
 
+SCHEDULED = ("SweeperFunction",)
 # As short as it can be, so that five attempts take seconds.
 PARAMETERS = {"SettleSeconds": "0", "RetrySeconds": "1", "RingexLadderSeconds": "1,1"}
 

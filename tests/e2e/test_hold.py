@@ -16,6 +16,7 @@ from local import aws
 from tests.forked import legato
 from tests.patience import until
 
+SCHEDULED = ("SweeperFunction",)
 PARAMETERS = {
     "AccessReason": "required",
     "RetentionMode": "GOVERNANCE",

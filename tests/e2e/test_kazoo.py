@@ -8,11 +8,11 @@ import pytest
 
 from legato.aws.secret import FRESH_SECONDS
 from local.demo.calls import AUDIO
-from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SWEPT, Cluster
+from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SCHEDULED, SWEPT, Cluster
 from tests.e2e.swept import ALWAYS, Placed
 from tests.patience import until
 
-__all__ = ["KAZOO", "PARAMETERS"]
+__all__ = ["KAZOO", "PARAMETERS", "SCHEDULED"]
 UNKNOWN_KEY = "0" * 64
 
 
@@ -40,8 +40,10 @@ def lists(cluster):
     orders = {
         # One key only leads to the same page once more, so that the 401 comes between two pages.
         "401": [one_key, {"kind": "status", "status": 401, "route": "recordings"}],
-        "repeat-key": [one_key | {"times": ALWAYS}],
-        **{kind: [{"kind": kind, "route": "recordings"}] for kind in ("html", "json", "empty")},
+        **{
+            kind: [{"kind": kind, "route": "recordings", "times": ALWAYS}]
+            for kind in ("repeat-key", "html", "json", "empty")
+        },
     }
     found = {}
     for kind, faults in orders.items():

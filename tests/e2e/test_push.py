@@ -9,11 +9,11 @@ import pytest
 
 from legato.sweep import records_key
 from tests.audio import tone, write_pcm
-from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SWEPT, Cluster
+from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SCHEDULED, SWEPT, Cluster
 from tests.e2e.swept import Placed
 from tests.patience import until
 
-__all__ = ["KAZOO", "PARAMETERS"]
+__all__ = ["KAZOO", "PARAMETERS", "SCHEDULED"]
 MEBIBYTE = 1024 * 1024
 
 

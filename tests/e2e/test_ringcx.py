@@ -25,6 +25,8 @@ RINGCX = {
         group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
     },
 }
+SCHEDULED = ("SweeperFunction",)
+"""The auditor would ask for the same rows, and take the faults that are meant for sweeps."""
 # As short as it can be.
 PARAMETERS = {
     "RetrySeconds": "1",

@@ -17,6 +17,7 @@ from local import aws
 SESSIONS = int(os.environ.get("LEGATO_STORM_SESSIONS", "150"))
 RECORDED = SESSIONS // 5
 PATIENCE_SECONDS = 300
+SCHEDULED = ("SweeperFunction",)
 # The keeper would subscribe to the ends of calls only, and here everything shall arrive.
 PARAMETERS = {"RingexManageSubscription": "false"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from local import aws, poller
 from local.poller import Poller, failures
 from local.stack import EventSource
 from local.worker import InvocationError
+from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,13 +59,6 @@ def polling(aws_endpoint: str) -> Iterator[Callable[[Queue, Callable[[Any], Any]
     yield start
     for each in pollers:
         each.stop()
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end_at, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_event_has_the_shape_of_lambdas(aws_endpoint: str, polling: Any) -> None:
@@ -121,7 +114,7 @@ def test_a_failed_invocation_loses_no_message(aws_endpoint: str, polling: Any) -
 
     queue.send("a", "b")
     polling(queue, invoke)
-    assert tried.wait(5)
+    assert tried.wait(PATIENCE_SECONDS)
     until(lambda: sum(queue.counts()) == 2)
 
 
@@ -136,7 +129,7 @@ def test_no_batch_is_larger_than_allowed(aws_endpoint: str, polling: Any) -> Non
 
 def test_the_window_gathers_messages_into_one_batch(aws_endpoint: str, polling: Any) -> None:
     """A batch of more than ten takes several requests to SQS."""
-    queue = Queue(aws_endpoint, batch_size=100, window=1)
+    queue = Queue(aws_endpoint, batch_size=13, window=PATIENCE_SECONDS)
     sizes: list[int] = []
     queue.send(*map(str, range(13)))
     polling(queue, lambda event: sizes.append(len(event["Records"])))
@@ -151,12 +144,12 @@ def test_no_more_functions_run_than_allowed(aws_endpoint: str, polling: Any) -> 
 
     def invoke(_event: Any) -> None:
         running.release()
-        finish.wait(10)
+        finish.wait(PATIENCE_SECONDS)
 
     queue.send("a", "b", "c")
     polling(queue, invoke)
-    assert running.acquire(timeout=5)
-    assert running.acquire(timeout=5)
+    assert running.acquire(timeout=PATIENCE_SECONDS)
+    assert running.acquire(timeout=PATIENCE_SECONDS)
     assert not running.acquire(timeout=0.6)
     assert queue.counts() == (1, 2)
     finish.set()

@@ -15,6 +15,7 @@ from local.processes import LocalError
 from local.schedules import Timer, event, seconds_between
 from local.stack import Custom, Schedule
 from local.worker import InvocationError
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,9 +133,9 @@ def test_a_schedule_fires_at_once_and_goes_on_after_a_failure() -> None:
 
     timer = Timer(schedule('{"n": 1}'), invoke)
     timer.start()
-    assert twice.wait(5)
+    assert twice.wait(PATIENCE_SECONDS)
     timer.stop()
-    assert runs == [{"n": 1}] * 2
+    assert runs[:2] == [{"n": 1}] * 2
 
 
 THING = Custom(logical="Thing", type="Custom::Thing", function="F", properties={"Address": "a"})
@@ -181,7 +182,7 @@ def test_cloudformation_gets_what_it_asks_for() -> None:
     with custom.sink() as (url, answers):
         told = custom.event("Create", THING, url)
         succeed(told, physical_id="thing-1", reason="x" * 5000)
-    assert answers.get(timeout=1) == {
+    assert answers.get(timeout=PATIENCE_SECONDS) == {
         "Status": "SUCCESS",
         "Reason": "x" * 1000,
         "PhysicalResourceId": "thing-1",

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from local import aws, kazoo, template
+from tests.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,13 +44,6 @@ def are_gone(parts: set[int]) -> bool:
     return parts.isdisjoint(pid for pid, _, _ in processes())
 
 
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    end_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end_at, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def secret_of(found: dict[str, Any]) -> dict[str, Any]:
     client = aws.client("secretsmanager", found["aws"])
     [secret] = client.list_secrets()["SecretList"]
@@ -69,19 +62,19 @@ def exchange(found: dict[str, Any]) -> int:
             "assertion": content["jwt"],
         },
         auth=(content["clientId"], content["clientSecret"]),
-        timeout=10,
+        timeout=PATIENCE_SECONDS,
     )
     return httpx.post(
         f"{found['ringcx']}/api/auth/login/rc/accesstoken",
         data={"rcAccessToken": minted.json()["access_token"], "rcTokenType": "Bearer"},
-        timeout=10,
+        timeout=PATIENCE_SECONDS,
     ).status_code
 
 
 def kazoo_statuses(found: dict[str, Any]) -> list[int]:
     """Log in at Kazoo and list the recordings of its accounts; return the statuses."""
     key = secret_of(found)["kazoo"]["apiKey"]
-    with httpx.Client(base_url=f"{found['kazoo']}/v2", timeout=10) as http:
+    with httpx.Client(base_url=f"{found['kazoo']}/v2", timeout=PATIENCE_SECONDS) as http:
         minted = http.put("/api_auth", json={"data": {"api_key": key}})
         http.headers["X-Auth-Token"] = minted.json()["auth_token"]
         lists = [http.get(f"/accounts/{each}/recordings") for each in kazoo.ACCOUNTS]
@@ -95,7 +88,7 @@ def pushed(found: dict[str, Any], url: str) -> tuple[int, list[str]]:
         f"{url}/call_recording_a@b.mp3?call_id=a%40b&recording_id=",
         content=audio,
         headers={"Content-Type": "audio/mpeg"},
-        timeout=10,
+        timeout=PATIENCE_SECONDS,
     )
     listed = aws.client("s3", found["aws"]).list_objects_v2(Bucket=found["inbox"])
     return answer.status_code, [item["Key"] for item in listed.get("Contents", [])]
@@ -132,7 +125,7 @@ def test_life_of_a_local_system(
 ) -> None:
     """One start serves all these questions, because each costs seconds."""
     file = tmp_path / "endpoints.json"
-    until(lambda: file.exists() or runner.poll() is not None, 30)
+    until(lambda: file.exists() or runner.poll() is not None)
     assert runner.poll() is None, runner.communicate()[1]
     found: dict[str, Any] = json.loads(file.read_text())
 
@@ -166,20 +159,22 @@ def test_life_of_a_local_system(
         aws.client("sqs", found["aws"]).get_queue_attributes(QueueUrl=url)
 
     # The webhook is the real function: a handshake is echoed, a stranger is turned away.
-    shaken = httpx.post(found["webhook"], headers={"Validation-Token": "abc"}, timeout=10)
+    shaken = httpx.post(
+        found["webhook"], headers={"Validation-Token": "abc"}, timeout=PATIENCE_SECONDS
+    )
     assert (shaken.status_code, shaken.headers["validation-token"]) == (200, "abc")
-    assert httpx.post(found["webhook"], json={}, timeout=10).status_code == 401
+    assert httpx.post(found["webhook"], json={}, timeout=PATIENCE_SECONDS).status_code == 401
     # So is the push function: what comes to an account's own address is in the inbox.
     assert pushed(found, f"{found['kazooPush'][kazoo.ACCOUNTS[0]]}0") == (401, [])
     status, objects = pushed(found, found["kazooPush"][kazoo.ACCOUNTS[1]])
     assert status == 200
     assert [key.split("/")[:2] for key in objects] == [["push", kazoo.ACCOUNTS[1]]]
-    stats = httpx.get(f"{found['ringex']}/_sim/stats", timeout=10).json()
+    stats = httpx.get(f"{found['ringex']}/_sim/stats", timeout=PATIENCE_SECONDS).json()
     assert stats["subscriptions"] == 1
 
     # A second one on the same ports says so at once, and leaves the first alone.
     second = start(tmp_path / "second", first_port)
-    _, complaint = second.communicate(timeout=20)
+    _, complaint = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 1
     assert f"port {first_port} (aws) cannot be used".encode() in complaint
     assert b"LEGATO_LOCAL_PORT" in complaint
@@ -196,7 +191,7 @@ def test_life_of_a_local_system(
     parts = parts_of(runner)
     assert len(parts) >= 4 + len(functions)
     runner.send_signal(signal.SIGTERM)
-    output, errors = runner.communicate(timeout=20)
+    output, errors = runner.communicate(timeout=PATIENCE_SECONDS)
     assert runner.returncode == 0, errors
     assert b"Stopped." in output
     assert not file.exists()
@@ -209,8 +204,8 @@ def test_life_of_a_local_system(
 def test_nothing_outlives_a_runner_that_is_killed(
     runner: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    until((tmp_path / "endpoints.json").exists, 30)
+    until((tmp_path / "endpoints.json").exists)
     parts = parts_of(runner)
     assert parts
     runner.kill()
-    until(lambda: are_gone(parts), 10)
+    until(lambda: are_gone(parts))

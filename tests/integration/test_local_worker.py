@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -77,16 +76,10 @@ def test_the_timeout_ends_the_process(pool: Pool) -> None:
     assert pool.invoke({"do": "return", "value": [1]}) == [1]
 
 
-def test_two_events_run_in_two_processes_at_the_same_time(pool: Pool) -> None:
-    results: list[Any] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(pool.invoke({"do": "sleep", "value": 0.2})))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_two_events_run_in_two_processes_at_the_same_time(pool: Pool, tmp_path: Path) -> None:
+    """Each of them ends only when the other one is there."""
+    with ThreadPoolExecutor(2) as callers:
+        results = list(callers.map(pool.invoke, [{"do": "meet", "value": str(tmp_path)}] * 2))
     assert results == [None, None]
     assert len(pool._idle) == 2
 

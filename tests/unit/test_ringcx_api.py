@@ -15,6 +15,7 @@ from legato.gate import Limit
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi
 from tests.fakes import FakeClock, FakeNotes, FakeServer
+from tests.patience import PATIENCE_SECONDS
 
 PLATFORM = "https://platform.ringcentral.com"
 RINGCX = "https://ringcx.ringcentral.com"
@@ -252,7 +253,7 @@ class TestLogIn:
         others = threading.Event()
 
         def renewed(request):
-            assert others.wait(5), "the other thread was held up"
+            assert others.wait(PATIENCE_SECONDS), "the other thread was held up"
             return server._traded(request)
 
         def answered(request):

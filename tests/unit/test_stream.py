@@ -27,6 +27,7 @@ from tests.fakes import (
     a_listing,
     a_workshop,
 )
+from tests.patience import PATIENCE_SECONDS
 
 PREFIX = "calls/ringcx/2026/11/20/s-1/"
 
@@ -297,7 +298,7 @@ def test_an_object_that_the_ledger_does_not_know_is_never_guessed_at(desk):
 def test_several_dialogs_are_worked_on_at_once(tmp_path):
     """Each download waits for all the others to have begun."""
     desk = Desk(tmp_path, at_once=4)
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=PATIENCE_SECONDS)
     calls = [f"s-{number}" for number in range(4)]
     for call in calls:
         desk.has(f"leg-{call}", call=call)
