@@ -242,11 +242,13 @@ class FakeArchive:
         return self.put(key, body, "STANDARD")
 
     def find(self, prefix):
-        keys = (key for key in self.objects.below(prefix) if key not in self.hidden)
-        return {key: self._described(key) for key in keys}
+        return {key: self._described(key) for key in self._shown(prefix)}
 
     def sizes(self, prefix):
-        return {key: stored.size for key, stored in self.find(prefix).items()}
+        return {key: len(self.objects[key]) for key in self._shown(prefix)}
+
+    def _shown(self, prefix):
+        return [key for key in self.objects.below(prefix) if key not in self.hidden]
 
     @contextmanager
     def read(self, key, *, version_id):

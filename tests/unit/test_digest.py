@@ -210,17 +210,28 @@ def test_a_run_that_dies_is_finished_by_the_next(writes):
     assert is_a_chain(desk)
 
 
-def test_the_ledger_lost_its_newest_digest_and_the_bucket_knows():
-    """Whatever becomes of the ledger, the chain goes on."""
+def test_the_ledger_lost_its_newest_digest_and_the_bucket_knows(monkeypatch):
+    """Whatever becomes of the ledger, the chain goes on, and however many digests there are."""
     desk = Desk()
     for hour in (10, 11):
         desk.at(hour)
         desk.run()
+    first = min(key for key in desk.archive.objects if key.startswith("digests/2"))
+    find, asked = desk.archive.find, []
+
+    def noted(prefix):
+        found = find(prefix)
+        asked.extend(found)
+        return found
+
+    monkeypatch.setattr(desk.archive, "find", noted)
     desk.notes = FakeNotes()
     desk.at(12)
     desk.run()
     assert len(desk.digests()) == 3
     assert is_a_chain(desk)
+    assert asked
+    assert first not in asked, "S3 is asked for each object that is found"
 
 
 def test_a_manifest_of_a_worker_that_died_is_found_in_the_bucket():

@@ -116,17 +116,17 @@ def _next_hour(work: Chaining) -> datetime | None:
 
 def _found(work: Chaining, head: Note) -> datetime | None:
     """Return where the chain in the bucket goes on, of which the ledger knows nothing."""
-    found = work.archive.find(DIGESTS)
-    keys = sorted(key for key in found if key.endswith(".json"))
+    listed = work.archive.sizes(DIGESTS)  # years of them: no more is asked of any but the newest
+    keys = sorted(key for key in listed if key.endswith(".json"))
     if not keys:
         return None
-    signed = [key for key in keys if f"{key}.sig" in found]
+    signed = [key for key in keys if f"{key}.sig" in listed]
     if not signed:
-        return parse_time(json.loads(_read(work, found[keys[0]]))["from"])
-    stored = found[signed[-1]]
-    newest = _newest(
-        json.loads(_read(work, stored)), stored, _read(work, found[f"{stored.key}.sig"])
-    )
+        return parse_time(json.loads(_read(work, work.archive.find(keys[0])[keys[0]]))["from"])
+    key = signed[-1]
+    found = work.archive.find(key)
+    stored, signature = found[key], found[f"{key}.sig"]
+    newest = _newest(json.loads(_read(work, stored)), stored, _read(work, signature))
     work.notes.write(replace(head, content=newest))
     return parse_time(newest["to"])
 
