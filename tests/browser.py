@@ -67,8 +67,9 @@ class Browser:
 
     def open(self, path: Path) -> None:
         """Open a file, and wait until all of it is there."""
+        self.run("window.left = true")
         self._say("Page.navigate", {"url": path.as_uri()})
-        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self.until("document.readyState === 'complete' && !window.left")
 
     def run(self, script: str):
         """Return what an expression is in the page. Raises AssertionError where it throws."""

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-# What is cold is restored in less time than on a laptop, where somebody shall see it happen.
-os.environ.setdefault("LEGATO_LOCAL_RESTORE_SECONDS", "Standard=0.3,Bulk=0.5,Expedited=0.1")
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Use a process more than there are cores: tests of the running system also wait."""

@@ -25,7 +25,7 @@ from local import stack
 from local.rules import Target
 from local.stack import Rule
 from local.system import PARAMETERS
-from local.worker import InvocationError
+from local.worker import InvocationError, environment
 from tests.fakes import FakeLibrary
 from tests.patience import until
 from tests.unit.test_catalogue import a_row
@@ -138,6 +138,15 @@ class TestLibrary:
 
 
 @pytest.fixture
+def handler(created, aws_endpoint, monkeypatch):
+    """Return the restorer's handler, in the environment that the stack gives it."""
+    function = created.functions["RestorerFunction"]
+    for name, value in environment(function, aws_endpoint).items():
+        monkeypatch.setenv(name, value)
+    return importlib.import_module("functions.restorer.app").handler
+
+
+@pytest.fixture
 def target(created, aws_endpoint):
     """Return what hands the rule's events over, to be entered with a function."""
 
@@ -160,19 +169,8 @@ class TestTheStack:
         assert environment["LEGATO_TABLE"] == created.outputs["LedgerTableName"]
         assert environment["LEGATO_RESTORE_TOPIC"].startswith("arn:aws:sns:")
 
-    def test_a_call_is_restored_from_end_to_end(
-        self, created, aws_client, aws_endpoint, target, monkeypatch
-    ):
+    def test_a_call_is_restored_from_end_to_end(self, created, aws_client, target, handler):
         """S3's own event has the function of the template note it; nothing else is told of."""
-        for name, value in created.functions["RestorerFunction"].environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint)
-        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-            monkeypatch.setenv(name, "us-east-1")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "local")
-        monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
-        handler = importlib.import_module("functions.restorer.app").handler
         s3, bucket = aws_client("s3"), created.outputs["ArchiveBucketName"]
         row = archived(s3, bucket)
         table = created.outputs["LedgerTableName"]
@@ -263,8 +261,6 @@ def test_a_mail_goes_to_the_topic(aws_client):
         SnsMail(sns, topic=f"{topic}-gone").send("Legato: 1 call can be read", "s-1")
 
 
-def test_restorer_answers_what_is_no_event(monkeypatch):
+def test_restorer_answers_what_is_no_event(handler):
     """It would be none the next time, so it is not tried again."""
-    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
-    handler = importlib.import_module("functions.restorer.app").handler
     assert handler({"detail-type": "Object Created"}, Context()) == {"outcome": "Refused"}
