@@ -56,10 +56,18 @@ class Officer:
         function = self.system.stack.functions["AuditorFunction"]
         work = chaining(auditor_settings(function.environment))
         now = datetime.now(UTC) + timedelta(seconds=TWO_HOURS)
-        report = digest(replace(work, clock=FakeClock(now)), until=now + timedelta(minutes=10))
-        assert report.stopped is None
+        work = replace(work, clock=FakeClock(now))
+        written = []
+
+        def chained():
+            """The schedule's own auditor may be at the same digest: one of the two goes first."""
+            report = digest(work, until=now + timedelta(minutes=10))
+            written.extend(report.digests)
+            return report.stopped is None
+
+        until(chained)
         self.later = TWO_HOURS
-        return report.digests
+        return written
 
 
 @pytest.fixture(scope="module")
