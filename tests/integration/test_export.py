@@ -236,5 +236,6 @@ def test_it_is_kept_as_a_picture_and_has_asked_for_nothing_else(page):
     assert (width > 1000, height > 1000) == (True, True)
     assert len({zlib.crc32(body[at : at + 999]) for at in range(0, len(body), 999)}) > 20
     assert page.complaints == []
-    assert [url for url in page.asked if not url.startswith("file://")] == []
+    # A browser draws its own controls with pictures that are in their addresses.
+    assert [url for url in page.asked if not url.startswith(("file://", "data:"))] == []
     assert any(url.endswith("recording-1.wav") for url in page.asked)
