@@ -441,6 +441,10 @@ STAGES = (
             ),
             example("legato index rebuild", r"\d calls are in the catalogue"),
             example("legato index rebuild --json", then=a_catalogue),
+            example(
+                "legato index rebuild --from 2026-11-01 --to 2026-11-30",
+                r"\d calls are in the catalogue",
+            ),
             example(f"legato accesses {SESSION}", "link", "show", "hold", "alice"),
             example("legato accesses --from 2026-11-01 --to 2026-11-30", DIALOG, INTERACTION),
             example("legato accesses --json", then=all_accesses),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -13,8 +13,8 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
 from legato.catalogue import Query
 from legato.errors import Refused, Stale
-from legato.index import rebuild
-from legato.model import format_time
+from legato.index import Days, rebuild
+from legato.model import PROVIDERS, format_time
 from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_catalogue import a_manifest, a_row, enter
 
@@ -215,6 +215,17 @@ class TestRebuild:
         assert world.rebuild().removed == 1
         assert [row.call for row in world.rows()] == ["s-1"]
 
+    def test_some_days_are_made_anew_and_no_others(self, world):
+        for day in (17, 18, 19, 20):
+            enter(world.catalogue, a_row(f"gone-{day}", minutes=(20 - day) * 24 * 60))
+            for provider in PROVIDERS:
+                world.seal(provider, f"{provider}-{day}", day=day)
+                world.catalogue.remove(world.catalogue.row(provider, f"{provider}-{day}"))
+        report = world.rebuild(Days(date(2026, 11, 18), date(2026, 11, 19)))
+        assert (report.calls, report.removed) == (6, 2)
+        anew = {f"{provider}-{day}" for provider in PROVIDERS for day in (18, 19)}
+        assert {row.call for row in world.rows()} == anew | {"gone-17", "gone-20"}
+
 
 class World:
     """A bucket and a ledger, in which calls are sealed as they are by the processor."""
@@ -229,11 +240,12 @@ class World:
     def put(self, key, body, storage_class="STANDARD"):
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, StorageClass=storage_class)
 
-    def seal(self, provider, call, *, storage_class="GLACIER_IR", revision=1):
-        prefix = f"calls/{provider}/2026/11/20/{call}/"
+    def seal(self, provider, call, *, day=20, storage_class="GLACIER_IR", revision=1):
+        prefix = f"calls/{provider}/2026/11/{day}/{call}/"
+        began = f"2026-11-{day}T12:00:00.000Z"
         self.put(f"{prefix}legs/leg-1.mp3", b"mp3", storage_class)
         for number in range(1, revision + 1):
-            manifest = a_manifest(provider, call=call, revision=number)
+            manifest = a_manifest(provider, call=call, revision=number, started_at=began)
             self.put(f"{prefix}manifest-{number}.json", json.dumps(manifest).encode())
         [stored] = [
             each
@@ -257,8 +269,8 @@ class World:
             self.catalogue.remove(row)
         assert self.dynamodb.scan(TableName=self.table)["Items"] == []
 
-    def rebuild(self):
-        return rebuild(self.library, self.catalogue, self.ledger)
+    def rebuild(self, days=None):
+        return rebuild(self.library, self.catalogue, self.ledger, days=days)
 
 
 def sha256_of(body):

@@ -7,6 +7,7 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from itertools import batched, chain, groupby
 from typing import TYPE_CHECKING
@@ -17,10 +18,10 @@ from legato.errors import LegatoError
 from legato.hold import cases_of
 from legato.layout import newest_revision
 from legato.library import whole
-from legato.model import StoredObject
+from legato.model import PROVIDERS, StoredObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from legato.catalogue import Catalogue
     from legato.library import Library, Stored
@@ -32,6 +33,18 @@ AT_ONCE = 16
 FOLDERS = 64
 CALL_DEPTH = 6
 """Parts of a key that name a call's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days in UTC, the `first` and the `last` one included."""
+
+    first: date
+    last: date
+
+    def __iter__(self) -> Iterator[date]:
+        """Yield each of them."""
+        return (self.first + timedelta(days) for days in range((self.last - self.first).days + 1))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,15 +65,17 @@ def rebuild(
     catalogue: Catalogue,
     notes: Notes,
     *,
+    days: Days | None = None,
     tell: Callable[[Rebuilt], None] = lambda _: None,
 ) -> Rebuilt:
     """Write every call of the bucket into the catalogue, and take out what is not there.
 
-    May be run at any time beside everything else, and again. Raises Retry.
+    With `days` only the calls that began then: a large archive takes longer than many an operator's
+    credentials last. May be run at any time beside everything else, and again. Raises Retry.
     """
     report, known = Rebuilt(), set[tuple[str, str]]()
     look = partial(_enter, library=library, catalogue=catalogue, notes=notes)
-    folders = groupby(library.listed("calls/"), lambda stored: _folder(stored.key))
+    folders = groupby(_listed(library, _calls(days)), lambda stored: _folder(stored.key))
     calls = ((folder, list(stored)) for folder, stored in folders)
     with ThreadPoolExecutor(AT_ONCE) as workers:
         for batch in batched(calls, FOLDERS, strict=False):
@@ -74,17 +89,21 @@ def rebuild(
                     report.unsealed += 1
             tell(report)
     if not report.unread:
-        report.removed = _forget(known, library, catalogue)
+        report.removed = _forget(known, days, library, catalogue)
     return report
 
 
-def rebuild_accesses(library: Library, accesses: Accesses) -> int:
-    """Note all records of the access log again, and return how many there are. Raises Retry."""
+def rebuild_accesses(library: Library, accesses: Accesses, *, days: Days | None = None) -> int:
+    """Note the records of the access log again, and return how many there are. Raises Retry.
+
+    With `days` those that were written then, and all of holds.
+    """
 
     def read(stored: Stored) -> bytes:
         return whole(library, stored.key, version_id=stored.version_id)
 
-    records = chain(library.listed("access/"), library.listed("holds/"))
+    written = ["access/"] if days is None else [f"access/{day:%Y/%m/%d}/" for day in days]
+    records = _listed(library, [*written, "holds/"])
     noted = 0
     with ThreadPoolExecutor(AT_ONCE) as workers:
         for batch in batched(records, FOLDERS, strict=False):
@@ -119,17 +138,37 @@ def _enter(
     return row.provider, row.call
 
 
-def _forget(known: set[tuple[str, str]], library: Library, catalogue: Catalogue) -> int:
+def _calls(days: Days | None) -> Iterable[str]:
+    if days is None:
+        return ["calls/"]
+    return (f"calls/{name}/{day:%Y/%m/%d}/" for day in days for name in PROVIDERS)
+
+
+def _listed(library: Library, prefixes: Iterable[str]) -> Iterator[Stored]:
+    return chain.from_iterable(map(library.listed, prefixes))
+
+
+def _forget(
+    known: set[tuple[str, str]], days: Days | None, library: Library, catalogue: Catalogue
+) -> int:
     """Take out of the catalogue what is not in the bucket; it may have come there meanwhile."""
+    query = Query()
+    if days is not None:
+        after = days.last + timedelta(days=1)
+        query = Query(begin=_midnight(days.first), end=_midnight(after))
     gone = [
         row
-        for row in every(Query(), catalogue)
+        for row in every(query, catalogue)
         if (row.provider, row.call) not in known
         and next(iter(library.listed(row.prefix)), None) is None
     ]
     for row in gone:
         catalogue.remove(row)
     return len(gone)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def _folder(key: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from legato.failed import Failures
     from legato.hold import Held
     from legato.hooks import Hooking
-    from legato.index import Rebuilt
+    from legato.index import Days, Rebuilt
     from legato.ports import Accesses
     from legato.push_urls import Pushing
     from legato.reconcile import Reconciling
@@ -144,16 +144,16 @@ class Place:
 
         return DynamoCatalogue(client("dynamodb"), table=self._ledger_table())
 
-    def rebuild(self, tell: Callable[[Rebuilt], None]) -> tuple[Rebuilt, int]:
+    def rebuild(self, *, days: Days | None, tell: Callable[[Rebuilt], None]) -> tuple[Rebuilt, int]:
         """Make the catalogue and the look-up of the access log anew; return what came of it.
 
-        Raises Refused if the stack has no archive, Retry.
+        With `days` no more than theirs. Raises Refused if the stack has no archive, Retry.
         """
         from legato.index import rebuild, rebuild_accesses
 
         library = self.library()
-        rebuilt = rebuild(library, self.catalogue(), self._ledger(), tell=tell)
-        return rebuilt, rebuild_accesses(library, self.accesses())
+        rebuilt = rebuild(library, self.catalogue(), self._ledger(), days=days, tell=tell)
+        return rebuilt, rebuild_accesses(library, self.accesses(), days=days)
 
     def library(self) -> S3Library:
         """Return the archive's bucket, to be read. Raises Refused if the stack has none."""
