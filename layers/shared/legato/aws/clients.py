@@ -1,11 +1,18 @@
-"""boto3 clients, all made the same way."""
+"""botocore's clients, all made the same way.
+
+They are boto3's, which loads what nothing here needs and a person at the command waits for.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
+
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 _CONNECTIONS = 40
 """As many segments as one processor may fetch at the same time, and a few more."""
@@ -15,8 +22,8 @@ _RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
 def client(service: str, *, read_timeout: float = 30, **more: Any) -> Any:
     """Return a client that gives up soon enough for its caller to do something about it.
 
-    Region, credentials and endpoint are boto3's own business: it reads them where AWS says. `more`
-    is what else botocore's Config is to hold.
+    Region, credentials and endpoint are botocore's own business: it reads them where AWS says.
+    `more` is what else its Config is to hold.
     """
     config = Config(
         connect_timeout=3,
@@ -25,5 +32,9 @@ def client(service: str, *, read_timeout: float = 30, **more: Any) -> Any:
         max_pool_connections=_CONNECTIONS,
         **more,
     )
-    make: Any = boto3.client  # its types know each service's name, ours is any of them
-    return make(service, config=config)
+    return _session().create_client(service, config=config)
+
+
+@cache
+def _session() -> Session:
+    return botocore.session.get_session()

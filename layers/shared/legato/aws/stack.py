@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore import exceptions
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -89,8 +89,8 @@ def _described(stack: str) -> Any:
 def signed(method: str, url: str, body: bytes) -> dict[str, str]:
     """Return the headers that sign a request to API Gateway with the identity of this process."""
     with _plain():
-        session = boto3.Session()
-        credentials, region = session.get_credentials(), session.region_name
+        session = botocore.session.get_session()
+        credentials, region = session.get_credentials(), session.get_config_variable("region")
         if credentials is None:
             raise exceptions.NoCredentialsError
         if region is None:
