@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.options import AsJson, parsed_day
+from legato.cli.options import AsJson, LastDay, parsed_day
 from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, table_of, write_json
 from legato.model import PROVIDERS, format_time
 
@@ -50,10 +50,7 @@ def list_accesses(
     first: Annotated[
         date | None, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
     ] = None,
-    last: Annotated[
-        date | None,
-        typer.Option("--to", parser=parsed_day, metavar="DAY", help="The last day; else today."),
-    ] = None,
+    last: LastDay = None,
     as_json: AsJson = False,
 ) -> None:
     from legato.access import to_json

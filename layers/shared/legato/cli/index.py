@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.options import AsJson, parsed_day
+from legato.cli.options import AsJson, LastDay, parsed_day
 from legato.cli.say import EXIT_CODES, FAILED, end, speaking, write_json
 
 if TYPE_CHECKING:
@@ -59,10 +59,7 @@ def command(
         date | None,
         typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day; else all."),
     ] = None,
-    last: Annotated[
-        date | None,
-        typer.Option("--to", parser=parsed_day, metavar="DAY", help="The last day; else today."),
-    ] = None,
+    last: LastDay = None,
     as_json: AsJson = False,
 ) -> None:
     from legato.index import Days

@@ -45,4 +45,8 @@ Providers = Annotated[
         help="Only this one (ringex, ringcx, kazoo); may be repeated.",
     ),
 ]
+LastDay = Annotated[
+    date | None,
+    typer.Option("--to", parser=parsed_day, metavar="DAY", help="The last day; else today."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.options import AsJson, Providers, parsed_day
+from legato.cli.options import AsJson, LastDay, Providers, parsed_day
 from legato.cli.say import (
     EXIT_CODES,
     FAILED,
@@ -58,10 +58,7 @@ def command(
     first: Annotated[
         date, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
     ],
-    last: Annotated[
-        date | None,
-        typer.Option("--to", parser=parsed_day, metavar="DAY", help="The last day; else today."),
-    ] = None,
+    last: LastDay = None,
     provider: Providers = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Put nothing into the queue.")
