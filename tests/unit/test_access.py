@@ -11,12 +11,14 @@ from jsonschema import Draft202012Validator
 from legato.access import ACTIONS, AccessLog, answer, rebuild, to_json
 from legato.chain import unchained
 from legato.errors import Retry
+from legato.index import Days, rebuild_accesses
 from legato.model import format_time
-from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeNotes
+from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLibrary, FakeNotes
 from tests.unit.test_hold import ALICE, BOB
 from tests.unit.test_hold import World as HoldWorld
 
 SCHEMA = Draft202012Validator(json.loads(Path("docs/access.schema.json").read_text()))
+DAY = timedelta(days=1)
 CALL = {"provider": "ringex", "call": "s-1"}
 
 
@@ -248,6 +250,26 @@ class TestRebuild:
         assert again.noted == world.accesses.noted
         assert rebuild(bodies, again) == 3
         assert again.noted == world.accesses.noted
+
+    def test_of_some_days_only_what_was_written_then_is_noted_and_all_of_holds(self, world):
+        """A hold is filed by its call, and not by its day."""
+        holds, library = HoldWorld(), FakeLibrary()
+        holds.done("hold")
+        world.ask("show", "s-1")
+        for archive in (world.archive, holds.archive):
+            for key in archive.objects.below(""):
+                library.put(key, archive.objects[key])
+        day, noted = NOON.date(), {}
+        for days in (None, Days(day, day), Days(day - DAY, day - DAY), Days(day + DAY, day + DAY)):
+            again = FakeAccesses()
+            rebuild_accesses(library, again, days=days)
+            noted[days] = [access.action for access in again.noted.values()]
+        assert [sorted(actions) for actions in noted.values()] == [
+            ["hold", "show"],
+            ["hold", "show"],
+            ["hold"],
+            ["hold"],
+        ]
 
     def test_what_is_no_record_is_passed_over_and_logged(self, world, caplog):
         """One damaged record does not keep the others out."""
