@@ -3,7 +3,9 @@
 LegatoError
 ├── Refused          the input is wrong and stays wrong: answer 4xx, or bury the job with the reason
 ├── Wait             it is not our turn yet: come back after `seconds`, at no attempt
+│   ├── Limited      the provider itself answered 429; a recording that always does is at fault
 │   └── Barred       the provider refuses our credentials: nothing is lost, but a person must act
+├── Denied           the provider refuses one recording, not us: that recording's own failure
 ├── NotYet           the provider does not have it yet: take the next step of the ladder
 ├── Retry            it may work when repeated: spend an attempt
 │   ├── NotAudio     what came is no audio at all: an error page, nothing, an unknown format
@@ -35,8 +37,16 @@ class Wait(LegatoError):
         self.turn = turn
 
 
+class Limited(Wait):
+    """The provider's limit is reached, by its own word. Others wait; nobody has failed."""
+
+
 class Barred(Wait):
     """The provider refuses us: credentials missing, revoked, or lacking a permission."""
+
+
+class Denied(LegatoError):
+    """The provider refuses one recording to credentials that it accepts for others."""
 
 
 class NotYet(LegatoError):

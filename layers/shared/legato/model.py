@@ -169,6 +169,17 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A recording that the provider lists in words that nobody understands.
+
+    `id` names it as well as can be: by its own id, or by where it stands in the records.
+    """
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """What a provider says of one call. No legs: not recorded, or not listed yet."""
 
@@ -189,6 +200,8 @@ class Listing:
     related: tuple[str, ...] = ()
     records: tuple[Json, ...] = ()
     """The provider's own records, verbatim."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Recordings that are listed, and cannot be fetched. They keep no other from the archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
