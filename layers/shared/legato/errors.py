@@ -8,6 +8,7 @@ LegatoError
 ├── Denied           the provider refuses one recording, not us: that recording's own failure
 ├── NotYet           the provider does not have it yet: take the next step of the ladder
 ├── Retry            it may work when repeated: spend an attempt
+│   ├── Unavailable  AWS does not answer: nobody's failure, so it spends none
 │   ├── NotAudio     what came is no audio at all: an error page, nothing, an unknown format
 │   └── DamagedAudio audio, but not whole: kept as evidence, never joined
 ├── Failed           it will not work: the call fails, and somebody is told
@@ -55,6 +56,10 @@ class NotYet(LegatoError):
 
 class Retry(LegatoError):
     """A passing fault: a broken connection, a 5xx, a body cut short."""
+
+
+class Unavailable(Retry):
+    """AWS itself failed: its fault says nothing of a recording or a provider."""
 
 
 class NotAudio(Retry):

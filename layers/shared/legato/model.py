@@ -267,7 +267,54 @@ class Arrival:
     facts: Json = field(default_factory=dict)
 
 
-type CallStatus = Literal["new", "working", "waiting", "archived", "empty", "failed"]
+type CallStatus = Literal["new", "ongoing", "working", "waiting", "archived", "empty", "failed"]
+type TroubleKind = Literal[
+    "refused", "missing", "failing", "limited", "damaged", "short", "unreadable", "lost"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why one recording of a call is not in the archive, or not whole.
+
+    `refused`: the provider hands it out to nobody. `missing`: it answers 404. `failing`: 5xx, a
+    broken connection, too slow. `limited`: 429 for this one, while others are granted. `damaged`:
+    what came is no whole recording. `short`: it lacks more than the provider says it is long.
+    `unreadable`: nobody understands how it is listed. `lost`: nothing more can be done.
+
+    `tries` counts how often it was asked for since `since`, `tried_at` is the last time, `next_at`
+    the next one; None where only a person can help.
+    """
+
+    kind: TroubleKind
+    reason: str
+    since: datetime
+    tried_at: datetime
+    tries: int = 1
+    next_at: datetime | None = None
+
+    def to_json(self) -> Json:
+        """Write it for the ledger."""
+        return {
+            "kind": self.kind,
+            "reason": self.reason,
+            "since": format_time(self.since),
+            "tried_at": format_time(self.tried_at),
+            "tries": self.tries,
+            "next_at": self.next_at and format_time(self.next_at),
+        }
+
+    @classmethod
+    def from_json(cls, written: Json) -> Trouble:
+        """Read what `to_json` wrote."""
+        return cls(
+            kind=written["kind"],
+            reason=written["reason"],
+            since=parse_time(written["since"]),
+            tried_at=parse_time(written["tried_at"]),
+            tries=int(written["tries"]),
+            next_at=parse_time(written["next_at"]) if written["next_at"] else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +342,7 @@ class CallState:
     prefix: str | None = None
     revision: int = 0
     legs: dict[str, str] = field(default_factory=dict)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
     related: frozenset[str] = frozenset()
     manifest: StoredObject | None = None
     catalogued: int = 0

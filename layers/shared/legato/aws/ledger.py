@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from legato.aws.errors import code, translated
 from legato.errors import Stale
-from legato.model import CallState, Note, StoredObject, format_time, parse_time
+from legato.model import CallState, Note, StoredObject, Trouble, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +153,8 @@ def _item(state: CallState) -> dict[str, Any]:
         name: format_time(moment) for name in _TIMES if (moment := getattr(state, name)) is not None
     }
     values |= {name: sorted(getattr(state, name)) for name in _SETS}
+    if state.troubles:
+        values["troubles"] = {leg: one.to_json() for leg, one in state.troubles.items()}
     if state.manifest is not None:
         values["manifest"] = asdict(state.manifest)
     present = {name: value for name, value in values.items() if value is not None}
@@ -167,6 +169,8 @@ def _state(values: dict[str, Any]) -> CallState:
     fields |= {name: frozenset(values.get(name, ())) for name in _SETS}
     # DynamoDB's numbers come back as decimals.
     fields |= {name: int(values.get(name, 0)) for name in ("revision", "catalogued", "version")}
+    troubles = values.get("troubles", {})
+    fields["troubles"] = {leg: Trouble.from_json(one) for leg, one in troubles.items()}
     if (sealed := values.get("manifest")) is not None:
         fields["manifest"] = StoredObject(**{**sealed, "size": int(sealed["size"])})
     return CallState(**fields)
