@@ -12,7 +12,8 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -96,29 +97,37 @@ class Poller:
             failed = everything
         finally:
             self._free.release()
-        try:
-            self._settle(batch, failed)
-        except (BotoCoreError, ClientError) as error:
-            if not self._stop.is_set():
-                print(f"poller: {error}", file=sys.stderr)
+        self._settle(batch, failed)
 
     def _settle(self, batch: list[Message], failed: set[str]) -> None:
         kept = [message for message in batch if message["MessageId"] in failed]
         done = [message for message in batch if message["MessageId"] not in failed]
         for message in kept:
-            self._sqs.change_message_visibility(
-                QueueUrl=self._source.queue_url,
-                ReceiptHandle=message["ReceiptHandle"],
-                VisibilityTimeout=RETRY_VISIBLE_SECONDS,
-            )
+            # The function may have deleted it, and failed for another one.
+            with self._told():
+                self._sqs.change_message_visibility(
+                    QueueUrl=self._source.queue_url,
+                    ReceiptHandle=message["ReceiptHandle"],
+                    VisibilityTimeout=RETRY_VISIBLE_SECONDS,
+                )
         for some in itertools.batched(done, MAX_RECEIVE, strict=False):
-            self._sqs.delete_message_batch(
-                QueueUrl=self._source.queue_url,
-                Entries=[
-                    {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-                    for number, message in enumerate(some)
-                ],
-            )
+            with self._told():
+                self._sqs.delete_message_batch(
+                    QueueUrl=self._source.queue_url,
+                    Entries=[
+                        {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                        for number, message in enumerate(some)
+                    ],
+                )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Print what SQS refuses for one message, and go on with the others."""
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            if not self._stop.is_set():
+                print(f"poller: {error}", file=sys.stderr)
 
 
 def event(batch: Sequence[Message], source: EventSource) -> dict[str, Any]:

@@ -81,6 +81,9 @@ class VirtualQueue:
     def bury(self, body: str, *, reason: str) -> None:
         self.buried.append((body, reason))
 
+    def delete(self, receipt: str) -> None:
+        """Do nothing: what was taken is gone until somebody puts it back."""
+
     def put_back(self, batch: list[Message], *, delay: float) -> None:
         """Let messages appear again that nobody acknowledged."""
         due = self._clock.seconds() + delay

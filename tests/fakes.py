@@ -67,6 +67,7 @@ class FakeJobs:
     def __init__(self):
         self.sent = []
         self.buried = []
+        self.deleted = []
         self.refusal = None
 
     def send(self, job, *, delay):
@@ -78,6 +79,11 @@ class FakeJobs:
         if self.refusal:
             raise self.refusal
         self.buried.append((body, reason))
+
+    def delete(self, receipt):
+        if self.refusal:
+            raise self.refusal
+        self.deleted.append(receipt)
 
 
 class FakeLedger:

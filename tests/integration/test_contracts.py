@@ -706,6 +706,18 @@ class TestQueue:
         jobs = SqsJobs(sqs, queue="http://127.0.0.1:1/123456789012/none")
         with pytest.raises(Retry, match="jobs queue refuses"):
             jobs.send(a_job(), delay=0)
+        with pytest.raises(Retry, match="jobs queue does not delete"):
+            jobs.delete("receipt")
+
+    def test_a_message_is_deleted_by_its_receipt(self, sqs, urls):
+        """And again without an error: the answer to the first time may have been lost."""
+        jobs = SqsJobs(sqs, queue=urls[0])
+        jobs.send(a_job(), delay=0)
+        [message] = self.receive(sqs, urls[0])
+        jobs.delete(message["ReceiptHandle"])
+        jobs.delete(message["ReceiptHandle"])
+        counts = sqs.get_queue_attributes(QueueUrl=urls[0], AttributeNames=["All"])["Attributes"]
+        assert counts["ApproximateNumberOfMessagesNotVisible"] == "0"
 
 
 class TestSecret:

@@ -118,6 +118,30 @@ def test_a_failed_invocation_loses_no_message(aws_endpoint: str, polling: Any) -
     until(lambda: sum(queue.counts()) == 2)
 
 
+def test_what_the_function_deletes_is_gone_whatever_becomes_of_the_rest(
+    aws_endpoint: str, polling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQS has it: by the receipt of the record, also when the invocation fails afterwards."""
+    monkeypatch.setattr(poller, "RETRY_VISIBLE_SECONDS", 1)
+    queue = Queue(aws_endpoint, window=1)
+    seen: list[list[str]] = []
+
+    def invoke(event: Any) -> None:
+        records = event["Records"]
+        seen.append(sorted(record["body"] for record in records))
+        done = [record["receiptHandle"] for record in records if record["body"] != "deadly"]
+        for receipt in done:
+            queue.sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=receipt)
+        if done:
+            raise InvocationError("it died")
+
+    queue.send("a", "deadly", "b")
+    polling(queue, invoke)
+    until(lambda: len(seen) == 2)
+    assert seen == [["a", "b", "deadly"], ["deadly"]]
+    until(lambda: queue.counts() == (0, 0))
+
+
 def test_no_batch_is_larger_than_allowed(aws_endpoint: str, polling: Any) -> None:
     queue = Queue(aws_endpoint, batch_size=3, window=1)
     sizes: list[int] = []

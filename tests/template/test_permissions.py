@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # What only the operator's command calls, with the operator's own permissions.
 BY_HAND = {"dead_letters.py", "evidence.py", "library.py", "depth.py"}
+BY_SAM = {"delete_message"}  # a function that a queue feeds may delete what it received
 SEARCHES = {"batch_get_item"}  # nobody but a person searches the catalogue
 ADAPTERS = Path(__file__).parent.parent.parent / "layers" / "shared" / "legato" / "aws"
 CALL = re.compile(r"self\._(s3|sqs|sns|dynamodb|secrets|kms)\s*\.\s*(?:get_paginator\(\s*\")?(\w+)")
@@ -56,7 +57,7 @@ def test_granted_is_exactly_what_is_called(sam: Template) -> None:
         for path in ADAPTERS.glob("*.py")
         if path.name not in BY_HAND
         for _client, call in CALL.findall(path.read_text())
-        if call not in SEARCHES
+        if call not in SEARCHES | BY_SAM
     }
     texts = "".join(path.read_text() for path in ADAPTERS.glob("*.py"))
     called |= {action for header, action in HEADERS.items() if f'"{header}"' in texts}

@@ -35,6 +35,13 @@ class Jobs(Protocol):
         """Put a message in the dead-letter queue with the reason. Raises Retry when refused."""
         ...
 
+    def delete(self, receipt: str) -> None:
+        """Acknowledge a message of the jobs queue by the receipt that came with it.
+
+        Again is no error. Raises Retry when the queue refuses.
+        """
+        ...
+
 
 class Ledger(Protocol):
     """What is known and done, one entry a call."""

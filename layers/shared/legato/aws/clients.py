@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 _CONNECTIONS = 40
 """As many segments as one processor may fetch at the same time, and a few more."""
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
+_READ_SECONDS = 10
+"""DynamoDB, SQS and KMS answer within milliseconds or not at all. S3 may take its time."""
 
 
-def client(service: str, *, read_timeout: float = 30, **more: Any) -> Any:
+def client(service: str, *, read_timeout: float = _READ_SECONDS, **more: Any) -> Any:
     """Return a client that gives up soon enough for its caller to do something about it.
 
     Region, credentials and endpoint are botocore's own business: it reads them where AWS says.

@@ -41,3 +41,8 @@ class SqsJobs:
                     "reason": {"DataType": "String", "StringValue": printable or "unknown"}
                 },
             )
+
+    def delete(self, receipt: str) -> None:
+        """Delete a message of the jobs queue that was received. Raises Retry."""
+        with translated("the jobs queue does not delete a message"):
+            self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=receipt)

@@ -206,7 +206,7 @@ class Place:
         from legato.aws.stack import parameters
 
         locked = parameters(self.stack).get("RetentionMode", "NONE") != "NONE"
-        return S3Evidence(client("s3"), bucket=self._bucket(), locked=locked)
+        return S3Evidence(client("s3", read_timeout=60), bucket=self._bucket(), locked=locked)
 
     def overview(self) -> Overview:
         """Return what the state of the system is told from. Raises as failures does."""
