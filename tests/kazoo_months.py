@@ -177,6 +177,7 @@ class Months:
             for account in self.config.accounts
         ]
         work = Round(
+            provider="kazoo",
             tails=tails,
             jobs=self.queue,
             notes=self.notes,

@@ -196,6 +196,7 @@ class Days:
             ringcx_look_again_hours=self._look_again_hours,
         )
         work = Round(
+            provider="ringcx",
             tails=tails(settings, self.api, self.clock),  # type: ignore[arg-type]
             jobs=self.queue,
             notes=self.notes,

@@ -41,7 +41,15 @@ def shop(queue: str) -> Workshop:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an SQS event, whose messages are all of one queue; answer which of them failed."""
     work = shop(event["Records"][0]["eventSourceARN"])
-    messages = [Message(record["messageId"], record["body"]) for record in event["Records"]]
+    messages = [
+        Message(
+            record["messageId"],
+            record["body"],
+            receives=int(record["attributes"]["ApproximateReceiveCount"]),
+            receipt=record["receiptHandle"],
+        )
+        for record in event["Records"]
+    ]
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
     failed: set[str] = set()
 

@@ -7,10 +7,22 @@ from datetime import timedelta
 
 import pytest
 
+from legato import named
 from legato.archive import Message, archive
-from legato.errors import Barred, NotYet, Retry, TooLarge, Wait
-from legato.model import Job
+from legato.errors import (
+    Barred,
+    Denied,
+    Failed,
+    Limited,
+    NotYet,
+    Retry,
+    TooLarge,
+    Unavailable,
+    Wait,
+)
+from legato.model import Job, Unreadable
 from legato.policy import Policy
+from legato.provider_health import granted
 from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop
 
 PREFIX = "calls/ringex/2026/11/20/s-1/"
@@ -21,9 +33,12 @@ def shop(tmp_path):
     return a_workshop(tmp_path)
 
 
-def run(shop, *jobs, minutes=15):
-    """Hand the jobs over as a batch; return the report, and what SQS would deliver again."""
-    failed = []
+def run(shop, *jobs, minutes=15, receives=()):
+    """Hand the jobs over as a batch; return the report, and what SQS would deliver again.
+
+    `receives` says how often each message has come, by its number.
+    """
+    failed, receives = [], dict(receives)
 
     @contextmanager
     def guard(ids):
@@ -33,7 +48,12 @@ def run(shop, *jobs, minutes=15):
             failed.extend((name, error) for name in ids)
 
     messages = [
-        Message(f"m{number}", job if isinstance(job, str) else job.to_message())
+        Message(
+            f"m{number}",
+            job if isinstance(job, str) else job.to_message(),
+            receives=receives.get(number, 1),
+            receipt=f"r{number}",
+        )
         for number, job in enumerate(jobs)
     ]
     until = shop.clock.now() + timedelta(minutes=minutes)
@@ -199,7 +219,7 @@ class TestWaiting:
         shop.provider.audio["a"] = NotYet("404")
         run(shop, a_job())
         [(job, delay)] = shop.jobs.sent
-        assert (delay, job.attempt, job.looks) == (120, 0, 1)
+        assert (delay, job.attempt, job.looks) == (120, 0, 0)
         assert f"{PREFIX}legs/b.mp3" in shop.archive.objects
         shop.clock.advance(121)
         shop.provider.audio["a"] = b"mp3-a"
@@ -268,16 +288,34 @@ class TestWaiting:
         assert (job.looks, job.seen_at, delay) == (1, NOON, 120)
 
 
-def climb(shop, job):
-    """Let the job come back as often as it wants, on time; return its waits in seconds."""
+DAY_LADDER = [120, 600, 1800, 3600, 10800, 21600, 47880]
+
+
+def works(shop):
+    """Let the provider have granted something to somebody else."""
+    granted("ringex", shop.notes, shop.clock)
+
+
+def in_trouble(shop):
+    return list(shop.notes.listed("failed#ringex", until="9999"))
+
+
+def climb(shop, job, *, most=50, meanwhile=lambda: None):
+    """Let the job come back as often as it wants, on time; return its waits in seconds.
+
+    `meanwhile` is done before each of them. After the `most`, the job is still in the queue.
+    """
     delays = []
     run(shop, job)
-    while own := [sent for sent, _ in shop.jobs.sent if sent.call == job.call]:
+    while len(delays) < most and (
+        own := [sent for sent, _ in shop.jobs.sent if sent.call == job.call]
+    ):
         [job] = own
         shop.jobs.sent.clear()
         wait = (job.not_before - shop.clock.now()).total_seconds()
         delays.append(wait)
         shop.clock.advance(wait)
+        meanwhile()
         run(shop, job)
     return delays
 
@@ -285,22 +323,158 @@ def climb(shop, job):
 class TestFailing:
     @pytest.mark.parametrize(
         ("audio", "reason"),
-        [(b"<html>", "HTML"), (b"mp3cut", "middle"), (Retry("503"), "503")],
+        [
+            (b"<html>", "HTML"),
+            (b"mp3cut", "middle"),
+            (NotYet("404"), "404"),
+            (Denied("403"), "403"),
+        ],
     )
-    def test_a_fault_spends_attempts_and_then_fails_with_its_reason(self, shop, audio, reason):
-        """Five attempts with growing waits, then the dead letters and the ledger say why."""
+    def test_a_recording_is_tried_for_a_day_and_then_fails_with_its_reason(
+        self, shop, audio, reason
+    ):
+        """Then the dead letters and the ledger say why."""
         call_of(shop, "a")
         shop.provider.audio["a"] = audio
-        assert climb(shop, a_job()) == [60, 120, 240, 480]
+        assert climb(shop, a_job()) == DAY_LADDER
         assert entry(shop).status == "failed"
         assert reason in entry(shop).reason
         [(_, why)] = shop.jobs.buried
         assert reason in why
 
+    def test_a_passing_fault_is_tried_again_soon(self, shop):
+        """After a minute; from then on as seldom as all else, while the provider serves others."""
+        call_of(shop, "a")
+        shop.provider.audio["a"] = Retry("503")
+        waits = climb(shop, a_job(), meanwhile=lambda: works(shop))
+        assert waits == [60, *DAY_LADDER[1:]]
+        assert entry(shop).status == "failed"
+
+    def test_an_outage_of_the_provider_costs_a_recording_nothing(self, shop):
+        """While nothing is granted to anybody the fault is not this recording's, for two days."""
+        call_of(shop, "a")
+        shop.provider.audio["a"] = Retry("503")
+        waits = climb(shop, a_job(), most=100)
+        assert waits == [60] * 100
+        assert (entry(shop).troubles["a"].tries, entry(shop).troubles["a"].spent) == (101, 1)
+        shop.clock.advance(timedelta(days=2).total_seconds())
+        [(job, _)] = shop.jobs.sent
+        shop.jobs.sent.clear()
+        assert len(climb(shop, job)) == len(DAY_LADDER) - 1
+        assert entry(shop).status == "failed"
+
+    def test_an_outage_before_the_recordings_are_known_costs_no_attempt(self, shop):
+        """The list answers 5xx for hours, and everything is archived afterwards."""
+        call_of(shop, "a")
+        shop.provider.failure = Retry("503")
+        climb(shop, a_job(), most=50)
+        [(job, _)] = shop.jobs.sent
+        assert job.attempt == 1
+        shop.provider.failure = None
+        shop.clock.advance(3600)
+        run(shop, job)
+        assert entry(shop).status == "archived"
+
+    def test_a_list_that_fails_for_one_call_alone_spends_its_attempts(self, shop):
+        """The provider serves others, so it is this call's own failure."""
+        shop.provider.listings["s-1"] = Retry("the answer is no JSON")
+        assert climb(shop, a_job(), meanwhile=lambda: works(shop)) == [60, 120, 240, 480]
+        assert entry(shop).status == "failed"
+
+    def test_a_limit_that_holds_for_one_recording_alone_comes_to_an_end(self, shop):
+        """429 for ever: twice it is waited out, then it is the recording's own failure."""
+        call_of(shop, "a", "b")
+        shop.provider.audio["a"] = Limited("429", seconds=61)
+        waits = climb(shop, a_job(), meanwhile=lambda: works(shop))
+        assert waits == [61, 61, *DAY_LADDER[2:]]
+        assert entry(shop).status == "failed"
+        assert [leg["id"] for leg in manifest(shop)["legs"]] == ["b"]
+
+    def test_a_refused_recording_costs_no_other(self, shop):
+        """The others are fetched and sealed at once, and the manifest names the refused one."""
+        call_of(shop, "a", "b", "c")
+        shop.provider.audio["a"] = Denied("403 for this one")
+        run(shop, a_job())
+        assert [leg["id"] for leg in manifest(shop)["legs"]] == ["b", "c"]
+        assert [one["leg"] for one in manifest(shop)["missing"]] == ["a"]
+        assert entry(shop).troubles["a"].kind == "refused"
+        assert [note.content["reason"] for note in in_trouble(shop)] == ["leg a: 403 for this one"]
+        [(job, _)] = shop.jobs.sent
+        shop.provider.audio["a"] = b"mp3-a"
+        shop.clock.advance(120)
+        run(shop, job)
+        assert [leg["id"] for leg in manifest(shop, 2)["legs"]] == ["a", "b", "c"]
+        assert in_trouble(shop) == []
+        assert entry(shop).troubles == {}
+
+    def test_a_recording_that_nobody_can_read_costs_no_other(self, shop):
+        """It is named where a person looks, and in the manifest."""
+        call_of(shop, "a")
+        odd = Unreadable(id="leg 2", reason="it has no id")
+        listing = replace(shop.provider.listings["s-1"], unreadable=(odd,))
+        shop.provider.listings["s-1"] = listing
+        run(shop, a_job())
+        assert [leg["id"] for leg in manifest(shop)["legs"]] == ["a"]
+        assert manifest(shop)["missing"][0] == {
+            "leg": "leg 2",
+            "reason": "it has no id",
+            "evidence": None,
+        }
+        [(_, reason)] = shop.jobs.buried
+        assert reason == "leg leg 2: it has no id"
+        assert len(in_trouble(shop)) == 1
+
+    def test_named_recordings_that_never_come_keep_no_job_alive(self, shop):
+        """Ten of them, of which each has its own ladder, and all end together."""
+        names = [f"r{number}" for number in range(10)]
+        waits = climb(shop, a_job(named=names))
+        assert sum(waits) == 24 * 3600
+        assert entry(shop).status == "failed"
+
+    def test_a_named_recording_that_is_not_listed_keeps_none_that_is(self, shop):
+        """The listed ones are in the archive before it is looked for elsewhere."""
+        call_of(shop, "a")
+        run(shop, a_job(named=["r1"]))
+        assert f"{PREFIX}legs/a.mp3" in shop.archive.objects
+
+    def test_a_call_said_to_go_on_for_ever_is_over_some_day(self, shop):
+        """No call lasts longer than a day, whatever its records say."""
+        call_of(shop, "a")
+        shop.provider.listings["s-1"] = replace(shop.provider.listings["s-1"], ongoing=True)
+        waits = climb(shop, a_job(), most=500)
+        assert sum(waits) == pytest.approx(24 * 3600, abs=600)
+        assert entry(shop).status == "archived"
+
+    def test_legs_that_cannot_be_joined_are_sealed_apart(self, shop):
+        """Each is in the archive and can be heard; a person is told why they are not one."""
+
+        class Clumsy(type(shop.stitcher)):
+            def join(self, legs, target):
+                raise Failed("ffmpeg: out of ideas")
+
+        shop = replace(shop, stitcher=Clumsy())
+        call_of(shop, "a", "b")
+        run(shop, a_job())
+        assert manifest(shop)["recording"] is None
+        assert [leg["offset_ms"] for leg in manifest(shop)["legs"]] == [0, 5000]
+        assert entry(shop).status == "archived"
+        [note] = in_trouble(shop)
+        assert "out of ideas" in note.content["reason"]
+
+    def test_what_is_retried_by_a_person_is_asked_for_at_once(self, shop):
+        """Also while the next try is hours away."""
+        call_of(shop, "a")
+        shop.provider.audio["a"] = Denied("403")
+        climb(shop, a_job(), most=3)
+        shop.jobs.sent.clear()
+        shop.provider.audio["a"] = b"mp3-a"
+        run(shop, a_job(hints={"retry": True}))
+        assert entry(shop).status == "archived"
+
     def test_a_dead_letter_that_is_moved_back_begins_anew(self, shop):
         """Once the cause is mended, nothing else needs to be done."""
         call_of(shop, "a")
-        shop.provider.audio["a"] = Retry("503")
+        shop.provider.audio["a"] = Denied("403")
         climb(shop, a_job())
         [(body, _)] = shop.jobs.buried
         assert (Job.from_message(body).attempt, Job.from_message(body).looks) == (0, 0)
@@ -309,34 +483,28 @@ class TestFailing:
         assert entry(shop).status == "archived"
         assert entry(shop).reason is None
 
-    def test_damaged_audio_stays_as_evidence_and_out_of_the_joined_file(self, shop):
+    @pytest.mark.parametrize("body", [b"mp3cut", b"<html>"])
+    def test_bytes_that_are_no_whole_recording_are_kept_apart(self, shop, body):
         """The good legs are sealed, the manifest names the bad one, and the call fails aloud."""
         call_of(shop, "a", "b", "c")
-        shop.provider.audio["b"] = b"mp3cut"
+        shop.provider.audio["b"] = body
         climb(shop, a_job())
         assert shop.archive.objects[f"{PREFIX}recording-1.mp3"] == b"mp3-amp3-c"
-        [missing] = manifest(shop)["missing"]
-        assert missing["leg"] == "b"
-        assert missing["evidence"]["key"] == f"{PREFIX}legs/b.mp3"
+        assert shop.archive.objects["refused/ringex/1/s-1/b-1"] == body
         assert entry(shop).status == "failed"
         assert entry(shop).revision == 1
 
-    def test_what_is_no_audio_is_not_kept(self, shop):
-        """An error page is no evidence of a call."""
+    def test_what_came_damaged_never_blocks_what_is_good(self, shop):
+        """A retry asks again, and the whole recording is archived in its place."""
         call_of(shop, "a")
-        shop.provider.audio["a"] = b"<html>"
-        climb(shop, a_job())
-        assert shop.archive.objects == {}
-
-    def test_a_damaged_download_that_is_whole_later_is_archived(self, shop):
-        """Nothing is written under the leg's key before the last attempt."""
-        call_of(shop, "a")
-        shop.provider.audio["a"] = b"mp3cut"
-        run(shop, a_job())
-        [(job, _)] = shop.jobs.sent
-        shop.clock.advance(60)
+        for body in (b"mp3cut", b"mp3cut too"):
+            shop.provider.audio["a"] = body
+            climb(shop, a_job(hints={"retry": True}))
+        assert shop.archive.objects["refused/ringex/1/s-1/a-1"] == b"mp3cut"
+        assert shop.archive.objects["refused/ringex/1/s-1/a-2"] == b"mp3cut too"
         shop.provider.audio["a"] = b"mp3-a"
-        run(shop, job)
+        run(shop, a_job(hints={"retry": True}))
+        assert shop.archive.objects[f"{PREFIX}legs/a.mp3"] == b"mp3-a"
         assert entry(shop).status == "archived"
 
     def test_a_leg_over_the_limit_fails_at_once(self, tmp_path):
@@ -398,6 +566,136 @@ class TestFailing:
         assert [name for name, _ in failed] == ["m0"]
 
 
+class TestDeadly:
+    """A message that came before may have killed the worker that had it."""
+
+    def calls(self, shop, *names):
+        for name in names:
+            shop.provider.listings[name] = a_listing(a_leg(f"leg-{name}"), call=name)
+            shop.provider.audio[f"leg-{name}"] = b"mp3"
+        return [a_job(name) for name in names]
+
+    def test_a_suspect_comes_last_and_alone_when_all_others_are_acknowledged(self, shop):
+        """It takes none of its neighbours along, should it be deadly."""
+        jobs = self.calls(shop, "s-1", "s-2", "s-3")
+        deleted = []
+
+        @contextmanager
+        def deadly(leg, *, turn=False):
+            if leg.id == "leg-s-1":
+                deleted.extend(shop.jobs.deleted)
+                raise KilledError
+            yield iter([b"mp3"])
+
+        shop.provider.open_leg = deadly
+        with pytest.raises(KilledError):
+            run(shop, *jobs, receives={0: 2})
+        assert deleted == ["r1", "r2"]
+        assert {entry(shop, name).status for name in ("s-2", "s-3")} == {"archived"}
+
+    def test_other_suspects_come_back_as_new_messages(self, shop):
+        """So no innocent one is counted out with a deadly one; each remembers its crashes."""
+        jobs = self.calls(shop, "s-1", "s-2")
+        run(shop, *jobs, receives={0: 2, 1: 3})
+        assert entry(shop, "s-2").status == "archived"
+        [(job, delay)] = shop.jobs.sent
+        assert (job.call, job.crashes) == ("s-1", 1)
+        assert 1 <= delay <= 60
+        assert shop.jobs.deleted == ["r0"]
+
+    def test_a_message_that_no_worker_survived_is_given_up_with_a_reason(self, shop):
+        """SQS would bury it next time, without a word."""
+        jobs = self.calls(shop, "s-1", "s-2")
+        _, failed = run(shop, replace(jobs[0], crashes=2), jobs[1], receives={0: 3})
+        [(body, reason)] = shop.jobs.buried
+        assert Job.from_message(body).crashes == 0
+        assert reason.startswith("4 workers ended on it without an answer")
+        assert entry(shop, "s-1").status == "failed"
+        assert len(in_trouble(shop)) == 1
+        assert entry(shop, "s-2").status == "archived"
+        assert failed == []
+
+    def test_who_survives_is_no_suspect_any_more(self, shop):
+        """A job that was answered for begins to count anew."""
+        [job] = self.calls(shop, "s-1")
+        shop.provider.audio["leg-s-1"] = NotYet("404")
+        run(shop, replace(job, crashes=3))
+        [(waiting, _)] = shop.jobs.sent
+        assert waiting.crashes == 0
+
+    def test_what_nobody_foresaw_in_one_call_is_not_the_answer_for_its_batch(self, shop):
+        """Each call is then asked about by itself."""
+        jobs = self.calls(shop, "s-1", "s-2")
+        resolve = shop.provider.resolve
+
+        def odd(jobs, *, closely=()):
+            if "s-1" in {job.call for job in jobs}:
+                raise ZeroDivisionError
+            return resolve(jobs, closely=closely)
+
+        shop.provider.resolve = odd
+        _, failed = run(shop, *jobs)
+        assert [name for name, _ in failed] == ["m0"]
+        assert entry(shop, "s-2").status == "archived"
+
+    def test_a_ledger_that_cannot_be_read_costs_no_message_its_life(self, shop):
+        """The job comes back as a new one."""
+
+        class Down(type(shop.ledger)):
+            def load(self, provider, account, call):
+                raise Unavailable("DynamoDB is down")
+
+        shop = replace(shop, ledger=Down())
+        _, failed = run(shop, a_job())
+        assert failed == []
+        assert [delay for _, delay in shop.jobs.sent] == [60]
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+class TestOngoing:
+    """A notification names a recording while the call goes on."""
+
+    def job(self, *names, **fields):
+        return a_job(hints={"recordingIds": list(names), "ongoing": True}, **fields)
+
+    def test_it_is_remembered_and_nobody_is_asked(self, shop):
+        """Not even the queue keeps it."""
+        report, _ = run(shop, self.job("r1"))
+        assert report.counts == {"CallOngoing": 1}
+        assert entry(shop).named == {"r1"}
+        assert (shop.provider.asked, shop.jobs.sent) == ([], [])
+
+    def test_it_is_fetched_when_the_call_has_ended_and_the_log_never_lists_it(self, shop):
+        """The notification of the end need not name it again."""
+        shop.provider.audio["r1"] = b"mp3"
+        run(shop, self.job("r1"))
+        assert climb(shop, a_job(seen_at=NOON)) == [120, 600]
+        assert [leg["id"] for leg in manifest(shop)["legs"]] == ["r1"]
+
+    def test_it_is_asked_for_even_if_nobody_says_that_the_call_has_ended(self, shop):
+        """Once, when no call can last for so long."""
+        shop.provider.audio["r1"] = b"mp3"
+        run(shop, self.job("r1"))
+        run(shop, self.job("r1"))
+        assert named.ask("ringex", shop.jobs, shop.notes, shop.clock) == 0
+        shop.clock.advance(24 * 3600)
+        assert named.ask("ringex", shop.jobs, shop.notes, shop.clock) == 1
+        assert named.ask("ringex", shop.jobs, shop.notes, shop.clock) == 0
+        [(job, _)] = shop.jobs.sent
+        shop.jobs.sent.clear()
+        climb(shop, job)
+        assert entry(shop).status == "archived"
+
+    def test_a_job_of_the_same_batch_that_ends_the_call_goes_on(self, shop):
+        """In whichever order they came."""
+        call_of(shop, "a")
+        report, _ = run(shop, a_job(), self.job("a", seen_at=NOON))
+        assert report.counts == {"CallArchived": 1}
+
+
 class TestFollowed:
     """Where changes of the log are followed: what is listed is final, and more has its own job."""
 
@@ -452,10 +750,13 @@ class TestFollowed:
         [(waiting, _)] = shop.jobs.sent
         shop.jobs.sent.clear()
         call_of(shop, "a", "b")
-        report, _ = run(shop, listed("b"))
-        assert report.counts == {"CallArchived": 1}
+        run(shop, listed("b"))
+        [(second, _)] = shop.jobs.sent
+        assert f"{PREFIX}legs/b.mp3" in shop.archive.objects
         shop.clock.advance(121)
         report, _ = run(shop, waiting)
+        assert report.counts == {"CallArchived": 1}
+        report, _ = run(shop, second)
         assert report.counts == {"JobCovered": 1}
 
     def test_a_listed_leg_that_waits_goes_on_waiting(self, shop):

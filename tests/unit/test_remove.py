@@ -220,7 +220,7 @@ class TestRemoved:
         if audio is not None:
             desk.provider.audio["b"] = audio
         desk.job("s-1", attempt=4, looks=9)
-        assert desk.ledger.load("ringex", "1", "s-1").status == "failed"
+        assert desk.ledger.load("ringex", "1", "s-1").troubles
         assert desk.listed() == []
 
 

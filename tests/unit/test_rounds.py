@@ -44,6 +44,7 @@ class Desk:
 
     def go(self, **options):
         work = Round(
+            provider="ringex",
             tails=self.tails,
             jobs=self.jobs,
             notes=self.notes,

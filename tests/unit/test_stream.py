@@ -4,13 +4,14 @@ import hashlib
 import json
 import threading
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from legato import unarchived
 from legato.archive import Message, archive
-from legato.errors import NotAudio, NotYet, Retry, Wait
+from legato.errors import Denied, NotAudio, NotYet, Unavailable, Wait
 from legato.model import CallState
 from legato.policy import Policy
 from legato.sweep import records_key
@@ -183,49 +184,65 @@ def test_what_is_no_audio_stores_nothing(desk):
     desk.has("a", a=b"<html>please log in</html>")
     desk.work()
     assert desk.archive.objects == {}
-    ((job, _),) = desk.jobs.sent
-    assert job.attempt == 1
+    assert desk.state().troubles["a"].kind == "damaged"
 
 
-def test_damaged_audio_is_kept_on_the_last_try_as_evidence_and_never_sealed_as_whole(desk):
-    """The good segment is sealed, and the manifest names the other with its hash."""
+def test_damaged_audio_is_kept_at_last_as_evidence_and_never_sealed_as_whole(desk):
+    """The good segment is sealed, and the next good download takes the place of the bad one."""
     desk.has("a", "b", b=b"wav cut")
-    desk.work(attempt=3)
-    assert not any("b.wav" in key for key in desk.archive.objects)
-    desk.clock.advance(3600)
-    desk.work(attempt=4)
-    manifest = desk.manifest()
-    assert [leg["id"] for leg in manifest["legs"]] == ["a"]
-    (missing,) = manifest["missing"]
-    assert missing["leg"] == "b"
-    assert missing["evidence"]["sha256"] == hashlib.sha256(b"wav cut").hexdigest()
+    for _ in range(7):
+        desk.work()
+        desk.clock.advance(48000)
+    assert not any("/b" in key for key in desk.archive.objects)
+    desk.work()
+    assert [leg["id"] for leg in desk.manifest()["legs"]] == ["a"]
+    assert desk.archive.objects["refused/ringcx/1/s-1/b-1"] == b"wav cut"
     assert desk.state().status == "failed"
     ((_, reason),) = desk.jobs.buried
     assert "b" in reason
+    desk.has("a", "b")
+    desk.work()
+    assert [leg["id"] for leg in desk.manifest(2)["legs"]] == ["a", "b"]
+    assert desk.state().status == "archived"
 
 
 def test_a_segment_that_is_not_there_yet_waits_on_a_ladder(desk):
-    """The others are stored in the meantime."""
+    """The others are stored in the meantime, and sealed when it is late."""
     desk.has("a", "b", b=NotYet("404"))
     desk.work()
     assert f"{PREFIX}legs/a.wav" in desk.archive.objects
     assert f"{PREFIX}manifest-1.json" not in desk.archive.objects
-    ((job, _),) = desk.jobs.sent
-    assert (job.looks, job.attempt) == (1, 0)
+    for _ in range(2):
+        desk.clock.advance(3600)
+        desk.work()
+    assert [leg["id"] for leg in desk.manifest()["legs"]] == ["a"]
 
 
-def test_a_dialog_that_gains_a_segment_each_time_is_not_failing(desk):
-    """Only runs in vain are counted."""
-    desk.has("a", "b", "c", b=Retry("broken"), c=Retry("broken"))
-    desk.work(attempt=3)
-    assert desk.jobs.sent[-1][0].attempt == 1
-    desk.has("a", "b", "c", c=Retry("broken"))
-    desk.clock.advance(3600)
-    desk.work(attempt=1)
-    assert desk.jobs.sent[-1][0].attempt == 1
-    desk.clock.advance(3600)
-    desk.work(attempt=1)
-    assert desk.jobs.sent[-1][0].attempt == 2
+def test_a_forbidden_segment_costs_no_other(desk):
+    """The others are in cold storage and sealed at once, and the manifest names it."""
+    desk.has("a", "b", "c", a=Denied("403"))
+    desk.work()
+    assert [leg["id"] for leg in desk.manifest()["legs"]] == ["b", "c"]
+    assert [one["leg"] for one in desk.manifest()["missing"]] == ["a"]
+    assert desk.archive.storage_classes[f"{PREFIX}legs/b.wav"] == "GLACIER"
+
+
+def test_a_segment_that_is_too_short_is_fetched_again_and_then_said_to_be_short(tmp_path):
+    """More than two per cent and two seconds: the third time it is taken, and somebody is told."""
+    desk = Desk(tmp_path, lengths_stated=True)
+    desk.has("a")  # "wav a" lasts five seconds
+    (leg,) = desk.provider.listings["s-1"].legs
+    desk.provider.listings["s-1"] = a_listing(replace(leg, announced_ms=9000))
+    for _ in range(2):
+        desk.work()
+        assert desk.archive.objects == {}
+        assert desk.state().troubles["a"].kind == "short"
+        desk.clock.advance(3600)
+    desk.work()
+    assert desk.manifest()["legs"][0]["short_ms"] == 4000
+    assert desk.state().status == "archived"
+    (note,) = desk.notes.listed("failed#ringcx", until="9999")
+    assert note.content["reason"] == "leg a: 4.0 s of it lack, as often as it was fetched"
 
 
 def test_a_segment_over_the_limit_fails_with_its_name_and_leaves_nothing(tmp_path):
@@ -253,18 +270,17 @@ def test_a_segment_that_does_not_arrive_in_time_costs_an_attempt(desk):
 
     desk.provider.open_leg = slow
     desk.work()
-    ((job, _),) = desk.jobs.sent
-    assert job.attempt == 1
-    assert "too slow" in desk.state().reason
+    assert "too slow" in desk.state().troubles["a"].reason
     assert desk.archive.objects == {}
 
 
 def test_a_refusal_of_the_store_is_a_passing_fault(desk):
     """Nothing of it appears."""
     desk.has("a")
-    desk.archive.refusal = Retry("SlowDown")
+    desk.archive.refusal = Unavailable("SlowDown")
     desk.work()
-    assert desk.jobs.sent[0][0].attempt == 1
+    assert desk.state().troubles == {}
+    assert len(desk.jobs.sent) == 1
 
 
 def test_other_bytes_under_the_same_key_are_a_loud_failure(desk):
@@ -283,16 +299,16 @@ def test_other_bytes_under_the_same_key_are_a_loud_failure(desk):
     assert "already holds other bytes" in desk.jobs.buried[0][1]
 
 
-def test_an_object_that_the_ledger_does_not_know_is_never_guessed_at(desk):
-    """It cannot be read, so nobody can say what it is."""
+def test_an_object_that_the_ledger_does_not_know_is_fetched_again(desk):
+    """It cannot be read; the same bytes fit where it is, and say what it is."""
     desk.has("a")
     desk.work()
     note = next(key for key in desk.notes.notes if key.startswith("heard#"))
     del desk.notes.notes[note]
     desk.has("a", "b")
     desk.work()
-    assert "the ledger does not know what it is" in desk.jobs.buried[0][1]
-    assert desk.provider.fetched == ["a", "b"]
+    assert desk.provider.fetched == ["a", "a", "b"]
+    assert [leg["id"] for leg in desk.manifest(2)["legs"]] == ["a", "b"]
 
 
 def test_several_dialogs_are_worked_on_at_once(tmp_path):

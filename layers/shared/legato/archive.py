@@ -7,22 +7,38 @@ call is archived or found empty, or when its successor stands safely in a queue.
 from __future__ import annotations
 
 import logging
+import random
+import re
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato import remove, unarchived
-from legato.assemble import assemble
+from legato import failed, remove, unarchived
+from legato.assemble import Assembled, assemble
 from legato.claim import claim
-from legato.errors import Barred, Failed, LegatoError, NotYet, Refused, Retry, Stale, Wait
+from legato.errors import (
+    Barred,
+    Failed,
+    LegatoError,
+    NotYet,
+    Refused,
+    Retry,
+    Stale,
+    Unavailable,
+    Wait,
+)
 from legato.gate import SHORT_WAIT
 from legato.model import Job, Listing
-from legato.settle import Report, Work, done, fail, postpone, send_back
+from legato.provider_health import last_granted
+from legato.settle import Report, Work, done, fail, postpone, put_off, send_back
 from legato.sweep import records_key
+from legato.troubles import described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -36,51 +52,153 @@ type Guard = Callable[[Collection[str]], AbstractContextManager[None]]
 CLAIM_TRIES = 5
 BUSY_WAIT = timedelta(seconds=120)
 ABOUT_TO_BE_DELETED = timedelta(days=10)
+MOST_RECEIVES = 5
+"""SQS's `maxReceiveCount`: a message that came so often is buried here, with a reason."""
+APART_SECONDS = 60
+"""Messages that may have killed a worker come back within so many seconds, each at another time."""
+LONGEST_OUTAGE = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of the jobs queue."""
+    """A message of the jobs queue.
+
+    `receives` counts how often the queue has handed it out, this time included; `receipt` is what
+    the queue knows this handing out by.
+    """
 
     id: str
     body: str
+    receives: int = 1
+    receipt: str = ""
 
 
 def archive(
     messages: Sequence[Message], *, shop: Workshop, until: datetime, guard: Guard
 ) -> Report:
-    """Work on a batch until `until`, when this worker is ended and its claims lapse."""
+    """Work on a batch until `until`, when this worker is ended and its claims lapse.
+
+    A message that came before may have killed the worker that had it. It is worked on alone, when
+    all others are acknowledged, so that it takes no neighbour along; one of them a batch, the rest
+    come back as new messages that remember it.
+    """
     report = Report()
+    suspects = deque(sorted(filter(_is_suspect, messages), key=lambda one: -one.receives))
+    fresh = [message for message in messages if message not in suspects]
+    unfinished = _worked_on(fresh, shop=shop, until=until, guard=guard, report=report)
+    if not suspects:
+        return report
+    for message in fresh:
+        if message.id not in unfinished:
+            _acknowledge(message, shop)
+    alone = suspects.popleft()
+    for message in suspects:
+        with guard([message.id]):
+            _set_apart(message, shop, report)
+    if _crashes(alone) + 1 >= MOST_RECEIVES:
+        with guard([alone.id]):
+            _bury_deadly(alone, shop, report)
+    else:
+        _worked_on([alone], shop=shop, until=until, guard=guard, report=report)
+    return report
+
+
+def _worked_on(
+    messages: Sequence[Message], *, shop: Workshop, until: datetime, guard: Guard, report: Report
+) -> set[str]:
+    """Work on these messages; return the ids of those that SQS shall deliver again."""
+    caught: set[str] = set()
+
+    @contextmanager
+    def noting(ids: Collection[str]) -> Iterator[None]:
+        foreseen = False
+        with guard(ids):
+            yield
+            foreseen = True
+        if not foreseen:
+            caught.update(ids)
+
     works: list[Work] = []
-    for jobs in _by_call(messages, shop, guard, report):
-        with guard(jobs.messages):
+    for jobs in _by_call(messages, shop, noting, report):
+        with noting(jobs.messages):
             works += _claimed(jobs, until, shop, report)
 
     looked_at = shop.clock.now()
-    with guard([message for work in works for message in work.messages]):
-        listings = _resolved(works, shop)
+    listings = _resolved(works, shop, noting)
 
-        def finish(work: Work) -> None:
-            with guard(work.messages):
-                found = listings[work.job.call]
-                _finish(work, found, looked_at=looked_at, shop=shop, report=report)
+    def finish(work: Work) -> None:
+        with noting(work.messages):
+            found = listings[work.job.call]
+            _finish(work, found, looked_at=looked_at, shop=shop, report=report)
 
-        works.sort(key=lambda work: _order(work, listings, looked_at))
-        with ThreadPoolExecutor(shop.policy.at_once) as workers:
-            for _ in workers.map(finish, works):
-                pass
-    return report
+    works = [work for work in works if work.job.call in listings]
+    works.sort(key=lambda work: _order(work, listings, looked_at))
+    with ThreadPoolExecutor(shop.policy.at_once) as workers:
+        for _ in workers.map(finish, works):
+            pass
+    return caught
+
+
+def _is_suspect(message: Message) -> bool:
+    return _crashes(message) > 0
+
+
+def _crashes(message: Message) -> int:
+    """Return how many workers had this message and did not answer for it."""
+    before = _CRASHES.search(message.body)
+    return message.receives - 1 + (int(before[1]) if before else 0)
+
+
+_CRASHES = re.compile(r'"crashes":\s*(\d{1,3})\b')
+
+
+def _acknowledge(message: Message, shop: Workshop) -> None:
+    # SQS deletes it anyway when this invocation ends well; now is only for the other case.
+    with suppress(Retry):
+        shop.jobs.delete(message.receipt)
+
+
+def _set_apart(message: Message, shop: Workshop, report: Report) -> None:
+    """Let a suspect come back as a new message, at another moment than the others."""
+    delay = timedelta(seconds=random.randint(1, APART_SECONDS))  # noqa: S311 - no secret
+    for job in _read(message, shop, report):
+        send_back(replace(job, crashes=_crashes(message)), delay, shop.jobs)
+    _acknowledge(message, shop)
+
+
+def _bury_deadly(message: Message, shop: Workshop, report: Report) -> None:
+    """Give up a message that no worker has survived."""
+    reason = (
+        f"{_crashes(message)} workers ended on it without an answer: they died, ran out of time or"
+        " memory, or met an error that nobody foresaw; see the processor's log"
+    )
+    for job in _read(message, shop, report):
+        state = shop.ledger.load(job.provider, job.account, job.call)
+        fresh = job.anew()
+        shop.jobs.bury(fresh.to_message(), reason=reason)
+        failed.noted(fresh, reason, shop.notes, shop.clock)
+        released = state.changed(
+            status="failed", reason=reason, lease_until=None, lease_messages=frozenset()
+        )
+        with suppress(Stale):
+            shop.ledger.save(released)
+        report.count("CallFailed")
+        log.error("call failed", extra={"call": job.call, "reason": reason})
 
 
 def _order(
     work: Work, listings: Mapping[str, Listing | LegatoError], now: datetime
-) -> tuple[bool, datetime]:
-    """Put first what the provider is about to delete, the soonest first; then the oldest job."""
+) -> tuple[bool, bool, datetime]:
+    """Put last what was in trouble before: it may be slow.
+
+    Of the rest, what the provider is about to delete goes first, the soonest at the front; then the
+    oldest job.
+    """
     found = listings[work.job.call]
     kept_until = found.kept_until if isinstance(found, Listing) else None
     if kept_until is not None and kept_until - now < ABOUT_TO_BE_DELETED:
-        return (False, kept_until)
-    return (True, work.job.seen_at)
+        return (work.was_troubled, False, kept_until)
+    return (work.was_troubled, True, work.job.seen_at)
 
 
 @dataclass(slots=True)
@@ -94,6 +212,11 @@ class _Jobs:
         """Return one job for all: the newest sign counts, and every hint."""
         newest = max(self.jobs, key=lambda job: (job.seen_at, job.looks, job.attempt))
         hints = dict(newest.hints)
+        if not all(job.hints.get("ongoing") for job in self.jobs):
+            hints.pop("ongoing", None)
+        for name in ("retry", "many"):
+            if any(job.hints.get(name) for job in self.jobs):
+                hints[name] = True
         for name in ("recordingIds", "listed", "peers", "related"):
             if union := {item for job in self.jobs for item in job.hints.get(name, ())}:
                 hints[name] = sorted(union)
@@ -108,16 +231,7 @@ def _by_call(
     calls: dict[str, _Jobs] = {}
     for message in messages:
         with guard([message.id]):
-            try:
-                found = shop.read(message.body)
-                for job in found:
-                    shop.check(job)
-            except Refused as error:
-                shop.jobs.bury(message.body, reason=str(error))
-                report.count("JobRefused")
-                log.error("job refused", extra={"message_id": message.id, "reason": str(error)})
-                continue
-            for job in found:
+            for job in _read(message, shop, report):
                 if job.not_before is not None and now < job.not_before:
                     send_back(job, job.not_before - now, shop.jobs)
                     continue
@@ -127,45 +241,88 @@ def _by_call(
     return list(calls.values())
 
 
+def _read(message: Message, shop: Workshop, report: Report) -> Sequence[Job]:
+    """Return the jobs of a message; bury one that is none."""
+    try:
+        found = shop.read(message.body)
+        for job in found:
+            shop.check(job)
+    except Refused as error:
+        shop.jobs.bury(message.body, reason=str(error))
+        report.count("JobRefused")
+        log.error("job refused", extra={"message_id": message.id, "reason": str(error)})
+        return []
+    return found
+
+
 def _claimed(jobs: _Jobs, until: datetime, shop: Workshop, report: Report) -> list[Work]:
     """Claim a call; return nothing where there is nothing to do, or somebody else does it."""
     job = jobs.merged()
-    for _ in range(CLAIM_TRIES):
-        now = shop.clock.now()
-        state = shop.ledger.load(job.provider, job.account, job.call)
-        claimed = claim(
-            state,
-            job,
-            messages=frozenset(jobs.messages),
-            now=now,
-            until=until,
-            settle=shop.policy.settle,
-        )
-        if claimed.verdict == "busy":
-            send_back(job, min((state.lease_until or now) - now, BUSY_WAIT), shop.jobs)
-            return []
-        try:
-            if claimed.state != state:
-                state = shop.ledger.save(claimed.state)
-        except Stale:
-            continue
-        if claimed.verdict == "covered":
-            key = records_key(job.provider, job.call)
-            unarchived.archived(key, state.legs, shop.notes)
-            if state.status == "archived" and shop.policy.delete_at_source:
-                remove.archived(state, shop.notes, shop.clock)
-            report.count("JobCovered")
-            return []
-        return [Work(claimed.job, state, tuple(jobs.messages), until)]
+    try:
+        for _ in range(CLAIM_TRIES):
+            with suppress(Stale):
+                if job.hints.get("ongoing"):
+                    return put_off(job, shop, report)
+                return _claimed_once(job, jobs, until, shop, report)
+    except Retry as error:
+        log.warning("a call cannot be claimed", extra={"call": job.call, "reason": str(error)})
+        send_back(job, timedelta(seconds=shop.policy.retry), shop.jobs)
+        return []
     # Others write this entry faster than we read it: they are at work on the call.
     send_back(job, timedelta(seconds=1), shop.jobs)
     return []
 
 
-def _resolved(works: Sequence[Work], shop: Workshop) -> Mapping[str, Listing | LegatoError]:
-    """Ask the provider about the whole batch; its refusal is every call's answer."""
+def _claimed_once(
+    job: Job, jobs: _Jobs, until: datetime, shop: Workshop, report: Report
+) -> list[Work]:
+    """Claim a call. Raises Stale, Retry."""
+    now = shop.clock.now()
+    state = shop.ledger.load(job.provider, job.account, job.call)
+    claimed = claim(
+        state,
+        job,
+        messages=frozenset(jobs.messages),
+        now=now,
+        until=until,
+        settle=shop.policy.settle,
+    )
+    if claimed.verdict == "busy":
+        send_back(job, min((state.lease_until or now) - now, BUSY_WAIT), shop.jobs)
+        return []
+    was_troubled = bool(state.troubles) or state.status == "failed"
+    if claimed.state != state:
+        state = shop.ledger.save(claimed.state)
+    if claimed.verdict == "covered":
+        key = records_key(job.provider, job.call)
+        unarchived.archived(key, state.legs, shop.notes)
+        whole = state.status == "archived" and not state.troubles
+        if whole and shop.policy.delete_at_source:
+            remove.archived(state, shop.notes, shop.clock)
+        report.count("JobCovered")
+        return []
+    return [Work(claimed.job, state, tuple(jobs.messages), until, was_troubled)]
+
+
+def _resolved(
+    works: Sequence[Work], shop: Workshop, guard: Guard
+) -> dict[str, Listing | LegatoError]:
+    """Ask the provider about the whole batch; its refusal is every call's answer.
+
+    What nobody foresaw is one call's fault: then each is asked about by itself.
+    """
     if not works:
         return {}
+    with guard(()):
+        return _asked(works, shop)
+    found: dict[str, Listing | LegatoError] = {}
+    for work in works:
+        with guard(work.messages):
+            found |= _asked([work], shop)
+    return found
+
+
+def _asked(works: Sequence[Work], shop: Workshop) -> dict[str, Listing | LegatoError]:
     # Towards the end of the ladder a call gets a look of its own, which tells more.
     closely = {
         work.job.call
@@ -197,7 +354,7 @@ def _finish(
         if shop.clock.now() > work.until - timedelta(seconds=shop.policy.reserve):
             raise Wait("this invocation has no time left for another call", seconds=1)
         work.state = work.state.changed(looked_at=looked_at)
-        status = assemble(work, found, shop)
+        became = assemble(work, found, shop)
     except Wait as error:
         if isinstance(error, Barred):
             report.count("ProviderRefused")
@@ -208,23 +365,47 @@ def _finish(
         early = SHORT_WAIT if error.turn and shop.policy.at_once > 1 else 0
         postpone(work, job, error.seconds - early, str(error), shop, report)
     except NotYet as error:
-        recorded = bool(work.state.named) or (isinstance(found, Listing) and bool(found.legs))
-        ladder = shop.policy.named_ladder if recorded else shop.policy.ladder
+        ladder = shop.policy.named_ladder if work.state.named else shop.policy.ladder
         if work.job.looks >= len(ladder):
             fail(work, str(error), shop, report)
         else:
             job = replace(work.job, looks=work.job.looks + 1, turn=False)
             postpone(work, job, ladder[work.job.looks], str(error), shop, report)
     except Retry as error:
-        # Whoever gains a leg each time is not failing.
-        spent = 0 if work.gained else work.job.attempt
-        job = replace(work.job, attempt=spent + 1, turn=False)
-        if job.attempt >= shop.policy.max_attempts:
+        attempt = work.job.attempt + _costs_an_attempt(work.job, error, shop)
+        job = replace(work.job, attempt=attempt, turn=False, tried_at=shop.clock.now())
+        if attempt >= shop.policy.max_attempts:
             fail(work, str(error), shop, report)
         else:
-            seconds = shop.policy.backoff(spent)
+            seconds = shop.policy.backoff(max(0, attempt - 1))
             postpone(work, job, seconds, str(error), shop, report)
     except Failed as error:
         fail(work, str(error), shop, report)
+    except Stale:
+        # Our claim had lapsed, and somebody else is at work on the call.
+        send_back(work.job, BUSY_WAIT, shop.jobs)
     else:
-        done(work, status, shop, report)
+        _ended(work, became, shop, report)
+
+
+def _ended(work: Work, became: Assembled, shop: Workshop, report: Report) -> None:
+    if became.next_try is None:
+        done(work, became.status, shop, report)
+        return
+    seconds = (became.next_try - shop.clock.now()).total_seconds()
+    job = replace(work.job, attempt=0, turn=False, tried_at=None)
+    postpone(work, job, seconds, described(work.state.troubles), shop, report)
+
+
+def _costs_an_attempt(job: Job, error: Retry, shop: Workshop) -> bool:
+    """Say whether a fault may be the call's own.
+
+    It is not while AWS fails, or while the provider grants nothing to anybody: an hour of that must
+    not use up what is meant for the call. Two days of it end even so.
+    """
+    if shop.clock.now() - job.seen_at > LONGEST_OUTAGE or job.tried_at is None:
+        return True
+    if isinstance(error, Unavailable):
+        return False
+    granted_at = last_granted(job.provider, shop.notes)
+    return granted_at is not None and granted_at > job.tried_at

@@ -2,67 +2,107 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from legato import layout
-from legato.errors import Failed, LegatoError, NotYet, Retry, Wait
-from legato.fetch import fetch_leg, kept_leg
+from legato import layout, troubles
+from legato.errors import Failed, LegatoError, Limited, NotYet, Unavailable, Wait
+from legato.fetch import FetchedLeg, Fetching, fetch_leg, kept_leg
 from legato.hold import Holding, inherited
 from legato.manifest import Missing
-from legato.model import Leg, parse_time
+from legato.model import Leg, Trouble, parse_time
+from legato.provider_health import last_granted
 from legato.relate import related_to, tell
-from legato.seal import FetchedLeg, index, known, read_manifest, seal
+from legato.seal import index, known, read_manifest, seal
 from legato.stream import known_objects, stream_leg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from legato.model import CallStatus, Listing, StoredObject
+    from legato.model import CallStatus, Listing, StoredLeg, StoredObject
     from legato.settle import Work
     from legato.workshop import Workshop
 
 MAY_STILL_APPEAR = timedelta(hours=48)
 """A recording that is not there so long after its call is gone, not late."""
+SCRATCH = "legato-"
+"""Begins the name of every folder for audio on its way."""
 
 
-def assemble(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
-    """Archive what is listed and return `archived`, or `empty` if nothing was recorded.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembled:
+    """What became of a call. `next_try` is when a recording is asked for that is not there yet."""
 
-    `work.state` is kept up to date with the ledger. Raises what keeps the call from its end: Wait,
-    NotYet, Retry, or Failed naming each leg that is not in the archive. The legs that are good are
-    sealed before a call fails for the others. What is under legal hold, stays so as a whole.
+    status: CallStatus
+    next_try: datetime | None = None
+
+
+def assemble(work: Work, listing: Listing, shop: Workshop) -> Assembled:
+    """Archive what is listed; `empty` if nothing was recorded.
+
+    `work.state` is kept up to date with the ledger. A recording that cannot be had goes into its
+    `troubles`, and keeps no other out: the good legs are sealed without it. Raises what is no
+    recording's fault (Wait, NotYet, Retry), or Failed naming each recording that is given up. What
+    is under legal hold, stays so as a whole.
     """
     holding = Holding(archive=shop.archive, ledger=shop.ledger, notes=shop.notes, clock=shop.clock)
     with inherited(work.job.provider, work.job.call, holding) as archive:
         return _assembled(work, listing, replace(shop, archive=archive))
 
 
-def _assembled(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
+def _assembled(work: Work, listing: Listing, shop: Workshop) -> Assembled:
     legs = _legs(work, listing, shop)
-    if not legs:
-        return "archived" if work.state.revision else "empty"
+    if not legs and not listing.unreadable:
+        work.state = work.state.changed(troubles={})
+        return Assembled(status="archived" if work.state.revision else "empty")
     tell(work.job, listing.related, shop)
     related = related_to(work.job.call, shop) | set(listing.related)
     listing = replace(listing, related=tuple(sorted(related)))
-    prefix = _placed(work, listing, legs, shop)
-    present = known_objects(prefix, shop)
-    legs = _with_sealed_legs(work, legs, prefix, present, shop)
     told_all = related <= work.state.related
-    if told_all and {leg.id for leg in legs} <= work.state.legs.keys():
-        _index(work, shop)
-        return "archived"
+    if legs:
+        prefix = _placed(work, listing, legs, shop)
+        present = known_objects(prefix, shop)
+        legs = _with_sealed_legs(work, legs, prefix, present, shop)
+        _begin_troubles(work, legs, listing, shop)
+        if told_all and {leg.id for leg in legs} <= work.state.legs.keys():
+            _index(work, shop)
+        else:
+            _fetch_and_seal(work, listing, legs, prefix, present, told_all, shop)
+    else:
+        _begin_troubles(work, legs, listing, shop)
+    return _ended(work)
 
-    with TemporaryDirectory(dir=shop.scratch) as name:
+
+def _ended(work: Work) -> Assembled:
+    """Say what became of the call. Raises Failed if a recording is given up, and none awaited."""
+    troubled = work.state.troubles
+    status: CallStatus = "archived" if work.state.revision else "empty"
+    next_try = troubles.next_try(troubled.values())
+    kept_out = {leg: one for leg, one in troubled.items() if troubles.keeps_out(one)}
+    if next_try is None and kept_out:
+        raise Failed(troubles.described(kept_out))
+    return Assembled(status=status, next_try=next_try)
+
+
+def _fetch_and_seal(
+    work: Work,
+    listing: Listing,
+    legs: Sequence[Leg],
+    prefix: str,
+    present: Mapping[str, StoredObject],
+    told_all: bool,
+    shop: Workshop,
+) -> None:
+    with TemporaryDirectory(dir=shop.scratch, prefix=SCRATCH) as name:
         folder = Path(name)
-        fetched, missing = _fetched(work, listing, legs, prefix, present, folder, shop)
-        if fetched and not (
-            told_all and {leg.stored.leg.id for leg in fetched} <= work.state.legs.keys()
-        ):
+        fetched = _fetched(work, listing, legs, prefix, present, folder, shop)
+        gained = not {leg.stored.leg.id for leg in fetched} <= work.state.legs.keys()
+        waited_for = any(map(troubles.is_waited_for, work.state.troubles.values()))
+        if fetched and ((gained and not waited_for) or not told_all):
             present = known_objects(prefix, shop)
             sealed = seal(
                 work.state,
@@ -70,15 +110,12 @@ def _assembled(work: Work, listing: Listing, shop: Workshop) -> CallStatus:
                 fetched,
                 prefix=prefix,
                 present=present,
-                missing=_described(missing, prefix, present),
+                missing=_missing(work, shop),
                 folder=folder,
                 shop=shop,
             )
             work.state = shop.ledger.save(sealed)
     _index(work, shop)
-    if missing:
-        raise Failed("; ".join(f"leg {leg.id}: {error}" for leg, error in missing))
-    return "archived" if work.state.revision else "empty"
 
 
 def _index(work: Work, shop: Workshop) -> None:
@@ -93,14 +130,21 @@ def _index(work: Work, shop: Workshop) -> None:
 
 def _legs(work: Work, listing: Listing, shop: Workshop) -> list[Leg]:
     """Return the legs to archive; a recording that only a notification named is one of them."""
-    if listing.ongoing:
+    if listing.ongoing and not _must_be_over(work, listing, shop):
         raise Wait("the call is not over", seconds=shop.policy.ongoing)
     unlisted = work.state.named - {leg.id for leg in listing.legs} - work.state.legs.keys()
-    incomplete = unlisted or not (listing.legs or listing.final)
+    nothing = not (listing.legs or listing.unreadable)
+    incomplete = nothing and (unlisted or not listing.final)
     if incomplete and work.job.looks < len(shop.policy.ladder):
         raise NotYet("the provider does not list the recording yet")
     named = [shop.provider.named_leg(work.job, recording) for recording in sorted(unlisted)]
     return [*listing.legs, *named]
+
+
+def _must_be_over(work: Work, listing: Listing, shop: Workshop) -> bool:
+    """Say whether no call lasts as long as this one is said to go on."""
+    signs = [work.job.seen_at, *filter(None, (listing.started_at,))]
+    return shop.clock.now() - min(signs) > timedelta(seconds=shop.policy.max_call)
 
 
 def _placed(work: Work, listing: Listing, legs: Sequence[Leg], shop: Workshop) -> str:
@@ -160,6 +204,17 @@ def _playing_order(leg: Leg) -> tuple[datetime, str]:
     return (leg.started_at, leg.id)
 
 
+def _begin_troubles(work: Work, legs: Sequence[Leg], listing: Listing, shop: Workshop) -> None:
+    """Keep the troubles of the recordings that there are, with those that nobody can read."""
+    now, before = shop.clock.now(), work.state.troubles
+    ids = {leg.id for leg in legs}
+    kept = {leg: one for leg, one in before.items() if leg in ids and one.kind != "unreadable"}
+    for odd in listing.unreadable:
+        since = before[odd.id].since if odd.id in before else now
+        kept[odd.id] = Trouble(kind="unreadable", reason=odd.reason, since=since, tried_at=now)
+    work.state = work.state.changed(troubles=kept)
+
+
 def _fetched(
     work: Work,
     listing: Listing,
@@ -168,33 +223,36 @@ def _fetched(
     present: Mapping[str, StoredObject],
     folder: Path,
     shop: Workshop,
-) -> tuple[list[FetchedLeg], list[tuple[Leg, LegatoError]]]:
-    """Fetch every leg; return those that are here and those that will never be, with the reason.
+) -> list[FetchedLeg]:
+    """Fetch every leg that is due, and put what keeps others out into their troubles.
 
-    Raises the error of a leg that may still come, once all the others are safe in the archive.
+    Raises what is no recording's fault: all that is fetched is safe in the archive by then.
     """
     fetched: list[FetchedLeg] = []
-    missing: list[tuple[Leg, LegatoError]] = []
-    last_try = work.job.attempt + 1 >= shop.policy.max_attempts
     for number, leg in enumerate(legs):
-        path = folder / f"leg-{number}"
+        before = work.state.troubles.get(leg.id)
+        kept = kept_leg(leg.id, prefix, present)
+        if kept is None and before and not troubles.is_due(before, shop.clock.now()):
+            continue
         try:
-            fetched.append(_fetched_leg(work, leg, prefix, present, path, last_try, shop))
-            work.gained |= kept_leg(leg.id, prefix, present) is None
-        except Wait:
+            got = _fetched_leg(work, leg, prefix, present, folder / f"leg-{number}", shop)
+        except Unavailable:
             raise
         except LegatoError as error:
+            if isinstance(error, Wait) and not isinstance(error, Limited):
+                raise
             # The provider keeps no recording of a few seconds, and its log has said so.
-            if not (listing.short and leg.named_only and isinstance(error, NotYet)):
-                missing.append((leg, error))
-
-    faults = [error for _, error in missing if isinstance(error, Retry)]
-    if faults and not last_try:
-        raise faults[0]
-    late = [error for _, error in missing if isinstance(error, NotYet)]
-    if late and _may_appear(work, listing, shop):
-        raise late[0]
-    return fetched, missing
+            if listing.short and leg.named_only and isinstance(error, NotYet):
+                _settled(work, leg)
+                continue
+            _troubled(work, listing, leg, error, shop)
+        else:
+            fetched.append(got)
+            if kept is None:
+                _settled(work, leg)
+                if got.stored.short_ms:
+                    _is_short(work, got.stored, shop)
+    return fetched
 
 
 def _fetched_leg(
@@ -203,42 +261,72 @@ def _fetched_leg(
     prefix: str,
     present: Mapping[str, StoredObject],
     path: Path,
-    last_try: bool,
     shop: Workshop,
 ) -> FetchedLeg:
     if not leg.address and kept_leg(leg.id, prefix, present) is None:
         raise Failed("it was sealed, its object is gone, and the provider lists it no more")
-    if shop.policy.apart:
-        return stream_leg(
-            leg,
-            prefix=prefix,
-            present=present,
-            until=work.until,
-            last_try=last_try,
-            turn=work.job.turn,
-            shop=shop,
-        )
-    stored = fetch_leg(
-        leg,
+    before = work.state.troubles.get(leg.id)
+    spent = before.spent if before else 0
+    fetching = Fetching(
+        leg=replace(leg, tries=before.tries) if before else leg,
+        job=work.job,
         prefix=prefix,
         present=present,
         path=path,
-        last_try=last_try,
-        turn=work.job.turn,
-        shop=shop,
+        until=work.until,
+        trouble=before,
+        last_try=spent >= len(shop.policy.named_ladder),
     )
-    return FetchedLeg(stored=stored, path=path)
+    return (stream_leg if shop.policy.apart else fetch_leg)(fetching, shop)
 
 
-def _may_appear(work: Work, listing: Listing, shop: Workshop) -> bool:
-    age = shop.clock.now() - (listing.ended_at or work.job.seen_at)
-    return work.job.looks < len(shop.policy.named_ladder) and age < MAY_STILL_APPEAR
+def _troubled(work: Work, listing: Listing, leg: Leg, error: LegatoError, shop: Workshop) -> None:
+    """Write down what keeps a leg out. Raises a 429 that is only the provider's limit."""
+    now = shop.clock.now()
+    found = troubles.troubled(
+        error,
+        work.state.troubles.get(leg.id),
+        now=now,
+        policy=shop.policy,
+        granted_at=last_granted(work.job.provider, shop.notes),
+        asked=work.job.looks if leg.named_only else 0,
+    )
+    ended_at = listing.ended_at or work.job.seen_at
+    if found.kind == "missing" and now - ended_at >= MAY_STILL_APPEAR:
+        found = replace(found, next_at=None)
+    work.state = work.state.changed(troubles=work.state.troubles | {leg.id: found})
+    if isinstance(error, Limited) and found.spent <= troubles.LIMITED_TRIES:
+        raise error
 
 
-def _described(
-    missing: Sequence[tuple[Leg, LegatoError]], prefix: str, present: Mapping[str, StoredObject]
-) -> list[Missing]:
+def _settled(work: Work, leg: Leg) -> None:
+    left = {name: one for name, one in work.state.troubles.items() if name != leg.id}
+    work.state = work.state.changed(troubles=left)
+
+
+def _is_short(work: Work, got: StoredLeg, shop: Workshop) -> None:
+    """Let a person know of a leg that is in the archive, and not as long as it should be."""
+    now, seconds = shop.clock.now(), got.short_ms / 1000
+    reason = f"{seconds:.1f} s of it lack, as often as it was fetched"
+    trouble = Trouble(kind="short", reason=reason, since=now, tried_at=now)
+    work.state = work.state.changed(troubles=work.state.troubles | {got.leg.id: trouble})
+
+
+def _missing(work: Work, shop: Workshop) -> list[Missing]:
+    """Describe what is not in the recording, with the bytes that were kept of it."""
     return [
-        Missing(leg=leg.id, reason=str(error), evidence=kept_leg(leg.id, prefix, present))
-        for leg, error in missing
+        Missing(
+            leg=leg,
+            reason=one.reason,
+            evidence=_evidence(work, leg, shop) if one.kind == "damaged" else None,
+        )
+        for leg, one in sorted(work.state.troubles.items())
+        if troubles.keeps_out(one)
     ]
+
+
+def _evidence(work: Work, leg: str, shop: Workshop) -> StoredObject | None:
+    prefix = layout.refused_prefix(work.job.provider, work.job.account, work.job.call, leg)
+    kept = shop.archive.find(prefix)
+    numbers = [int(end) for key in kept if (end := key.removeprefix(prefix)).isdecimal()]
+    return kept[f"{prefix}{max(numbers)}"] if numbers else None

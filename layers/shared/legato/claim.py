@@ -9,10 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from legato.troubles import begun_anew
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from legato.model import CallState, Job
+    from legato.model import CallState, CallStatus, Job
+
+MAX_NAMED = 100
+"""A job carries no more ids; the ledger knows them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +59,31 @@ def claim(
 
     # A newer sign of the call starts the ladder anew: its recording may have only just ended.
     looks = job.looks if job.seen_at == seen_at else 0
-    hints = {**job.hints, "recordingIds": sorted(named)}
+    if job.hints.get("retry") or state.status == "failed":
+        state = state.changed(troubles=begun_anew(state.troubles, now))
+    hints = {name: hint for name, hint in job.hints.items() if name not in ("retry", "many")}
+    hints["recordingIds"] = sorted(named)[:MAX_NAMED]
     job = replace(job, seen_at=seen_at, looks=looks, hints=hints)
-    status = state.status if state.revision else "working"
+    status: CallStatus = "archived" if state.revision else "working"
     taken = state.changed(status=status, lease_until=until, lease_messages=messages, reason=None)
     return Claim("taken", taken, job)
 
 
 def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:
+    if job.hints.get("retry"):
+        return False
     if state.status == "archived" and not job.related <= state.related:
         return False
+    # A job that waits in the queue will look after us. Once its time has come, this is it.
+    awaited = state.next_look_at is not None and now < state.next_look_at
     if job.listed:
-        # The provider lists legs: nothing else decides than whether they are in the archive. A job
-        # that waits for another leg may come hours later, and an earlier look did not see them.
-        return state.status == "archived" and job.named <= state.legs.keys()
+        # The provider lists legs: nothing else decides than whether they are in the archive, or
+        # tried again by a job that waits. Another may come hours later, and an earlier look did not
+        # see them.
+        archived = state.status == "archived" and job.named <= state.legs.keys()
+        return archived or (awaited and job.named <= state.legs.keys() | state.troubles.keys())
     if state.next_look_at is not None:
-        # A job that waits in the queue will look after us. Once its time has come, this is it.
-        return now < state.next_look_at
+        return awaited and not job.hints.get("many")
     if state.status not in ("archived", "empty") or state.looked_at is None:
         # A job for a call that failed is somebody's retry.
         return False

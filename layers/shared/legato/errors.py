@@ -9,6 +9,7 @@ LegatoError
 ├── NotYet           the provider does not have it yet: take the next step of the ladder
 ├── Retry            it may work when repeated: spend an attempt
 │   ├── Unavailable  AWS does not answer: nobody's failure, so it spends none
+│   ├── ShortAudio   whole by itself, and shorter than the provider says it is
 │   ├── NotAudio     what came is no audio at all: an error page, nothing, an unknown format
 │   └── DamagedAudio audio, but not whole: kept as evidence, never joined
 ├── Failed           it will not work: the call fails, and somebody is told
@@ -60,6 +61,10 @@ class Retry(LegatoError):
 
 class Unavailable(Retry):
     """AWS itself failed: its fault says nothing of a recording or a provider."""
+
+
+class ShortAudio(Retry):
+    """Audio that decodes to its end, which comes too early."""
 
 
 class NotAudio(Retry):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from legato.errors import Refused, Stale
 from legato.model import Job, Json, format_time, parse_time
+from legato.notes import change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,13 +114,22 @@ class Failure:
 
 
 def noted(job: Job, reason: str, notes: Notes, clock: Clock) -> None:
-    """List a call that fails, with the job that tries it again. Raises Retry."""
-    while True:
-        note, now = notes.read(_key(job.provider, job.call)), format_time(clock.now())
-        content = {"job": job.to_message(), "reason": reason, "failed_at": now}
-        with suppress(Stale):
-            notes.write(replace(note, content=content, listed=(_list(job.provider), now)))
-            return
+    """List a call that fails, or of which a recording cannot be had, with the job that tries again.
+
+    Raises Retry.
+    """
+
+    def listed(note: Note) -> Note:
+        since = note.listed[1] if note.listed else format_time(clock.now())
+        content = {"job": job.to_message(), "reason": reason, "failed_at": since}
+        return replace(note, content=content, listed=(_list(job.provider), since))
+
+    change(_key(job.provider, job.call), listed, notes)
+
+
+def settled(job: Job, notes: Notes) -> None:
+    """Take a call off the list: nothing is wrong with it any more. Raises Retry."""
+    change(_key(job.provider, job.call), lambda note: replace(note, listed=None), notes)
 
 
 def failed(work: Failures) -> list[Failure]:
@@ -190,11 +200,11 @@ def _all(work: Failures, stack: ExitStack) -> list[Failure]:
 
 
 def _in_ledger(provider: str, work: Failures) -> Iterator[Failure]:
-    """Yield the calls that the ledger says failed; others leave the list."""
+    """Yield the calls that the ledger says are in trouble; others leave the list."""
     for note in list(work.notes.listed(_list(provider), until=format_time(work.clock.now()))):
         job = Job.from_message(note.content["job"])
         state = work.ledger.load(provider, job.account, job.call)
-        if state.status != "failed":
+        if state.status != "failed" and not state.troubles:
             with suppress(Stale):
                 work.notes.write(replace(note, listed=None))
             continue
@@ -202,7 +212,7 @@ def _in_ledger(provider: str, work: Failures) -> Iterator[Failure]:
             provider=provider,
             account=job.account,
             call=job.call,
-            reason=state.reason or note.content["reason"],
+            reason=note.content["reason"],
             since=parse_time(note.content["failed_at"]),
             note=note,
         )
@@ -225,13 +235,14 @@ def _bodies(failure: Failure) -> Iterator[str]:
         except Refused:
             yield letter.body  # another's words, as S3's of the inbox
         else:
-            yield _fresh(job).to_message()
+            yield _retried(job).to_message()
     if not failure.letters and failure.note is not None:
-        yield failure.note.content["job"]
+        yield _retried(Job.from_message(failure.note.content["job"])).to_message()
 
 
-def _fresh(job: Job) -> Job:
-    return replace(job, attempt=0, looks=0, not_before=None, turn=False)
+def _retried(job: Job) -> Job:
+    """Return the job from its beginning, which is not put off to the next try."""
+    return replace(job.anew(), hints=job.hints | {"retry": True})
 
 
 def _key(provider: str, call: str) -> str:

@@ -4,52 +4,93 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.errors import Conflict, DamagedAudio, Failed, NotAudio, TooLarge
-from legato.layout import leg_key, leg_keys
+from legato.errors import Conflict, DamagedAudio, Failed, NotAudio, Retry, ShortAudio, TooLarge
+from legato.layout import leg_key, leg_keys, refused_key
 from legato.model import MEDIA_TYPES, Leg, StoredLeg, StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
+    from legato.model import AudioFacts, Job, Trouble
+    from legato.ports import Levels
     from legato.workshop import Workshop
 
+SLOW_AFTER = timedelta(seconds=60)
+SLOW_BYTES_A_SECOND = 16_000
+"""Less than the line of a telephone call carries: others wait behind a leg that is so slow."""
+SHORT_SHARE = 0.02
+SHORT_MS = 2000
+"""A recording may be shorter by so much, and by this share, than the provider states."""
+SHORT_TRIES = 3
+"""So often a recording is fetched that is shorter than it should be, before it is taken for all."""
+MAX_REFUSED = 20
+REFUSED = "application/octet-stream"
 
-def fetch_leg(
-    leg: Leg,
-    *,
-    prefix: str,
-    present: Mapping[str, StoredObject],
-    path: Path,
-    last_try: bool,
-    turn: bool = False,
-    shop: Workshop,
-) -> StoredLeg:
-    """Bring a leg to `path` and into the archive.
 
-    `present` is what the archive already holds of this call: a leg that is there is never asked of
-    the provider again. Audio that is not whole is kept as evidence only on the `last_try`, because
-    a key can be written once and the whole recording may still come.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedLeg:
+    """A stored leg, and where its bytes lie on the local disk, or what was heard of them."""
 
-    Raises whatever keeps the leg out: NotYet, Wait, Retry, NotAudio, DamagedAudio, TooLarge,
-    Conflict, Failed.
+    stored: StoredLeg
+    path: Path | None = None
+    levels: Levels | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetching:
+    """A leg that is to be fetched for a job, before `until`, with the `trouble` that it has made.
+
+    `present` is what the archive already holds of its call (`stream.known_objects`): a leg that is
+    there is never asked of the provider again. It ends in the folder `prefix`, and, where legs are
+    joined, at `path`. After the `last_try` bytes that are no whole recording are kept, apart.
     """
-    kept = kept_leg(leg.id, prefix, present)
+
+    leg: Leg
+    job: Job
+    prefix: str
+    present: Mapping[str, StoredObject]
+    path: Path
+    until: datetime
+    trouble: Trouble | None
+    last_try: bool
+
+
+def fetch_leg(fetching: Fetching, shop: Workshop) -> FetchedLeg:
+    """Bring a leg to its path and into the archive.
+
+    Raises whatever keeps the leg out: Denied, NotYet, Wait, Retry, ShortAudio, NotAudio,
+    DamagedAudio, TooLarge, Conflict, Failed.
+    """
+    leg, path = fetching.leg, fetching.path
+    kept = kept_leg(leg.id, fetching.prefix, fetching.present)
     if kept is not None:
         return _back_from_archive(leg, kept, path, shop)
 
-    with shop.provider.open_leg(leg, turn=turn) as pieces:
-        sha256 = _write(pieces, path, leg, limit=shop.policy.max_leg_bytes)
+    with shop.provider.open_leg(leg, turn=fetching.job.turn) as pieces:
+        end = fetching.until - timedelta(seconds=shop.policy.reserve)
+        sha256 = _write(in_time(pieces, fetching, end, shop), path, leg)
     try:
         audio = shop.stitcher.inspect(path)
-    except DamagedAudio as error:
-        if last_try:
-            _store(leg, error.extension, prefix, path, sha256, shop)
+    except (DamagedAudio, NotAudio):
+        if fetching.last_try and path.stat().st_size:
+            _keep_refused(fetching, path, sha256, shop)
         raise
-    stored = _store(leg, audio.extension, prefix, path, sha256, shop)
-    return StoredLeg(leg=leg, object=stored, audio=audio)
+    short_ms = checked_length(audio, fetching, shop)
+    stored = shop.archive.put_file(
+        leg_key(fetching.prefix, leg.id, audio.extension),
+        path,
+        sha256=sha256,
+        media_type=MEDIA_TYPES[audio.extension],
+        storage_class=shop.policy.storage_class,
+    )
+    whole = StoredLeg(leg=leg, object=stored, audio=audio, short_ms=short_ms)
+    return FetchedLeg(stored=whole, path=path)
 
 
 def kept_leg(leg: str, prefix: str, present: Mapping[str, StoredObject]) -> StoredObject | None:
@@ -57,9 +98,56 @@ def kept_leg(leg: str, prefix: str, present: Mapping[str, StoredObject]) -> Stor
     return next((present[key] for key in leg_keys(prefix, leg) if key in present), None)
 
 
-def _back_from_archive(leg: Leg, kept: StoredObject, path: Path, shop: Workshop) -> StoredLeg:
+def in_time(
+    pieces: Iterator[bytes], fetching: Fetching, end: datetime, shop: Workshop
+) -> Iterator[bytes]:
+    """Pass on no more bytes than are allowed, and none after `end`.
+
+    A leg that is slow for the first time is put off, so that the calls of the same batch need not
+    wait for it; the next time it has all the time that there is. Raises TooLarge, Retry.
+    """
+    leg, limit, size = fetching.leg, shop.policy.max_leg_bytes, 0
+    began_at = shop.clock.now()
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise TooLarge(f"leg {leg.id} is larger than the limit of {limit} bytes")
+        now = shop.clock.now()
+        if now > end:
+            # An attempt, or a leg that is always too slow would be tried for ever.
+            raise Retry(f"leg {leg.id} is too slow: {size} bytes had come when the time was over")
+        took = now - began_at
+        slow = took > SLOW_AFTER and size < SLOW_BYTES_A_SECOND * took.total_seconds()
+        if slow and fetching.trouble is None:
+            raise Retry(f"leg {leg.id} is slow: {size} bytes in {took.total_seconds():.0f} s")
+        yield piece
+
+
+def checked_length(audio: AudioFacts, fetching: Fetching, shop: Workshop) -> int:
+    """Return how much shorter a leg is than the provider states, in milliseconds; 0 if it is not.
+
+    Raises ShortAudio while more of it may come: a short one is fetched three times, one whose own
+    header promises a little more than came twice.
+    """
+    short_ms = _short_ms(audio, fetching.leg, shop)
+    wanted = SHORT_TRIES if short_ms else 2 if audio.lacks_ms else 1
+    tries = 1 + (fetching.trouble.tries if fetching.trouble else 0)
+    if tries < wanted:
+        lasts, lacks = audio.duration_ms / 1000, (short_ms or audio.lacks_ms) / 1000
+        raise ShortAudio(f"leg {fetching.leg.id} lasts {lasts:.3f} s, which is {lacks:.3f} s short")
+    return short_ms
+
+
+def _short_ms(audio: AudioFacts, leg: Leg, shop: Workshop) -> int:
+    stated = leg.announced_ms if shop.policy.lengths_stated else None
+    if stated is None or stated - audio.duration_ms <= max(SHORT_MS, SHORT_SHARE * stated):
+        return 0
+    return stated - audio.duration_ms
+
+
+def _back_from_archive(leg: Leg, kept: StoredObject, path: Path, shop: Workshop) -> FetchedLeg:
     with shop.archive.read(kept.key, version_id=kept.version_id) as pieces:
-        sha256 = _write(pieces, path, leg, limit=kept.size)
+        sha256 = _write(pieces, path, leg)
     if sha256 != kept.sha256:
         raise Conflict(f"{kept.key} does not hold the bytes that were stored there")
     try:
@@ -67,31 +155,34 @@ def _back_from_archive(leg: Leg, kept: StoredObject, path: Path, shop: Workshop)
     except (NotAudio, DamagedAudio) as error:
         # The archive's bytes never change, so asking again is no use.
         raise Failed(f"what is kept of leg {leg.id} is not whole: {error}") from error
-    return StoredLeg(leg=leg, object=kept, audio=audio)
+    short_ms = _short_ms(audio, leg, shop)
+    stored = StoredLeg(leg=leg, object=kept, audio=audio, short_ms=short_ms)
+    return FetchedLeg(stored=stored, path=path)
 
 
-def _store(
-    leg: Leg, extension: str, prefix: str, path: Path, sha256: str, shop: Workshop
-) -> StoredObject:
-    return shop.archive.put_file(
-        leg_key(prefix, leg.id, extension),
-        path,
-        sha256=sha256,
-        media_type=MEDIA_TYPES[extension],
-        storage_class=shop.policy.storage_class,
-    )
+def _keep_refused(fetching: Fetching, path: Path, sha256: str, shop: Workshop) -> None:
+    """Keep bytes that are no whole recording, where they are never in the way of a good one."""
+    job = fetching.job
+    for number in range(1, MAX_REFUSED + 1):
+        try:
+            shop.archive.put_file(
+                refused_key(job.provider, job.account, job.call, fetching.leg.id, number),
+                path,
+                sha256=sha256,
+                media_type=REFUSED,
+                storage_class=shop.policy.storage_class,
+            )
+        except Conflict:
+            continue  # other bytes of an earlier ladder
+        return
 
 
-def _write(pieces: Iterator[bytes], path: Path, leg: Leg, *, limit: int) -> str:
-    """Write the pieces to the file and return their SHA-256, never more than `limit` bytes."""
+def _write(pieces: Iterator[bytes], path: Path, leg: Leg) -> str:
+    """Write the pieces to the file and return their SHA-256."""
     digest = hashlib.sha256()
-    size = 0
     try:
         with path.open("wb") as file:
             for piece in pieces:
-                size += len(piece)
-                if size > limit:
-                    raise TooLarge(f"leg {leg.id} is larger than the limit of {limit} bytes")
                 digest.update(piece)
                 file.write(piece)
     except OSError as error:

@@ -50,6 +50,16 @@ def manifest_key(prefix: str, revision: int) -> str:
     return f"{prefix}manifest-{revision}.json"
 
 
+def refused_key(provider: str, account: str, call: str, leg: str, number: int) -> str:
+    """Return the key of bytes that came for a leg and are no whole recording."""
+    return f"{refused_prefix(provider, account, call, leg)}{number}"
+
+
+def refused_prefix(provider: str, account: str, call: str, leg: str) -> str:
+    """Return what the keys of a leg's refused bytes begin with. What follows is a number."""
+    return f"refused/{provider}/{encoded(account)}/{encoded(call)}/{encoded(leg)}-"
+
+
 def report_key(moment: datetime, extension: str) -> str:
     """Return the key of what a reconciliation that ended then, in UTC, has to say."""
     return f"reports/{moment:%Y/%m/%d}/reconciliation-{moment:%Y%m%dT%H%M%SZ}.{extension}"

@@ -158,6 +158,8 @@ def _leg(leg: StoredLeg, offset_ms: int) -> Json:
         **_object(leg.object),
         **_audio(leg.audio),
         "offset_ms": offset_ms,
+        "short_ms": leg.short_ms,
+        "lacks_ms": leg.audio.lacks_ms,
         "details": leg.leg.details,
     }
 

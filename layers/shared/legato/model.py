@@ -34,7 +34,8 @@ class Job:
     `seen_at` is when the newest sign of the call was received. `attempt` counts failures, `looks`
     counts how often the provider was asked in vain; a wait spends neither. Before `not_before` the
     job is put back unread, because a queue cannot delay a message for more than 15 minutes. `turn`
-    says that the gate has promised it the moment `not_before`.
+    says that the gate has promised it the moment `not_before`. `tried_at` is when it last failed,
+    `crashes` how many workers ended on it without a word.
     """
 
     provider: str
@@ -46,6 +47,8 @@ class Job:
     looks: int = 0
     not_before: datetime | None = None
     turn: bool = False
+    tried_at: datetime | None = None
+    crashes: int = 0
     extra: Json = field(default_factory=dict)
 
     @property
@@ -62,6 +65,12 @@ class Job:
     def related(self) -> frozenset[str]:
         """The calls that say they belong to this one, and those that a notification named."""
         return frozenset(self.hints.get("related", ())) | frozenset(self.hints.get("peers", ()))
+
+    def anew(self) -> Job:
+        """Return the job as it was when nothing had been tried yet."""
+        return replace(
+            self, attempt=0, looks=0, not_before=None, turn=False, tried_at=None, crashes=0
+        )
 
     def to_message(self) -> str:
         """Write the job as its queue message, version 1. Unknown fields are passed on."""
@@ -80,6 +89,10 @@ class Job:
             message["not_before"] = format_time(self.not_before)
         if self.turn:
             message["turn"] = True
+        if self.tried_at is not None:
+            message["tried_at"] = format_time(self.tried_at)
+        if self.crashes:
+            message["crashes"] = self.crashes
         return json.dumps(message, separators=(",", ":"))
 
     @classmethod
@@ -95,6 +108,7 @@ class Job:
             raise Refused(f"the job's version `v` is not {JOB_VERSION}")
         try:
             not_before = message.pop("not_before", None)
+            tried_at = message.pop("tried_at", None)
             job = cls(
                 provider=_taken(message, "provider", str),
                 account=_taken(message, "account", str),
@@ -105,6 +119,8 @@ class Job:
                 looks=_taken(message, "looks", int, default=0),
                 not_before=None if not_before is None else parse_time(not_before),
                 turn=message.pop("turn", False) is True,
+                tried_at=None if tried_at is None else parse_time(tried_at),
+                crashes=_taken(message, "crashes", int, default=0),
                 extra=message,
             )
         except (TypeError, ValueError) as error:
@@ -164,6 +180,8 @@ class Leg:
     """Known from a notification only: the provider's log does not list it (yet)."""
     behind: bool = False
     """There is no hurry: who asks the provider for something else goes first."""
+    tries: int = 0
+    """How often it was asked for in vain."""
     details: Json | None = None
     """What the provider says of this leg alone, for the manifest."""
 
@@ -206,7 +224,11 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFacts:
-    """What ffprobe says of an audio file. `extension` is `mp3` or `wav`."""
+    """What ffprobe says of an audio file. `extension` is `mp3` or `wav`.
+
+    `lacks_ms` is by how much less came than the file's own header promises, if it is so little that
+    the file is taken for whole.
+    """
 
     extension: Literal["mp3", "wav"]
     media_type: str
@@ -214,6 +236,7 @@ class AudioFacts:
     sample_rate: int
     channels: int
     duration_ms: int
+    lacks_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,11 +256,15 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLeg:
-    """A leg whose bytes are in the archive."""
+    """A leg whose bytes are in the archive.
+
+    `short_ms` is how much shorter it is than the provider states; little is not counted.
+    """
 
     leg: Leg
     object: StoredObject
     audio: AudioFacts
+    short_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,21 +296,31 @@ class Arrival:
 
 type CallStatus = Literal["new", "ongoing", "working", "waiting", "archived", "empty", "failed"]
 type TroubleKind = Literal[
-    "refused", "missing", "failing", "limited", "damaged", "short", "unreadable", "lost"
+    "refused",
+    "missing",
+    "failing",
+    "limited",
+    "damaged",
+    "short",
+    "unreadable",
+    "unjoined",
+    "lost",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why one recording of a call is not in the archive, or not whole.
+    """Why one recording of a call is not in the archive, or not as it should be.
 
     `refused`: the provider hands it out to nobody. `missing`: it answers 404. `failing`: 5xx, a
     broken connection, too slow. `limited`: 429 for this one, while others are granted. `damaged`:
     what came is no whole recording. `short`: it lacks more than the provider says it is long.
-    `unreadable`: nobody understands how it is listed. `lost`: nothing more can be done.
+    `unreadable`: nobody understands how it is listed. `unjoined`: all legs are kept and cannot be
+    joined. `lost`: nothing more can be done.
 
-    `tries` counts how often it was asked for since `since`, `tried_at` is the last time, `next_at`
-    the next one; None where only a person can help.
+    `tries` counts how often it was asked for since `since`, `spent` those that were not the
+    provider's own outage. `tried_at` is the last time, `next_at` the next one; None where only a
+    person can help.
     """
 
     kind: TroubleKind
@@ -291,6 +328,7 @@ class Trouble:
     since: datetime
     tried_at: datetime
     tries: int = 1
+    spent: int = 1
     next_at: datetime | None = None
 
     def to_json(self) -> Json:
@@ -301,6 +339,7 @@ class Trouble:
             "since": format_time(self.since),
             "tried_at": format_time(self.tried_at),
             "tries": self.tries,
+            "spent": self.spent,
             "next_at": self.next_at and format_time(self.next_at),
         }
 
@@ -313,6 +352,7 @@ class Trouble:
             since=parse_time(written["since"]),
             tried_at=parse_time(written["tried_at"]),
             tries=int(written["tries"]),
+            spent=int(written["spent"]),
             next_at=parse_time(written["next_at"]) if written["next_at"] else None,
         )
 

@@ -13,17 +13,21 @@ class Policy:
     """Times are in seconds.
 
     `ladder` holds the waits between looks for a call that the provider does not list,
-    `named_ladder` the same where a recording is known to exist but is not there yet.
+    `named_ladder` those between the tries to fetch a recording that is known to exist. `max_call`
+    is how long a call can last: one that is said to go on for longer is over.
     """
 
     settle: int = 120
     ladder: tuple[int, ...] = (120, 600)
     named_ladder: tuple[int, ...] = (120, 600, 1800, 3600, 10800, 21600, 47880)
     ongoing: int = 300
+    max_call: float = 24 * 3600
     max_attempts: int = 5
     retry: int = 60
     max_leg_bytes: int = 2 * 1024**3
     storage_class: str = "GLACIER_IR"
+    lengths_stated: bool = False
+    """Whether the provider says of each recording, and not only of each call, how long it is."""
     apart: bool = False
     """Whether legs are streamed into the archive and stay apart, because it is cold at once."""
     at_once: int = 1

@@ -22,6 +22,7 @@ from legato.hold import held
 from legato.model import format_time
 from legato.notes import change
 from legato.seal import read_manifest
+from legato.troubles import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -240,6 +241,8 @@ class _Run:
         state = self._work.ledger.load(self._name, note.content["account"], call)
         if state.status != "archived" or state.manifest is None or state.prefix is None:
             raise _Later(f"the ledger says {state.status}")
+        if state.troubles:
+            raise _Later(f"not all of it is archived as it should be: {described(state.troubles)}")
         # The ledger knows of a hold before its objects do.
         if held(self._name, call, self._work.notes):
             raise _Later("it is under legal hold")

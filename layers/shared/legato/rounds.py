@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from legato import named
+from legato.errors import LegatoError
 from legato.sweep import sweep
 from legato.unarchived import oldest
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from legato.ports import Clock, Jobs, Notes
+    from legato.ports import Clock, Jobs, Lists
     from legato.sweep import SweepReport, Tail
 
 log = logging.getLogger(__name__)
@@ -34,9 +36,10 @@ URGENT_SHARE = 2 / 3
 class Round:
     """What the sweeper works with. The first tails come first where time or limits are short."""
 
+    provider: str
     tails: Sequence[Tail]
     jobs: Jobs
-    notes: Notes
+    notes: Lists
     clock: Clock
     settle_seconds: int
     rest: timedelta
@@ -79,6 +82,10 @@ def go_round(work: Round, *, until: datetime, unfinished_only: bool = False) -> 
             unfinished_only=unfinished_only,
         )
         _add(report, tail, swept)
+    try:
+        report.jobs += named.ask(work.provider, work.jobs, work.notes, work.clock)
+    except LegatoError as error:
+        report.stopped.append(f"what notifications have named: {error}")
     _guard(report, work)
     return report
 

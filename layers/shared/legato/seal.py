@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
@@ -14,27 +14,21 @@ from legato.errors import Conflict, Failed, Wait
 from legato.hold import cases_of
 from legato.layout import manifest_key, peaks_key, recording_key
 from legato.manifest import Missing, Recording, Revision
-from legato.model import Json, StoredLeg, StoredObject
+from legato.model import Json, StoredObject, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from legato.fetch import FetchedLeg
     from legato.model import AudioFacts, CallState, Listing
     from legato.ports import Archive, Levels
     from legato.workshop import Workshop
 
 JSON = "application/json"
 MAX_LEFTOVERS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchedLeg:
-    """A stored leg, and where its bytes lie on the local disk, or what was heard of them."""
-
-    stored: StoredLeg
-    path: Path | None = None
-    levels: Levels | None = None
+JOINED = "joined audio"
+"""Stands for the joined audio among the recordings that are in trouble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +57,18 @@ def seal(
 
     The manifest is written when everything it names is stored, so a revision exists whole or not
     at all. What an interrupted attempt left behind is either the same bytes, and used, or named in
-    the manifest as `abandoned`. Raises Failed (the legs cannot be joined), Wait (another worker
-    sealed the same revision first), Retry (the archive refuses).
+    the manifest as `abandoned`. Legs that cannot be joined are sealed apart, and the state's
+    `troubles` say so. Raises Wait (another worker sealed the same revision first), Retry (the
+    archive refuses).
     """
-    whole = _apart(legs, shop) if shop.policy.apart else _joined(legs, folder, shop)
+    if shop.policy.apart:
+        whole = _apart(legs, shop)
+    else:
+        try:
+            whole = _joined(legs, folder, shop)
+        except Failed as error:
+            whole = _apart([_measured(leg, shop) for leg in legs], shop)
+            state = _unjoined(state, str(error), shop)
     number, recording, abandoned = _store(state, legs, whole, prefix, present, shop)
     content = manifest.to_json(
         Revision(
@@ -139,6 +141,17 @@ def _joined(legs: Sequence[FetchedLeg], folder: Path, shop: Workshop) -> Whole:
         levels=levels,
         path=target,
     )
+
+
+def _measured(leg: FetchedLeg, shop: Workshop) -> FetchedLeg:
+    assert leg.path is not None  # noqa: S101 - what is joined lies on the disk
+    return replace(leg, levels=shop.stitcher.measure(leg.path, leg.stored.audio))
+
+
+def _unjoined(state: CallState, reason: str, shop: Workshop) -> CallState:
+    now = shop.clock.now()
+    trouble = Trouble(kind="unjoined", reason=reason, since=now, tried_at=now)
+    return state.changed(troubles=state.troubles | {JOINED: trouble})
 
 
 def _apart(legs: Sequence[FetchedLeg], shop: Workshop) -> Whole:

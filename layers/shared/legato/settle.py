@@ -14,7 +14,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from legato import failed, remove, unarchived
+from legato import failed, named, remove, troubles, unarchived
 from legato.policy import QUEUE_DELAY_LIMIT
 from legato.sweep import records_key
 
@@ -52,16 +52,17 @@ class Work:
     state: CallState
     messages: tuple[str, ...]
     until: datetime
-    gained: bool = False
-    """Whether a leg came into the archive that was not there before."""
+    was_troubled: bool = False
+    """Whether the call was in somebody's list when it was claimed."""
 
 
 def done(work: Work, status: CallStatus, shop: Workshop, report: Report) -> None:
     """Let go of a call that is archived, or was never recorded."""
     key = records_key(work.job.provider, work.job.call)
     unarchived.archived(key, None if status == "empty" else work.state.legs, shop.notes)
-    if status == "archived" and shop.policy.delete_at_source:
+    if status == "archived" and shop.policy.delete_at_source and not work.state.troubles:
         remove.archived(work.state, shop.notes, shop.clock)
+    _tell_troubles(work, work.job, shop, report)
     work.state = shop.ledger.save(_released(work.state, status=status))
     report.count(f"Call{status.capitalize()}")
     log.info("call %s", status, extra={"call": work.job.call, "revision": work.state.revision})
@@ -73,8 +74,9 @@ def postpone(
     """Let go of a call that is not ready: `job` comes back after so many seconds."""
     wait = timedelta(seconds=max(1, math.ceil(seconds)))
     due = shop.clock.now() + wait
-    send_back(replace(job, not_before=due), wait, shop.jobs)
+    send_back(replace(job, not_before=due, crashes=0), wait, shop.jobs)
     status = work.state.status if work.state.revision else "waiting"
+    _tell_troubles(work, job, shop, report)
     work.state = shop.ledger.save(
         _released(work.state, status=status, next_look_at=due, reason=reason)
     )
@@ -83,17 +85,43 @@ def postpone(
     log.info("call waiting", extra=extra)
 
 
+def put_off(job: Job, shop: Workshop, report: Report) -> list[Work]:
+    """Remember what was named of a call that goes on: the sweep asks for it when it must be over.
+
+    There is nothing to work on yet. Raises Stale, Retry.
+    """
+    due = shop.clock.now() + timedelta(seconds=shop.policy.max_call)
+    named.remember(job, due, shop.notes)
+    state = shop.ledger.load(job.provider, job.account, job.call)
+    status = "ongoing" if state.status == "new" else state.status
+    if status != state.status or not job.named <= state.named:
+        shop.ledger.save(state.changed(status=status, named=state.named | job.named))
+    report.count("CallOngoing")
+    return []
+
+
 def fail(work: Work, reason: str, shop: Workshop, report: Report) -> None:
     """Give up a call that cannot be archived, or not whole: its job goes to the dead letters.
 
     Its counters are set back, so that whoever moves it into the queue again begins anew.
     """
-    fresh = replace(work.job, attempt=0, looks=0, not_before=None, turn=False)
+    fresh = work.job.anew()
     shop.jobs.bury(fresh.to_message(), reason=reason)
     failed.noted(fresh, reason, shop.notes, shop.clock)
     work.state = shop.ledger.save(_released(work.state, status="failed", reason=reason))
     report.count("CallFailed")
     log.error("call failed", extra={"call": work.job.call, "reason": reason})
+
+
+def _tell_troubles(work: Work, job: Job, shop: Workshop, report: Report) -> None:
+    """List a call with a recording that a person is to know of; take one without off the list."""
+    told = {leg: one for leg, one in work.state.troubles.items() if troubles.is_told(one)}
+    if told:
+        failed.noted(job.anew(), troubles.described(told), shop.notes, shop.clock)
+        for one in told.values():
+            report.count(f"Recording{one.kind.capitalize()}")
+    elif work.was_troubled:
+        failed.settled(job, shop.notes)
 
 
 def send_back(job: Job, wait: timedelta, jobs: Jobs) -> None:

@@ -7,25 +7,32 @@ appears. There is no temporary file, and no more than one part of the leg in mem
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from legato.errors import DamagedAudio, Failed, Retry, TooLarge
-from legato.fetch import kept_leg
-from legato.layout import leg_key
+from legato.errors import Conflict, DamagedAudio, NotAudio
+from legato.fetch import (
+    MAX_REFUSED,
+    REFUSED,
+    FetchedLeg,
+    Fetching,
+    checked_length,
+    in_time,
+    kept_leg,
+)
+from legato.layout import leg_key, refused_key
 from legato.model import MEDIA_TYPES, AudioFacts, Leg, StoredLeg, StoredObject
 from legato.notes import change
 from legato.ports import Levels
-from legato.seal import FetchedLeg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from legato.model import Json
-    from legato.ports import Listener, Sent, Stitcher, Upload
+    from legato.ports import Sent, Stitcher
     from legato.workshop import Workshop
 
 HEAD_BYTES = 4096
@@ -33,44 +40,78 @@ TIME_TO_REST = timedelta(seconds=20)
 """What is left of an invocation is needed to put the job back."""
 
 
-def stream_leg(
-    leg: Leg,
-    *,
-    prefix: str,
-    present: Mapping[str, StoredObject],
-    until: datetime,
-    last_try: bool,
-    turn: bool,
-    shop: Workshop,
-) -> FetchedLeg:
-    """Bring a leg into the archive, before `until`, and say what was heard.
+def stream_leg(fetching: Fetching, shop: Workshop) -> FetchedLeg:
+    """Bring a leg into the archive and say what was heard. Nothing goes to its path.
 
-    `present` is what the archive already holds of this call (`known_objects`): a leg that is there
-    is never asked of the provider again. Audio that is not whole is kept only on the `last_try`, as
-    evidence. Raises NotYet, Wait, Retry, NotAudio, DamagedAudio, TooLarge, Conflict, Failed.
+    Raises Denied, NotYet, Wait, Retry, ShortAudio, NotAudio, DamagedAudio, TooLarge, Conflict,
+    Failed.
     """
-    kept = kept_leg(leg.id, prefix, present)
-    if kept is not None:
-        return _remembered(leg, kept, shop)
+    leg = fetching.leg
+    kept = kept_leg(leg.id, fetching.prefix, fetching.present)
+    said = None if kept is None else _said_of(kept, shop)
+    if kept is not None and said is not None:
+        return _remembered(leg, kept, said)
+    # What the archive has and the ledger does not know is fetched again: the same bytes fit there.
+    try:
+        return _streamed(fetching, shop)
+    except (DamagedAudio, NotAudio):
+        if fetching.last_try:
+            _keep_refused(fetching, shop)
+        raise
 
-    with shop.provider.open_leg(leg, turn=turn) as pieces:
+
+def _streamed(fetching: Fetching, shop: Workshop) -> FetchedLeg:
+    leg = fetching.leg
+    with _opened(fetching, shop) as pieces:
         head, rest = _head(pieces)
         with shop.stitcher.listen(head) as listener:
-            key = leg_key(prefix, leg.id, listener.extension)
+            key = leg_key(fetching.prefix, leg.id, listener.extension)
             with shop.archive.upload(
                 key,
                 media_type=MEDIA_TYPES[listener.extension],
                 storage_class=shop.policy.storage_class,
             ) as upload:
-                limited = _limited(chain([head], rest), leg, until, shop)
-                heard = _passed_on(limited, listener, upload, last_try=last_try)
+                for piece in chain([head], rest):
+                    listener.hear(piece)
+                    upload.write(piece)
+                audio, levels = listener.heard()
+                short_ms = checked_length(audio, fetching, shop)
                 sent = upload.finish()
-                _remember(key, sent, heard, shop)
+                _remember(key, sent, audio, levels, short_ms, shop)
                 stored = upload.complete()
-    if isinstance(heard, DamagedAudio):
-        raise heard
-    audio, levels = heard
-    return FetchedLeg(stored=StoredLeg(leg=leg, object=stored, audio=audio), levels=levels)
+    whole = StoredLeg(leg=leg, object=stored, audio=audio, short_ms=short_ms)
+    return FetchedLeg(stored=whole, levels=levels)
+
+
+@contextmanager
+def _opened(fetching: Fetching, shop: Workshop) -> Iterator[Iterator[bytes]]:
+    with shop.provider.open_leg(fetching.leg, turn=fetching.job.turn) as pieces:
+        yield in_time(pieces, fetching, fetching.until - TIME_TO_REST, shop)
+
+
+def _keep_refused(fetching: Fetching, shop: Workshop) -> None:
+    """Fetch once more what is no whole recording, to keep it where it is in nobody's way.
+
+    Its key was another one, and cold at once; so it cannot be told before it has passed by.
+    """
+    job, leg = fetching.job, fetching.leg
+    for number in range(1, MAX_REFUSED + 1):
+        key = refused_key(job.provider, job.account, job.call, leg.id, number)
+        with suppress(Conflict):
+            with (
+                _opened(fetching, shop) as pieces,
+                shop.archive.upload(
+                    key, media_type=REFUSED, storage_class=shop.policy.storage_class
+                ) as upload,
+            ):
+                came = False
+                for piece in pieces:
+                    came = True
+                    upload.write(piece)
+                if came:
+                    upload.finish()
+                    upload.complete()
+            return
 
 
 def known_objects(prefix: str, shop: Workshop) -> dict[str, StoredObject]:
@@ -102,52 +143,16 @@ def _head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return bytes(head), pieces
 
 
-def _limited(pieces: Iterator[bytes], leg: Leg, until: datetime, shop: Workshop) -> Iterator[bytes]:
-    """Pass on no more bytes than are allowed, and none when the invocation is about to end."""
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > shop.policy.max_leg_bytes:
-            limit = shop.policy.max_leg_bytes
-            raise TooLarge(f"leg {leg.id} is larger than the limit of {limit} bytes")
-        if shop.clock.now() > until - TIME_TO_REST:
-            # An attempt, or a leg that is always too slow would be tried for ever.
-            raise Retry(f"leg {leg.id} is too slow: {size} bytes had come when the time was over")
-        yield piece
-
-
-def _passed_on(
-    pieces: Iterator[bytes], listener: Listener, upload: Upload, *, last_try: bool
-) -> tuple[AudioFacts, Levels] | DamagedAudio:
-    """Let every piece be heard before it is written. Damage is returned on the last try only."""
-    damage: DamagedAudio | None = None
-    for piece in pieces:
-        if damage is None:
-            try:
-                listener.hear(piece)
-            except DamagedAudio as error:
-                if not last_try:
-                    raise
-                damage = error
-        upload.write(piece)
-    if damage is not None:
-        return damage
-    try:
-        return listener.heard()
-    except DamagedAudio as error:
-        if not last_try:
-            raise
-        return error
-
-
 def _remember(
-    key: str, sent: Sent, heard: tuple[AudioFacts, Levels] | DamagedAudio, shop: Workshop
+    key: str, sent: Sent, audio: AudioFacts, levels: Levels, short_ms: int, shop: Workshop
 ) -> None:
     """Write down what was sent and heard, by the checksum under which the store will know it."""
-    said: Json = {"sha256": sent.sha256}
-    if not isinstance(heard, DamagedAudio):
-        audio, levels = heard
-        said |= {"audio": asdict(audio), "levels": asdict(levels)}
+    said: Json = {
+        "sha256": sent.sha256,
+        "audio": asdict(audio),
+        "levels": asdict(levels),
+        "short_ms": short_ms,
+    }
     # Another worker may be sending other bytes: only one of us will get the key.
     change(
         _note_key(key),
@@ -156,14 +161,9 @@ def _remember(
     )
 
 
-def _remembered(leg: Leg, kept: StoredObject, shop: Workshop) -> FetchedLeg:
-    said = _said_of(kept, shop)
-    if said is None:
-        raise Failed(f"{kept.key} is in the archive, but the ledger does not know what it is")
-    if "audio" not in said:
-        raise Failed(f"what is kept of leg {leg.id} is not whole")
-    levels = Levels(**said["levels"])
-    stored = StoredLeg(leg=leg, object=kept, audio=AudioFacts(**said["audio"]))
+def _remembered(leg: Leg, kept: StoredObject, said: Json) -> FetchedLeg:
+    audio, levels = AudioFacts(**said["audio"]), Levels(**said["levels"])
+    stored = StoredLeg(leg=leg, object=kept, audio=audio, short_ms=said["short_ms"])
     return FetchedLeg(stored=stored, levels=levels)
 
 

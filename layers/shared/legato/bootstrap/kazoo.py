@@ -62,6 +62,7 @@ def sweeping(settings: SweeperSettings) -> Round:
         for account, _, user in sources
     ]
     return Round(
+        provider=Kazoo.name,
         tails=tails,
         jobs=_jobs(kazoo),
         notes=made.ledger,
@@ -103,6 +104,7 @@ def archiving(settings: ProcessorSettings) -> Part:
             settle=0,  # resolving waits for the quiet time
             ladder=ladder[:2],
             named_ladder=ladder,
+            lengths_stated=True,
             max_attempts=settings.max_attempts,
             retry=settings.retry_seconds,
             max_leg_bytes=settings.max_leg_bytes,

@@ -41,6 +41,7 @@ def sweeping(settings: SweeperSettings) -> Round:
     ringcx, made = settings.ringcx, tools(secret=settings.secret, table=settings.table)
     api = _api(ringcx, made)
     return Round(
+        provider=Ringcx.name,
         tails=tails(settings, api, made.clock),
         jobs=_jobs(ringcx),
         notes=made.ledger,
@@ -75,6 +76,7 @@ def archiving(settings: ProcessorSettings) -> Part:
             settle=0,  # the sweep has waited already
             ladder=ladder[:2],
             named_ladder=ladder,
+            lengths_stated=True,
             max_attempts=settings.max_attempts,
             retry=settings.retry_seconds,
             max_leg_bytes=settings.ringcx_max_segment_bytes,

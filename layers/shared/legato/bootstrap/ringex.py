@@ -55,6 +55,7 @@ def sweeping(settings: SweeperSettings) -> Round:
     made = tools(secret=settings.secret, table=settings.table)
     tail = _tail(settings, _api(settings, made), made)
     return Round(
+        provider=Ringex.name,
         tails=[tail] if settings.ringex_discovery == "sync" else [],
         jobs=_jobs(settings),
         notes=made.ledger,
@@ -77,6 +78,7 @@ def archiving(settings: ProcessorSettings) -> Part:
             ladder=settings.ladder_seconds,
             named_ladder=settings.named_ladder_seconds,
             ongoing=settings.ongoing_seconds,
+            max_call=settings.max_call_hours * 3600,
             max_attempts=settings.max_attempts,
             retry=settings.retry_seconds,
             max_leg_bytes=settings.max_leg_bytes,

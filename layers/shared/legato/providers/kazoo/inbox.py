@@ -213,7 +213,7 @@ class Inbox:
         sent = take(found, Account(account), self._jobs, self._notes, self._clock, JOB_SECONDS)
         if not sent:
             # Its call is known, and may be waiting long for the audio that is here.
-            hints: Json = {"recordingIds": [recording], "listed": [recording]}
+            hints: Json = {"recordingIds": [recording], "listed": [recording], "retry": True}
             now = self._clock.now()
             known = Job(provider="kazoo", account=account, call=call, seen_at=now, hints=hints)
             self._jobs.send(known, delay=JOB_SECONDS)

@@ -101,10 +101,8 @@ class Kazoo:
         return self._young(job, documents) or self._listed(job, documents)
 
     def _listed(self, job: Job, documents: Sequence[Json]) -> Listing:
-        """Return the listing. Every other attempt asks Kazoo for what the inbox has, too."""
+        """Return the listing, with the copies that the inbox has."""
         found = listing(job, documents)
-        if job.attempt % 2:
-            return found
         return replace(found, legs=tuple(map(self._inbox.addressed, found.legs)))
 
     def named_leg(self, job: Job, recording: str) -> Leg:
@@ -118,8 +116,13 @@ class Kazoo:
 
     @contextmanager
     def open_leg(self, leg: Leg, *, turn: bool = False) -> Iterator[Iterator[bytes]]:
-        """Open a recording's audio. NotYet: its document was saved, and its audio is not there."""
+        """Open a recording's audio. NotYet: its document was saved, and its audio is not there.
+
+        Every other try asks Kazoo for what the inbox has, too.
+        """
         account, recording, *copy = map(unquote, leg.address.split("/"))
+        if leg.tries % 2:
+            copy = []
         try:
             with ExitStack() as opened:
                 try:
