@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from legato.errors import Barred, Failed, NotYet, Retry, Wait
+from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
@@ -265,7 +265,7 @@ class TestHosts:
     )
     def test_the_token_goes_to_no_other_host(self, api, server, address):
         """Not even a request without it is sent."""
-        with pytest.raises(Failed, match="not a configured RingCentral host"):
+        with pytest.raises(Denied, match=r"not a configured RingCentral host.* RingexMediaUrl"):
             read(api, address)
         assert server.requests == []
 
@@ -273,7 +273,7 @@ class TestHosts:
         """The recording stays where it is, and the failure says why."""
         away = {"Location": "https://evil.example.com/x"}
         server.answers[CONTENT_PATH] = httpx.Response(302, headers=away)
-        with pytest.raises(Failed, match=r"evil\.example\.com"):
+        with pytest.raises(Denied, match=r"evil\.example\.com"):
             read(api)
         assert {request.url.host for request in server.requests} == {
             "platform.ringcentral.com",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from legato.errors import Retry
+from legato.errors import Denied, Failed, Retry
 from legato.gate import Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
 PENALTY_SECONDS = 60
 LONGEST_PENALTY_SECONDS = 24 * 3600
 MAX_JSON_BYTES = 64 * 1024 * 1024
+JSON_SECONDS = 60
+"""A body that arrives byte by byte never meets the timeout of one read."""
+LONGEST_LIFE_SECONDS = 24 * 3600
 MAX_RESUMES = 3
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
 
 
 def where(request: httpx.Request) -> str:
@@ -76,25 +81,34 @@ def rate_limit(response: httpx.Response) -> tuple[str, Limit, int] | None:
 
 def error_code(response: httpx.Response) -> str:
     """Return RingCentral's codes and the permission that lacks; its messages may change."""
+    return refusal(response)[0]
+
+
+def refusal(response: httpx.Response) -> tuple[str, bool]:
+    """Return RingCentral's codes, and whether it names a permission that lacks."""
     try:
-        body = json.loads(read(response))
+        body = parsed(read(response))
     except (Retry, ValueError):
-        return ""
+        return "", False
     if not isinstance(body, dict):
-        return ""
+        return "", False
     errors = body.get("errors")
     entries = [body, *(errors if isinstance(errors, list) else [])]
     names = ("errorCode", "permissionName", "error")
-    found = [str(e[name]) for e in entries if isinstance(e, dict) for name in names if name in e]
-    return " ".join(dict.fromkeys(found))
+    said = [entry for entry in entries if isinstance(entry, dict)]
+    codes = [str(entry[name]) for entry in said for name in names if name in entry]
+    lacks = any(bool(entry.get("permissionName")) for entry in said)
+    return " ".join(dict.fromkeys(codes)), lacks
 
 
 def read(response: httpx.Response) -> bytes:
     """Read a body that is to be JSON. Raises Retry for one that breaks off or does not end."""
-    body = bytearray()
+    body, began_at = bytearray(), time.monotonic()
     try:
         for piece in response.iter_bytes():
             body += piece
+            if time.monotonic() - began_at > JSON_SECONDS:
+                raise Retry(f"{where(response.request)} answers for more than {JSON_SECONDS} s")
             if len(body) > MAX_JSON_BYTES:
                 raise Retry(f"an answer of more than {MAX_JSON_BYTES} bytes")
     except httpx.HTTPError as error:
@@ -107,10 +121,18 @@ def broken_off(response: httpx.Response, error: httpx.HTTPError) -> Retry:
     return Retry(f"{where(response.request)} broke off: {type(error).__name__}: {error}")
 
 
+def parsed(body: bytes) -> Any:
+    """Return the JSON of a body. Raises ValueError for what is none, or nested too deeply."""
+    try:
+        return json.loads(body)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def read_json(response: httpx.Response) -> Any:
     """Read a body as JSON. Raises Retry if it is none."""
     try:
-        return json.loads(read(response))
+        return parsed(read(response))
     except ValueError as error:
         raise Retry(f"{where(response.request)} answers with something that is no JSON") from error
 
@@ -123,21 +145,19 @@ def read_object(response: httpx.Response) -> Json:
     return answer
 
 
-def span(response: httpx.Response) -> tuple[int, int, int] | None:
-    """Return first byte, last byte and total of a partial answer, if it says them."""
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-    return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
+def named(answer: Json, *names: str) -> str:
+    """Return the first of these fields that is a text, an empty one if none is."""
+    found = (answer.get(name) for name in names)
+    return next((text for text in found if isinstance(text, str) and text), "")
 
 
-def resume(response: httpx.Response, start: int) -> Iterator[bytes]:
-    """Read the rest of a recording from byte `start` on. Raises Retry if it is not the rest."""
-    if response.status_code == httpx.codes.PARTIAL_CONTENT:
-        found = span(response)
-        if found is None or found[0] != start or found[1] + 1 != found[2]:
-            raise Retry(f"{where(response.request)} sends only a part of the recording")
-    elif start:
-        raise Retry(f"{where(response.request)} cannot be resumed at byte {start}")
-    return response.iter_bytes()  # as it arrives: what a buffer held would be lost with the line
+def life(value: object, *, usual: float) -> float:
+    """Return the seconds that a token lives, said as number or text, or else the usual ones."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else 0.0
+    except (OverflowError, ValueError):
+        return usual
+    return min(seconds, LONGEST_LIFE_SECONDS) if seconds > 0 else usual
 
 
 def pieces(
@@ -145,19 +165,94 @@ def pieces(
 ) -> Generator[bytes]:
     """Yield a recording as it arrives; `opened` asks for it with these headers.
 
-    A connection that breaks is resumed where it broke. A body that stays shorter than announced
-    raises Retry.
+    The bytes are counted against what the first answer announces. A connection that breaks, or ends
+    early, is resumed where it did. Raises Retry for a body that stays shorter, is longer, or stands
+    still for the time of a read; Denied for a refusal that is final; and as `opened`.
     """
-    received = 0
+    begun = _Begun()
     for resumes in range(MAX_RESUMES + 1):
-        headers = {"Range": f"bytes={received}-"} if received else {}
-        with opened(headers) as response:
+        headers = {"Range": f"bytes={begun.received}-"} if begun.received else {}
+        with ExitStack() as stack:
             try:
-                for piece in resume(response, received):
-                    received += len(piece)
+                response = stack.enter_context(opened(headers))
+            except (Denied, Failed, httpx.InvalidURL) as error:
+                if begun.received:
+                    raise Retry(f"a recording that broke off cannot be resumed: {error}") from error
+                raise Denied(str(error)) from error
+            begun.expect(response)
+            broken = ""
+            try:
+                for piece in response.iter_bytes():
+                    # As it arrives: what a buffer held would be lost with the line.
+                    begun.count(response, len(piece))
                     yield piece
+            except httpx.ReadTimeout as error:
+                raise broken_off(response, error) from error
             except httpx.HTTPError as error:
-                if resumes == MAX_RESUMES:
-                    raise broken_off(response, error) from error
-                continue
-        return
+                broken = f"{type(error).__name__}: {error}"
+            if begun.whole(response, broken=bool(broken)):
+                return
+            if resumes == MAX_RESUMES or begun.encoded:
+                raise Retry(
+                    f"{where(response.request)} broke off: {begun.progress} {broken}".rstrip()
+                )
+
+
+class _Begun:
+    """How much of a recording has come. What is encoded on its way is counted as it was sent."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.encoded = False
+        self._total: int | None = None
+        self._tag = ""
+
+    @property
+    def progress(self) -> str:
+        return f"{self.received} of {'?' if self._total is None else self._total} bytes"
+
+    def expect(self, response: httpx.Response) -> None:
+        """Note what an answer announces. Raises Retry if it is not the rest of what has begun."""
+        total = self._announced(response)
+        tag = response.headers.get("etag", "")
+        if self.received and (
+            (self._total is not None and total is not None and total != self._total)
+            or (self._tag and tag and tag != self._tag)
+        ):
+            raise Retry(f"{where(response.request)} sends another recording than before")
+        self._total = total if total is not None else self._total
+        self._tag = tag
+        coding = response.headers.get("content-encoding", "").strip().lower()
+        self.encoded = coding not in ("", "identity")
+        if self.encoded and self.received:
+            raise Retry(f"{where(response.request)} cannot be resumed: it is {coding} now")
+
+    def count(self, response: httpx.Response, size: int) -> None:
+        """Count bytes. Raises Retry for one that was not announced."""
+        self.received += size
+        sent = response.num_bytes_downloaded if self.encoded else self.received
+        if self._total is not None and sent > self._total:
+            raise Retry(f"{where(response.request)} sends more than {self._total} bytes")
+
+    def whole(self, response: httpx.Response, *, broken: bool) -> bool:
+        """Say whether everything has come; where nothing was announced, that is how it ended."""
+        if self._total is None:
+            return not broken
+        sent = response.num_bytes_downloaded if self.encoded else self.received
+        return sent == self._total and not (broken and self.encoded)
+
+    def _announced(self, response: httpx.Response) -> int | None:
+        """Return the size of the whole recording. Raises Retry for another part than is missing."""
+        start = self.received
+        if response.status_code == httpx.codes.PARTIAL_CONTENT:
+            found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
+            if found is None:
+                raise Retry(f"{where(response.request)} sends only a part of the recording")
+            total = int(found[3]) if found[3] != "*" else self._total
+            if int(found[1]) != start or int(found[2]) + 1 != total:
+                raise Retry(f"{where(response.request)} sends only a part of the recording")
+            return total
+        if start:
+            raise Retry(f"{where(response.request)} cannot be resumed at byte {start}")
+        length = response.headers.get("content-length", "").strip()
+        return int(length) if length.isdecimal() and length.isascii() else None

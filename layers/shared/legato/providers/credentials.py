@@ -1,5 +1,9 @@
 """Credentials: what logs in at a provider, and which of them is refused at present.
 
+A refused log-in or token is evidence about a credential, and so are several different recordings
+that are refused in a row; a single one is not. A credential is set aside for a bounded time. Then
+one request probes it: if that is granted, the credential is back, if not, it rests for longer.
+
 RingCentral's are here: one app, one or many service users, each with a JWT. RingEX and RingCX begin
 with the same log-in, each with its own part of the secret. Rate limits count for each user and app,
 so throughput grows with the number of users.
@@ -12,21 +16,56 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from legato.errors import Barred, Stale
+from legato.errors import Barred, Denied
+from legato.notes import change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from legato.model import Json
+    from legato.model import Json, Note
     from legato.ports import Clock, Notes
 
 log = logging.getLogger(__name__)
 
 INCOMPLETE_SECONDS = 300
+EVERYTHING = ""
+"""The scope of a refused log-in or token: no request is made with the credential."""
+FORBIDDEN_SECONDS = 60
+"""A 403 sets a credential aside for so long at first; a probe costs one request."""
+LONGEST_SECONDS = 900
+"""Each probe in vain doubles the time, up to this: a mended permission counts as soon as that."""
+PROBE_SECONDS = 60
+"""How long a worker may take to probe before another one does."""
+REFUSED_IN_A_ROW = 5
+"""Different recordings, with none granted in between, that are more than their own fault."""
+PERMISSIONS_IN_A_ROW = 2
+"""The same where the provider names the permission that lacks: one may still be that recording."""
+MOST_REMEMBERED = 20
+FORGOTTEN_SECONDS = 24 * 3600
 
 
 class Unaccepted(Barred):
-    """The provider refuses this credential; another one may not be."""
+    """The provider refuses this credential; another one may not be.
+
+    `scope` is what it is refused for (`EVERYTHING`, or a kind of request), `seconds` how long it is
+    set aside at first.
+    """
+
+    def __init__(self, reason: str, *, seconds: float, scope: str = EVERYTHING) -> None:
+        super().__init__(reason, seconds=seconds)
+        self.scope = scope
+
+
+class Expired(Unaccepted):
+    """A 401: the token does not live any more, as far as the answer says."""
+
+
+class Forbidden(Denied):
+    """A 403 for one recording. `permission` says that a permission was named that lacks."""
+
+    def __init__(self, reason: str, *, permission: bool = False) -> None:
+        super().__init__(reason)
+        self.permission = permission
 
 
 class AnyCredential(Protocol):
@@ -60,29 +99,58 @@ class Credential:
         return "\n".join((self.client_id, self.client_secret, self.jwt))
 
 
-def read_credentials(secret: Json, provider: str) -> list[Credential]:
+def read_credentials(secret: object, provider: str) -> list[Credential]:
     """Read `{"clientId", "clientSecret", "jwt"}`, a provider's part of the secret.
 
     `jwt` is one or a list of them. Raises Barred, naming what lacks: a stack that was just deployed
-    has an empty secret.
+    has an empty secret, and a person may have put anything into it.
     """
-    jwts = secret.get("jwt")
-    listed = jwts if isinstance(jwts, list) else [jwts]
-    given = [jwt for jwt in listed if isinstance(jwt, str) and jwt]
-    missing = [name for name in ("clientId", "clientSecret") if not secret.get(name)]
-    if missing or not given:
-        names = ", ".join([*missing, *([] if given else ["jwt"])])
+    part = secret if isinstance(secret, dict) else {}
+    listed = part.get("jwt")
+    jwts = [text(jwt) for jwt in (listed if isinstance(listed, list) else [listed])]
+    given = list(dict.fromkeys(filter(None, jwts)))
+    app = {name: text(part.get(name)) for name in ("clientId", "clientSecret")}
+    missing = [*(name for name, value in app.items() if not value), *([] if given else ["jwt"])]
+    if missing:
+        names = ", ".join(missing)
         reason = f"the secret has no RingCentral {names} in its part `{provider}`"
         raise Barred(reason, seconds=INCOMPLETE_SECONDS)
-    unique = dict.fromkeys(given)
-    return [Credential(secret["clientId"], secret["clientSecret"], jwt) for jwt in unique]
+    return [Credential(app["clientId"], app["clientSecret"], jwt) for jwt in given]
+
+
+def text(value: object) -> str:
+    """Return a text of the secret without the space around it; an empty one if it is none."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, as JSON can write it
+        return ""
+    return value.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Usable[C]:
+    """A credential that may be tried.
+
+    `troubled`: something is noted against it, which a success clears. `probe`: it was set aside,
+    and one request may try it now.
+    """
+
+    credential: C
+    troubled: bool
+    probe: bool
 
 
 class AnyPool[C: AnyCredential]:
     """The credentials, less those that the provider has refused a short while ago.
 
     `read` returns them as the secret has them now, and is asked every time, so that a credential
-    that was mended or added counts at once.
+    that was mended or added counts at once. A `scope` is a kind of request; what is refused for one
+    is used for the others.
+
+    The note `credentials#{provider}` holds by credential and scope: `refused`, the recordings that
+    were refused in a row; `until`, `seconds` and `reason` of one that is set aside; `probing`.
     """
 
     def __init__(
@@ -93,49 +161,149 @@ class AnyPool[C: AnyCredential]:
         self._clock = clock
         self._note = f"credentials#{provider}"
 
-    def usable(self) -> list[C]:
+    def usable(self, scope: str = EVERYTHING) -> list[Usable[C]]:
         """Return those that may be tried. Raises Barred with the last reason if there is none."""
-        aside = self._notes.read(self._note).content
-        now = self._clock.now().timestamp()
+        content = self._notes.read(self._note).content
+        now = self._now()
         waits: list[tuple[float, str]] = []
         usable = []
         for credential in self._read():
-            refused = aside.get(_fingerprint(credential))
-            if refused is not None and refused["until"] > now:
-                waits.append((refused["until"] - now, refused["reason"]))
+            scopes = content.get(_fingerprint(credential), {})
+            entries = [scopes[name] for name in {EVERYTHING, scope} if name in scopes]
+            aside = [entry for entry in entries if "until" in entry]
+            last = max(aside, key=lambda entry: entry["until"], default=None)
+            if last is not None and last["until"] > now:
+                waits.append((last["until"] - now, last["reason"]))
             else:
-                usable.append(credential)
+                usable.append(Usable(credential, troubled=bool(entries), probe=bool(aside)))
         if not usable:
             seconds, reason = min(waits)
             raise Barred(reason, seconds=seconds)
         return usable
 
-    def set_aside(self, credential: C, reason: str, *, seconds: float) -> None:
-        """Do without a credential for so long. The log entry is what the alarm counts."""
+    def claim_probe(self, credential: C, scope: str) -> bool:
+        """Say whether this request may try a credential that was set aside; only one may."""
+        claimed = False
+
+        def becomes(scopes: Json, now: float) -> Json:
+            nonlocal claimed
+            aside = {n: scopes[n] for n in {EVERYTHING, scope} if "until" in scopes.get(n, {})}
+            claimed = all(entry["until"] <= now for entry in aside.values())
+            if not claimed:
+                return scopes
+            probed = {"until": now + PROBE_SECONDS, "probing": True}
+            return scopes | {name: entry | probed for name, entry in aside.items()}
+
+        self._change(credential, becomes)
+        return claimed
+
+    def release_probe(self, credential: C, scope: str) -> None:
+        """Let another request probe: this one has shown nothing."""
+
+        def becomes(scopes: Json, now: float) -> Json:
+            probing = {n: scopes[n] for n in {EVERYTHING, scope} if "probing" in scopes.get(n, {})}
+            return scopes | {name: _rested(entry, now) for name, entry in probing.items()}
+
+        self._change(credential, becomes)
+
+    def granted(self, credential: C, scope: str) -> None:
+        """Take back what is noted against a credential that was accepted after all."""
+        self._change(
+            credential,
+            lambda scopes, _: {n: scopes[n] for n in scopes if n not in (EVERYTHING, scope)},
+        )
+
+    def set_aside(
+        self, credential: C, reason: str, *, seconds: float, scope: str = EVERYTHING
+    ) -> None:
+        """Do without a credential for so long, or for longer if it was just probed in vain."""
+        self._change(
+            credential,
+            lambda scopes, now: (
+                scopes
+                | {scope: self._aside(credential, scopes.get(scope, {}), reason, seconds, now)}
+            ),
+        )
+
+    def refused(self, credential: C, refusal: Forbidden, *, recording: str, scope: str) -> bool:
+        """Count a recording that was refused; say whether the credential is set aside for it."""
+        aside = False
+
+        def becomes(scopes: Json, now: float) -> Json:
+            nonlocal aside
+            entry = scopes.get(scope, {})
+            known = entry.get("refused", {})
+            counted = dict([*known.items(), (recording, refusal.permission)][-MOST_REMEMBERED:])
+            if entry.get("until", 0) > now:
+                # A recording that was refused before tells a probe nothing.
+                aside = "probing" not in entry or recording not in known
+            else:
+                many = len(counted) >= REFUSED_IN_A_ROW
+                aside = many or sum(counted.values()) >= PERMISSIONS_IN_A_ROW
+            entry = entry | {"refused": counted, "at": now}
+            if aside:
+                reason = f"{refusal}, and so are others in a row"
+                entry = self._aside(credential, entry, reason, FORBIDDEN_SECONDS, now)
+            return (
+                scopes if entry.get("refused") == known and not aside else scopes | {scope: entry}
+            )
+
+        self._change(credential, becomes)
+        return aside
+
+    def _aside(self, credential: C, entry: Json, reason: str, seconds: float, now: float) -> Json:
+        """Return the entry of one that is set aside. The log entry is what the alarm counts."""
+        if entry.get("until", 0) > now and "probing" not in entry:
+            return entry  # by another worker
+        if "until" in entry:
+            seconds = max(seconds, 2 * entry["seconds"])
+        seconds = min(seconds, LONGEST_SECONDS)
         log.error(
             "credential set aside",
             extra={"credential": credential.id, "reason": reason, "seconds": seconds},
         )
-        entry = {"until": self._clock.now().timestamp() + seconds, "reason": reason}
-        while True:
-            note = self._notes.read(self._note)
-            content = {**note.content, _fingerprint(credential): entry}
-            try:
-                self._notes.write(replace(note, content=content))
-            except Stale:
-                continue
-            return
+        aside = {"until": now + seconds, "seconds": seconds, "reason": reason, "at": now}
+        return {name: entry[name] for name in entry if name != "probing"} | aside
+
+    def _change(self, credential: C, becomes: Callable[[Json, float], Json]) -> None:
+        fingerprint, now = _fingerprint(credential), self._now()
+
+        def changed(note: Note) -> Note:
+            scopes = becomes(note.content.get(fingerprint, {}), now)
+            everybody = note.content | {fingerprint: scopes}
+            if scopes == note.content.get(fingerprint, {}):
+                return note
+            content = {one: _recent(scopes, now) for one, scopes in everybody.items()}
+            return replace(note, content={one: kept for one, kept in content.items() if kept})
+
+        change(self._note, changed, self._notes)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
 
 
 class Pool(AnyPool[Credential]):
     """RingCentral's. `read` returns the provider's part of the secret."""
 
     def __init__(
-        self, read: Callable[[], Json], notes: Notes, clock: Clock, *, provider: str
+        self, read: Callable[[], object], notes: Notes, clock: Clock, *, provider: str
     ) -> None:
         super().__init__(
             lambda: read_credentials(read(), provider), notes, clock, provider=provider
         )
+
+
+def _rested(entry: Json, now: float) -> Json:
+    return {name: entry[name] for name in entry if name != "probing"} | {"until": now}
+
+
+def _recent(scopes: Json, now: float) -> Json:
+    """Drop what nobody has asked for within a day, as of credentials that are no longer used."""
+    return {
+        scope: entry
+        for scope, entry in scopes.items()
+        if max(entry.get("at", 0), entry.get("until", 0)) > now - FORGOTTEN_SECONDS
+    }
 
 
 def _fingerprint(credential: AnyCredential) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from legato import __version__
-from legato.errors import Retry, Wait
+from legato.errors import Limited, Retry
 from legato.providers import answers
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from legato.ports import Clock
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+LOG_IN_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+"""Another credential may work meanwhile."""
 HEADERS = {
     # What names itself like a browser gets recordings as MP3 from RingCX
     # (https://developers.ringcentral.com/engage/voice/guide/integration/reports).
@@ -52,7 +54,7 @@ class Line:
         )
 
     def request(self, method: str, url: httpx.URL, **parts: Any) -> httpx.Request:
-        """Return a request, with httpx's parts: params, headers, json, data."""
+        """Return a request, with httpx's parts: params, headers, json, data, timeout."""
         return self._client.build_request(method, url, **parts)
 
     def send(
@@ -67,8 +69,8 @@ class Line:
     ) -> httpx.Response:
         """Send one request through the gate, and tell the gate what the answer says of the limit.
 
-        The body of the answer is not read yet. A 429 closes the gate for everybody and raises Wait,
-        a broken connection Retry. `calls` is what the request counts for.
+        The body of the answer is not read yet. A 429 closes the gate for everybody and raises
+        Limited, a broken connection Retry. `calls` is what the request counts for.
         """
         self._gate.enter(key, calls=calls, turn=turn, behind=behind)
         try:
@@ -84,11 +86,11 @@ class Line:
             self._gate.learn(key, said[1], remaining=said[2])
         return response
 
-    def limited(self, response: httpx.Response, key: str, *, turn: bool) -> Wait:
+    def limited(self, response: httpx.Response, key: str, *, turn: bool) -> Limited:
         """Close the gate for everybody, for as long as a 429 says; return the error for it."""
         seconds = answers.retry_after(response, self._clock.now(), usual=self._penalty) + 1
         self._gate.block(key, seconds=seconds)
-        return Wait(f"{self._provider}'s rate limit is reached", seconds=seconds, turn=turn)
+        return Limited(f"{self._provider}'s rate limit is reached", seconds=seconds, turn=turn)
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -10,6 +10,7 @@ import httpx
 from legato.errors import Retry
 from legato.providers import answers
 from legato.providers.credentials import Credential, Unaccepted
+from legato.providers.line import LOG_IN_TIMEOUT
 from legato.providers.tokens import Minted, Tokens
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - an address, not a token
 UNAUTHORIZED_SECONDS = 300
+UNSAID_SECONDS = 600
+"""The shortest life that a token can be asked for: taken for one that does not say it."""
 
 
 def platform_tokens(
@@ -53,20 +56,21 @@ def _log_in(line: Line, platform: httpx.URL, credential: Credential) -> Minted:
         "POST",
         platform.join(TOKEN_PATH),
         data={"grant_type": JWT_GRANT, "assertion": credential.jwt},
+        timeout=LOG_IN_TIMEOUT,
     )
     basic = httpx.BasicAuth(credential.client_id, credential.client_secret)
     with closing(line.send(request, auth_key(credential), turn=True, auth=basic)) as response:
-        if response.is_client_error:
+        if response.is_client_error and not answers.passes(response.status_code):
             # "Do not repeat" says RingCentral: the same credentials get the same answer.
             reason = f"RingCentral mints no token: {answers.error_code(response)}"
             raise Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
         if not response.is_success:
             raise Retry(f"{answers.where(request)} answers {response.status_code}")
         answer = answers.read_object(response)
-    token, life = answer.get("access_token"), answer.get("expires_in")
-    if not isinstance(token, str) or not isinstance(life, int):
-        raise Retry(f"{answers.where(request)} answers without access_token and expires_in")
-    return Minted(token, life)
+    token = answers.named(answer, "access_token", "accessToken")
+    if not token:
+        raise Retry(f"{answers.where(request)} answers without access_token")
+    return Minted(token, answers.life(answer.get("expires_in"), usual=UNSAID_SECONDS))
 
 
 def auth_key(credential: Credential) -> str:

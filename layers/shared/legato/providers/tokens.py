@@ -11,12 +11,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from legato.errors import Stale, Wait
+from legato.errors import Retry, Stale, Wait
 from legato.model import Json
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Tokens[C: AnyCredential]:
             return known[:2]
         patience = PATIENCE_SECONDS
         while True:
-            note = self._notes.read(self._key(credential))
+            note = _readable(self._notes.read(self._key(credential)))
             token, facts = _unsealed(note, "token", credential), note.content.get("facts", {})
             if token == refused:
                 token = None
@@ -106,7 +107,7 @@ class Tokens[C: AnyCredential]:
     def refused(self, credential: C, token: str) -> None:
         """Forget a token that was answered 401, unless a newer one stands in the ledger."""
         self._refused[credential.id] = token
-        note = self._notes.read(self._key(credential))
+        note = _readable(self._notes.read(self._key(credential)))
         if _unsealed(note, "token", credential) == token:
             self._written(note, {})
 
@@ -118,6 +119,8 @@ class Tokens[C: AnyCredential]:
             return None
         try:
             minted = self._mint(credential, _unsealed(note, "refresh", credential))
+            if not minted.token.isprintable():
+                raise Retry(f"the token of {self._name} cannot be sent in a header")
         except BaseException:
             # What is alive is still good for the others; what went wrong is tried again by one.
             self._written(claimed, note.content)
@@ -150,6 +153,30 @@ class Tokens[C: AnyCredential]:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _readable(note: Note) -> Note:
+    """Return the note without what is not as it was written here: a token is minted anew then."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "minting_until": (int, float),
+        "token": str,
+        "renew_at": (int, float),
+        "expires_at": (int, float),
+        "facts": dict,
+        "refresh": str,
+    }
+    content = {
+        name: value
+        for name, kind in kinds.items()
+        if isinstance(value := note.content.get(name), kind) and not _is_nan(value)
+    }
+    if not {"token", "renew_at", "expires_at"} <= content.keys():
+        content = {name: content[name] for name in content.keys() & {"minting_until"}}
+    return replace(note, content=content)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _cipher(credential: AnyCredential) -> Fernet:

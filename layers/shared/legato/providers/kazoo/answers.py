@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from legato.errors import Retry
-from legato.providers.answers import read, read_object, where
+from legato.providers.answers import parsed, read, read_object, where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,10 @@ class Answer:
             raise Retry(f"{where(self.response.request)} answers without a {kind.__name__} `data`")
         return found
 
+    @property
+    def is_success(self) -> bool:
+        return httpx.codes.is_success(self.status)
+
     def close(self) -> None:
         self.response.close()
 
@@ -68,7 +72,7 @@ def read_answer(response: httpx.Response) -> Answer:
         envelope = read_object(response)
         return Answer(response, _meant(envelope) or response.status_code, envelope)
     try:
-        body = json.loads(read(response))
+        body = parsed(read(response))
     except (Retry, ValueError):
         body = None
     return Answer(response, response.status_code, body if isinstance(body, dict) else {})
@@ -93,7 +97,7 @@ def life_of(token: str, now: datetime) -> float:
     try:
         claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
         life = float(claims["exp"]) - now.timestamp()
-    except (ArithmeticError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         return TOKEN_SECONDS
     # Dead on arrival is a clock that is off, and a token for each request would empty the bucket.
     return min(life, LONGEST_TOKEN_SECONDS) if life > 0 else TOKEN_SECONDS

@@ -18,11 +18,12 @@ import httpx
 from legato.errors import Barred, Failed, NotYet, Retry
 from legato.gate import Gate
 from legato.providers import answers
-from legato.providers.credentials import AnyPool, Unaccepted
+from legato.providers.credentials import AnyPool, Expired, Forbidden, Unaccepted
 from legato.providers.kazoo.answers import Answer, is_json, life_of, read_answer, said
 from legato.providers.kazoo.credentials import read_credentials
 from legato.providers.kazoo.documents import to_gregorian
-from legato.providers.line import Line, origin
+from legato.providers.line import LOG_IN_TIMEOUT, Line, origin
+from legato.providers.session import Session
 from legato.providers.tokens import Minted, Tokens
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ class KazooApi:
     gate's margin, forgive delays of 4 s, and are enough for a log-in, which costs 35. Others may
     draw from the same bucket: each envelope says what remains, and corrects the gate.
 
-    Every method raises Wait (not our turn, or 429), Barred (we are refused, and a person must act),
-    NotYet (404 for a recording or for legs), Retry (5xx, network, an answer that is none), Failed
-    (any other refusal). `turn` is for who was promised one, `behind` for who lets all others go
-    first.
+    Every method raises Wait (not our turn), Limited (429), Barred (we are refused, and a person
+    must act), NotYet (404 for a recording or for legs), Retry (5xx, network, an answer that is
+    none), Failed (any other refusal; for a recording's audio Denied). `turn` is for who was
+    promised one, `behind` for who lets all others go first.
     """
 
     def __init__(
@@ -95,10 +96,13 @@ class KazooApi:
         self._line = Line(
             self._gate, clock, transport=transport, provider="Kazoo", penalty=PENALTY_SECONDS
         )
-        self._pool = AnyPool(
-            lambda: read_credentials(credentials()), notes, clock, provider="kazoo"
+        self._session = Session(
+            AnyPool(lambda: read_credentials(credentials()), notes, clock, provider="kazoo"),
+            Tokens(notes, clock, name="kazoo", mint=self._mint, sleep=sleep),
+            notes,
+            clock,
+            provider="kazoo",
         )
-        self._tokens = Tokens(notes, clock, name="kazoo", mint=self._mint, sleep=sleep)
 
     def recordings(
         self,
@@ -150,24 +154,28 @@ class KazooApi:
 
         A document is saved before its audio is: until then Kazoo answers 404, or sends nothing. A
         connection that breaks is resumed where it broke. A body that stays shorter than announced,
-        and a JSON document in place of the audio, raise Retry.
+        and a JSON document in place of the audio, raise Retry. Denied: it is refused, or for ever.
         """
-        url = self._of(account, "recordings", recording)
 
         @contextmanager
         def opened(headers: dict[str, str]) -> Iterator[httpx.Response]:
+            url = self._of(account, "recordings", recording)
             request = self._line.request("GET", url, headers={"Accept": AUDIO, **headers})
             # What has begun goes first: all that came so far would be lost.
             begun = bool(headers)
             with self._answer(
-                request, account, turn=turn or begun, behind=behind and not begun
+                request,
+                account,
+                turn=turn or begun,
+                behind=behind and not begun,
+                recording=recording,
             ) as answer:
                 if answer.envelope is not None:
                     raise Retry(f"{answers.where(request)} answers with JSON instead of audio")
                 yield answer.response
 
         with closing(answers.pieces(opened)) as pieces:
-            yield _some(pieces, f"GET {url.host}{url.path} answers without a single byte")
+            yield _some(pieces, f"Kazoo answers for {recording} without a single byte")
 
     def delete(self, account: str, recording: str, *, behind: bool = False) -> None:
         """Delete a recording from Kazoo's list. NotYet: Kazoo does not find it (any more)."""
@@ -239,61 +247,54 @@ class KazooApi:
 
     @contextmanager
     def _answer(
-        self, request: httpx.Request, account: str, *, turn: bool, behind: bool
+        self,
+        request: httpx.Request,
+        account: str,
+        *,
+        turn: bool,
+        behind: bool,
+        recording: str | None = None,
     ) -> Iterator[Answer]:
         """Ask, and follow redirects within Kazoo's host."""
+        kind = "list" if recording is None else "recording"
+        key = f"kazoo#{account}#Requests"
         for _ in range(MAX_REDIRECTS + 1):
-            with closing(self._accepted(request, account, turn=turn, behind=behind)) as answer:
+            asked = request
+
+            def send(
+                _: Credential, token: str, _facts: Json, again: bool, asked: httpx.Request = asked
+            ) -> Answer:
+                first = not again
+                answer = self._sent(asked, token, key, turn=turn or again, behind=behind and first)
+                if httpx.codes.is_error(answer.status):
+                    raise _error(answer, account)
+                return answer
+
+            found = self._session.answer(
+                send,
+                scope=f"{kind}#{account}",
+                recording=recording,
+                room=lambda _: self._gate.wait(key, turn=turn, behind=behind),
+            )
+            with closing(found) as answer:
                 if answer.response.next_request is None:
                     yield answer
                     return
                 request = answer.response.next_request
         raise Retry(f"{answers.where(request)} redirects too often")
 
-    def _accepted(
-        self, request: httpx.Request, account: str, *, turn: bool, behind: bool
-    ) -> Answer:
-        """Return the answer for the first credential that is accepted."""
-        while True:
-            credential = self._pool.usable()[0]
-            try:
-                return self._tried(credential, request, account, turn=turn, behind=behind)
-            except Unaccepted as refused:
-                self._pool.set_aside(credential, str(refused), seconds=refused.seconds)
-
-    def _tried(
-        self,
-        credential: Credential,
-        request: httpx.Request,
-        account: str,
-        *,
-        turn: bool,
-        behind: bool,
-    ) -> Answer:
-        key = f"kazoo#{account}#Requests"
-        token = self._tokens.token(credential)
-        answer = self._sent(request, token, key, turn=turn, behind=behind)
-        if answer.status == httpx.codes.UNAUTHORIZED:
-            # It lived for less than we thought: one new token, and no more.
-            self._tokens.refused(credential, token)
-            token = self._tokens.token(credential)
-            answer = self._sent(request, token, key, turn=True)
-        if httpx.codes.is_error(answer.status):
-            raise _error(answer, account)
-        return answer
-
     def _sent(
         self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
     ) -> Answer:
         if origin(request.url) != origin(self._url):
             raise Failed(
-                f"{request.url.host} is not the configured Kazoo host, so it gets no token"
+                f"{request.url.host} is not the configured Kazoo host, so it gets no token; "
+                "if it is Kazoo's, set the parameter KazooUrl"
             )
         request.headers["X-Auth-Token"] = token
         response = self._line.send(request, key, turn=turn, behind=behind)
-        asked_audio = request.headers["Accept"] == AUDIO
         if response.next_request is not None or (
-            response.is_success and asked_audio and not is_json(response)
+            response.is_success and _asks_audio(request) and not is_json(response)
         ):
             return Answer(response, response.status_code)
         return self._heard(response, key, turn=not behind)
@@ -318,6 +319,7 @@ class KazooApi:
             self._address(credential.path),
             headers={"Accept": "application/json"},
             json={"data": json.loads(credential.secret)},
+            timeout=LOG_IN_TIMEOUT,
         )
         response = self._line.send(request, LOG_IN_KEY, calls=LOG_IN_CALLS, turn=True)
         answer = self._heard(response, LOG_IN_KEY, turn=True)
@@ -340,12 +342,18 @@ def _some(pieces: Iterator[bytes], reason: str) -> Iterator[bytes]:
         raise NotYet(reason)
 
 
+def _asks_audio(request: httpx.Request) -> bool:
+    return request.headers["Accept"] == AUDIO
+
+
 def _error(answer: Answer, account: str) -> LegatoError:
     """Return what an answer says that is no success."""
     status, request = answer.status, answer.response.request
     reason = f"{answers.where(request)} answers {status} {said(answer)}".rstrip()
     if status == httpx.codes.UNAUTHORIZED:
-        return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
+        return Expired(reason, seconds=UNAUTHORIZED_SECONDS)
+    if status == httpx.codes.FORBIDDEN and _asks_audio(request):
+        return Forbidden(reason)
     if status == httpx.codes.FORBIDDEN:
         causes = (
             f"{account} is neither the account that logs in nor one below it,"

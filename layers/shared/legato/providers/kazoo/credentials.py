@@ -5,13 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from legato.errors import Barred
-from legato.providers.credentials import INCOMPLETE_SECONDS
-
-if TYPE_CHECKING:
-    from legato.model import Json
+from legato.providers.credentials import INCOMPLETE_SECONDS, text
 
 USER_FIELDS = ("username", "password", "accountName")
 
@@ -29,16 +25,17 @@ class Credential:
         return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
 
-def read_credentials(secret: Json) -> list[Credential]:
+def read_credentials(secret: object) -> list[Credential]:
     """Read `{"apiKey"}` or `{"username", "password", "accountName"}`, the secret's part `kazoo`.
 
     The API key goes before the user. Raises Barred, naming what lacks.
     https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/how_to_authenticate.md
     """
-    key = _text(secret.get("apiKey"))
+    part = secret if isinstance(secret, dict) else {}
+    key = text(part.get("apiKey"))
     if key:
         return [Credential("api_auth", key, json.dumps({"api_key": key}))]
-    user, password, account = given = [_text(secret.get(name)) for name in USER_FIELDS]
+    user, password, account = given = [text(part.get(name)) for name in USER_FIELDS]
     missing = [name for name, value in zip(USER_FIELDS, given, strict=True) if not value]
     if missing:
         lacks = ", ".join(missing) if any(given) else f"apiKey (or {', '.join(USER_FIELDS)})"
@@ -48,7 +45,3 @@ def read_credentials(secret: Json) -> list[Credential]:
     hashed = hashlib.md5(f"{user.lower()}:{password}".encode(), usedforsecurity=False).hexdigest()
     body = {"credentials": hashed, "method": "md5", "account_name": account}
     return [Credential("user_auth", f"{user.lower()}@{account}", json.dumps(body))]
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

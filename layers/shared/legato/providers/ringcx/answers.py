@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from legato.errors import Retry
-from legato.providers.answers import read, read_json, where
+from legato.providers.answers import parsed, read, read_json, where
 
 if TYPE_CHECKING:
     import httpx
@@ -32,11 +31,12 @@ def read_list(response: httpx.Response) -> list[Any]:
 def said(response: httpx.Response) -> str:
     """Return what an error says of itself, in short; of rejected values only their names."""
     try:
-        text = read(response).decode(errors="replace")
+        found = read(response)
     except Retry:
         return ""
+    text = found.decode(errors="replace")
     try:
-        body = json.loads(text)
+        body = parsed(found)
     except ValueError:
         plain = response.headers.get("content-type", "").startswith("text/plain")
         body = text if plain else ""

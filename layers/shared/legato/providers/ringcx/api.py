@@ -20,10 +20,11 @@ import httpx
 from legato.errors import Barred, Failed, NotYet, Retry
 from legato.gate import Gate
 from legato.providers import answers
-from legato.providers.credentials import Pool, Unaccepted
-from legato.providers.line import Line, origin
+from legato.providers.credentials import Expired, Forbidden, Pool, Unaccepted
+from legato.providers.line import LOG_IN_TIMEOUT, Line, origin
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, auth_key, platform_tokens
 from legato.providers.ringcx.answers import read_list, said
+from legato.providers.session import Session
 from legato.providers.tokens import Minted, Tokens
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ type _Key = Callable[[Credential], str]
 """Returns the gate's key."""
 
 
+class _UnknownToken(Unaccepted):
+    """A 401: the token does not live any more, as far as the answer says."""
+
+
+class _NotUnderstood(Unaccepted):
+    """A 400: the request may have the wrong form."""
+
+
 class RingcxApi:
     """Requests against RingCX. Many threads may use one of these at the same time.
 
@@ -64,9 +73,10 @@ class RingcxApi:
     group may: Metadata for a sub-account, Recordings for a credential, Exchange and Auth for the
     app, Auth being shared with RingEX. `time_zone` is what UTC is called when RingCX is asked.
 
-    Every method raises Wait (not our turn, or 429), Barred (we are refused, and a person must act),
-    NotYet (404 for a recording), Retry (5xx, network, an answer that is none), Failed (any other
-    refusal). `turn` is for who was promised one, `behind` for who lets all others go first.
+    Every method raises Wait (not our turn), Limited (429), Barred (we are refused, and a person
+    must act), NotYet (404 for a recording), Retry (5xx, network, an answer that is none), Failed
+    (any other refusal; for a recording Denied). `turn` is for who was promised one, `behind` for
+    who lets all others go first.
     """
 
     def __init__(
@@ -89,12 +99,18 @@ class RingcxApi:
         self._prefix = prefix
         self._account = account
         self._time_zone = time_zone
+        self._by_query = False
         self._gate = Gate(notes, clock, limits=limits, sleep=sleep)
         self._line = Line(self._gate, clock, transport=transport)
-        self._pool = Pool(credentials, notes, clock, provider="ringcx")
         # A log-in tells what the account is, so another configuration needs a log-in of its own.
         name = f"ringcx#{account}" if account else "ringcx"
-        self._tokens = Tokens(notes, clock, name=name, mint=self._mint, sleep=sleep)
+        self._session = Session(
+            Pool(credentials, notes, clock, provider="ringcx"),
+            Tokens(notes, clock, name=name, mint=self._mint, sleep=sleep),
+            notes,
+            clock,
+            provider="ringcx",
+        )
         self._platform_tokens = platform_tokens(
             self._line, self._platform, notes, clock, sleep=sleep
         )
@@ -126,7 +142,8 @@ class RingcxApi:
         def key(_: Credential) -> str:
             return f"ringcx#{sub_account}#Metadata"
 
-        with self._answer(asked, key, turn=turn, behind=behind) as response:
+        scope = f"list#{sub_account}"
+        with self._answer(asked, key, scope=scope, turn=turn, behind=behind) as response:
             return read_list(response)
 
     @contextmanager
@@ -155,7 +172,12 @@ class RingcxApi:
             # What has begun goes first: all that came so far would be lost.
             begun = bool(headers)
             return self._answer(
-                asked, _recordings_key, turn=turn or begun, behind=behind and not begun
+                asked,
+                _recordings_key,
+                scope=f"recording#{sub_account}",
+                recording=f"{dialog}/{segment}",
+                turn=turn or begun,
+                behind=behind and not begun,
             )
 
         with closing(answers.pieces(opened)) as pieces:
@@ -170,7 +192,7 @@ class RingcxApi:
         def asked(_: str) -> httpx.Request:
             return self._line.request("GET", self._url.join(SUB_ACCOUNTS_PATH))
 
-        with self._answer(asked, _exchange_key, turn=True) as response:
+        with self._answer(asked, _exchange_key, scope="list", turn=True) as response:
             found = read_list(response)
         if not all(isinstance(one, dict) for one in found):
             raise Retry("RingCX lists accounts that are no JSON objects")
@@ -181,55 +203,51 @@ class RingcxApi:
 
     @contextmanager
     def _answer(
-        self, asked: _Asked, key: _Key, *, turn: bool, behind: bool = False
+        self,
+        asked: _Asked,
+        key: _Key,
+        *,
+        scope: str,
+        recording: str | None = None,
+        turn: bool,
+        behind: bool = False,
     ) -> Iterator[httpx.Response]:
         """Ask in an account's name, and follow redirects within RingCX's host."""
+
+        def send(one: Credential, token: str, facts: Json, again: bool) -> httpx.Response:
+            account = self._account or str(facts.get("account", ""))
+            if not account:
+                raise Expired("the log-in has not told the account", seconds=UNAUTHORIZED_SECONDS)
+            first = not again
+            request = asked(account)
+            response = self._sent(
+                request, token, key(one), turn=turn or again, behind=behind and first
+            )
+            if not response.is_success and response.next_request is None:
+                with closing(response):
+                    raise _error(response, account, is_recording=recording is not None)
+            return response
+
+        def room(one: Credential) -> float:
+            return self._gate.wait(key(one), turn=turn, behind=behind)
+
         for _ in range(MAX_REDIRECTS + 1):
-            with closing(self._accepted(asked, key, turn=turn, behind=behind)) as response:
+            with closing(
+                self._session.answer(send, scope=scope, recording=recording, room=room)
+            ) as response:
                 if response.next_request is None:
                     yield response
                     return
                 asked = _always(response.next_request)
         raise Retry(f"{answers.where(response.request)} redirects too often")
 
-    def _accepted(self, asked: _Asked, key: _Key, *, turn: bool, behind: bool) -> httpx.Response:
-        """Return the answer for the credential with the most room, of those that are accepted."""
-        while True:
-            usable = self._pool.usable()
-            if len(usable) > 1:
-                usable.sort(key=lambda one: self._gate.wait(key(one), turn=turn, behind=behind))
-            try:
-                return self._tried(usable[0], asked, key(usable[0]), turn=turn, behind=behind)
-            except Unaccepted as refused:
-                self._pool.set_aside(usable[0], str(refused), seconds=refused.seconds)
-
-    def _tried(
-        self, credential: Credential, asked: _Asked, key: str, *, turn: bool, behind: bool
-    ) -> httpx.Response:
-        token, account = self._logged_in(credential)
-        response = self._sent(asked(account), token, key, turn=turn, behind=behind)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            # It lived for less than we thought: one new token, and no more.
-            response.close()
-            self._tokens.refused(credential, token)
-            token, account = self._logged_in(credential)
-            response = self._sent(asked(account), token, key, turn=True)
-        if not response.is_success and response.next_request is None:
-            with closing(response):
-                raise _error(response, account, key)
-        return response
-
-    def _logged_in(self, credential: Credential) -> tuple[str, str]:
-        """Return the token, and the RingCentral account id."""
-        token, facts = self._tokens.token_and_facts(credential)
-        return token, self._account or facts["account"]
-
     def _sent(
         self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
     ) -> httpx.Response:
         if origin(request.url) != origin(self._url):
             raise Failed(
-                f"{request.url.host} is not the configured RingCX host, so it gets no token"
+                f"{request.url.host} is not the configured RingCX host, so it gets no token; "
+                "if it is RingCX's, set the parameter RingcxUrl"
             )
         request.headers["Authorization"] = f"Bearer {token}"
         return self._line.send(request, key, turn=turn, behind=behind)
@@ -242,41 +260,73 @@ class RingcxApi:
         if refresh is not None:
             # It serves once, and for how long is not documented.
             with suppress(Unaccepted, Retry):
-                return self._traded(credential, REFRESH_PATH, {"refresh_token": refresh})
+                form = {"refresh_token": refresh}
+                url = self._url.join(REFRESH_PATH)
+                return self._traded(credential, self._line.request("POST", url, data=form))
         token = self._platform_tokens.token(credential)
         try:
             return self._exchanged(credential, token)
         except _UnknownToken:
             # Evicted by another client of the app: one new log-in, and no more.
             self._platform_tokens.refused(credential, token)
-            return self._exchanged(credential, self._platform_tokens.token(credential))
+            token = self._platform_tokens.token(credential)
+            return self._exchanged(credential, token, but_not=(_NotUnderstood, _UnknownToken))
 
-    def _exchanged(self, credential: Credential, token: str) -> Minted:
-        """Trade RingCentral's token. Raises _UnknownToken if it is not alive."""
+    def _exchanged(
+        self,
+        credential: Credential,
+        token: str,
+        *,
+        but_not: tuple[type[Unaccepted], ...] = (_NotUnderstood,),
+    ) -> Minted:
+        """Trade RingCentral's token, in the other form if this one is refused so.
+
+        The guide has a form, the API's description a query and RingCentral's token as bearer; which
+        of them worked is remembered. Raises _UnknownToken if the token is not alive.
+        """
         facts = {} if self._account else {"account": self._asked_account(credential, token)}
         form = {"rcAccessToken": token, "rcTokenType": "Bearer"}
-        return replace(self._traded(credential, EXCHANGE_PATH, form), facts=facts)
+        ways = {
+            False: self._line.request("POST", self._url.join(EXCHANGE_PATH), data=form),
+            True: self._line.request(
+                "POST",
+                self._url.join(EXCHANGE_PATH).copy_merge_params(form),
+                headers={"Authorization": f"Bearer {token}"},
+            ),
+        }
+        try:
+            minted = self._traded(credential, ways[self._by_query])
+        except but_not as refused:
+            try:
+                minted = self._traded(credential, ways[not self._by_query])
+            except Unaccepted:
+                raise refused from None
+            self._by_query = not self._by_query
+        return replace(minted, facts=facts)
 
-    def _traded(self, credential: Credential, path: str, form: dict[str, str]) -> Minted:
-        request = self._line.request("POST", self._url.join(path), data=form)
+    def _traded(self, credential: Credential, request: httpx.Request) -> Minted:
+        request.extensions["timeout"] = LOG_IN_TIMEOUT.as_dict()
         with closing(self._line.send(request, _exchange_key(credential), turn=True)) as response:
             if not response.is_success:
                 raise _no_log_in(response, said(response))
             answer = answers.read_object(response)
-        token, refresh = answer.get("accessToken"), answer.get("refreshToken")
-        if not isinstance(token, str):
+        token = answers.named(answer, "accessToken", "access_token")
+        if not token:
             raise Retry(f"{answers.where(request)} answers without accessToken")
-        return Minted(token, TOKEN_SECONDS, refresh if isinstance(refresh, str) else None)
+        life = answer.get("expiresIn", answer.get("expires_in"))
+        refresh = answers.named(answer, "refreshToken", "refresh_token")
+        return Minted(token, answers.life(life, usual=TOKEN_SECONDS), refresh or None)
 
     def _asked_account(self, credential: Credential, token: str) -> str:
         """Ask RingCentral for the id of the account; that belongs to the log-in, and counts so."""
         headers = {"Authorization": f"Bearer {token}"}
-        request = self._line.request("GET", self._platform.join(ACCOUNT_PATH), headers=headers)
+        url = self._platform.join(ACCOUNT_PATH)
+        request = self._line.request("GET", url, headers=headers, timeout=LOG_IN_TIMEOUT)
         with closing(self._line.send(request, auth_key(credential), turn=True)) as response:
             if not response.is_success:
                 raise _no_log_in(response, answers.error_code(response))
             account = answers.read_object(response).get("id")
-        if not account:
+        if not account or not isinstance(account, int | str):
             raise Retry(f"{answers.where(request)} answers without id")
         return str(account)
 
@@ -294,16 +344,21 @@ def _always(request: httpx.Request) -> _Asked:
 
 
 def _quoted(name: str) -> str:
+    """Return an id as one segment of a path. One that would leave its place raises Failed."""
+    if name in ("", ".", ".."):
+        raise Failed(f"{name!r} is no id of RingCX's")
     return quote(name, safe="")
 
 
-def _error(response: httpx.Response, account: str, key: str) -> LegatoError:
+def _error(response: httpx.Response, account: str, *, is_recording: bool) -> LegatoError:
     """Return what an answer says that is no success."""
     status, words = response.status_code, said(response)
     reason = f"{answers.where(response.request)} answers {status} {words}".rstrip()
     wrong = f"{account} is not the RingCentral account id (RingCX's mainAccountId is another one)"
     if status == httpx.codes.UNAUTHORIZED:
-        return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
+        return Expired(reason, seconds=UNAUTHORIZED_SECONDS)
+    if status == httpx.codes.FORBIDDEN and is_recording:
+        return Forbidden(reason)
     if status == httpx.codes.FORBIDDEN:
         causes = (
             "RingCentral has not activated recording or WEM access,"
@@ -313,19 +368,17 @@ def _error(response: httpx.Response, account: str, key: str) -> LegatoError:
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         if STRANGE_ACCOUNT in words:
             return Barred(f"{reason}: {wrong}", seconds=FORBIDDEN_SECONDS)
-        if key.endswith("#Recordings"):
+        if is_recording:
             return NotYet(reason)
     return Retry(reason) if answers.passes(status) else Failed(reason)
-
-
-class _UnknownToken(Unaccepted):
-    """A 401: the token does not live any more, as far as the answer says."""
 
 
 def _no_log_in(response: httpx.Response, words: str) -> Unaccepted | Retry:
     reason = f"{answers.where(response.request)} answers {response.status_code} {words}".rstrip()
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return _UnknownToken(reason, seconds=UNAUTHORIZED_SECONDS)
+    if response.status_code == httpx.codes.BAD_REQUEST:
+        return _NotUnderstood(reason, seconds=UNAUTHORIZED_SECONDS)
     if response.is_client_error and not answers.passes(response.status_code):
         return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
     return Retry(reason)

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from legato.errors import Barred, Failed, NotYet, Retry
+from legato.errors import Failed, NotYet, Retry
 from legato.gate import Gate
 from legato.providers import answers
-from legato.providers.credentials import Pool, Unaccepted
+from legato.providers.credentials import (
+    FORBIDDEN_SECONDS,
+    Expired,
+    Forbidden,
+    Pool,
+    Unaccepted,
+)
 from legato.providers.line import Line, origin
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, platform_tokens
+from legato.providers.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,10 +35,10 @@ if TYPE_CHECKING:
     from legato.ports import Clock, Notes
     from legato.providers.credentials import Credential
 
-FORBIDDEN_SECONDS = 900
 MAX_REDIRECTS = 3
 DELETION = "/call-recordings"
 CALL_RECORDINGS = f"/restapi/v1.0/account/~{DELETION}"
+RECORDING = "recording"
 
 
 class RingexApi:
@@ -40,9 +47,9 @@ class RingexApi:
     `credentials` returns the secret's part for RingCentral (`read_credentials`), `limits` hold what
     each group may (Light, Medium, Heavy, Auth), `platform` and `media` are base URLs.
 
-    Every method raises Wait (not our turn, or 429), Barred (no credential is accepted), NotYet
-    (404), Retry (5xx or network), Failed (any other refusal). `turn` is for who was promised one,
-    `behind` for who lets all others go first.
+    Every method raises Wait (not our turn), Limited (429), Barred (no credential is accepted),
+    NotYet (404), Retry (5xx or network), Failed (any other refusal; for a recording Denied).
+    `turn` is for who was promised one, `behind` for who lets all others go first.
     """
 
     def __init__(
@@ -61,19 +68,24 @@ class RingexApi:
         self._media = httpx.URL(media)
         self._gate = Gate(notes, clock, limits=limits, sleep=sleep)
         self._line = Line(self._gate, clock, transport=transport)
-        self._pool = Pool(credentials, notes, clock, provider="ringex")
-        self._tokens = platform_tokens(self._line, self._platform, notes, clock, sleep=sleep)
+        self._session = Session(
+            Pool(credentials, notes, clock, provider="ringex"),
+            platform_tokens(self._line, self._platform, notes, clock, sleep=sleep),
+            notes,
+            clock,
+            provider="ringex",
+        )
 
     def get(self, path: str, params: Json, *, turn: bool = False, behind: bool = False) -> Json:
         """GET a JSON object from the platform."""
         request = self._line.request("GET", self._platform.join(path), params=params)
-        with self._answer(request, turn=turn, behind=behind) as response:
+        with self._answer(request, scope_of(path), turn=turn, behind=behind) as response:
             return answers.read_object(response)
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
         """POST, PUT or DELETE on the platform; return the answer, empty where it has no body."""
         request = self._line.request(method, self._platform.join(path), json=body)
-        with self._answer(request) as response:
+        with self._answer(request, scope_of(path)) as response:
             if response.status_code == httpx.codes.NO_CONTENT:
                 return {}
             return answers.read_object(response)
@@ -85,7 +97,7 @@ class RingexApi:
         """
         url = self._platform.join(CALL_RECORDINGS)
         request = self._line.request("DELETE", url, json={"records": list(recordings)})
-        with self._answer(request, behind=True) as response:
+        with self._answer(request, scope_of(DELETION), behind=True) as response:
             if not response.is_success:
                 raise Retry(f"{answers.where(request)} answers {response.status_code}")
 
@@ -96,7 +108,8 @@ class RingexApi:
         """GET a recording in pieces from an address that RingCentral gave, on a configured host.
 
         A connection that breaks is resumed where it broke. A body that stays shorter than
-        announced raises Retry while it is read.
+        announced raises Retry while it is read. Denied: the recording is refused to every
+        credential, or for ever, or its address is on another host.
         """
 
         def opened(headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
@@ -112,8 +125,11 @@ class RingexApi:
         self, request: httpx.Request, *, turn: bool, behind: bool
     ) -> Iterator[httpx.Response]:
         """Follow redirects between our hosts; each is a request of its own."""
+        recording = request.url.path
         for _ in range(MAX_REDIRECTS):
-            with self._answer(request, turn=turn, behind=behind) as response:
+            with self._answer(
+                request, RECORDING, turn=turn, behind=behind, recording=recording
+            ) as response:
                 if not response.is_redirect:
                     yield response
                     return
@@ -124,92 +140,66 @@ class RingexApi:
 
     @contextmanager
     def _answer(
-        self, request: httpx.Request, *, turn: bool = False, behind: bool = False
+        self,
+        request: httpx.Request,
+        scope: str,
+        *,
+        turn: bool = False,
+        behind: bool = False,
+        recording: str | None = None,
     ) -> Iterator[httpx.Response]:
         """Send a request with whichever credential has room, until one is accepted."""
         if origin(request.url) not in (origin(self._platform), origin(self._media)):
+            parameter = "RingexMediaUrl" if scope == RECORDING else "RingexUrl"
             raise Failed(
-                f"{request.url.host} is not a configured RingCentral host, so it gets no token"
+                f"{request.url.host} is not a configured RingCentral host, so it gets no token; "
+                f"if it is RingCentral's, set the parameter {parameter}"
             )
         group = group_of(request.method, request.url.path)
-        response = None
-        while response is None:
-            credential = self._roomiest(group, turn=turn, behind=behind)
-            response = self._tried(request, credential, group, turn=turn, behind=behind)
-        try:
-            yield response
-        finally:
-            response.close()
 
-    def _roomiest(self, group: str, *, turn: bool, behind: bool) -> Credential:
-        usable = self._pool.usable()
-        if len(usable) == 1:
-            return usable[0]
+        def send(one: Credential, token: str, _facts: Json, again: bool) -> httpx.Response:
+            request.headers["Authorization"] = f"Bearer {token}"
+            first = not again
+            response = self._line.send(
+                request, _key(one, group), turn=turn or again, behind=behind and first
+            )
+            _check(response, scope)
+            return response
 
-        def wait(one: Credential) -> float:
+        def room(one: Credential) -> float:
             return self._gate.wait(_key(one, group), turn=turn, behind=behind)
 
-        return min(usable, key=wait)
+        with closing(
+            self._session.answer(send, scope=scope, recording=recording, room=room)
+        ) as response:
+            yield response
 
-    def _tried(
-        self,
-        request: httpx.Request,
-        credential: Credential,
-        group: str,
-        *,
-        turn: bool,
-        behind: bool,
-    ) -> httpx.Response | None:
-        """Return the answer; None if RingCentral refuses the credential, which is set aside."""
-        try:
-            token = self._tokens.token(credential)
-            response = self._sent(request, credential, group, token, turn=turn, behind=behind)
-            if response.status_code == httpx.codes.UNAUTHORIZED:
-                # Evicted by another client of the app, or expired: one new token, and no more.
-                response.close()
-                self._tokens.refused(credential, token)
-                token = self._tokens.token(credential)
-                response = self._sent(request, credential, group, token, turn=True)
-            self._check(response)
-        except Unaccepted as refused:
-            self._pool.set_aside(credential, str(refused), seconds=refused.seconds)
-            return None
-        return response
 
-    def _sent(
-        self,
-        request: httpx.Request,
-        credential: Credential,
-        group: str,
-        token: str,
-        *,
-        turn: bool,
-        behind: bool = False,
-    ) -> httpx.Response:
-        request.headers["Authorization"] = f"Bearer {token}"
-        return self._line.send(request, _key(credential, group), turn=turn, behind=behind)
+def _check(response: httpx.Response, scope: str) -> None:
+    """Raise what an answer says that is no success. The response is closed then."""
+    status = response.status_code
+    if response.is_success or response.is_redirect:
+        return
+    with closing(response):
+        code, permission = answers.refusal(response)
+    reason = f"{answers.where(response.request)} answers {status} {code}".rstrip()
+    if status == httpx.codes.UNAUTHORIZED:
+        raise Expired(reason, seconds=UNAUTHORIZED_SECONDS)
+    if status == httpx.codes.FORBIDDEN:
+        if scope == RECORDING:
+            raise Forbidden(reason, permission=permission)
+        raise Unaccepted(reason, seconds=FORBIDDEN_SECONDS, scope=scope)
+    if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        raise NotYet(reason)
+    if answers.passes(status):
+        raise Retry(reason)
+    raise Failed(reason)
 
-    def _check(self, response: httpx.Response) -> None:
-        """Raise what an answer says that is no success. The response is closed then."""
-        status = response.status_code
-        if response.is_success or response.is_redirect:
-            return
-        try:
-            code = answers.error_code(response)
-        finally:
-            response.close()
-        reason = f"{answers.where(response.request)} answers {status} {code}".rstrip()
-        if status == httpx.codes.UNAUTHORIZED:
-            raise Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
-        if status == httpx.codes.FORBIDDEN:
-            # These need scopes of their own: who lacks them can fetch recordings all the same.
-            own = any(part in response.request.url.path for part in ("/subscription", DELETION))
-            raise (Barred if own else Unaccepted)(reason, seconds=FORBIDDEN_SECONDS)
-        if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
-            raise NotYet(reason)
-        if answers.passes(status):
-            raise Retry(reason)
-        raise Failed(reason)
+
+def scope_of(path: str) -> str:
+    """Return for which requests a 403 counts: those of the same app scope."""
+    own = {"/subscription": "subscription", DELETION: "removal"}
+    return next((scope for part, scope in own.items() if part in path), "list")
 
 
 def group_of(method: str, path: str) -> str:

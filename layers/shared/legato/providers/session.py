@@ -1,0 +1,199 @@
+"""Ask a provider with whichever credential it accepts: log-in, 401, refusals, the probe."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import httpx
+
+from legato import provider_health
+from legato.errors import Barred, Denied, LegatoError, Limited, Retry, Wait
+from legato.providers.credentials import PROBE_SECONDS, Expired, Forbidden, Unaccepted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from legato.model import Json
+    from legato.ports import Clock, Notes
+    from legato.providers.credentials import AnyCredential, AnyPool, Usable
+    from legato.providers.tokens import Tokens
+
+HUNG_SECONDS = 30
+"""A log-in that did not answer in time is not tried again by this process for so long."""
+
+
+class Answered(Protocol):
+    """What a provider has answered: a success, or a redirect."""
+
+    @property
+    def is_success(self) -> bool: ...
+
+
+type Send[C, R] = Callable[[C, str, Json, bool], R]
+"""Sends a request with a credential, its token and the facts of its log-in.
+
+The last argument says that it is sent again, after a 401. It raises Expired for a 401, Forbidden
+for a 403 of a recording, Unaccepted for any other refusal of the credential, Barred for a refusal
+that concerns one account only, and everything else as the API does.
+"""
+
+
+class Session[C: AnyCredential]:
+    """A provider's credentials and their tokens. Threads may share one of these."""
+
+    def __init__(
+        self,
+        pool: AnyPool[C],
+        tokens: Tokens[C],
+        notes: Notes,
+        clock: Clock,
+        *,
+        provider: str,
+    ) -> None:
+        self._pool = pool
+        self._tokens = tokens
+        self._notes = notes
+        self._clock = clock
+        self._provider = provider
+        self._hung: dict[str, tuple[datetime, Retry]] = {}
+        self._noted: dict[provider_health.Kind, datetime] = {}
+
+    def answer[R: Answered](
+        self,
+        send: Send[C, R],
+        *,
+        scope: str,
+        recording: str | None = None,
+        room: Callable[[C], float],
+    ) -> R:
+        """Return the first answer that is none of the refusals which another credential may escape.
+
+        `recording` names the recording that is asked for, if it is one, `room` is the gate's wait.
+        Raises Denied for a recording that is refused to every credential, Barred if none of them is
+        accepted, the soonest error if some could not log in, and what `send` raises.
+        """
+        denied: list[str] = []
+        delays: list[Wait | Retry] = []
+        barred: Barred | None = None
+        for usable in self._ordered(scope, room):
+            one = usable.credential
+            if usable.probe and not self._pool.claim_probe(one, scope):
+                continue
+            try:
+                answer = self._tried(one, send)
+            except _NoLogIn as failure:
+                delays.append(failure.error)
+            except Unaccepted as refused:
+                self._pool.set_aside(
+                    one, str(refused), seconds=refused.seconds, scope=refused.scope
+                )
+                continue
+            except Forbidden as refusal:
+                name = hashlib.sha256((recording or "").encode()).hexdigest()[:12]
+                if self._pool.refused(one, refusal, recording=name, scope=scope):
+                    continue
+                denied.append(str(refusal))
+            except Barred as error:
+                barred = error
+            except LegatoError:
+                self._shows_nothing(usable, scope)
+                raise
+            else:
+                if answer.is_success:
+                    self._granted(usable, scope, "list" if recording is None else "recording")
+                else:
+                    self._shows_nothing(usable, scope)
+                return answer
+            self._shows_nothing(usable, scope)
+        raise self._refusal(denied, delays, barred, scope)
+
+    def _ordered(self, scope: str, room: Callable[[C], float]) -> list[Usable[C]]:
+        """Put first who may be back, if there is room for it, then who has the most room."""
+        usable = self._pool.usable(scope)
+        if len(usable) == 1:
+            return usable
+
+        def order(one: Usable[C]) -> tuple[bool, bool, float]:
+            wait = room(one.credential)
+            hung = self._hangs(one.credential) is not None
+            return (hung, not (one.probe and wait <= 0), wait)
+
+        return sorted(usable, key=order)
+
+    def _tried[R](self, credential: C, send: Send[C, R]) -> R:
+        token, facts = self._logged_in(credential)
+        try:
+            return send(credential, token, facts, False)
+        except Expired:
+            # Evicted by another client, or it lived for less than we thought: one new token, and
+            # no more.
+            self._tokens.refused(credential, token)
+        token, facts = self._logged_in(credential)
+        return send(credential, token, facts, True)
+
+    def _logged_in(self, credential: C) -> tuple[str, Json]:
+        """Return the token and the facts. Raises Unaccepted, and _NoLogIn for what may pass."""
+        hung = self._hangs(credential)
+        if hung is not None:
+            raise _NoLogIn(Retry(str(hung)))
+        try:
+            return self._tokens.token_and_facts(credential)
+        except Unaccepted:
+            raise
+        except Limited as limited:
+            # What is asked for is not at fault.
+            raise _NoLogIn(Wait(str(limited), seconds=limited.seconds)) from limited
+        except Wait as wait:
+            raise _NoLogIn(wait) from wait
+        except Retry as error:
+            if isinstance(error.__cause__, httpx.TimeoutException):
+                until = self._clock.now() + timedelta(seconds=HUNG_SECONDS)
+                self._hung[credential.id] = (until, error)
+            raise _NoLogIn(error) from error
+
+    def _hangs(self, credential: C) -> Retry | None:
+        until, error = self._hung.get(credential.id, (None, None))
+        return None if until is None or error is None or until <= self._clock.now() else error
+
+    def _shows_nothing(self, usable: Usable[C], scope: str) -> None:
+        if usable.probe:
+            self._pool.release_probe(usable.credential, scope)
+
+    def _granted(self, usable: Usable[C], scope: str, kind: provider_health.Kind) -> None:
+        if usable.troubled:
+            self._pool.granted(usable.credential, scope)
+        now, noted = self._clock.now(), self._noted.get(kind)
+        if noted is None or now - noted >= provider_health.EVERY:
+            self._noted[kind] = now
+            provider_health.granted(self._provider, self._notes, self._clock, kind=kind)
+
+    def _refusal(
+        self,
+        denied: list[str],
+        delays: list[Wait | Retry],
+        barred: Barred | None,
+        scope: str,
+    ) -> LegatoError:
+        if delays:
+            return min(delays, key=lambda e: e.seconds if isinstance(e, Wait) else float("inf"))
+        if denied:
+            to_each = f" (to each of {len(denied)} credentials)" if len(denied) > 1 else ""
+            return Denied("; ".join(dict.fromkeys(denied)) + to_each)
+        if barred is not None:
+            return barred
+        try:
+            self._pool.usable(scope)
+        except Barred as error:
+            return error
+        return Barred("another request tries the credential now", seconds=PROBE_SECONDS)
+
+
+class _NoLogIn(Exception):
+    """A credential could not log in, for a reason that may pass."""
+
+    def __init__(self, error: Wait | Retry) -> None:
+        super().__init__(str(error))
+        self.error = error
