@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from legato.providers.credentials import AnyCredential, AnyPool, Usable
     from legato.providers.tokens import Tokens
 
-HUNG_SECONDS = 30
-"""A log-in that did not answer in time is not tried again by this process for so long."""
+FAILED_SECONDS = 30
+"""A credential whose log-in failed comes last for so long, and is not tried if it did not answer.
+
+That holds in this process alone.
+"""
 
 
 class Answered(Protocol):
@@ -58,7 +61,7 @@ class Session[C: AnyCredential]:
         self._notes = notes
         self._clock = clock
         self._provider = provider
-        self._hung: dict[str, tuple[datetime, Retry]] = {}
+        self._failed: dict[str, tuple[datetime, LegatoError]] = {}
         self._noted: dict[provider_health.Kind, datetime] = {}
 
     def answer[R: Answered](
@@ -118,8 +121,8 @@ class Session[C: AnyCredential]:
 
         def order(one: Usable[C]) -> tuple[bool, bool, float]:
             wait = room(one.credential)
-            hung = self._hangs(one.credential) is not None
-            return (hung, not (one.probe and wait <= 0), wait)
+            failed = self._failed_lately(one.credential) is not None
+            return (failed, not (one.probe and wait <= 0), wait)
 
         return sorted(usable, key=order)
 
@@ -136,27 +139,30 @@ class Session[C: AnyCredential]:
 
     def _logged_in(self, credential: C) -> tuple[str, Json]:
         """Return the token and the facts. Raises Unaccepted, and _NoLogIn for what may pass."""
-        hung = self._hangs(credential)
-        if hung is not None:
-            raise _NoLogIn(Retry(str(hung)))
+        failed = self._failed_lately(credential)
+        if failed is not None and isinstance(failed.__cause__, httpx.TimeoutException):
+            raise _NoLogIn(Retry(str(failed)))
         try:
             return self._tokens.token_and_facts(credential)
         except Unaccepted:
             raise
         except Limited as limited:
+            self._remember(credential, limited, limited.seconds)
             # What is asked for is not at fault.
             raise _NoLogIn(Wait(str(limited), seconds=limited.seconds)) from limited
         except Wait as wait:
             raise _NoLogIn(wait) from wait
         except Retry as error:
-            if isinstance(error.__cause__, httpx.TimeoutException):
-                until = self._clock.now() + timedelta(seconds=HUNG_SECONDS)
-                self._hung[credential.id] = (until, error)
+            self._remember(credential, error, 0)
             raise _NoLogIn(error) from error
 
-    def _hangs(self, credential: C) -> Retry | None:
-        until, error = self._hung.get(credential.id, (None, None))
-        return None if until is None or error is None or until <= self._clock.now() else error
+    def _remember(self, credential: C, error: LegatoError, seconds: float) -> None:
+        until = self._clock.now() + timedelta(seconds=seconds + FAILED_SECONDS)
+        self._failed[credential.id] = (until, error)
+
+    def _failed_lately(self, credential: C) -> LegatoError | None:
+        until, error = self._failed.get(credential.id, (self._clock.now(), None))
+        return error if self._clock.now() < until else None
 
     def _shows_nothing(self, usable: Usable[C], scope: str) -> None:
         if usable.probe:
