@@ -123,6 +123,8 @@ class TestLogIn:
         ("secret", "named"),
         [
             ({}, r"apiKey \(or username, password, accountName\)"),
+            (None, r"apiKey \(or username, password, accountName\)"),
+            ("text", r"apiKey \(or username, password, accountName\)"),
             ({"apiKey": 7}, r"apiKey \(or username, password, accountName\)"),
             ({**USER, "password": "", "accountName": None}, "password, accountName"),
         ],

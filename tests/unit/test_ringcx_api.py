@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -222,6 +223,49 @@ class TestLogIn:
             with pytest.raises(Barred, match="401 Jwt is expired"):
                 rows(an_api(server, clock, notes))
         assert server.paths() == [*[TOKEN_PATH, EXCHANGE_PATH] * 2, EXCHANGE_PATH]
+
+    @pytest.mark.parametrize("status", [400, 401])
+    def test_the_other_documented_form_is_tried_and_remembered(self, api, server, clock, status):
+        """The guide has a form body, the API's description a query and a bearer token."""
+
+        def by_query(request):
+            form = request.url.params
+            known = request.headers.get("authorization") == f"Bearer {form.get('rcAccessToken')}"
+            if not known or request.content or form["rcTokenType"] != "Bearer":
+                return httpx.Response(status, text="no")
+            return server._traded(request)
+
+        server.answers[EXCHANGE_PATH] = by_query
+        server.answers[REFRESH_PATH] = lambda _: EXPIRED
+        rows(api)
+        exchanges = [r for r in server.requests if r.url.path == EXCHANGE_PATH]
+        assert len(exchanges) == (2 if status == 400 else 3)
+        assert exchanges[-1].url.params["includeRefresh"] == "true"
+        clock.advance(301)
+        rows(api)
+        assert server.paths().count(EXCHANGE_PATH) == len(exchanges) + 1
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"access_token": "cx1", "refresh_token": "fresh1"},
+            {"accessToken": "cx1", "refreshToken": 7, "expiresIn": "299", "odd": [None]},
+        ],
+    )
+    def test_an_exchange_is_read_in_either_spelling(self, api, server, answer):
+        """Whatever else stands in it."""
+        server.answers[EXCHANGE_PATH] = httpx.Response(200, json=answer)
+        rows(api)
+        assert server.tokens() == ["cx1"]
+
+    def test_a_log_in_that_never_told_the_account_is_made_again(self, server, clock, notes):
+        """The ledger's note of it may have lost that."""
+        rows(an_api(server, clock, notes, account=""))
+        [key] = [key for key in notes.notes if key.startswith("token#ringcx")]
+        note = notes.read(key)
+        notes.write(replace(note, content=note.content | {"facts": {}}))
+        rows(an_api(server, clock, notes, account=""))
+        assert server.paths().count(ACCOUNT_PATH) == 2
 
     def test_ringex_and_ringcx_log_in_once_for_one_user_and_app(self, server, clock, notes):
         """Whichever comes first. Two apps have sessions of their own, even with the same JWT."""

@@ -126,6 +126,15 @@ class TestTokens:
         server.answers["/x"] = httpx.Response(200, json={})
         assert api.get("/x", {}) == {}
 
+    @pytest.mark.parametrize("life", ["3600", None, "soon", 0])
+    def test_a_token_of_any_life_is_used(self, api, server, life):
+        """Said as text, or not at all."""
+        server.mint = httpx.Response(200, json={"access_token": "t1", "expires_in": life, "odd": 1})
+        server.answers["/x"] = lambda _: httpx.Response(200, json={})
+        api.get("/x", {})
+        api.get("/x", {})
+        assert server.tokens() == ["t1", "t1"]
+
     def test_refused_credentials_are_named_by_their_code(self, api, server):
         """A 400 of the token endpoint is not to be repeated."""
         server.mint = httpx.Response(400, json={"error": "invalid_client", "errorCode": "OAU-153"})

@@ -2,11 +2,12 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from legato.clock import SystemClock
-from legato.errors import Barred, Retry, Wait
+from legato.errors import Barred, Retry, Stale, Wait
 from legato.providers.credentials import AnyPool, Credential, Pool, read_credentials
 from legato.providers.tokens import Minted, Tokens
 from tests.fakes import FakeClock, FakeNotes
@@ -205,9 +206,39 @@ def test_the_ledger_alone_gives_no_access(notes, clock):
     assert tokens(notes, clock, lambda *_: Minted("other", 60)).token(changed) == "other"
 
 
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        {"renew_at": None},
+        {"renew_at": "soon"},
+        {"expires_at": []},
+        {"token": 7},
+        {"token": "no token of ours"},
+        {"token": "é"},
+        {"renew_at": float("nan")},
+        {"minting_until": "soon", "renew_at": "soon"},
+        {"facts": 7, "token": 7, "refresh": 7},
+    ],
+)
+def test_a_note_that_holds_rubbish_is_as_good_as_none(notes, clock, rubbish):
+    """There is a new log-in, and the note is whole again."""
+    mint = Mint()
+    tokens(notes, clock, mint).token(ONE)
+    note = notes.read(f"token#ringex#{ONE.id}")
+    notes.write(replace(note, content=note.content | rubbish))
+    assert tokens(notes, clock, mint).token_and_facts(ONE) == ("token-2", {})
+    assert tokens(notes, clock, mint).token(ONE) == "token-2"
+
+
+def test_a_token_that_cannot_be_sent_is_not_kept(notes, clock):
+    """A line break would end the header that it stands in."""
+    with pytest.raises(Retry, match="cannot be sent"):
+        tokens(notes, clock, lambda *_: Minted("a\r\nb", 60)).token(ONE)
+
+
 def test_one_jwt_or_many():
     """A list of service users; a double counts once, an empty one not at all."""
-    both, many = {"clientId": "id", "clientSecret": "s"}, ["a", "b", "a", ""]
+    both, many = {"clientId": "id", "clientSecret": "s"}, ["a", "b\n", "a", "", None]
     assert [c.jwt for c in read_credentials({**both, "jwt": "a"}, "ringex")] == ["a"]
     assert [c.jwt for c in read_credentials({**both, "jwt": many}, "ringex")] == ["a", "b"]
 
@@ -219,6 +250,12 @@ def test_one_jwt_or_many():
         ({"clientId": "id", "clientSecret": "", "jwt": "a"}, "clientSecret"),
         ({"clientId": "id", "clientSecret": "s", "jwt": []}, "jwt"),
         ({"clientId": "id", "clientSecret": "s", "jwt": 7}, "jwt"),
+        ({"clientId": "id", "clientSecret": "s", "jwt": ["", " ", None, 7]}, "jwt"),
+        ({"clientId": "id", "clientSecret": "s", "jwt": "\ud800"}, "jwt"),
+        ({"clientId": 7, "clientSecret": ["s"], "jwt": "a"}, "clientId, clientSecret"),
+        (None, "clientId, clientSecret, jwt"),
+        ("text", "clientId, clientSecret, jwt"),
+        ([], "clientId, clientSecret, jwt"),
     ],
 )
 def test_what_lacks_in_the_secret_is_named(secret, named):
@@ -250,6 +287,38 @@ def test_all_set_aside_is_told_with_the_soonest_return(notes, clock):
 
 def credentials(pool):
     return [usable.credential for usable in pool.usable()]
+
+
+def test_a_note_that_others_write_all_the_time_ends_in_an_error(clock):
+    """It is not tried for ever."""
+
+    class Busy(FakeNotes):
+        def write(self, note):
+            raise Stale("changed in between")
+
+    pool = AnyPool(lambda: [Key("k")], Busy(), clock, provider="kazoo")
+    with pytest.raises(Retry):
+        pool.set_aside(Key("k"), "unknown", seconds=300)
+
+
+def test_workers_that_are_refused_at_the_same_time_count_once(notes, clock, caplog):
+    """Ten of them do not make the credential rest for ten times as long."""
+    pool = AnyPool(lambda: [Key("k")], notes, clock, provider="kazoo")
+    for _ in range(10):
+        pool.set_aside(Key("k"), "unknown", seconds=300)
+    with pytest.raises(Barred) as barred:
+        pool.usable()
+    assert barred.value.seconds == 300
+    assert len(caplog.records) == 1
+
+
+def test_what_is_noted_of_a_credential_is_forgotten_in_the_end(notes, clock):
+    """Nobody uses it any more."""
+    pool = AnyPool(lambda: [Key("k")], notes, clock, provider="kazoo")
+    pool.set_aside(Key("old"), "unknown", seconds=300)
+    clock.advance(25 * 3600)
+    pool.set_aside(Key("k"), "unknown", seconds=300)
+    assert len(notes.read("credentials#kazoo").content) == 1
 
 
 class Key:

@@ -54,6 +54,11 @@ class Secret:
             self._read_at = self._seconds()
         return self._value
 
+    def part(self, provider: str, *, fresh: bool = False) -> Json:
+        """Return a provider's part of it, empty if there is none or it is no object."""
+        part = self.value(fresh=fresh).get(provider)
+        return part if isinstance(part, dict) else {}
+
     def read(self) -> Json:
         """Return the secret as it is now, for who is going to change it. Raises Retry."""
         return self._read()

@@ -199,7 +199,7 @@ def _recorded(
 ) -> list[Recorded]:
     """Return who is asked. RingEX is used if the secret has anything for it."""
     kept = timedelta(days=settings.kazoo_retention_days)
-    ringex_used = any(made.secret.value().get("ringex", {}).values()) or "ringex" in providers
+    ringex_used = any(made.secret.part("ringex").values()) or "ringex" in providers
     asked: dict[str, list[Recorded]] = {
         "ringex": [*ringex.recorded(settings, made, begin=begin, end=end)] if ringex_used else [],
         "ringcx": [*ringcx.recorded(settings.ringcx, made, begin=begin, end=end)],

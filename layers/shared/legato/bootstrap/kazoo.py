@@ -258,7 +258,7 @@ def _api(settings: KazooSettings, made: Tools) -> KazooApi:
 def _api_at(url: str, limits: Limits, made: Tools) -> KazooApi:
     return KazooApi(
         url=url,
-        credentials=lambda: made.secret.value(fresh=True).get("kazoo", {}),
+        credentials=lambda: made.secret.part("kazoo", fresh=True),
         limits=gate_limits(limits),
         notes=made.ledger,
         clock=made.clock,

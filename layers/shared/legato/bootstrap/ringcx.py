@@ -211,7 +211,7 @@ def _api(settings: RingcxSettings, made: Tools) -> RingcxApi:
         prefix=settings.prefix,
         account=settings.account,
         time_zone=settings.time_zone,
-        credentials=lambda: made.secret.value(fresh=True).get("ringcx", {}),
+        credentials=lambda: made.secret.part("ringcx", fresh=True),
         limits=gate_limits(settings.limits),
         notes=made.ledger,
         clock=made.clock,

@@ -122,7 +122,7 @@ def backfiller(
             "reconcile --provider ringex` puts what is missing of the past into its queue"
         )
     made = tools(secret=settings.secret, table=settings.table)
-    secret = made.secret.value().get("ringex", {})
+    secret = made.secret.part("ringex")
     if not any(secret.values()):
         raise Failed("the stack does not use RingEX: its secret has no part `ringex`")
     users = len(read_credentials(secret, Ringex.name))
@@ -185,7 +185,7 @@ def _api(
     return RingexApi(
         platform=settings.ringex_url,
         media=settings.ringex_media_url,
-        credentials=lambda: users(made.secret.value(fresh=True).get("ringex", {})),
+        credentials=lambda: users(made.secret.part("ringex", fresh=True)),
         limits=gate_limits(settings.ringex_limits),
         notes=made.ledger,
         clock=made.clock,

@@ -43,7 +43,7 @@ def overview(
     unknown: dict[str, LegatoError] = {}
     secret: Json = {}
     try:
-        secret = made.secret.value()
+        secret = {provider: made.secret.part(provider) for provider in ("ringex", "ringcx")}
     except LegatoError as error:
         unknown["limits of credentials"] = error
     followed: list[Followed] = []
