@@ -229,6 +229,55 @@ def test_a_wav_cut_short_is_damaged(facts_of, stitcher, tmp_path):
     assert raised.value.extension == "wav"
 
 
+@pytest.mark.parametrize(("lost", "lacks_ms"), [(1, 1), (2, 1), (36, 3), (44, 3), (160, 10)])
+def test_a_wav_may_lack_a_few_milliseconds_and_says_so(
+    facts_of, stitcher, tmp_path, lost, lacks_ms
+):
+    """Its writer may have miscounted, or its end was cut off: whoever asks for it decides."""
+    path = write_pcm(tmp_path / "leg", tone(2))
+    assert facts_of(stitcher, path).lacks_ms == 0
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert facts_of(stitcher, path).lacks_ms == lacks_ms
+    path.write_bytes(path.read_bytes()[: -(162 - lost)])
+    with pytest.raises(DamagedAudio, match="cut short"):
+        facts_of(stitcher, path)
+
+
+def test_a_header_that_was_counted_in_is_lacking_however_long_it_lasts(
+    facts_of, stitcher, tmp_path
+):
+    """At GSM's rate, or with a few hundred bytes in front of it, that is more than ten."""
+    path = tmp_path / "leg"
+    for front in (44, 646):
+        head = riff(
+            chunk(b"fmt ", form(PCM, 8000, 1, 16)), *([chunk(b"bext", bytes(594))] * (front > 44))
+        )
+        path.write_bytes(head + b"data" + struct.pack("<I", 16_000 + front) + tone(1))
+        assert facts_of(stitcher, path).lacks_ms == -(-front // 16)
+
+
+@pytest.mark.parametrize("rate", [0, 1, 0xFFFFFFFF])
+def test_what_a_wav_lacks_is_measured_and_not_read_from_its_header(
+    facts_of, stitcher, tmp_path, rate
+):
+    """A header that says gigabytes a second does not make half of a recording a slip."""
+    path = write_pcm(tmp_path / "leg", tone(2))
+    content = bytearray(path.read_bytes()[:-16_000])
+    content[28:32] = struct.pack("<I", rate)
+    path.write_bytes(content)
+    with pytest.raises(DamagedAudio, match="16,000 of 32,000 bytes of audio are there"):
+        facts_of(stitcher, path)
+
+
+def test_legs_of_which_one_lacks_a_little_are_copied_all_the_same(stitcher, tmp_path):
+    """What a header promises does not change how the samples that came are joined."""
+    legs = [(path := write_pcm(tmp_path / name, tone(1)), stitcher.inspect(path)) for name in "ab"]
+    path.write_bytes(path.read_bytes()[:-44])
+    legs[1] = (path, stitcher.inspect(path))
+    assert legs[1][1].lacks_ms
+    assert stitcher.join(legs, tmp_path / "joined").how == "copy"
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -153,10 +153,13 @@ def test_a_wav_that_promises_more_than_is_there_lacks_it(made):
     assert read_wave(path).missing == 4000
 
 
-def test_a_wav_whose_writer_counted_the_header_in_is_whole(made):
-    """Some writers put the file's size where the audio's belongs; nothing is lost by that."""
-    path = made(riff(FORM) + b"data" + (1044).to_bytes(4, "little") + bytes(1000))
-    assert read_wave(path).missing == 0
+@pytest.mark.parametrize("more", [8, 36, 44])
+def test_a_wav_whose_writer_may_have_counted_the_header_in_lacks_just_that(made, more):
+    """Some writers put the file's size where the audio's belongs; a cut may fall there as well."""
+    path = made(riff(FORM) + b"data" + (1000 + more).to_bytes(4, "little") + bytes(1000))
+    assert (read_wave(path).missing, read_wave(path).counts_header) == (more, True)
+    path = made(riff(FORM) + b"data" + (1001 + more).to_bytes(4, "little") + bytes(1000))
+    assert not read_wave(path).counts_header
 
 
 def test_other_chunks_in_front_of_the_audio_are_passed_over(made):

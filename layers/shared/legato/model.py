@@ -226,8 +226,8 @@ class Listing:
 class AudioFacts:
     """What ffprobe says of an audio file. `extension` is `mp3` or `wav`.
 
-    `lacks_ms` is by how much less came than the file's own header promises, if it is so little that
-    the file is taken for whole.
+    `lacks_ms` is what the header of a WAV promises beyond what is there: too little to say whether
+    the writer miscounted or the end was cut off.
     """
 
     extension: Literal["mp3", "wav"]

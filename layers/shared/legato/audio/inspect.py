@@ -8,6 +8,8 @@ first frame that leans on one that was never recorded are how real recorders wri
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -26,15 +28,20 @@ they are inside, so lengths and offsets count them, or they would drift from leg
 """
 
 _MAX_RATE, _MAX_CHANNELS = 192_000, 16
+_SLIP_MS = 10
+"""What a WAV may lack of its header's promise and still be taken for whole, with a note of it."""
 
 
 def inspect(ffmpeg: Ffmpeg, path: Path, *, max_seconds: int) -> AudioFacts:
-    """Return the facts of the file at `path`, with its exact duration.
+    """Return the facts of the file at `path`, with its exact duration, and what a WAV lacks.
 
     Raises NotAudio, DamagedAudio, or TooLarge for more than `max_seconds` of audio.
     """
     form = recognise(path)
-    _refuse_cut_end(path, form)
+    wave = read_wave(path) if form == "wav" else None
+    if wave is None:
+        with path.open("rb") as file:
+            refuse_cut_mp3(file)
     try:
         codec, rate, channels, frames = _probe(ffmpeg, path, form)
         samples = _decoded(ffmpeg, path, form, channels, max_seconds + 1)
@@ -42,12 +49,13 @@ def inspect(ffmpeg: Ffmpeg, path: Path, *, max_seconds: int) -> AudioFacts:
         raise undecodable(error, form) from error
     if not samples:
         raise empty(form)
-    if form == "mp3":
+    if wave is None:
         # A frame that does not decode is copied and played over all the same, so frames count.
         with path.open("rb") as file:
             samples = refuse_lost_frames(frames, mpeg.promised_frames(file), rate)
     refuse_long(samples, rate, max_seconds)
-    return facts_of(form, codec, rate, channels, samples)
+    facts = facts_of(form, codec, rate, channels, samples)
+    return facts if wave is None else replace(facts, lacks_ms=lacks_ms(wave, samples, rate))
 
 
 def facts_of(form: Format, codec: str, rate: int, channels: int, samples: int) -> AudioFacts:
@@ -62,19 +70,16 @@ def facts_of(form: Format, codec: str, rate: int, channels: int, samples: int) -
     )
 
 
-def _refuse_cut_end(path: Path, form: Format) -> None:
-    if form == "wav":
-        refuse_cut_wave(read_wave(path))
-        return
-    with path.open("rb") as file:
-        refuse_cut_mp3(file)
+def lacks_ms(wave: Wave, samples: int, rate: int) -> int:
+    """Return how many ms the header promises beyond the `samples` of one channel that came.
 
-
-def refuse_cut_wave(wave: Wave) -> None:
-    """Raise DamagedAudio if the header promises more than is there."""
-    if wave.missing:
+    Raises DamagedAudio if that is more than a slip of the writer's may be.
+    """
+    lacks = ceil(wave.missing * samples * 1000 / (wave.size * rate))
+    if lacks > _SLIP_MS and not wave.counts_header:
         promised = wave.size + wave.missing
         _cut_short("wav", f"{wave.size:,} of {promised:,} bytes of audio are there")
+    return lacks
 
 
 def refuse_cut_mp3(file: BinaryIO) -> None:

@@ -46,7 +46,7 @@ def join(ffmpeg: Ffmpeg, legs: Legs, target: Path, *, max_bytes: int) -> Joined:
 
 
 def _copyable(legs: Legs) -> bool:
-    if len({replace(audio, duration_ms=0) for _, audio in legs}) > 1:
+    if len({replace(audio, duration_ms=0, lacks_ms=0) for _, audio in legs}) > 1:
         return False
     if legs[0][1].extension == "mp3":
         return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import audioop
 
@@ -21,9 +22,9 @@ from legato.audio.inspect import (
     WHOLE,
     empty,
     facts_of,
+    lacks_ms,
     refuse_absurd,
     refuse_cut_mp3,
-    refuse_cut_wave,
     refuse_long,
     refuse_lost_frames,
     undecodable,
@@ -183,10 +184,11 @@ class _Wav:
     def heard(self) -> tuple[AudioFacts, Levels]:
         """Say what it was. Raises DamagedAudio, TooLarge."""
         header, decoder = self._begun or self._begin(whole_header(io.BytesIO(self._held)))
-        refuse_cut_wave(header.laid_out(self._size))
         decoder.end()
         ear, levels = self._sound.end()
-        return self._sound.facts(ear, header.codec, ear.samples), levels
+        facts = self._sound.facts(ear, header.codec, ear.samples)
+        lacks = lacks_ms(header.laid_out(self._size), ear.samples, ear.rate)
+        return replace(facts, lacks_ms=lacks), levels
 
     def _begin(self, header: Header) -> tuple[Header, _Plain | _Piped]:
         refuse_absurd(header.rate, header.channels, "wav")

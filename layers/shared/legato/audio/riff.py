@@ -38,7 +38,10 @@ _FLOAT_CODECS = {4: "pcm_f32le", 8: "pcm_f64le"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """A WAV file's layout. `form` is the `fmt ` chunk, `start` and `size` the audio, in bytes."""
+    """A WAV file's layout. `form` is the `fmt ` chunk, `start` and `size` the audio, in bytes.
+
+    `missing` is how many bytes of audio the header promises beyond those that are there.
+    """
 
     form: bytes
     start: int
@@ -54,6 +57,15 @@ class Wave:
     def whole(self) -> bool:
         """Tell whether the audio ends where a block ends."""
         return self.size % self.block == 0
+
+    @property
+    def counts_header(self) -> bool:
+        """Tell whether just so much is missing as stands in front of the audio.
+
+        Some writers count a header in, the chunk's or the file's, with or without its own first
+        eight bytes. A cut may fall there as well.
+        """
+        return self.missing in (8, self.start - 8, self.start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +114,12 @@ class Header:
         """Compare with a file, or a stream, of `end` bytes."""
         there = end - self.start
         promised = there if self.promised is None else self.promised
-        # Some writers count a header in, the chunk's or the file's, with or without its own first
-        # eight bytes. Exactly that much too little is their arithmetic; all else is a loss.
-        missing = max(0, promised - there)
-        if missing in (8, self.start - 8, self.start):
-            missing = 0
-        return Wave(form=self.form, start=self.start, size=min(promised, there), missing=missing)
+        return Wave(
+            form=self.form,
+            start=self.start,
+            size=min(promised, there),
+            missing=max(0, promised - there),
+        )
 
     def _tag(self) -> int:
         tag = self._number(0)
