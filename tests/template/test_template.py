@@ -35,7 +35,6 @@ NAME_PROPERTIES = {
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::Logs::MetricFilter": "FilterName",
     "AWS::Serverless::Function": "FunctionName",
-    "AWS::Serverless::LayerVersion": "LayerName",
     "AWS::Serverless::HttpApi": "Name",
     "AWS::IAM::Role": "RoleName",
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
@@ -46,6 +45,7 @@ UNNAMED = {
     "AWS::SQS::QueuePolicy",
     "AWS::SNS::TopicPolicy",
     "Custom::RingexSubscription",
+    "AWS::Serverless::LayerVersion",  # SAM names it itself, unless it is told a name
 }
 # Measured by each run of a schedule, so that nothing measured means that nothing runs.
 HEARTBEATS = {"TailAgeSeconds", "SubscriptionHealthy", "DigestBehindSeconds", "NotAsked"}
