@@ -46,7 +46,6 @@ def _tell(system: System) -> None:
         {
             "AWS": found["aws"],
             "webhook": found["webhook"],
-            "Kazoo's webhook": found["kazooWebhook"],
             **{f"pushes of {name[:8]}…": url for name, url in found["kazooPush"].items()},
             "inbox": found["inbox"],
             **system.endpoints.simulators,

@@ -23,8 +23,6 @@ class Endpoints:
     region: str
     webhook: str
     webhook_token: str
-    kazoo_webhook: str
-    kazoo_webhook_token: str
     kazoo_push: dict[str, str]
     """Account → URL, its token in it. Empty where Kazoo is not used, as is `inbox`."""
     bucket: str

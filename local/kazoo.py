@@ -8,37 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from legato.push import KAZOO_PUSH_KEY, token_of
-from legato.receive import KAZOO_TOKEN
 
 ACCOUNTS = ["5a2d994fbae69b1d6b01eb9f0e7dfe62", "c1f8e3d7a9b04562938475acde102f36"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Made up anew for every run.
-
-    The webhook's token is what its hooks carry, the push key what its push URLs are made with.
-    """
+    """Made up anew for every run. The push key is what push URLs are made with."""
 
     api_key: str
-    webhook_token: str
     push_key: str
 
     def secret(self) -> dict[str, Any]:
         """Return what the stack's secret holds of them."""
         return {
             "kazoo": {"apiKey": self.api_key},
-            KAZOO_TOKEN: self.webhook_token,
             KAZOO_PUSH_KEY: self.push_key,
         }
 
 
 def invent_credentials() -> Credentials:
-    return Credentials(
-        api_key=secrets.token_hex(32),
-        webhook_token=secrets.token_hex(16),
-        push_key=secrets.token_hex(32),
-    )
+    return Credentials(api_key=secrets.token_hex(32), push_key=secrets.token_hex(32))
 
 
 def push_urls(credentials: Credentials, address: str, accounts: Sequence[str]) -> dict[str, str]:

@@ -102,7 +102,7 @@ def running(
         address = created.outputs.get("KazooPushUrl", "")
         accounts = configured["kazoo"]["accounts"] if address else []
         pushes = kazoo.push_urls(kazoos, address, accounts)
-        found = _endpoints(created, endpoint, token, kazoos.webhook_token, pushes, simulators)
+        found = _endpoints(created, endpoint, token, pushes, simulators)
         invoke: Callable[[str, Any], Any] = _nobody
         if scheduled is not None:
             kept = [each for each in created.schedules if each.function in scheduled]
@@ -196,7 +196,6 @@ def _endpoints(
     created: Stack,
     endpoint: str,
     token: str,
-    kazoo_token: str,
     pushes: dict[str, str],
     simulators: dict[str, str],
 ) -> Endpoints:
@@ -206,8 +205,6 @@ def _endpoints(
         region=aws.REGION,
         webhook=outputs["WebhookUrl"],
         webhook_token=token,
-        kazoo_webhook=outputs["KazooWebhookUrl"],
-        kazoo_webhook_token=kazoo_token,
         kazoo_push=pushes,
         bucket=outputs["ArchiveBucketName"],
         inbox=outputs.get("InboxBucketName", ""),

@@ -86,11 +86,9 @@ class Months:
             scratch,
             provider=Kazoo(
                 self.api,
-                self.queue,
                 self.notes,
                 self.clock,
                 quiet=QUIET,
-                accounts=frozenset(self.config.accounts),
                 inbox=an_inbox(
                     self.api,
                     objects=self.inbox,
@@ -202,7 +200,6 @@ class Months:
                 account=stopped.account,
                 interaction_id=stopped.interaction,
                 recordings=(stopped.order,),
-                emit=False,
             )
         )
 

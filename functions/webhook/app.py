@@ -32,11 +32,10 @@ def desk() -> Reception:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0."""
-    hook, jobs = desk().hooks[event["routeKey"]]
     reply = receive(
         Request(headers=event.get("headers", {}), body=_body(event)),
-        hook=hook,
-        jobs=jobs,
+        hook=desk().hook,
+        jobs=desk().jobs,
         clock=desk().clock,
         settle=desk().settle_seconds,
     )

@@ -29,7 +29,6 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "LEGATO_SECRET": "secret",
     "LEGATO_RINGEX_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
-    "LEGATO_KAZOO_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
     "LEGATO_SETTLE_SECONDS": "120",
     "POWERTOOLS_SERVICE_NAME": "webhook",
     "POWERTOOLS_METRICS_NAMESPACE": "Legato",
@@ -56,11 +55,9 @@ def _measured_warm() -> Row:
     from functions.webhook import app
 
     desk = app.desk()
-    _, jobs = desk.hooks["POST /webhook/ringcentral"]
     # Everything of ours and boto3's runs; only the sending over the network is answered at once.
-    jobs._sqs.meta.events.register("before-send", lambda **_: _answer({"MessageId": "1"}))
-    hook, _ = desk.hooks["POST /webhook/ringcentral"]
-    hook._tokens = lambda *, fresh: [TOKEN]
+    desk.jobs._sqs.meta.events.register("before-send", lambda **_: _answer({"MessageId": "1"}))
+    desk.hook._tokens = lambda *, fresh: [TOKEN]
     event, context = _event(), _Context()
     seconds = []
     for _ in range(CALLS):

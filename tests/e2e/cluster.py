@@ -2,22 +2,15 @@
 
 import base64
 import json
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-import httpx
-
-from legato.errors import Stale
 from legato.model import format_time
-from legato.sweep import tail_key
 from local import aws
 from local.kazoo import ACCOUNTS
 from tests.e2e.swept import Placed, Swept
-from tests.patience import until
 
-SWEPT, HOOKED = ACCOUNTS
-"""Sweepers may be kept away from the second account: of what it records, only hooks tell then."""
+FIRST, SECOND = ACCOUNTS
 KAZOO = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
 SCHEDULED = ("SweeperFunction",)
 """The auditor would list recordings too, and take the faults that are meant for sweeps."""
@@ -40,9 +33,8 @@ class Cluster(Swept):
     def __init__(self, system, folder):
         super().__init__(system, folder)
         self.secrets = aws.client("secretsmanager", system.endpoints.aws)
-        self._api = httpx.Client(base_url=f"{self.url}/v2", timeout=30)
 
-    def place(self, recordings=1, *, age=60, account=SWEPT, audio=(), recording=None, **order):
+    def place(self, recordings=1, *, age=60, account=FIRST, audio=(), recording=None, **order):
         """Place recordings of a second each, of which the first began `age` seconds ago.
 
         Each is WAV made here, or MP3 that is given; `recording` says more of all of them.
@@ -62,7 +54,7 @@ class Cluster(Swept):
         answer, sent = self.order(bodies, ids="recordingIds", accountId=account, **order)
         return Placed(answer["interactionId"], account, sent)
 
-    def place_these(self, bodies, *, account=SWEPT, **order):
+    def place_these(self, bodies, *, account=FIRST, **order):
         """Place recordings of this WAV."""
         began = datetime.now(UTC) - timedelta(seconds=60)
         order["recordings"] = [
@@ -102,36 +94,6 @@ class Cluster(Swept):
         yield content
         self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
 
-    def hook(self, account, *, token, **settings):
-        """Make a webhook as an operator does, by Kazoo's API."""
-        with self.secret() as content:
-            key = content["kazoo"]["apiKey"]
-        minted = self._api.put("/api_auth", json={"data": {"api_key": key}}).raise_for_status()
-        hook = {
-            "name": "Legato",
-            "uri": self.system.endpoints.kazoo_webhook,
-            "hook": "object",
-            "custom_data": {"type": "call_recording", "action": "all", "legato_token": token},
-            **settings,
-        }
-        self._api.put(
-            f"/accounts/{account}/webhooks",
-            json={"data": hook},
-            headers={"X-Auth-Token": minted.json()["auth_token"]},
-        ).raise_for_status()
-
-    def hold(self, account):
-        """Keep sweepers away from an account, as one does that is at work on it."""
-        held_until = format_time(datetime.now(UTC) + timedelta(hours=1))
-
-        def held():
-            note = self.ledger.read(tail_key(f"kazoo#{account}"))
-            content = note.content | {"lease_until": held_until}
-            with suppress(Stale):
-                return self.ledger.write(replace(note, content=content))
-
-        until(held)
-
     def sweeper_log(self):
         return (self.system.directory / "logs" / "sweeper.log").read_text()
 
@@ -141,7 +103,7 @@ class Cluster(Swept):
         entries = [json.loads(line) for line in lines if line.startswith("{")]
         early = [each for each in entries if each.get("message") == "the sweep ended early"]
         reasons = [reason for each in early for reason in each["reasons"]]
-        return [reason for reason in reasons if reason.startswith(f"kazoo#{SWEPT}: ")]
+        return [reason for reason in reasons if reason.startswith(f"kazoo#{FIRST}: ")]
 
     def assert_archived(self, interaction, *, extension="wav"):
         """Each recording once, as it was sent; beside it nothing but what became of all."""

@@ -140,7 +140,7 @@ class Office:
     def place_kazoo(self, call, day, **more):
         recording = {"start": self.at(day, "09:50:00"), "duration": 2, **more}
         order = {"interactionId": call, "accountId": ACCOUNT, "recordings": [recording]}
-        self.post("kazoo", "calls", {**order, "emit": False})
+        self.post("kazoo", "calls", order)
 
     def post(self, provider, what, order):
         url = f"{self.endpoints.simulators[provider]}/_sim/{what}"

@@ -185,7 +185,6 @@ def all_accesses(_office, ended):
 
 
 STACK = "legato --stack archive --region eu-central-1"
-CREATED, REMOVED = f"{ACCOUNT}: .* created", f"{ACCOUNT}: .* removed"
 READ, VALID = "Read to the end: ", "Valid: nothing is missing"
 WOULD = "1 recording of 1 call found, 0 of them known and 0 archived; 1 job would be sent"
 STAGES = (
@@ -209,7 +208,6 @@ STAGES = (
                 "1 recording of 1 call found",
                 "jobs? would be sent",
             ),
-            example("legato kazoo install-hooks --dry-run", f"{ACCOUNT} +create"),
             example("legato kazoo push-urls", then=the_addresses),
         ),
     ),
@@ -219,7 +217,6 @@ STAGES = (
             example("legato failed", SESSION, DIALOG, INTERACTION, "3 failed"),
             example("legato failed --provider kazoo --json", then=the_failed_one),
             example(f"{STACK} status --json", ends=1, then=what_needs_a_person),
-            example(f"{STACK} kazoo install-hooks --yes", CREATED),
         ),
     ),
     (
@@ -230,15 +227,11 @@ STAGES = (
                 'legato retry --reason "404" --provider kazoo',
                 f"kazoo {INTERACTION}: put into the queue again\n1 put into the queue again",
             ),
-            example("legato kazoo remove-hooks --dry-run", f"{ACCOUNT} +remove 1"),
         ),
     ),
     (
         None,
-        (
-            example("legato retry --all --yes", f"ringcx {DIALOG}: put into the queue again"),
-            example(f"{STACK} kazoo remove-hooks --yes", REMOVED),
-        ),
+        (example("legato retry --all --yes", f"ringcx {DIALOG}: put into the queue again"),),
     ),
     (
         Office.are_archived,
@@ -300,7 +293,6 @@ STAGES = (
                 r"ringex +2 +2 +0 +0 +0",
                 then=nothing_missing,
             ),
-            example("legato kazoo install-hooks", "Begin", CREATED, answer="y\n"),
             example(
                 "legato backfill kazoo --from 2026-06-01 --to 2026-10-31",
                 "Begin",
@@ -422,7 +414,6 @@ STAGES = (
             ),
             example("legato restore --list", rf"ringcx +{DIALOG} .*can be read until"),
             example(f"{STACK} kazoo push-urls --rotate", "new push key", then=other_addresses),
-            example("legato kazoo remove-hooks", "Begin", REMOVED, answer="y\n"),
         ),
     ),
     (

@@ -8,7 +8,7 @@ import pytest
 
 from legato.aws.secret import FRESH_SECONDS
 from local.demo.calls import AUDIO
-from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SCHEDULED, SWEPT, Cluster
+from tests.e2e.cluster import FIRST, KAZOO, PARAMETERS, SCHEDULED, Cluster
 from tests.e2e.swept import ALWAYS, Placed
 from tests.patience import until
 
@@ -18,9 +18,7 @@ UNKNOWN_KEY = "0" * 64
 
 @pytest.fixture(scope="module")
 def cluster(system, tmp_path_factory):
-    cluster = Cluster(system, tmp_path_factory.mktemp("audio"))
-    cluster.hold(HOOKED)
-    return cluster
+    return Cluster(system, tmp_path_factory.mktemp("audio"))
 
 
 @dataclass(frozen=True)
@@ -74,11 +72,6 @@ def stray(cluster, lists):
 @pytest.fixture(scope="module")
 def archived(cluster, lists, stray):
     """Place an interaction of each kind, let downloads go wrong, and wait for all of them."""
-    token = cluster.system.endpoints.kazoo_webhook_token
-    cluster.hook(HOOKED, token=token)
-    cluster.hook(HOOKED, token=token, format="json")
-    cluster.hook(HOOKED, token=token[::-1])
-    hooked = cluster.place(2, account=HOOKED)
     mp3 = [(AUDIO / name).read_bytes() for name in ("single.mp3", "late.mp3")]
     interactions = {
         "two": cluster.place(2),
@@ -101,8 +94,7 @@ def archived(cluster, lists, stray):
         cluster.spoil(interactions[kind], kind, times=2)
     cluster.find(*interactions.values())
     saved = [each.saved for each in lists.values()]
-    seen = cluster.watch(*interactions.values(), hooked, *saved)
-    interactions["hooked"] = hooked
+    seen = cluster.watch(*interactions.values(), *saved)
     return {kind: (each, seen[each]) for kind, each in interactions.items()}
 
 
@@ -206,17 +198,6 @@ def test_a_list_that_goes_wrong_is_asked_for_again(cluster, lists, archived, kin
     cluster.assert_archived(lists[kind].saved)
 
 
-def test_a_hook_is_enough_to_archive_an_interaction(cluster, archived):
-    """A form or JSON is answered 200 and a wrong token 401; no sweep has found it."""
-    interaction, _ = archived["hooked"]
-    cluster.drain()
-    assert cluster.stats()["webhooks"]["answers"] == {"200": 4, "401": 2}
-    cluster.assert_archived(interaction)
-    for recording, sha256 in interaction.sent.items():
-        job = Placed(recording, HOOKED, {recording: sha256})
-        assert cluster.state(job).status == "empty"
-
-
 def test_a_later_recording_makes_a_revision_and_touches_nothing(cluster, archived):
     """The recordings of the first revision are not fetched again, and none of it is rewritten."""
     interaction, _ = archived["two"]
@@ -267,5 +248,5 @@ def test_an_unknown_api_key_loses_nothing(cluster, archived):
 
 def test_nothing_of_all_this_failed(cluster, archived, stray):
     """No job lies in the dead letters, and nothing is left that was found and not archived."""
-    until(lambda: cluster.ledger.first(f"unarchived#kazoo#{SWEPT}") is None)
+    until(lambda: cluster.ledger.first(f"unarchived#kazoo#{FIRST}") is None)
     assert cluster.letters() == []

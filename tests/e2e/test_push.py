@@ -9,7 +9,7 @@ import pytest
 
 from legato.sweep import records_key
 from tests.audio import tone, write_pcm
-from tests.e2e.cluster import HOOKED, KAZOO, PARAMETERS, SCHEDULED, SWEPT, Cluster
+from tests.e2e.cluster import FIRST, KAZOO, PARAMETERS, SCHEDULED, SECOND, Cluster
 from tests.e2e.swept import Placed
 from tests.patience import until
 
@@ -52,7 +52,7 @@ class Sender(Cluster):
             for item in listed
         }
 
-    def push(self, body=b"", *, account=SWEPT, name="", query=None, method="PUT", token=None):
+    def push(self, body=b"", *, account=FIRST, name="", query=None, method="PUT", token=None):
         """Push by hand; return the status and what the answer says."""
         address = self.system.endpoints.kazoo_push[account]
         if token is not None:
@@ -69,14 +69,11 @@ def cluster(system, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def every_way(cluster):
-    """Let recordings come by hook, push, inbox and sweep, all at the same time."""
-    token = cluster.system.endpoints.kazoo_webhook_token
-    for account in (SWEPT, HOOKED):
-        cluster.hook(account, token=token)
+    """Let recordings come by push, inbox and sweep, all at the same time."""
     calls = []
     for number in range(8):
         bodies = [cluster.audio() for _ in range(2)]
-        account = (SWEPT, HOOKED)[number % 2]
+        account = (FIRST, SECOND)[number % 2]
         order = cluster.push_to(account, method=("put", "post")[number // 2 % 2])
         placed = cluster.place_these(bodies, account=account, **order)
         cluster.put_copies(placed, bodies)
@@ -106,7 +103,7 @@ def test_the_inbox_lets_go_of_what_is_archived(cluster, every_way):
 def test_a_push_of_four_megabytes_is_archived(cluster):
     """Kazoo has no copy of it: its only way into the archive."""
     body = cluster.long_audio(4 * MEBIBYTE)
-    placed = cluster.place_these([body], **cluster.push_to(SWEPT, keeps=False))
+    placed = cluster.place_these([body], **cluster.push_to(FIRST, keeps=False))
     cluster.drain()
     cluster.find(placed)
     cluster.watch(placed)
@@ -117,7 +114,7 @@ def test_a_push_of_twenty_megabytes_is_refused_and_the_sweep_archives_it(cluster
     """API Gateway itself answers 413; Kazoo has kept a copy."""
     before = cluster.stats()["pushes"]["answers"].get("413", 0)
     body = cluster.long_audio(20 * MEBIBYTE)
-    placed = cluster.place_these([body], **cluster.push_to(SWEPT))
+    placed = cluster.place_these([body], **cluster.push_to(FIRST))
     cluster.drain()
     cluster.find(placed)
     cluster.watch(placed)
@@ -142,7 +139,7 @@ def test_a_storage_plan_may_write_into_the_inbox(cluster):
 def test_newer_versions_say_less_and_write_two_dots(cluster):
     """The recording is found by its call's id."""
     cluster.settings(version="master")
-    placed = cluster.place_these([cluster.audio()], **cluster.push_to(SWEPT, keeps=False))
+    placed = cluster.place_these([cluster.audio()], **cluster.push_to(FIRST, keeps=False))
     cluster.drain()
     cluster.settings(version="4.3")
     cluster.find(placed)
@@ -171,8 +168,8 @@ def test_a_push_without_a_query_is_archived_under_what_is_known(cluster):
     ("changes", "status", "words"),
     [
         ({"token": "0" * 73}, 401, ""),
-        ({"token": f"{SWEPT}-{'0' * 40}"}, 401, ""),
-        ({"query": {"account_id": HOOKED}}, 403, "account"),
+        ({"token": f"{FIRST}-{'0' * 40}"}, 401, ""),
+        ({"query": {"account_id": SECOND}}, 403, "account"),
         ({"body": b""}, 400, "no body"),
         ({"body": b'{"data": "a recording"}'}, 415, "as it is"),
         ({"name": "..%2F..%2Fcalls%2Fx.wav", "token": "x"}, 401, ""),

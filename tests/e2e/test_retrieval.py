@@ -91,9 +91,7 @@ def officer(system, tmp_path_factory):
         "dialogId"
     ]
     recording = {"duration": 2, "start": at(20), "format": "mp3", "from": CUSTOMER}
-    officer.kazoo = officer.place("kazoo", {"recordings": [recording], "emit": True})[
-        "interactionId"
-    ]
+    officer.kazoo = officer.place("kazoo", {"recordings": [recording]})["interactionId"]
     officer.place("ringex", {"legs": [{"duration": 1}], "from": "+15559999999", "emit": True})
     until(lambda: len(officer.reads("find")["calls"]) == 4)
     return officer

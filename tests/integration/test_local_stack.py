@@ -40,7 +40,6 @@ def test_routes_and_sources_are_the_templates(created: Stack) -> None:
     assert sorted((r.method, r.path, r.function) for r in created.routes) == [
         ("POST", "/access", "AccessFunction"),
         ("POST", "/holds", "HolderFunction"),
-        ("POST", "/webhook/kazoo", "WebhookFunction"),
         ("POST", "/webhook/ringcentral", "WebhookFunction"),
     ]
     assert {route.path for route in created.routes if route.signed} == {"/access", "/holds"}

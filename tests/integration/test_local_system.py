@@ -141,8 +141,6 @@ def test_life_of_a_local_system(
         "region",
         "webhook",
         "webhookToken",
-        "kazooWebhook",
-        "kazooWebhookToken",
         "kazooPush",
         "ringex",
         "ringcx",

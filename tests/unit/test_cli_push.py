@@ -5,15 +5,31 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from legato.bootstrap.kazoo import pushing
 from legato.cli.app import app
 from legato.errors import Failed, Retry
 from legato.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY, account_of, token_of
 from legato.push_urls import Pushing
-from tests.unit.test_cli import forbidden
-from tests.unit.test_hooks import FakeSecret
+from tests.unit.test_cli import SWEEPER, forbidden
 
 ADDRESS = "https://abc.execute-api.eu-central-1.amazonaws.com/kazoo/recordings"
 KEY = "f" * 64
+
+
+class FakeSecret:
+    def __init__(self, **value):
+        self.value = value
+        self.written = 0
+        self.refusal = None
+
+    def read(self):
+        return dict(self.value)
+
+    def write(self, value):
+        if self.refusal:
+            raise self.refusal
+        self.value = value
+        self.written += 1
 
 
 class FakePlace:
@@ -143,3 +159,16 @@ def test_a_permission_that_aws_does_not_give_is_named():
 def test_what_keeps_it_from_beginning_is_told_in_one_line():
     ended = legato(FakePlace(Failed("the stack does not use Kazoo")))
     assert (ended.exit_code, ended.output) == (1, "legato: the stack does not use Kazoo\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({}, "deploy it with KazooUrl and KazooAccountIds"),
+        ({"LEGATO_KAZOO_URL": "https://kazoo/v2"}, "deploy it with KazooAccountIds"),
+    ],
+)
+def test_a_stack_without_kazoo_is_told_what_it_lacks(environment, says):
+    """Before anything of AWS is asked."""
+    with pytest.raises(Failed, match=f"{says}$"):
+        pushing({**SWEEPER, **environment}, address=ADDRESS)

@@ -24,8 +24,6 @@ API_AUTH_PATH = "/v2/api_auth"
 USER_AUTH_PATH = "/v2/user_auth"
 LIST_PATH = "/v2/accounts/a1/recordings"
 RECORDING_PATH = f"{LIST_PATH}/202611-r1"
-LEGS_PATH = "/v2/accounts/a1/cdrs/legs/63963417600-0a1b2c3d"
-HOOKS_PATH = "/v2/accounts/a1/webhooks"
 FROM = datetime(2026, 11, 20, 9, 0, 0, 900_000, tzinfo=UTC)
 MP3 = {"Content-Type": "audio/mpeg"}
 LOG_IN_PAUSE = 6
@@ -418,9 +416,9 @@ class TestHosts:
 
     @pytest.mark.parametrize("name", ["", ".", ".."])
     def test_an_id_that_leads_elsewhere_is_refused(self, api, server, name):
-        """To delete the webhook `..` would be to delete the account."""
+        """To delete the recording `..` would be to delete the account."""
         with pytest.raises(Failed, match="is no id"):
-            api.delete_hook("a1", name)
+            api.delete("a1", name)
         with pytest.raises(Denied, match="is no id"):
             read_of(api, name)
         assert server.requests == []
@@ -771,47 +769,3 @@ class TestAudio:
         with pytest.raises(Barred):
             read(api)
         assert closed == [True] * 2
-
-
-class TestLegsAndHooks:
-    def test_legs_are_asked_for_all_at_once(self, api, server):
-        """There are few, and a page would hide the others."""
-        server.answers[LEGS_PATH] = success([{"id": "202611-c1"}])
-        assert api.legs("a1", "63963417600-0a1b2c3d") == [{"id": "202611-c1"}]
-        assert dict(server.requests[-1].url.params) == {"paginate": "false"}
-
-    def test_legs_that_are_not_written_yet_may_come(self, api, server):
-        """Each is, when it ends."""
-        server.answers[LEGS_PATH] = error(404, "not_found")
-        with pytest.raises(NotYet):
-            api.legs("a1", "63963417600-0a1b2c3d")
-
-    @pytest.mark.parametrize("data", [None, {}, ["odd"]])
-    def test_a_list_of_something_else_is_asked_again(self, api, server, data):
-        """What comes is never handed on unread."""
-        server.answers[HOOKS_PATH] = success(data)
-        with pytest.raises(Retry):
-            api.hooks("a1")
-
-    def test_a_webhook_is_made_listed_and_deleted(self, api, server):
-        """As Kazoo does it: PUT makes, in an envelope of our own."""
-        hook = {"name": "Legato", "hook": "object", "uri": "https://example.com"}
-        server.answers[HOOKS_PATH] = [success({**hook, "id": "h1"}, 201), success([{"id": "h1"}])]
-        server.answers[f"{HOOKS_PATH}/h1"] = [success({}), error(404, "bad identifier")]
-        assert api.create_hook("a1", hook)["id"] == "h1"
-        assert json.loads(server.requests[-1].content) == {"data": hook}
-        assert api.hooks("a1") == [{"id": "h1"}]
-        api.delete_hook("a1", "h1")
-        api.delete_hook("a1", "h1")
-        methods = [request.method for request in server.requests[1:]]
-        assert methods == ["PUT", "GET", "DELETE", "DELETE"]
-
-    def test_who_cannot_be_promised_a_turn_does_not_book_one(self, server, clock, notes):
-        """A promise that nobody comes back for would hold up the others."""
-        api = an_api(server, clock, notes)
-        server.answers[HOOKS_PATH] = lambda _: success([])
-        for _ in range(50):
-            api.hooks("a1")
-        with pytest.raises(Wait):
-            api.hooks("a1")
-        assert "promised" not in notes.read("gate#kazoo#a1#Requests").content

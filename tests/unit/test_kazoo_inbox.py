@@ -98,11 +98,9 @@ class Desk:
         )
         self.provider = Kazoo(
             cluster,
-            self.jobs,
             self.notes,
             self.clock,
             quiet=timedelta(seconds=300),
-            accounts=frozenset({ACCOUNT}),
             inbox=inbox,
         )
         self.shop = a_workshop(

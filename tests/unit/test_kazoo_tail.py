@@ -228,11 +228,9 @@ class Resolving:
         self.clock, self.notes = FakeClock(), FakeNotes()
         self.provider = Kazoo(
             None,
-            None,
             self.notes,
             self.clock,
             quiet=timedelta(seconds=300),
-            accounts=frozenset(),
             inbox=an_inbox(None, notes=self.notes, clock=self.clock),
         )
 
@@ -241,6 +239,13 @@ class Resolving:
         self.notes.write(Note(key=records_key("kazoo", "i"), content={"records": records}))
         job = Job(provider="kazoo", account=ACCOUNT, call="i", seen_at=NOON)
         return self.provider.resolve([job])["i"]
+
+
+@pytest.mark.parametrize("call", ["63900000000-0badcafe", "202611-" + "b" * 32])
+def test_a_call_that_nobody_has_listed_is_not_looked_for(call):
+    """The sweep finds all there is, so Kazoo is not asked."""
+    job = Job(provider="kazoo", account=ACCOUNT, call=call, seen_at=NOON)
+    assert Resolving().provider.resolve([job]) == {}
 
 
 def test_an_interaction_that_may_go_on_waits_for_a_quiet_time():

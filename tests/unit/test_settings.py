@@ -16,7 +16,6 @@ from legato.settings import (
 WEBHOOK = {
     "LEGATO_SECRET": "arn:secret",
     "LEGATO_RINGEX_QUEUE": "https://queue",
-    "LEGATO_KAZOO_QUEUE": "https://kazoo-queue",
     "LEGATO_SETTLE_SECONDS": "120",
 }
 
@@ -33,7 +32,6 @@ def test_everything_that_is_wrong_stands_in_one_error():
         webhook_settings({"LEGATO_SETTLE_SECONDS": "soon", "LEGATO_SECRET": ""})
     assert str(bad.value) == (
         "LEGATO_SECRET is not set; LEGATO_RINGEX_QUEUE is not set; "
-        "LEGATO_KAZOO_QUEUE is not set; "
         "LEGATO_SETTLE_SECONDS is not a whole number: 'soon'"
     )
 

@@ -1,4 +1,4 @@
-"""Receive a provider's webhook: verify, decide, enqueue, answer. Calls no provider."""
+"""Receive RingCentral's webhook: verify, decide, enqueue, answer. Calls no provider."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ MAX_BODY_BYTES = 256 * 1024
 # Fields of the secret. During a rotation deliveries carry the one or the other.
 CURRENT_TOKEN = "ringexVerificationToken"  # noqa: S105 - a name
 PREVIOUS_TOKEN = "ringexPreviousVerificationToken"  # noqa: S105 - a name
-KAZOO_TOKEN = "kazooWebhookToken"  # noqa: S105 - a name
 
 type Outcome = Literal[
     "Handshake", "Enqueued", "Ignored", "Unauthorized", "TooLarge", "Malformed", "QueueRefused"
@@ -55,7 +54,7 @@ def among(given: bytes, expected: Sequence[str]) -> bool:
 
 
 class Hook(Protocol):
-    """What is particular to one provider's webhook."""
+    """What only the provider's adapter knows of its webhook."""
 
     def handshake(self, request: Request) -> Reply | None:
         """Answer the request by which the provider tries the address; None if it is not one."""
@@ -63,10 +62,6 @@ class Hook(Protocol):
 
     def authentic(self, request: Request) -> bool:
         """Say whether the request carries our secret. Compares in constant time."""
-        ...
-
-    def read(self, request: Request) -> Json:
-        """Return the notification. Raises Refused for what is none."""
         ...
 
     def job(self, notification: Json, *, now: datetime) -> Job | None:
@@ -87,7 +82,7 @@ def receive(request: Request, *, hook: Hook, jobs: Jobs, clock: Clock, settle: i
     if not hook.authentic(request):
         return Reply(status=401, outcome="Unauthorized")
     try:
-        job = hook.job(hook.read(request), now=clock.now())
+        job = hook.job(read_json(request.body), now=clock.now())
     except Refused as error:
         return Reply(status=400, outcome="Malformed", reason=str(error))
     if job is None:

@@ -44,7 +44,6 @@ class WebhookSettings:
 
     secret: str
     ringex_queue: str
-    kazoo_queue: str
     settle_seconds: int
 
 
@@ -248,7 +247,6 @@ def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
     settings = WebhookSettings(
         secret=reader.text("LEGATO_SECRET"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
-        kazoo_queue=reader.text("LEGATO_KAZOO_QUEUE"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
     )
     reader.complain()

@@ -1,11 +1,11 @@
 """A 2600Hz Kazoo on one base URL, for a laptop and for tests.
 
-It speaks what https://github.com/2600hz/kazoo (applications/crossbar, applications/webhooks) has of
-logging in, recordings, call legs and webhooks, and sends recordings to a `url` or a storage plan's
-bucket, with the unpleasant parts on purpose: a JSON document where audio was wanted, metadata long
-before their audio, two databases at the end of a month, a token bucket, webhooks that nobody
-repeats. Start it with `python -m local.simulators.kazoo --port 4604`, or mount `create_app()` in a
-test. `control.py` documents the side under `/_sim/`, which is not Kazoo's.
+It speaks what https://github.com/2600hz/kazoo (applications/crossbar) has of logging in and
+recordings, and sends recordings to a `url` or a storage plan's bucket, with the unpleasant parts on
+purpose: a JSON document where audio was wanted, metadata long before their audio, two databases at
+the end of a month, a token bucket. Start it with `python -m local.simulators.kazoo --port 4604`, or
+mount `create_app()` in a test. `control.py` documents the side under `/_sim/`, which Kazoo
+does not have.
 """
 
 from local.simulators.kazoo.app import create_app

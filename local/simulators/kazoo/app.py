@@ -35,7 +35,7 @@ def create_app(
 ) -> Starlette:
     """Return the simulator as an ASGI app.
 
-    `transport` is what reaches the webhooks and takes what is pushed. Its state is at
+    `transport` takes what is pushed. Its state is at
     `app.state.world`.
     """
     world = World(config or Config(), clock=clock, sleep=sleep, transport=transport)

@@ -84,7 +84,6 @@ class CallOrder:
     interaction_id: str | None = None
     recordings: tuple[RecordingOrder, ...] = ()
     ready_after: float = 0
-    emit: bool = True
     storage: StorageOrder | None = None
 
 

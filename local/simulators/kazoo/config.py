@@ -89,8 +89,6 @@ class Config(Settings):
     """Seconds from the end of a recording until its document is saved."""
     not_stored: str = "404"
     """What is answered while the audio is not stored: `404`, or 200 and `empty`."""
-    webhook_seconds: float = 10
-    """How long a webhook may take to answer."""
     push_seconds: float = 300
     """How long a push may take to be answered (`save_timeout_ms`)."""
     push_retry_seconds: float = 5

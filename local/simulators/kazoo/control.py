@@ -13,7 +13,7 @@ lengths in seconds:
 - `readyAfter` (0): seconds until the audio is stored, from now or from when the document is saved,
   whichever is later. `savedAfter` (`saveLag` of the configuration): seconds from a recording's end
   until its document is saved. The former may stand in a recording too, the latter only there.
-- `emit` (true): tell the webhooks.
+- `emit`: an order for every provider may have it; Kazoo notifies nobody.
 - `push`: send the audio when it is ready, to `url` with `method` (`put` or `post`). With `keeps`
   (true) Kazoo hands out a copy of its own, else it asks for the audio where it was sent.
 - `plan`: store the audio in `bucket` at `endpoint` of an S3, under `keys` (`default`, which is
@@ -42,9 +42,9 @@ back what did not happen yet.
 `GET /_sim/stats` counts; `DELETE /_sim/stats` begins anew. Grants, `tokensConsumed` and
 `tooManyRequests` are by account, those of log-ins by `login`; `downloads` (begun),
 `wholeDownloads` (sent to the last byte) and `deletes` by recording; `pushes`, their `fetches`, and
-`plans` by status. `POST /_sim/drain` answers when what is due was stored, or tried, and the
-webhooks were told. `POST /_sim/settings` changes the configuration.
-`POST /_sim/reset` drops calls, faults, statistics, and fills the buckets; tokens and webhooks stay.
+`plans` by status. `POST /_sim/drain` answers when what is due was stored, or tried.
+`POST /_sim/settings` changes the configuration. `POST /_sim/reset` drops calls, faults, statistics,
+and fills the buckets; tokens stay.
 """
 
 from __future__ import annotations
@@ -95,7 +95,6 @@ def routes(world: World) -> list[Route]:
         own = {
             "calls": len(calls.interactions),
             "recordings": len(calls.recordings),
-            "pendingEvents": world.deliveries.pending,
             "pendingStores": world.storage.pending,
         }
         return JSONResponse(world.stats.to_json() | own)
@@ -115,12 +114,12 @@ def routes(world: World) -> list[Route]:
 
 def call_order(fields: Fields) -> CallOrder:
     """Read an order for a call."""
+    fields.flag("emit", default=True)
     return CallOrder(
         account=fields.text("accountId", default=None),
         interaction_id=fields.text("interactionId", default=None),
         recordings=tuple(_recording_order(each) for each in fields.objects("recordings")),
         ready_after=fields.number("readyAfter", default=0),
-        emit=fields.flag("emit", default=True),
         storage=_storage_order(fields),
     )
 

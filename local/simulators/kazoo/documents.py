@@ -55,28 +55,6 @@ def listed(recording: Recording, now: float) -> Json:
     return {**document(recording), "_read_only": {"content_types": types}}
 
 
-def leg(recording: Recording) -> Json:
-    """Return the call detail record of the leg that was recorded, written when it hung up."""
-    seconds = int(recording.order.seconds)
-    return {
-        "id": _cdr_id(recording),
-        "call_id": recording.call_id,
-        "interaction_id": recording.interaction_id,
-        **_parties(recording),
-        "call_direction": recording.order.direction,
-        "timestamp": gregorian(recording.ends_at),
-        "duration_seconds": seconds,
-        "billing_seconds": seconds,
-        "ringing_seconds": 0,
-        "hangup_cause": "NORMAL_CLEARING",
-        "custom_channel_vars": {
-            "account_id": recording.account,
-            "owner_id": recording.owner,
-            "media_recording_id": recording.id,
-        },
-    }
-
-
 def media_name(recording: Recording) -> str:
     """Return the name of the audio."""
     return f"call_recording_{recording.call_id}.{recording.order.format}"

@@ -9,19 +9,16 @@ from starlette.responses import Response
 
 from local.simulators.kazoo import recordings
 from local.simulators.kazoo.calls import Recording
-from local.simulators.kazoo.deliveries import DELETED
-from local.simulators.kazoo.documents import document, leg, revision
+from local.simulators.kazoo.documents import document, revision
 from local.simulators.kazoo.exchange import Exchange
 from local.simulators.kazoo.listing import Query, read_page
-from local.simulators.kazoo.problems import bad_identifier, invalid
+from local.simulators.kazoo.problems import bad_identifier
 from local.simulators.kazoo.world import World
 
 type Handler = Callable[[World, Exchange], Awaitable[Response]]
 
 _ACCOUNT = "/v2/accounts/{account}"
 _RECORDING = _ACCOUNT + "/recordings/{recording}"
-_WEBHOOKS = _ACCOUNT + "/webhooks"
-_WEBHOOK = _WEBHOOKS + "/{webhook}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +67,6 @@ async def _delete_recording(world: World, exchange: Exchange) -> Response:
     recording = _found(world, exchange)
     recording.deleted = True
     world.stats.deletes[recording.id] += 1
-    world.deliveries.announce(DELETED, recording, at=exchange.now)
     return exchange.success(document(recording), revision=revision(recording))
 
 
@@ -79,52 +75,6 @@ def _found(world: World, exchange: Exchange) -> Recording:
     if recording is None:
         raise bad_identifier(exchange.recording)
     return recording
-
-
-async def _list_legs(world: World, exchange: Exchange) -> Response:
-    interaction = exchange.request.path_params["interaction"]
-    found = world.calls.interactions.get((exchange.account, interaction), [])
-    ended = [leg(each) for each in found if each.ends_at <= exchange.now]
-    return exchange.success(ended, page_size=len(ended))
-
-
-async def _list_webhooks(world: World, exchange: Exchange) -> Response:
-    hooks = [hook.render() for hook in world.webhooks.of(exchange.account)]
-    return exchange.success(hooks, page_size=len(hooks))
-
-
-async def _create_webhook(world: World, exchange: Exchange) -> Response:
-    hook = world.webhooks.create(exchange.account, await exchange.data())
-    return exchange.success(hook.render(), status=201)
-
-
-async def _enable_webhooks(world: World, exchange: Exchange) -> Response:
-    if (await exchange.data()).get("re-enable") is not True:
-        raise invalid("re-enable", "required", "Field is required but missing")
-    hooks = world.webhooks.enable_again(exchange.account)
-    return exchange.success({hook.id: "success" for hook in hooks})
-
-
-async def _read_webhook(world: World, exchange: Exchange) -> Response:
-    hook = world.webhooks.get(exchange.account, exchange.request.path_params["webhook"])
-    return exchange.success(hook.render())
-
-
-async def _replace_webhook(world: World, exchange: Exchange) -> Response:
-    name = exchange.request.path_params["webhook"]
-    hook = world.webhooks.replace(exchange.account, name, await exchange.data())
-    return exchange.success(hook.render())
-
-
-async def _patch_webhook(world: World, exchange: Exchange) -> Response:
-    name = exchange.request.path_params["webhook"]
-    hook = world.webhooks.patch(exchange.account, name, await exchange.data())
-    return exchange.success(hook.render())
-
-
-async def _delete_webhook(world: World, exchange: Exchange) -> Response:
-    hook = world.webhooks.delete(exchange.account, exchange.request.path_params["webhook"])
-    return exchange.success(hook.render())
 
 
 OPERATIONS = (
@@ -145,14 +95,4 @@ OPERATIONS = (
     ),
     Operation(name="recording", method="GET", path=_RECORDING, handler=_read_recording),
     Operation(name="recording-delete", method="DELETE", path=_RECORDING, handler=_delete_recording),
-    Operation(
-        name="legs", method="GET", path=_ACCOUNT + "/cdrs/legs/{interaction}", handler=_list_legs
-    ),
-    Operation(name="webhooks", method="GET", path=_WEBHOOKS, handler=_list_webhooks),
-    Operation(name="webhook-create", method="PUT", path=_WEBHOOKS, handler=_create_webhook),
-    Operation(name="webhooks-enable", method="PATCH", path=_WEBHOOKS, handler=_enable_webhooks),
-    Operation(name="webhook", method="GET", path=_WEBHOOK, handler=_read_webhook),
-    Operation(name="webhook-replace", method="POST", path=_WEBHOOK, handler=_replace_webhook),
-    Operation(name="webhook-patch", method="PATCH", path=_WEBHOOK, handler=_patch_webhook),
-    Operation(name="webhook-delete", method="DELETE", path=_WEBHOOK, handler=_delete_webhook),
 )

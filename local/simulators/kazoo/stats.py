@@ -33,9 +33,6 @@ class Stats(stats.Stats):
     downloads: Counter[str] = field(default_factory=Counter)
     whole_downloads: Counter[str] = field(default_factory=Counter)
     deletes: Counter[str] = field(default_factory=Counter)
-    webhooks: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
-    disabled: int = 0
     pushes: Tally = field(default_factory=Tally)
     fetches: Counter[str] = field(default_factory=Counter)
     plans: Tally = field(default_factory=Tally)
@@ -47,11 +44,6 @@ class Stats(stats.Stats):
             "downloads": dict(self.downloads),
             "wholeDownloads": dict(self.whole_downloads),
             "deletes": dict(self.deletes),
-            "webhooks": {
-                "sent": self.webhooks,
-                "answers": dict(self.answers),
-                "disabled": self.disabled,
-            },
             "pushes": {**self.pushes.to_json(), "fetches": dict(self.fetches)},
             "plans": self.plans.to_json(),
         }

@@ -18,7 +18,6 @@ import httpx
 from local.simulators.audio import Audio, Given
 from local.simulators.kazoo.calls import PlanOrder, PushOrder, Recording
 from local.simulators.kazoo.config import Config
-from local.simulators.kazoo.deliveries import EDITED, Deliveries
 from local.simulators.kazoo.plan import Plans
 from local.simulators.kazoo.problems import Problem
 from local.simulators.kazoo.push import Pushes
@@ -31,10 +30,9 @@ _ROUNDS = 1 + 5
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """A recording on its way. With `emit` the webhooks are told when it arrived."""
+    """A recording on its way."""
 
     recording: Recording
-    emit: bool
     tries: int = 0
 
 
@@ -46,14 +44,12 @@ class Storage:
         config: Config,
         clock: Clock,
         stats: Stats,
-        deliveries: Deliveries,
         *,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._stats = stats
-        self._deliveries = deliveries
         self._http = httpx.AsyncClient(transport=transport, trust_env=False)
         self._pushes = Pushes(config, stats, self._http)
         self.plans = Plans(clock, stats)
@@ -67,10 +63,10 @@ class Storage:
         """Return how many recordings wait for their time, or are under way."""
         return len(self._later) + len(self._tasks)
 
-    def expect(self, recording: Recording, *, emit: bool) -> None:
+    def expect(self, recording: Recording) -> None:
         """Store a recording when its audio is ready, which its document always is before."""
         if recording.storage is not None:
-            self._wait(Job(recording=recording, emit=emit), until=recording.ready_at)
+            self._wait(Job(recording=recording), until=recording.ready_at)
 
     def pump(self) -> None:
         """Begin what has become due."""
@@ -120,8 +116,6 @@ class Storage:
                 recording.place = await self.plans.put(plan, recording)
         if recording.place is None:
             self._again(job)
-        elif job.emit:
-            self._deliveries.announce(EDITED, recording, at=self._clock())
 
     def _again(self, job: Job) -> None:
         pushed = isinstance(job.recording.storage, PushOrder)

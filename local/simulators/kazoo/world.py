@@ -11,12 +11,10 @@ from local.simulators.faults import Sleep
 from local.simulators.kazoo.buckets import Buckets
 from local.simulators.kazoo.calls import CallOrder, Calls, placed
 from local.simulators.kazoo.config import Config
-from local.simulators.kazoo.deliveries import Deliveries
 from local.simulators.kazoo.faults import Faults
 from local.simulators.kazoo.stats import Stats
 from local.simulators.kazoo.storage import Storage
 from local.simulators.kazoo.tokens import Tokens
-from local.simulators.kazoo.webhooks import Webhooks
 from local.simulators.settings import Json
 from local.simulators.times import Clock
 
@@ -38,36 +36,27 @@ class World:
         self.buckets = Buckets(config, clock, self.stats)
         self.tokens = Tokens(config, clock)
         self.calls = Calls(config, clock)
-        self.webhooks = Webhooks()
-        self.deliveries = Deliveries(
-            config, clock, self.stats, self.webhooks, sleep=sleep, transport=transport
-        )
-        self.storage = Storage(config, clock, self.stats, self.deliveries, transport=transport)
+        self.storage = Storage(config, clock, self.stats, transport=transport)
         self.faults = Faults(self.stats, sleep)
 
     def place(self, order: CallOrder) -> Json:
         """Let a call have happened, with all that follows. Return its ids. Raises BadInput."""
         account, interaction, recordings = self.calls.place(order)
         for recording in recordings:
-            self.storage.expect(recording, emit=order.emit)
-            if order.emit:
-                self.deliveries.expect(recording)
+            self.storage.expect(recording)
         return placed(account, interaction, recordings)
 
     def pump(self) -> None:
-        """Store and send what has become due."""
+        """Store what has become due."""
         self.storage.pump()
-        self.deliveries.pump()
 
     async def drain(self) -> None:
-        """Wait until everything that is due was tried and told."""
+        """Wait until everything that is due was tried."""
         await self.storage.drain()
-        await self.deliveries.drain()
 
     async def aclose(self) -> None:
         """Close the lines to everybody else."""
         await self.storage.aclose()
-        await self.deliveries.aclose()
 
     def configure(self, given: Json) -> None:
         """Change settings. Raises BadInput."""
@@ -78,10 +67,9 @@ class World:
         self.tokens.close_all()
 
     def reset(self) -> None:
-        """Begin anew, with the same tokens and webhooks."""
+        """Begin anew, with the same tokens."""
         self.calls.forget()
         self.storage.forget()
-        self.deliveries.forget()
         self.faults.clear()
         self.buckets.forget()
         self.stats.clear()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 import httpx
 from anyio.from_thread import start_blocking_portal
@@ -20,10 +18,9 @@ from local.simulators.kazoo.world import World
 from tests.integration.simulators.kazoo_spec import check_answer
 from tests.integration.simulators.ringex_driver import Clock, Http
 
-__all__ = ["FIRST", "HOOK", "KEY", "SECOND", "Driver", "Receiver", "at", "driving"]
+__all__ = ["FIRST", "KEY", "SECOND", "Driver", "Receiver", "at", "driving"]
 
 KEY = "legato-local-key".ljust(64, "0")
-HOOK = "https://hooks.example.com/webhook/kazoo"
 ROOMY = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
 
 
@@ -33,7 +30,7 @@ def at(text: str) -> float:
 
 
 class Receiver:
-    """Keeps what webhooks are sent and what is pushed, and answers as `reply` says."""
+    """Keeps what is pushed, and answers as `reply` says."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -42,20 +39,6 @@ class Receiver:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         return self.reply(request)
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """Return what the webhooks were sent, however it was written."""
-        found = []
-        for request in self.requests:
-            if "x-hook-id" not in request.headers:
-                continue
-            if request.headers.get("content-type") == "application/json":
-                found.append(json.loads(request.content))
-            else:
-                text = request.content.decode() or request.url.query.decode()
-                found.append(dict(parse_qsl(text)))
-        return found
 
 
 class Driver:
@@ -150,11 +133,6 @@ class Driver:
         """Return what the simulator counted."""
         counted: dict[str, Any] = self.control("stats", method="GET").json()
         return counted
-
-    def told(self) -> list[dict[str, Any]]:
-        """Return what the webhooks were told until now."""
-        assert self.control("drain").status_code == 204
-        return self.receiver.events
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from local.simulators.kazoo.gregorian import gregorian
-from tests.integration.simulators.kazoo_driver import FIRST, SECOND, at, driving
+from tests.integration.simulators.kazoo_driver import SECOND, at, driving
 
 MIDNIGHT = at("2026-11-01T00:00:00")
 USER = "0a" * 16
@@ -219,20 +219,3 @@ def test_three_thousand_recordings_are_paged_in_no_time(kazoo):
         more = {"start_key": page["next_start_key"]}
     assert len(shown) == 3000
     assert kazoo.stats()["requests"]["recordings"] == {"200": 15}
-
-
-def test_legs_are_there_when_they_have_ended(kazoo):
-    """One for each recording, with when it hung up."""
-    order = [{"duration": 60, "start": kazoo.clock.ago(60)}] * 2
-    order[1] = {"duration": 90, "start": kazoo.clock.ago(30)}
-    placed = kazoo.place(recordings=order)
-    path = f"cdrs/legs/{placed['interactionId']}"
-    [leg] = kazoo.page(path)["data"]
-    assert leg["timestamp"] == gregorian(kazoo.clock.now)
-    assert leg["interaction_id"] == placed["interactionId"]
-    assert leg["custom_channel_vars"]["media_recording_id"] == placed["recordingIds"][0]
-    kazoo.clock.now += 60
-    assert len(kazoo.page(path)["data"]) == 2
-    assert kazoo.page("cdrs/legs/nothing")["data"] == []
-    assert kazoo.page(path, account=SECOND)["data"] == []
-    assert placed["accountId"] == FIRST

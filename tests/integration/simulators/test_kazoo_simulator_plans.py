@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from tests.integration.simulators.kazoo_driver import FIRST, HOOK, SECOND, at, driving
+from tests.integration.simulators.kazoo_driver import FIRST, SECOND, at, driving
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -88,17 +88,13 @@ def test_keys_may_be_made_of_fields(kazoo, s3, bucket, plan, omit):
 
 
 def test_nothing_is_stored_before_it_is_ready(kazoo, s3, bucket, plan):
-    """Then the webhooks are told, also by 4.3."""
-    custom = {"type": "call_recording", "action": "doc_edited"}
-    data = {"name": "Legato", "uri": HOOK, "hook": "object", "custom_data": custom}
-    kazoo.ask("webhooks", "PUT", data=data)
+    """Until then Kazoo does not find it."""
     name = place(kazoo, plan, readyAfter=60)
     drain(kazoo)
-    assert (keys(s3, bucket), kazoo.receiver.events) == ([], [])
+    assert keys(s3, bucket) == []
     assert kazoo.audio(name).status_code == 404
     drain(kazoo, 60)
     assert len(keys(s3, bucket)) == 1
-    assert [event["id"] for event in kazoo.receiver.events] == [name]
 
 
 def test_what_cannot_be_stored_is_tried_again(kazoo, s3, plan):

@@ -51,39 +51,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
-    """What the webhook works with: the hook and the queue of each provider, by route."""
+    """What WebhookFunction works with, as receive takes it."""
 
-    hooks: Mapping[str, tuple[Hook, Jobs]]
+    hook: Hook
+    jobs: Jobs
     clock: Clock
     settle_seconds: int
 
 
 def reception(environment: Mapping[str, str] = os.environ) -> Reception:
     """Return what WebhookFunction needs."""
-    from legato.providers.kazoo.hook import KazooHook
     from legato.providers.ringex.hook import RingexHook
-    from legato.receive import CURRENT_TOKEN, KAZOO_TOKEN, PREVIOUS_TOKEN
+    from legato.receive import CURRENT_TOKEN, PREVIOUS_TOKEN
 
     settings = webhook_settings(environment)
     secret = Secret(client("secretsmanager", read_timeout=2), arn=settings.secret)
 
-    def tokens(*names: str) -> Callable[..., list[str]]:
-        def read(*, fresh: bool) -> list[str]:
-            value = secret.value(fresh=fresh)
-            return [str(value.get(name) or "") for name in names]
+    def tokens(*, fresh: bool) -> list[str]:
+        value = secret.value(fresh=fresh)
+        return [str(value.get(name) or "") for name in (CURRENT_TOKEN, PREVIOUS_TOKEN)]
 
-        return read
-
-    sqs = client("sqs", read_timeout=2)
-    ringex = RingexHook(tokens(CURRENT_TOKEN, PREVIOUS_TOKEN))
     return Reception(
-        hooks={
-            "POST /webhook/ringcentral": (ringex, SqsJobs(sqs, queue=settings.ringex_queue)),
-            "POST /webhook/kazoo": (
-                KazooHook(tokens(KAZOO_TOKEN)),
-                SqsJobs(sqs, queue=settings.kazoo_queue),
-            ),
-        },
+        hook=RingexHook(tokens),
+        jobs=SqsJobs(client("sqs", read_timeout=2), queue=settings.ringex_queue),
         clock=SystemClock(),
         settle_seconds=settings.settle_seconds,
     )

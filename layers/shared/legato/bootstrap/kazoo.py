@@ -1,4 +1,4 @@
-"""Put Kazoo together: its API behind the gate, the tails of its accounts, their webhooks."""
+"""Put Kazoo together: its API behind the gate, the tails of its accounts, their push URLs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from legato.backfill import Allowance, Backfill, backfill_key, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, stitcher, tools
 from legato.clock import SystemClock
 from legato.errors import Failed, Refused
-from legato.hooks import Hooking
 from legato.policy import Policy
 from legato.providers.kazoo.api import KazooApi
-from legato.providers.kazoo.hook import TOKEN_FIELD
 from legato.providers.kazoo.inbox import Inbox, job_of
 from legato.providers.kazoo.provider import Kazoo, KazooSource
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.kazoo.tail import KazooTail
+from legato.push_urls import Pushing
 from legato.rounds import Round
 from legato.settings import sweeper_settings
 from legato.stream import length_of
@@ -91,11 +90,9 @@ def archiving(settings: ProcessorSettings) -> Part:
     return Part(
         provider=Kazoo(
             api,
-            jobs,
             made.ledger,
             made.clock,
             quiet=timedelta(seconds=kazoo.quiet_seconds),
-            accounts=_followed_whole(kazoo),
             inbox=inbox,
         ),
         jobs=jobs,
@@ -200,28 +197,16 @@ def backfiller(
     )
 
 
-def hooking(environment: Mapping[str, str], *, address: str) -> Hooking:
-    """Return what webhooks to this address need, with the environment of SweeperFunction.
+def pushing(environment: Mapping[str, str], *, address: str) -> Pushing:
+    """Return what push URLs below this address are made of, with SweeperFunction's environment.
 
     Raises Failed if the stack does not use Kazoo, Retry if the secret cannot be read.
     """
     settings = sweeper_settings(environment)
-    kazoo = settings.kazoo
-    _used(kazoo)
+    _used(settings.kazoo)
     made = tools(secret=settings.secret, table=settings.table)
     made.secret.value()  # who may not read it should know at once
-    named = _accounts(kazoo)
-    whole = _followed_whole(kazoo)
-    return Hooking(
-        webhooks=_api(kazoo, made),
-        secret=made.secret,
-        sleep=time.sleep,
-        address=address,
-        kazoo=kazoo.url,
-        token_field=TOKEN_FIELD,
-        accounts=tuple(one for one in named if one in whole),
-        narrowed=tuple(one for one in named if one not in whole),
-    )
+    return Pushing(secret=made.secret, address=address, accounts=_accounts(settings.kazoo))
 
 
 def jobs_of(body: str) -> list[Job]:
@@ -242,12 +227,6 @@ def _used(settings: KazooSettings) -> None:
 def _accounts(settings: KazooSettings) -> tuple[str, ...]:
     """Return the accounts of which anything is kept, each once."""
     return tuple(dict.fromkeys(source.partition("/")[0] for source in settings.sources))
-
-
-def _followed_whole(settings: KazooSettings) -> frozenset[str]:
-    """Return the accounts of which every recording is kept, and not one user's or filtered ones."""
-    whole = (source for source in settings.sources if "/" not in source)
-    return frozenset() if settings.filters else frozenset(whole)
 
 
 def _api(settings: KazooSettings, made: Tools) -> KazooApi:

@@ -1,4 +1,4 @@
-"""Put together what takes Kazoo's pushes, and what makes their addresses."""
+"""Put together what takes Kazoo's pushes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from legato.aws.secret import Secret
 from legato.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from legato.push import Inbox
-    from legato.push_urls import Pushing
     from legato.settings import PushSettings
 
 S3_SECONDS = 6
@@ -44,15 +43,3 @@ def taking(settings: PushSettings) -> Hatch:
         recognise=recognise_stream,
         inbox=PushInbox(client("s3", read_timeout=S3_SECONDS), bucket=settings.inbox),
     )
-
-
-def pushing(environment: Mapping[str, str], *, address: str) -> Pushing:
-    """Return what push URLs below this address are made of, with SweeperFunction's environment.
-
-    Raises as hooking does. A part of an account may push as well as all of it.
-    """
-    from legato.bootstrap.kazoo import hooking
-    from legato.push_urls import Pushing
-
-    made = hooking(environment, address=address)
-    return Pushing(secret=made.secret, address=address, accounts=(*made.accounts, *made.narrowed))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from legato.export.package import Exporting
     from legato.failed import Failures
     from legato.hold import Held
-    from legato.hooks import Hooking
     from legato.index import Days, Rebuilt
     from legato.ports import Accesses
     from legato.push_urls import Pushing
@@ -88,17 +87,9 @@ class Place:
         with self._of_this_version():
             return failures(sweeper_settings(self._environment()), providers=providers)
 
-    def hooking(self) -> Hooking:
-        """Return what Kazoo's webhooks are installed and removed with. Raises as hooking does."""
-        from legato.bootstrap.kazoo import hooking
-
-        with self._of_this_version():
-            address = self._outputs().get("KazooWebhookUrl", "")
-            return hooking(self._environment(), address=address)
-
     def pushing(self) -> Pushing:
         """Return what Kazoo's push URLs are made with. Raises as pushing does."""
-        from legato.bootstrap.push import pushing
+        from legato.bootstrap.kazoo import pushing
 
         with self._of_this_version():
             made = pushing(self._environment(), address=self._outputs().get("KazooPushUrl", ""))

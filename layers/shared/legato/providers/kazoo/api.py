@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -48,7 +48,7 @@ UNAUTHORIZED_SECONDS = 300
 FORBIDDEN_SECONDS = 900
 MAX_REDIRECTS = 3
 _GONE = (httpx.codes.NOT_FOUND, httpx.codes.GONE)
-_SINGLE = ("/recordings/", "/cdrs/legs/", "/webhooks/")
+_SINGLE = "/recordings/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class KazooApi:
     draw from the same bucket: each envelope says what remains, and corrects the gate.
 
     Every method raises Wait (not our turn), Limited (429), Barred (we are refused, and a person
-    must act), NotYet (404 for a recording or for legs), Retry (5xx, network, an answer that is
+    must act), NotYet (404 for a recording), Retry (5xx, network, an answer that is
     none), Failed (any other refusal; for a recording's audio Denied). `turn` is for who was
     promised one, `behind` for who lets all others go first.
     """
@@ -181,45 +181,12 @@ class KazooApi:
         """Delete a recording from Kazoo's list. NotYet: Kazoo does not find it (any more)."""
         self._asked("DELETE", account, "recordings", recording, turn=not behind, behind=behind)
 
-    def legs(self, account: str, interaction: str) -> list[Json]:
-        """Return the call detail records of an interaction's legs."""
-        return self._listed(account, "cdrs", "legs", interaction)
-
-    def hooks(self, account: str) -> list[Json]:
-        """Return the account's webhooks."""
-        return self._listed(account, "webhooks")
-
-    def create_hook(self, account: str, hook: Json) -> Json:
-        """Make a webhook and return it as Kazoo keeps it, with its `id`."""
-        return self._asked("PUT", account, "webhooks", body=hook).data(dict)
-
-    def hook(self, account: str, hook: str) -> Json:
-        """Return a webhook's document, of which the list has a summary. NotYet: it is gone.
-
-        https://github.com/2600hz/kazoo/blob/master/applications/webhooks/priv/couchdb/views/webhooksdb-webhooks.json
-        """
-        return self._asked("GET", account, "webhooks", hook).data(dict)
-
-    def delete_hook(self, account: str, hook: str) -> None:
-        """Delete a webhook. One that is not there any more is deleted."""
-        with suppress(NotYet):
-            self._asked("DELETE", account, "webhooks", hook)
-
-    def _listed(self, account: str, *names: str) -> list[Json]:
-        """Return a list that is short enough for one page."""
-        answer = self._asked("GET", account, *names, params={"paginate": "false"})
-        found: list[Any] = answer.data(list)
-        if not all(isinstance(one, dict) for one in found):
-            raise Retry(f"{answers.where(answer.response.request)} lists what is no JSON object")
-        return found
-
     def _asked(
         self,
         method: str,
         account: str,
         *names: str,
         params: Mapping[str, Any] | None = None,
-        body: Json | None = None,
         turn: bool = True,
         behind: bool = False,
     ) -> Answer:
@@ -229,7 +196,6 @@ class KazooApi:
             self._of(account, *names),
             params=params,
             headers={"Accept": "application/json"},
-            json=None if body is None else {"data": body},
         )
         with self._answer(request, account, turn=turn, behind=behind) as answer:
             return answer
@@ -360,7 +326,7 @@ def _error(answer: Answer, account: str) -> LegatoError:
             " or the user is no administrator, or token restrictions forbid it"
         )
         return Barred(f"{reason}: {causes}", seconds=FORBIDDEN_SECONDS)
-    if status in _GONE and any(part in request.url.path for part in _SINGLE):
+    if status in _GONE and _SINGLE in request.url.path:
         return NotYet(reason)
     if status == httpx.codes.CONFLICT or answers.passes(status):
         return Retry(reason)

@@ -2,7 +2,7 @@
 
 Both end as objects in the inbox. Which recording an object is, its name says or the facts that came
 with it; the rest is Kazoo's own document. Then it is a leg like any other, under the recording's
-id, so that hook, push, inbox and sweep archive it once.
+id, so that push, inbox and sweep archive it once.
 """
 
 from __future__ import annotations

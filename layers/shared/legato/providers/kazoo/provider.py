@@ -1,8 +1,4 @@
-"""Kazoo as a provider: which recordings an interaction has, and their audio.
-
-A webhook names a recording and not its interaction. So its job looks up the document, as the sweep
-would have found it a little later, and the interaction gets a job of its own.
-"""
+"""Kazoo as a provider: which recordings an interaction has, and their audio."""
 
 from __future__ import annotations
 
@@ -14,31 +10,24 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from legato.errors import LegatoError, NotYet, Wait
-from legato.model import Job, Leg, Listing
+from legato.model import Leg, Listing
 from legato.providers.kazoo.documents import (
     address,
-    call_of,
     ended_at,
     listing,
-    recording_of,
-    without_secrets,
 )
 from legato.providers.kazoo.inbox import CALL
-from legato.providers.kazoo.tail import Account, change_of
-from legato.sweep import records_key, take
+from legato.sweep import records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from legato.model import Json
-    from legato.ports import Clock, Jobs, Notes
+    from legato.model import Job, Json
+    from legato.ports import Clock, Notes
     from legato.providers.kazoo.api import KazooApi
     from legato.providers.kazoo.inbox import Inbox
     from legato.remove import Recording
 
-LOOK_UP_SECONDS = 5
-"""The interaction's job appears when its records stand in the ledger."""
-LOOK_UPS = 2
 RECORDING_ID = re.compile(r"\d{6}-[0-9a-f]{32}")
 """https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/recordings.md"""
 
@@ -46,9 +35,8 @@ RECORDING_ID = re.compile(r"\d{6}-[0-9a-f]{32}")
 class Kazoo:
     """An interaction is complete when nothing of it was recorded for `quiet`.
 
-    Kazoo never says that one is over. What is recorded later makes another revision. All recordings
-    of these `accounts` are kept; of others a part, which only the sweep can tell. Audio that Kazoo
-    sent by itself is in the `inbox`, and is not asked for.
+    Kazoo never says that one is over. What is recorded later makes another revision. Audio that
+    Kazoo sent by itself is in the `inbox`, and is not asked for.
     """
 
     name = "kazoo"
@@ -56,26 +44,22 @@ class Kazoo:
     def __init__(
         self,
         api: KazooApi,
-        jobs: Jobs,
         notes: Notes,
         clock: Clock,
         *,
         quiet: timedelta,
-        accounts: frozenset[str],
         inbox: Inbox,
     ) -> None:
         self._api = api
-        self._jobs = jobs
         self._notes = notes
         self._clock = clock
         self._quiet = quiet
-        self._accounts = accounts
         self._inbox = inbox
 
     def resolve(
         self, jobs: Sequence[Job], *, closely: Collection[str] = ()
     ) -> Mapping[str, Listing | LegatoError]:
-        """Answer from the ledger; what only a webhook named, or the inbox has, is looked up."""
+        """Answer from the ledger; what only the inbox has is looked up."""
         del closely  # the ledger knows as much of one as of all
         found: dict[str, Listing | LegatoError] = {}
         for job in jobs:
@@ -91,11 +75,6 @@ class Kazoo:
         if job.call.startswith(CALL):
             return self._inbox.take_in(job)
         documents = self._known(job.call)
-        if not documents and RECORDING_ID.fullmatch(job.call):
-            self._look_up(job)
-            documents = self._known(job.call)
-            if not documents:
-                return Listing(call=job.call, account=job.account, final=True)
         if not documents:
             return None
         return self._young(job, documents) or self._listed(job, documents)
@@ -146,22 +125,6 @@ class Kazoo:
     def _known(self, call: str) -> list[Json]:
         records: Json = self._notes.read(records_key(self.name, call)).content.get("records", {})
         return list(records.values())
-
-    def _look_up(self, job: Job) -> None:
-        """Take a recording's document in, as if it had been listed. Raises NotYet."""
-        if job.account not in self._accounts:
-            return
-        try:
-            document = without_secrets(self._api.recording(job.account, job.call))
-        except NotYet:
-            # The sweep finds it all the same, so in the end it is nobody's failure.
-            if job.looks < LOOK_UPS:
-                raise
-            return
-        call, recording = call_of(document) or job.call, recording_of(document) or job.call
-        change = change_of(job.account, call, {recording: {**document, "id": recording}})
-        account = Account(job.account)
-        take(change, account, self._jobs, self._notes, self._clock, LOOK_UP_SECONDS)
 
     def _young(self, job: Job, documents: Sequence[Json]) -> Wait | None:
         ended = ended_at(documents)

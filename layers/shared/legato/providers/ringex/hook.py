@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from legato.model import Job, Json
-from legato.receive import Reply, Request, among, read_json
+from legato.receive import Reply, Request, among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,10 +48,6 @@ class RingexHook:
         """Compare `Verification-Token` in constant time; a rotated token is read once more."""
         given = request.headers.get("verification-token", "").encode()
         return any(among(given, self._tokens(fresh=fresh)) for fresh in (False, True))
-
-    def read(self, request: Request) -> Json:
-        """Return the notification, which is JSON. Raises Refused."""
-        return read_json(request.body)
 
     def job(self, notification: Json, *, now: datetime) -> Job | None:
         """Return a job if a party of a telephony session has hung up or moved on.
