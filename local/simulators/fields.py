@@ -108,6 +108,21 @@ class Fields:
         except (TypeError, ValueError, binascii.Error):
             raise self._wrong(name, "…", "base64") from None
 
+    def base64s(self, name: str) -> dict[str, bytes]:
+        """Return the bytes of each name in an object."""
+        value = self._take(name)
+        if value is None:
+            return {}
+        inner = Fields(value, f"{self.where}{name}.")
+        return {each: inner.base64(each) or b"" for each in value}
+
+    def anything(self, name: str) -> list[Any]:
+        """Return a list of whatever it is."""
+        value = self._take(name)
+        if not isinstance(value, list):
+            raise self._wrong(name, value, "a list")
+        return value
+
     def address(self, name: str) -> str:
         """Return an address of the web."""
         value = self._take(name)
@@ -157,5 +172,5 @@ async def read_body(request: Request) -> Any:
     """Return a request's JSON. Raises BadInput."""
     try:
         return json.loads(await request.body())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"the body is not JSON: {error}") from error

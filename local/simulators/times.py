@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 type Clock = Callable[[], float]
 
@@ -19,3 +20,11 @@ def read(text: str) -> float:
     """Read an ISO 8601 time; without a zone it is UTC. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def readable(value: Any) -> float | None:
+    """Return the time that a value says, None when it says none."""
+    try:
+        return read(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -64,6 +64,7 @@ async def _serve(world: World, operation: Operation, request: Request) -> Respon
     world.pump()
     exchange = _exchange(world, request)
     try:
+        world.faults.outage(operation.name)
         if world.faults.evicts(operation.name, exchange.recording):
             world.evict()
         _admit(world, operation, exchange)

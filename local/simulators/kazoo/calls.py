@@ -161,21 +161,23 @@ class Calls:
             insort(self._databases[account, recording.month], recording.key)
         return account, interaction, placed
 
-    def listed(
-        self, account: str, months: range, begin: Key, end: Key, *, ascending: bool
+    def within(
+        self, account: str, month: int, begin: Key, end: Key, *, ascending: bool
     ) -> Iterator[Recording]:
-        """Yield what is saved from `begin` to `end`, one database after the other.
-
-        Each is ordered in itself; together they are not (crossbar_view:get_results).
-        """
+        """Yield what the database of a month has saved from `begin` to `end`, in order."""
         now = self._clock()
-        for month in months if ascending else reversed(months):
-            keys = self._databases.get((account, month), []) if self._is_active(month, now) else []
-            found = keys[bisect_left(keys, begin) : bisect_right(keys, end)]
-            for _, name in found if ascending else reversed(found):
-                recording = self.recordings[name]
-                if recording.saved_at <= now and not recording.deleted:
-                    yield recording
+        keys = self._databases.get((account, month), []) if self._is_active(month, now) else []
+        found = keys[bisect_left(keys, begin) : bisect_right(keys, end)]
+        for _, name in found if ascending else reversed(found):
+            recording = self.recordings[name]
+            if recording.saved_at <= now and not recording.deleted:
+                yield recording
+
+    def unlist(self, account: str, name: str | None) -> None:
+        """Take a recording out of its database: a raw document is there instead."""
+        recording = self.recordings.get(name or "")
+        if recording and recording.account == account:
+            recording.deleted = True
 
     def find(self, account: str, name: str) -> Recording | None:
         """Return what the database holds that the id begins with, its audio stored or not."""

@@ -26,18 +26,35 @@ one, and answers its `key`, the status of `written` and whether it could be `rea
 
 Fields that are not known are named in the answer's `ignored`.
 
-`POST /_sim/faults` takes one fault or a list: `kind`, `route` (a name from `GET /_sim/stats`, or
-`any`), `times` (1), `recordingId` (only this recording). Kinds:
+`POST /_sim/raw` lists `documents` of `accountId` (the first) word for word, whatever they are: by
+`created`, else `start`, in Gregorian seconds, else as if saved now; and each by its id. A text
+`now-<seconds>` in them becomes that time: in Gregorian seconds in the fields that kazoo/raw.py
+names (`TIMES`: `start`, `created` ...), else in ISO 8601. Documents with the id of one that was
+given or placed before take its place. `audio` maps ids to base64, which is served as it is; a
+document without it gets audio of its `duration_ms` or `duration`, else none is stored. The answer,
+201, has the `documents` and the `recordingIds` whose audio can be fetched.
 
-- `status`: `status` (503), `errorCode` (the envelope's message), `retryAfter`.
-- `truncate`: `share` (0.5) of the body, then the connection is dropped.
-- `stall`: `share` of the body, then nothing for `seconds` (30), then the rest.
+`POST /_sim/faults` takes one fault or a list: `kind`, `route` (a name from `GET /_sim/stats`, or
+`any`), `times` (1), `recordingId` (only this recording). With `for`, the id of a recording, it
+happens whenever that one is asked for and never else, on `any` route that names it unless `route`
+says which, until it is taken back or another fault takes its place. But for `stall` and `hang`,
+`seconds` is how long a fault holds, however often something is asked: `{"kind": "status", "route":
+"any", "seconds": 3600}` is an outage of everything for an hour. Kinds:
+
+- `status` (also without a `kind`): `status` (503), `errorCode` (the envelope's message),
+  `retryAfter`.
+- `truncate`: `share` (0.5) of the body, then the connection is dropped; `cut`: the same without the
+  last `bytes` (1), or with `asIfWhole` (false) as if what comes were all.
+- `stall`: `share` of the body, then nothing for `seconds` (30), then the rest; `hang`: nothing for
+  `seconds`, then the answer; `slow`: `bytesPerSecond` (8000).
 - `html`, `json`, `empty`: a page, an object that is no envelope, or nothing, behind a 200.
+- `redirect`: 302 to `location`.
 - `evict`: all tokens die, at once without a `route`, else when such a request comes.
 - `repeat-key`: the page that is told to come next is the same one.
+- `endless`: another page, with another key, follows for ever, until it is taken back.
 
-`truncate`, `stall` and `repeat-key` wait for an answer that is good. `DELETE /_sim/faults` takes
-back what did not happen yet.
+What spoils an answer waits for one that is good. `DELETE /_sim/faults` takes back what did not
+happen yet.
 
 `GET /_sim/stats` counts; `DELETE /_sim/stats` begins anew. Grants, `tokensConsumed` and
 `tooManyRequests` are by account, those of log-ins by `login`; `downloads` (begun),
@@ -54,7 +71,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.simulators import control
-from local.simulators.faults import Fault, read_fault
+from local.simulators.faults import EVERYWHERE, Fault, read_fault
 from local.simulators.fields import Fields, read_body
 from local.simulators.kazoo.calls import (
     CALLEE,
@@ -66,7 +83,9 @@ from local.simulators.kazoo.calls import (
     StorageOrder,
 )
 from local.simulators.kazoo.operations import OPERATIONS
+from local.simulators.kazoo.raw import written
 from local.simulators.kazoo.world import World
+from local.simulators.raw import AnyJson, read_raw
 from local.simulators.settings import BadInput
 
 
@@ -80,11 +99,19 @@ def routes(world: World) -> list[Route]:
             answer["ignored"] = fields.ignored
         return JSONResponse(answer, status_code=201)
 
+    async def take_raw(request: Request) -> Response:
+        fields = Fields(await read_body(request))
+        account = _account(fields, world)
+        raw = read_raw(fields, "documents", now=world.clock(), write=written)
+        names = world.raw.take(account, raw)
+        answer = {"accountId": account, "documents": raw.entries, "recordingIds": names}
+        if fields.ignored:
+            answer["ignored"] = fields.ignored
+        return AnyJson(answer, status_code=201)
+
     async def check_plan(request: Request) -> Response:
         fields = Fields(await read_body(request))
-        account = fields.text("accountId", default=world.config.accounts[0])
-        if account not in world.config.accounts:
-            raise BadInput(f"accountId: {account!r} is no account")
+        account = _account(fields, world)
         answer = await world.storage.plans.check(_plan_order(fields), account)
         if fields.ignored:
             answer["ignored"] = fields.ignored
@@ -105,11 +132,19 @@ def routes(world: World) -> list[Route]:
 
     own = (
         ("POST", "calls", place_call),
+        ("POST", "raw", take_raw),
         ("POST", "plans", check_plan),
         ("GET", "stats", read_stats),
         ("POST", "drain", drain),
     )
     return control.routes(world, fault_order, own)
+
+
+def _account(fields: Fields, world: World) -> str:
+    account = fields.text("accountId", default=world.config.accounts[0])
+    if account not in world.config.accounts:
+        raise BadInput(f"accountId: {account!r} is no account")
+    return account
 
 
 def call_order(fields: Fields) -> CallOrder:
@@ -171,11 +206,12 @@ def _plan_order(fields: Fields) -> PlanOrder:
 
 def fault_order(fields: Fields) -> Fault:
     """Read an order for a fault."""
-    return read_fault(fields, kinds=_KINDS, damages=("",), only="recordingId")
+    return read_fault(fields, kinds=_KINDS, damages=("",), only="recordingId", about_one=_ABOUT_ONE)
 
 
 _ROUTES = ("any", *(operation.name for operation in OPERATIONS))
+_ABOUT_ONE = tuple(each.name for each in OPERATIONS if "{recording}" in each.path)
 _KINDS = {
-    **dict.fromkeys(("status", "truncate", "stall", "html", "json", "empty", "evict"), _ROUTES),
-    "repeat-key": ("recordings", "user-recordings"),
+    **dict.fromkeys((*EVERYWHERE, "evict"), _ROUTES),
+    **dict.fromkeys(("repeat-key", "endless"), ("recordings", "user-recordings")),
 }

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from local.simulators.kazoo.problems import Problem, invalid
+from local.simulators.raw import AnyJson
 from local.simulators.settings import Json
 
 NODE = "local-kazoo"
@@ -60,7 +61,7 @@ class Exchange:
     ) -> JSONResponse:
         """Return the answer to a request that was understood."""
         body = {"data": data, "status": "success", "revision": revision, **more}
-        return JSONResponse(body | self.envelope(), status_code=status)
+        return AnyJson(body | self.envelope(), status_code=status)
 
     async def data(self) -> Json:
         """Return the `data` of the request's own envelope. Raises Problem 400."""

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from local.simulators.kazoo.calls import Calls, Key
+from local.simulators.kazoo.calls import Calls, Key, Recording
 from local.simulators.kazoo.config import Config
 from local.simulators.kazoo.documents import listed
 from local.simulators.kazoo.gregorian import UNIX, gregorian, month_of
 from local.simulators.kazoo.problems import faulty, invalid
+from local.simulators.kazoo.raw import RawDocument, RawDocuments
 from local.simulators.settings import Json
+
+type Entry = Recording | RawDocument
 
 _LAST = "\uffff"
 """Sorts behind every id."""
@@ -72,15 +76,16 @@ class Query:
         return (self.begin, ""), self.first
 
 
-def read_page(query: Query, calls: Calls, account: str, owner: str | None, now: float) -> Json:
+def read_page(
+    query: Query, calls: Calls, raw: RawDocuments, account: str, owner: str | None, now: float
+) -> Json:
     """Return `data` and the paging of its envelope."""
-    shown: list[Json] = []
+    shown: list[Any] = []
     following: Key | None = None
-    low, high = query.bounds
-    for recording in calls.listed(account, query.months, low, high, ascending=query.ascending):
+    for recording in _found(query, calls, raw, account):
         if owner is not None and recording.owner != owner:
             continue
-        found = listed(recording, now)
+        found = recording.value if isinstance(recording, RawDocument) else listed(recording, now)
         if not all(_fits(found, name, value) for name, value in query.filters):
             continue
         if len(shown) == query.size:
@@ -92,7 +97,30 @@ def read_page(query: Query, calls: Calls, account: str, owner: str | None, now: 
     return {"data": shown, **paging, **more}
 
 
-def _fits(found: Json, name: str, wanted: str) -> bool:
+def key_after(key: str) -> str:
+    """Return a key behind this one in a list that shows the newest first."""
+    created, name = _read_key(key)
+    return _write_key((created - 1, name))
+
+
+def _found(query: Query, calls: Calls, raw: RawDocuments, account: str) -> Iterator[Entry]:
+    """Yield what is saved in the time asked for, one database after the other.
+
+    Each is ordered in itself; together they are not (crossbar_view:get_results).
+    """
+    low, high = query.bounds
+    ascending = query.ascending
+    for month in query.months if ascending else reversed(query.months):
+        placed: Iterator[Entry] = calls.within(account, month, low, high, ascending=ascending)
+        given: Iterator[Entry] = raw.within(account, month, low, high, ascending=ascending)
+        yield from heapq.merge(placed, given, key=_key, reverse=not ascending)
+
+
+def _key(entry: Entry) -> Key:
+    return entry.key
+
+
+def _fits(found: Any, name: str, wanted: str) -> bool:
     path = name.removeprefix("filter_")
     without = path.startswith("not_")
     value: Any = found

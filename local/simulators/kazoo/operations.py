@@ -51,19 +51,32 @@ def _logged_in(world: World, exchange: Exchange, account: str) -> Response:
 async def _list_recordings(world: World, exchange: Exchange) -> Response:
     query = Query.read(exchange.request.query_params, world.config, exchange.now)
     owner = exchange.request.path_params.get("user")
-    return exchange.success(**read_page(query, world.calls, exchange.account, owner, exchange.now))
+    page = read_page(query, world.calls, world.raw, exchange.account, owner, exchange.now)
+    return exchange.success(**page)
 
 
 async def _read_recording(world: World, exchange: Exchange) -> Response:
     wanted = recordings.wants(exchange.request)
+    raw = world.raw.find(exchange.account, exchange.recording)
+    if raw and wanted == "document":
+        return exchange.success(raw.value)
+    if raw:
+        found = recordings.of_raw(raw)
+        return recordings.serve(found, raw.audio, exchange.request, world.config, world.stats)
     recording = _found(world, exchange)
     if wanted == "document":
         return exchange.success(document(recording), revision=revision(recording))
     audio = await world.storage.audio(recording)
-    return recordings.serve(recording, audio, exchange.request, world.config, world.stats)
+    found = recordings.of_placed(recording)
+    return recordings.serve(found, audio, exchange.request, world.config, world.stats)
 
 
 async def _delete_recording(world: World, exchange: Exchange) -> Response:
+    raw = world.raw.find(exchange.account, exchange.recording)
+    if raw:
+        world.raw.drop(raw)
+        world.stats.deletes[exchange.recording or ""] += 1
+        return exchange.success(raw.value)
     recording = _found(world, exchange)
     recording.deleted = True
     world.stats.deletes[recording.id] += 1

@@ -6,6 +6,8 @@ names no audio gets the document, with 200.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 from starlette.requests import Request
@@ -16,8 +18,10 @@ from local.simulators.kazoo.calls import Recording
 from local.simulators.kazoo.config import Config
 from local.simulators.kazoo.documents import CONTENT_TYPES, media_name, revision
 from local.simulators.kazoo.problems import Problem
+from local.simulators.kazoo.raw import RawDocument
 from local.simulators.kazoo.stats import Stats
 from local.simulators.media import AudioResponse, OutOfRange, read_range
+from local.simulators.raw import content_type
 
 _AUDIO = ("audio/mpeg", "audio/mp3")
 _JSON = ("*/*", "application/json", "application/x-json")
@@ -39,14 +43,48 @@ def wants(request: Request) -> Literal["document", "audio"]:
     return "document"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """What a download says of itself."""
+
+    id: str
+    name: str
+    content_type: str
+    revision: str
+
+
+def of_placed(recording: Recording) -> Attachment:
+    """Return the attachment of a recording."""
+    return Attachment(
+        id=recording.id,
+        name=media_name(recording),
+        content_type=CONTENT_TYPES[recording.order.format],
+        revision=revision(recording),
+    )
+
+
+def of_raw(document: RawDocument) -> Attachment:
+    """Return the attachment of a document that was given word for word."""
+    name = document.name or ""
+    wav = document.audio is not None and content_type(document.audio) == "audio/wav"
+    form: Literal["mp3", "wav"] = "wav" if wav else "mp3"
+    plain = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
+    return Attachment(
+        id=name,
+        name=f"call_recording_{plain}.{form}",
+        content_type=CONTENT_TYPES[form],
+        revision=f"1-{plain}",
+    )
+
+
 def serve(
-    recording: Recording, audio: Audio | None, request: Request, config: Config, stats: Stats
+    attachment: Attachment, audio: Audio | None, request: Request, config: Config, stats: Stats
 ) -> Response:
     """Answer a download of audio that is stored, or not (yet). Raises Problem."""
     if audio is None:
         if config.not_stored == "empty":
             return Response(media_type=_AUDIO[0])
-        data = {"message": "bad identifier", "details": recording.id}
+        data = {"message": "bad identifier", "details": attachment.id}
         raise Problem(404, data=data)
     try:
         asked = read_range(request.headers.get("range"), audio.size)
@@ -55,16 +93,16 @@ def serve(
     start, stop = asked or (0, audio.size)
     placing = "inline" if request.query_params.get("inline") == "true" else "attachment"
     headers = {
-        "content-type": CONTENT_TYPES[recording.order.format],
-        "content-disposition": f"{placing}; filename={media_name(recording)}",
-        "etag": f'"{revision(recording)}"',
+        "content-type": attachment.content_type,
+        "content-disposition": f"{placing}; filename={attachment.name}",
+        "etag": f'"{attachment.revision}"',
     }
     if asked:
         headers["content-range"] = f"bytes {start}-{stop - 1}/{audio.size}"
-    stats.downloads[recording.id] += 1
+    stats.downloads[attachment.id] += 1
 
     def sent() -> None:
-        stats.whole_downloads[recording.id] += 1
+        stats.whole_downloads[attachment.id] += 1
 
     status = 206 if asked else 200
     return AudioResponse(audio, start, stop, status=status, headers=headers, sent=sent)

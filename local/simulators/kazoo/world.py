@@ -12,6 +12,7 @@ from local.simulators.kazoo.buckets import Buckets
 from local.simulators.kazoo.calls import CallOrder, Calls, placed
 from local.simulators.kazoo.config import Config
 from local.simulators.kazoo.faults import Faults
+from local.simulators.kazoo.raw import RawDocuments
 from local.simulators.kazoo.stats import Stats
 from local.simulators.kazoo.storage import Storage
 from local.simulators.kazoo.tokens import Tokens
@@ -36,8 +37,9 @@ class World:
         self.buckets = Buckets(config, clock, self.stats)
         self.tokens = Tokens(config, clock)
         self.calls = Calls(config, clock)
+        self.raw = RawDocuments(clock, self.calls)
         self.storage = Storage(config, clock, self.stats, transport=transport)
-        self.faults = Faults(self.stats, sleep)
+        self.faults = Faults(self.stats, clock, sleep)
 
     def place(self, order: CallOrder) -> Json:
         """Let a call have happened, with all that follows. Return its ids. Raises BadInput."""
@@ -69,6 +71,7 @@ class World:
     def reset(self) -> None:
         """Begin anew, with the same tokens."""
         self.calls.forget()
+        self.raw.forget()
         self.storage.forget()
         self.faults.clear()
         self.buckets.forget()

@@ -61,6 +61,7 @@ def create_app(
 async def _serve(world: World, operation: Operation, request: Request) -> Response:
     segment = request.path_params.get("segment")
     try:
+        world.faults.outage(operation.name)
         if world.faults.evicts(operation.name, segment):
             world.evict()
         if operation.token:

@@ -159,6 +159,14 @@ class Calls:
             return segment
         return None
 
+    def unlist(self, name: str) -> None:
+        """Take a segment out of all windows; its recording stays."""
+        segment = self.segments.get(name)
+        if segment:
+            listed = self._by_sub_account[segment.dialog.sub_account]
+            listed[:] = [each for each in listed if each is not segment]
+            self._ordered.clear()
+
     def forget(self) -> None:
         """Drop every call."""
         self.dialogs.clear()

@@ -19,13 +19,28 @@ lengths in seconds:
 
 Fields that are not known are named in the answer's `ignored`.
 
-`POST /_sim/faults` takes one fault or a list: `kind`, `route` (a name from `GET /_sim/stats`, or
-`any`), `times` (1), `segmentId` (only this recording). Kinds:
+`POST /_sim/raw` lists `rows` of `subAccountId` (the first) word for word, whatever they are: in the
+windows that contain their `segmentStartTimeMs`; without one that can be read in every window. A
+text `now-<seconds>` in them becomes that time. Rows with the id of a segment that was given or
+placed before take its place. `audio` maps segment ids to base64, which is served as it is; a
+segment without it gets audio of its `segmentDurationMs`, or from its start to its end, else it is
+not there. The dialog of its address does not count. The answer, 201, has the `rows` and the
+`segmentIds` whose recordings can be fetched.
 
-- `status`: `status` (503), `errorCode`, `retryAfter`.
-- `truncate`: `share` (0.5) of the body, then the connection is dropped.
-- `stall`: `share` of the body, then nothing for `seconds` (30), then the rest.
-- `html`, `json`: a page, or an object, behind a 200.
+`POST /_sim/faults` takes one fault or a list: `kind`, `route` (a name from `GET /_sim/stats`, or
+`any`), `times` (1), `segmentId` (only this recording). With `for`, the id of a segment, it
+happens whenever that one is asked for and never else, on `any` route that names it unless `route`
+says which, until it is taken back or another fault takes its place. But for `stall` and `hang`,
+`seconds` is how long a fault holds, however often something is asked: `{"kind": "status", "route":
+"any", "seconds": 3600}` is an outage of everything for an hour. Kinds:
+
+- `status` (also without a `kind`): `status` (503), `errorCode`, `retryAfter`.
+- `truncate`: `share` (0.5) of the body, then the connection is dropped; `cut`: the same without the
+  last `bytes` (1), or with `asIfWhole` (false) as if what comes were all.
+- `stall`: `share` of the body, then nothing for `seconds` (30), then the rest; `hang`: nothing for
+  `seconds`, then the answer; `slow`: `bytesPerSecond` (8000).
+- `html`, `json`, `empty`: a page, an object, or nothing, behind a 200.
+- `redirect`: 302 to `location`.
 - `evict`: all tokens die, at once without a `route`, else when such a request comes.
 - `short-riff`: `share` of a recording as if that were all, while its head promises more.
 - `object-body`: the rows of the metadata come inside `{"data": …}`.
@@ -33,8 +48,8 @@ Fields that are not known are named in the answer's `ignored`.
   (and recorded all the same) or `times` (it ends before it starts).
 - `repeat`: every row comes twice.
 
-`truncate`, `stall` and those below wait for an answer that is good, `bad-row` and `repeat` for one
-with rows. `DELETE /_sim/faults` takes back what did not happen yet.
+What spoils an answer waits for one that is good, `bad-row` and `repeat` for one with rows.
+`DELETE /_sim/faults` takes back what did not happen yet.
 
 `GET /_sim/stats` counts; `DELETE /_sim/stats` begins anew. `downloads` counts by segment what was
 begun, `wholeDownloads` what was sent to the last byte, `touchedYoung` requests for a recording
@@ -49,12 +64,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.simulators import control
-from local.simulators.faults import Fault, read_fault
+from local.simulators.faults import EVERYWHERE, Fault, read_fault
 from local.simulators.fields import Fields, read_body
+from local.simulators.raw import AnyJson, read_raw
 from local.simulators.ringcx.calls import CHANNEL, CONTACT, CallOrder, SegmentOrder, placed
 from local.simulators.ringcx.faults import DAMAGES
 from local.simulators.ringcx.operations import OPERATIONS, PLATFORM
 from local.simulators.ringcx.world import World
+from local.simulators.settings import BadInput
 
 
 def routes(world: World) -> list[Route]:
@@ -67,6 +84,19 @@ def routes(world: World) -> list[Route]:
             answer["ignored"] = fields.ignored
         return JSONResponse(answer, status_code=201)
 
+    async def take_raw(request: Request) -> Response:
+        fields = Fields(await read_body(request))
+        known = world.config.sub_accounts
+        sub_account = fields.text("subAccountId", default=known[0])
+        if sub_account not in known:
+            raise BadInput(f"subAccountId: {sub_account!r} is no sub-account")
+        raw = read_raw(fields, "rows", now=world.clock())
+        segments = world.raw.take(sub_account, raw)
+        answer = {"subAccountId": sub_account, "rows": raw.entries, "segmentIds": segments}
+        if fields.ignored:
+            answer["ignored"] = fields.ignored
+        return AnyJson(answer, status_code=201)
+
     async def read_stats(_request: Request) -> Response:
         counted = world.stats.to_json()
         calls = world.calls
@@ -74,7 +104,11 @@ def routes(world: World) -> list[Route]:
             counted | {"calls": len(calls.dialogs), "segments": len(calls.segments)}
         )
 
-    own = (("POST", "calls", place_call), ("GET", "stats", read_stats))
+    own = (
+        ("POST", "calls", place_call),
+        ("POST", "raw", take_raw),
+        ("GET", "stats", read_stats),
+    )
     return control.routes(world, fault_order, own)
 
 
@@ -121,12 +155,14 @@ def _whole(number: float | None) -> int | None:
 
 def fault_order(fields: Fields) -> Fault:
     """Read an order for a fault."""
-    return read_fault(fields, kinds=_KINDS, damages=DAMAGES, only="segmentId")
+    return read_fault(
+        fields, kinds=_KINDS, damages=DAMAGES, only="segmentId", about_one=("recording",)
+    )
 
 
 _ROUTES = ("any", *(operation.name for operation in (*PLATFORM, *OPERATIONS)))
 _KINDS = {
-    **dict.fromkeys(("status", "truncate", "stall", "html", "json", "evict"), _ROUTES),
+    **dict.fromkeys((*EVERYWHERE, "evict"), _ROUTES),
     "short-riff": ("recording",),
     **dict.fromkeys(("object-body", "bad-row", "repeat"), ("metadata",)),
 }

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from local.simulators.raw import AnyJson
 from local.simulators.ringcx import metadata, recordings
 from local.simulators.ringcx.problems import Bare, Problem, Text, invalid
 from local.simulators.ringcx.tokens import account_name
@@ -91,7 +92,8 @@ async def _read_metadata(world: World, request: Request) -> Response:
         raise Problem(403)
     window = metadata.Window.read(await _json(request), now, too_fresh=config.too_fresh_seconds)
     found = world.calls.window(sub_account, window.begin, window.end)
-    return JSONResponse([metadata.row(each, now) for each in found[: int(config.row_cap)]])
+    rows = [metadata.row(each, now) for each in found[: int(config.row_cap)]]
+    return AnyJson(rows + world.raw.window(sub_account, window.begin, window.end))
 
 
 async def _read_recording(world: World, request: Request) -> Response:
@@ -100,8 +102,9 @@ async def _read_recording(world: World, request: Request) -> Response:
         raise Bare(404, f"EvPlatform by rc_account_id={path['account']} not found")
     if path["sub_account"] not in config.sub_accounts or not config.recording_activated:
         raise Problem(403)
-    segment = world.calls.find(path["sub_account"], path["dialog"], path["segment"])
-    return recordings.serve(segment, request, config, world.stats, world.clock())
+    placed = world.calls.find(path["sub_account"], path["dialog"], path["segment"])
+    found = world.raw.find(path["segment"]) or placed
+    return recordings.serve(found, request, config, world.stats, world.clock())
 
 
 async def _json(request: Request) -> Any:

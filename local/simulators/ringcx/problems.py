@@ -27,12 +27,18 @@ class Problem(Exception):
     """A refusal that ends a request with `status`. `wrong` names a field and its value."""
 
     def __init__(
-        self, status: int, message: str | None = None, *, wrong: tuple[str, Any] | None = None
+        self,
+        status: int,
+        message: str | None = None,
+        *,
+        wrong: tuple[str, Any] | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(message or status)
         self.status = status
         self.message = message
         self.wrong = wrong
+        self.code = code or _CODES.get(status)
         self.headers: dict[str, str] = {}
 
     def response(self, request: Request, now: float) -> Response:
@@ -48,8 +54,8 @@ class Problem(Exception):
             "requestUri": f"{path} - {request.method}",
             "timestamp": round(now * 1000),
         }
-        if self.status in _CODES:
-            body["errorCode"] = _CODES[self.status]
+        if self.code:
+            body["errorCode"] = self.code
         if self.wrong:
             name, value = self.wrong
             body["validationErrors"] = [

@@ -15,11 +15,16 @@ from local.simulators.media import AudioResponse, OutOfRange, read_range
 from local.simulators.ringcx.calls import Segment
 from local.simulators.ringcx.config import Config
 from local.simulators.ringcx.problems import Bare, Problem
+from local.simulators.ringcx.raw import RawRecording
 from local.simulators.ringcx.stats import Stats
 
 
 def serve(
-    segment: Segment | None, request: Request, config: Config, stats: Stats, now: float
+    segment: Segment | RawRecording | None,
+    request: Request,
+    config: Config,
+    stats: Stats,
+    now: float,
 ) -> Response:
     """Answer a download. Raises Problem."""
     young = config.settle_seconds

@@ -13,6 +13,7 @@ from local.simulators.ringcx.config import Config
 from local.simulators.ringcx.faults import Faults
 from local.simulators.ringcx.platform import Platform
 from local.simulators.ringcx.rate_limit import RateLimits
+from local.simulators.ringcx.raw import RawRows
 from local.simulators.ringcx.stats import Stats
 from local.simulators.ringcx.tokens import Tokens
 from local.simulators.settings import Json
@@ -37,7 +38,8 @@ class World:
         self.platform = Platform(config, clock, self.stats, transport)
         self.tokens = Tokens(config, clock)
         self.calls = Calls(config, clock)
-        self.faults = Faults(self.stats, sleep)
+        self.raw = RawRows(config, clock, self.calls)
+        self.faults = Faults(self.stats, clock, sleep)
 
     def configure(self, given: Json) -> None:
         """Change settings. Raises BadInput."""
@@ -51,6 +53,7 @@ class World:
     def reset(self) -> None:
         """Begin anew, with the same tokens."""
         self.calls.forget()
+        self.raw.forget()
         self.faults.clear()
         self.limits.forget()
         self.platform.forget()

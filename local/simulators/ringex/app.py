@@ -21,7 +21,7 @@ from local.simulators.ringex import control, oauth
 from local.simulators.ringex.config import Config
 from local.simulators.ringex.oauth import Session
 from local.simulators.ringex.operations import OPERATIONS, Operation
-from local.simulators.ringex.problems import Problem, not_found
+from local.simulators.ringex.problems import Problem, lacks, not_found
 from local.simulators.ringex.world import World
 from local.simulators.settings import BadInput
 from local.simulators.times import Clock
@@ -61,6 +61,7 @@ async def _serve(world: World, operation: Operation, request: Request) -> Respon
     headers: dict[str, str] = {"RCRequestId": str(uuid.uuid4())}
     recording = request.path_params.get("recording")
     try:
+        world.faults.outage(operation.name)
         if world.faults.evicts(operation.name, recording):
             world.evict()
         session = _session(world, operation, request)
@@ -90,14 +91,11 @@ def _session(world: World, operation: Operation, request: Request) -> Session:
 def _check(world: World, operation: Operation, request: Request, session: Session) -> None:
     permission = operation.permission
     if permission is not None and permission not in session.scopes:
-        raise Problem(
-            403,
-            "CMN-401",
-            f"In order to call this API endpoint, application needs to have [{permission}] "
-            "permission",
-            permissionName=permission,
-        )
-    if request.path_params.get("account", "~") not in ("~", world.config.account_id):
+        raise lacks(permission, "CMN-401")
+    # What was given word for word names whatever account it likes.
+    raw = world.recordings.is_raw(request.path_params.get("recording", ""))
+    account = request.path_params.get("account", "~")
+    if account not in ("~", world.config.account_id) and not raw:
         raise not_found("accountId")
 
 

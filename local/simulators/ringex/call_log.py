@@ -7,8 +7,10 @@ the record and on several of its legs, and legs exist in the Detailed view only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -16,8 +18,12 @@ from starlette.datastructures import QueryParams
 from local.simulators import times
 from local.simulators.ringex.calls import COMPANY, Calls, Leg, Phase, Row
 from local.simulators.ringex.problems import Problem, bad_parameter, not_found
+from local.simulators.ringex.raw import RawRecord, RawRecords
 from local.simulators.ringex.recordings import Recording
 from local.simulators.settings import Json
+
+type Entry = tuple[float, str, Callable[[], Any]]
+"""When something began or changed, its id, and what is shown of it."""
 
 _DAY = 24 * 3600
 _ALONE = ("extensionNumber", "phoneNumber", "direction", "type", "dateFrom", "dateTo")
@@ -116,15 +122,30 @@ class Query:
         types = {kept.type for leg in row.legs if (kept := _kept(leg))}
         return bool(types) if self.recording_type == "All" else self.recording_type in types
 
+    def lets_through_raw(self, raw: RawRecord) -> bool:
+        """Say the same of a raw record: only its time and its session count."""
+        starts_at = self.starts_from if raw.starts_at is None else raw.starts_at
+        sessions = ("telephonySessionId", "sessionId")
+        return self.starts_from <= starts_at <= self.starts_to and all(
+            raw.says(name, self.equals[name]) for name in sessions if name in self.equals
+        )
 
-def read_call_log(calls: Calls, given: QueryParams, place: Place, now: float) -> Json:
-    """Return one page of the log (`CallLogResponse`)."""
+
+def read_call_log(
+    calls: Calls, raw: RawRecords, given: QueryParams, place: Place, now: float
+) -> Json:
+    """Return one page of the log (`CallLogResponse`), and in it the raw records."""
     query = Query.read(given, now)
     rows = _candidates(calls, query)
-    found = [(row, look) for row in rows if (look := row.seen_at(now)) and query.lets_through(row)]
+    looks = [(row, look) for row in rows if (look := row.seen_at(now)) and query.lets_through(row)]
     if query.recording_type:
-        found = [(row, look) for row, look in found if _shows_recordings(row, look[1])]
-    found.sort(key=lambda each: (each[0].starts_at, each[0].id), reverse=True)
+        looks = [(row, look) for row, look in looks if _shows_recordings(row, look[1])]
+    found: list[Entry] = [
+        (row.starts_at, row.id, partial(render, row, look, place, detailed=query.detailed, now=now))
+        for row, look in looks
+    ]
+    found += [_entry(each) for each in raw if query.lets_through_raw(each)]
+    found.sort(key=lambda each: each[:2], reverse=True)
     first = (query.page - 1) * query.per_page
     shown = found[first : first + query.per_page]
     pages = max(1, -(-len(found) // query.per_page))
@@ -133,9 +154,7 @@ def read_call_log(calls: Calls, given: QueryParams, place: Place, now: float) ->
         paging |= {"pageStart": first, "pageEnd": first + len(shown) - 1}
     return {
         "uri": _page_uri(given, query, place, query.page),
-        "records": [
-            render(row, look, place, detailed=query.detailed, now=now) for row, look in shown
-        ],
+        "records": [record() for _, _, record in shown],
         "paging": paging,
         "navigation": {
             name: {"uri": _page_uri(given, query, place, page)}
@@ -144,8 +163,17 @@ def read_call_log(calls: Calls, given: QueryParams, place: Place, now: float) ->
     }
 
 
-def read_record(calls: Calls, row_id: str, place: Place, now: float, *, detailed: bool) -> Json:
+def _entry(raw: RawRecord) -> Entry:
+    starts_at = raw.modified_at if raw.starts_at is None else raw.starts_at
+    return starts_at, raw.name or "", lambda: raw.value
+
+
+def read_record(
+    calls: Calls, raw: RawRecords, row_id: str, place: Place, now: float, *, detailed: bool
+) -> Any:
     """Return one record of the log (`CallLogRecord`)."""
+    if (given := raw.find(row_id)) is not None:
+        return given.value
     row = calls.rows.get(row_id)
     look = row.seen_at(now) if row else None
     if row is None or look is None:
@@ -260,7 +288,7 @@ def _candidates(calls: Calls, query: Query) -> Iterable[Row]:
     if wanted is None:
         return calls.rows.values()
     session = calls.sessions.get(wanted)
-    return session.rows if session else ()
+    return [row for row in session.rows if row.id in calls.rows] if session else ()
 
 
 def _neighbours(page: int, pages: int) -> Iterable[tuple[str, int]]:

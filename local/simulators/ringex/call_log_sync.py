@@ -9,20 +9,28 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from functools import partial
 
 from starlette.datastructures import QueryParams
 
 from local.simulators import times
-from local.simulators.ringex.call_log import Place, read_view, render
+from local.simulators.ringex.call_log import Entry, Place, read_view, render
 from local.simulators.ringex.calls import Calls
 from local.simulators.ringex.problems import Problem, bad_parameter
+from local.simulators.ringex.raw import RawRecords
 from local.simulators.settings import Json
 
 _HOUR = 3600
 
 
 def extract(
-    calls: Calls, given: QueryParams, place: Place, now: float, *, token_seconds: float
+    calls: Calls,
+    raw: RawRecords,
+    given: QueryParams,
+    place: Place,
+    now: float,
+    *,
+    token_seconds: float,
 ) -> Json:
     """Return the body of `GET …/call-log-extract-sync` (`CallLogExtractSyncResponse`).
 
@@ -36,20 +44,25 @@ def extract(
         since, count = _read_token(given.get("syncToken", ""), now - token_seconds), 1000
     else:
         raise bad_parameter("syncType", sync_type)
-    changed = [
-        (row, look)
+    changed: list[Entry] = [
+        (look[0], row.id, partial(render, row, look, place, detailed=detailed, now=now))
         for row in calls.rows.values()
         if (look := row.seen_at(now)) is not None and look[0] >= since
     ]
-    changed.sort(key=lambda each: (each[1][0], each[0].id))
+    changed += [
+        (each.modified_at, each.name or "", partial(getattr, each, "value"))
+        for each in raw
+        if each.modified_at >= since
+    ]
+    changed.sort(key=lambda each: each[:2])
     shown = changed[:count]
     # Records of one instant are never torn apart, so a page may be longer than was asked.
-    shown += [each for each in changed[count:] if each[1][0] == shown[-1][1][0]]
+    shown += [each for each in changed[count:] if each[0] == shown[-1][0]]
     more = len(shown) < len(changed)
-    until = changed[len(shown)][1][0] if more else now
+    until = changed[len(shown)][0] if more else now
     return {
         "uri": place.uri("call-log-extract-sync"),
-        "records": [render(row, look, place, detailed=detailed, now=now) for row, look in shown],
+        "records": [record() for _, _, record in shown],
         "syncInfo": {
             "syncType": sync_type,
             "syncToken": _token(until, now),

@@ -188,6 +188,10 @@ class Calls:
         self.rows.update({row.id: row for row in rows})
         return session, rows
 
+    def drop(self, row_id: str | None) -> None:
+        """Take a row out of the log; its session and recordings stay."""
+        self.rows.pop(row_id or "", None)
+
     def forget(self) -> None:
         """Drop every call."""
         self.sessions.clear()

@@ -22,20 +22,38 @@ optional but a leg's `duration`; times are ISO 8601 in UTC, lengths in seconds:
 
 Fields that are not known are named in the answer's `ignored`.
 
-`POST /_sim/faults` takes one fault or a list: `kind`, `route` (a name from `GET /_sim/stats`, or
-`any`), `times` (1), `recordingId` (only this one). Kinds:
+`POST /_sim/raw` lists `records` word for word, whatever they are: in the call log (by `startTime`;
+without one that can be read in every list), by `telephonySessionId`, `sessionId` and id, and as
+changed now in `call-log-extract-sync`; other filters do not count. A text `now-<seconds>` in them
+becomes that time. A record with the id of one that was given or placed before takes its place.
+`audio` maps recording ids to base64, which is served as it is; a recording of a record or a leg
+without it gets audio of its `duration`, else it is not there. The path's account does not count
+for them. The answer, 201, has the `records` and the `recordingIds` that can be fetched.
 
-- `status`: `status` (503), `errorCode`, `retryAfter`.
-- `truncate`: `share` (0.5) of the body, then the connection is dropped.
-- `stall`: `share` of the body, then nothing for `seconds` (30), then the rest.
-- `html`: an HTML page behind a 200.
+`POST /_sim/faults` takes one fault or a list: `kind`, `route` (a name from `GET /_sim/stats`, or
+`any`), `times` (1), `recordingId` (only this one). With `for`, the id of a recording, it
+happens whenever that one is asked for and never else, on `any` route that names it unless `route`
+says which, until it is taken back or another fault takes its place. But for `stall` and `hang`,
+`seconds` is how long a fault holds, however often something is asked: `{"kind": "status", "route":
+"any", "seconds": 3600}` is an outage of everything for an hour. Kinds:
+
+- `status` (also without a `kind`): `status` (503), `errorCode`, `permissionName`, `retryAfter`.
+- `truncate`: `share` (0.5) of the body, then the connection is dropped; `cut`: the same without the
+  last `bytes` (1), or with `asIfWhole` (false) as if what comes were all.
+- `stall`: `share` of the body, then nothing for `seconds` (30), then the rest; `hang`: nothing for
+  `seconds`, then the answer; `slow`: `bytesPerSecond` (8000).
+- `html`, `json`, `empty`: a page, an object, or nothing, behind a 200.
 - `redirect`: 302 to `location`.
 - `evict`: all sessions are gone, at once without a `route`, else when such a request comes.
 - `bad-page`: a page of the call log whose `damage` is `startTime` (missing), `legs` (no list) or
   `records` (no list).
+- `endless`: another page follows for ever (`nextPage` of `call-log`, `newerRecordsExist` of
+  `call-log-extract-sync`), until it is taken back.
 
-`truncate`, `stall` and `bad-page` wait for an answer that is good, so a 404 does not use them up.
-`DELETE /_sim/faults` takes back what did not happen yet.
+A 403 is about a permission, which it names, unless it is for one recording and `permissionName` is
+missing. A sync token is refused by `{"kind": "status", "route": "call-log-extract-sync", "status":
+400, "errorCode": ...}`. What spoils an answer waits for one that is good, so a 404 does not use it
+up. `DELETE /_sim/faults` takes back what did not happen yet.
 
 `GET /_sim/subscriptions` lists all subscriptions, with the `verificationToken` that the platform
 never shows. `POST /_sim/subscriptions` changes the one with this `id`: `status` (`Active`,
@@ -55,8 +73,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.simulators import control
-from local.simulators.faults import Fault, read_fault
+from local.simulators.faults import EVERYWHERE, Fault, read_fault
 from local.simulators.fields import Fields, read_body
+from local.simulators.raw import AnyJson, read_raw
 from local.simulators.ringex.calls import CUSTOMER, CallOrder, LegOrder, placed
 from local.simulators.ringex.faults import DAMAGES
 from local.simulators.ringex.notifications import changes_of
@@ -91,6 +110,16 @@ class Control:
         if fields.ignored:
             answer["ignored"] = fields.ignored
         return JSONResponse(answer, status_code=201)
+
+    async def take_raw(self, request: Request) -> Response:
+        """List records word for word, and say what they became."""
+        world = self._world
+        fields = Fields(await read_body(request))
+        raw = read_raw(fields, "records", now=world.clock())
+        answer = {"records": raw.entries, "recordingIds": world.raw.take(raw)}
+        if fields.ignored:
+            answer["ignored"] = fields.ignored
+        return AnyJson(answer, status_code=201)
 
     async def read_stats(self, _request: Request) -> Response:
         """Return what was counted."""
@@ -148,6 +177,7 @@ def routes(world: World) -> list[Route]:
         fault_order,
         (
             ("POST", "calls", own.place_call),
+            ("POST", "raw", own.take_raw),
             ("GET", "stats", own.read_stats),
             ("GET", "subscriptions", own.list_subscriptions),
             ("POST", "subscriptions", own.change_subscription),
@@ -196,10 +226,14 @@ def _leg_order(fields: Fields, extension: str) -> LegOrder:
 
 def fault_order(fields: Fields) -> Fault:
     """Read an order for a fault."""
-    return read_fault(fields, kinds=_KINDS, damages=DAMAGES, only="recordingId")
+    return read_fault(
+        fields, kinds=_KINDS, damages=DAMAGES, only="recordingId", about_one=_ABOUT_ONE
+    )
 
 
 _ROUTES = ("any", *(operation.name for operation in OPERATIONS))
-_KINDS = dict.fromkeys(("status", "truncate", "html", "stall", "redirect", "evict"), _ROUTES) | {
-    "bad-page": tuple(route for route in _ROUTES if "call-log" in route)
+_ABOUT_ONE = tuple(each.name for each in OPERATIONS if "{recording}" in each.path)
+_KINDS = dict.fromkeys((*EVERYWHERE, "evict"), _ROUTES) | {
+    "bad-page": tuple(route for route in _ROUTES if "call-log" in route),
+    "endless": ("call-log", "call-log-extract-sync"),
 }

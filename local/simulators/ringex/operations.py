@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from local.simulators.raw import AnyJson
 from local.simulators.ringex import call_log, call_log_sync, oauth, recordings
 from local.simulators.ringex.call_log import Place
 from local.simulators.ringex.notifications import session_object
@@ -102,28 +103,33 @@ async def _read_session(world: World, request: Request, _: Session) -> Response:
 
 async def _read_call_log(world: World, request: Request, _: Session) -> Response:
     place = _place(world, request)
-    page = call_log.read_call_log(world.calls, request.query_params, place, world.clock())
-    return JSONResponse(page)
+    page = call_log.read_call_log(
+        world.calls, world.raw, request.query_params, place, world.clock()
+    )
+    return AnyJson(page)
 
 
 async def _read_call_record(world: World, request: Request, _: Session) -> Response:
     detailed = call_log.read_view(request.query_params)
     name = request.path_params["record"]
     place = _place(world, request)
-    record = call_log.read_record(world.calls, name, place, world.clock(), detailed=detailed)
-    return JSONResponse(record)
+    record = call_log.read_record(
+        world.calls, world.raw, name, place, world.clock(), detailed=detailed
+    )
+    return AnyJson(record)
 
 
 async def _extract_call_log(world: World, request: Request, _: Session) -> Response:
     place = _place(world, request)
     changes = call_log_sync.extract(
         world.calls,
+        world.raw,
         request.query_params,
         place,
         world.clock(),
         token_seconds=world.config.sync_token_seconds,
     )
-    return JSONResponse(changes)
+    return AnyJson(changes)
 
 
 async def _read_recording(world: World, request: Request, _: Session) -> Response:

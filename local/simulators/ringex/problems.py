@@ -55,6 +55,16 @@ def bad_parameter(name: str, value: object) -> Problem:
     )
 
 
+def lacks(permission: str, code: str) -> Problem:
+    """Refuse for want of a permission: CMN-401 of the application, CMN-408 of the user."""
+    message = (
+        f"In order to call this API endpoint, application needs to have [{permission}] permission"
+        if code == "CMN-401"
+        else f"[{permission}] permission required"
+    )
+    return Problem(403, code, message, permissionName=permission)
+
+
 def not_found(parameter: str) -> Problem:
     """Refuse an id that nothing has."""
     return Problem(

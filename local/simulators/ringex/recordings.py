@@ -18,6 +18,9 @@ from local.simulators.ringex.problems import Problem, bad_parameter, not_found
 from local.simulators.settings import Json
 from local.simulators.times import Clock
 
+RAW = ""
+"""The session of a recording that only raw records name."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Recording:
@@ -50,6 +53,11 @@ class Recordings:
     def known(self, recording_id: str) -> Recording | None:
         """Return a recording whether or not it is ready."""
         return self._by_id.get(recording_id)
+
+    def is_raw(self, recording_id: str) -> bool:
+        """Say whether only raw records name it."""
+        known = self._by_id.get(recording_id)
+        return known is not None and known.session == RAW
 
     def ready(self, recording_id: str) -> Recording:
         """Return a recording that can be fetched. Raises Problem 404 for every other one."""

@@ -14,6 +14,7 @@ from local.simulators.ringex.deliveries import Deliveries
 from local.simulators.ringex.faults import Faults
 from local.simulators.ringex.oauth import Sessions
 from local.simulators.ringex.rate_limit import RateLimits
+from local.simulators.ringex.raw import RawRecords
 from local.simulators.ringex.recordings import Recordings
 from local.simulators.ringex.stats import Stats
 from local.simulators.ringex.subscriptions import Subscriptions
@@ -40,9 +41,10 @@ class World:
         self.sessions = Sessions(config, clock, self.stats)
         self.recordings = Recordings(clock)
         self.calls = Calls(config, clock, self.recordings)
+        self.raw = RawRecords(clock, self.calls, self.recordings)
         self.subscriptions = Subscriptions(config, clock, self.stats)
         self.deliveries = Deliveries(config, clock, self.stats, self.subscriptions, self.transport)
-        self.faults = Faults(self.stats, sleep)
+        self.faults = Faults(self.stats, clock, sleep)
 
     def configure(self, given: Json) -> None:
         """Change settings. Raises BadInput."""
@@ -58,6 +60,7 @@ class World:
         """Begin anew, with the same clients and webhooks."""
         self.deliveries.forget()
         self.calls.forget()
+        self.raw.forget()
         self.recordings.forget()
         self.faults.clear()
         self.limits.forget()

@@ -84,6 +84,7 @@ class Driver:
     def __init__(
         self, app: Starlette, http: Http, clock: Clock, webhook: Webhook, pauses: list[float]
     ) -> None:
+        self.app = app
         self.http = http
         self.clock = clock
         self.webhook = webhook
