@@ -115,19 +115,17 @@ def test_ids_that_begin_alike_are_suggested(store):
 
 
 class Death(Exception):
-    pass
-
-
-class Dying(DynamoCatalogue):
-    """Dies when it has written a call's entries, and not its row."""
-
-    def _put(self, row, *, over):
-        raise Death
+    """Comes when a call's entries are written, and not its row."""
 
 
 def test_entries_of_a_worker_that_died_lead_nowhere(dynamo, aws_client, table):
+    def die(**_):
+        raise Death
+
+    dynamodb = aws_client("dynamodb")
+    dynamodb.meta.events.register("before-call.dynamodb.PutItem", die)
     with pytest.raises(Death):
-        Dying(aws_client("dynamodb"), table=table).write(a_row(), over=None)
+        DynamoCatalogue(dynamodb, table=table).write(a_row(), over=None)
     assert found(dynamo) == []
     enter(dynamo, a_row())
     assert found(dynamo) == ["s-1"]
@@ -159,6 +157,37 @@ def test_a_search_that_goes_far_ends_early_and_can_go_on():
 def test_a_name_of_any_length_is_entered_and_found(store):
     enter(store, a_row(people=("x" * 5000,)))
     assert found(store, person="x" * 5000) == ["s-1"]
+
+
+def a_conference(legs):
+    """Return the row of a call of so many people, each with a number."""
+    people = tuple(hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(legs))
+    numbers = tuple(f"+1555{n:07}" for n in range(legs))
+    ids = tuple(f"leg-{name}" for name in people)
+    return a_row("s-many", minutes=1, people=people, numbers=numbers, ids=ids, legs=legs)
+
+
+def test_a_conference_of_hundreds_is_found_by_everybody_in_it(store):
+    """Also by several things at once, without each entry naming all people."""
+    enter(store, many := a_conference(300), a_row("s-1", minutes=2))
+    assert found(store, id=many.ids[-1]) == ["s-many"]
+    assert found(store, person=many.people[-1], number=many.numbers[0]) == ["s-many"]
+    assert found(store, person=many.people[-1], number="+15559999999") == []
+    assert found(store, number=many.numbers[7], direction="inbound") == ["s-many"]
+
+
+def test_a_row_of_any_size_is_read_and_taken_out(dynamo, aws_client, table):
+    """Its entries apart, of which there are ever so many."""
+    many = a_conference(10_000)
+    dynamo._items.put(
+        {"pk": {"S": "call#ringex#s-many"}, "sk": {"S": "catalogue"}}, many.to_json(), over=0
+    )
+    place = {"pk": {"S": "find#all"}, "sk": {"S": many.place}}
+    aws_client("dynamodb").put_item(TableName=table, Item=place)
+    assert dynamo.row("ringex", "s-many") == replace(many, version=1)
+    assert found(dynamo) == ["s-many"]
+    dynamo.remove(replace(many, people=(), numbers=(), ids=()))
+    assert aws_client("dynamodb").scan(TableName=table)["Items"] == []
 
 
 @pytest.mark.parametrize("cursor", ["?", "bm9uc2Vuc2U", "\N{PILE OF POO}"])

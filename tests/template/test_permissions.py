@@ -35,6 +35,7 @@ ACTIONS = {
     "publish": "sns:Publish",
     "get_item": "dynamodb:GetItem",
     "put_item": "dynamodb:PutItem",
+    "transact_write_items": "dynamodb:PutItem",  # of which alone it consists
     "batch_write_item": "dynamodb:BatchWriteItem",
     "query": "dynamodb:Query",  # of an index, which is a resource of its own
     "sign": "kms:Sign",

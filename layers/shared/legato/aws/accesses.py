@@ -13,7 +13,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from legato.aws.errors import translated
-from legato.errors import Retry
+from legato.errors import Unavailable
 from legato.model import format_time, parse_time
 from legato.ports import Access
 
@@ -78,7 +78,7 @@ class DynamoAccesses:
                 return
             self._sleep(pause)
             pause *= 2
-        raise Retry("the access log cannot be written: the ledger takes no more at the moment")
+        raise Unavailable("the access log cannot be written: the ledger takes no more now")
 
     def _query(self, condition: str, values: dict[str, Any]) -> Iterator[Access]:
         pages = self._dynamodb.get_paginator("query").paginate(
@@ -96,7 +96,7 @@ class DynamoAccesses:
 def _item(pk: str, access: Access, calls: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     content = {name: getattr(access, name) for name in _PLAIN}
     content |= {"at": format_time(access.at), "calls": calls}
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    body = json.dumps(content, separators=(",", ":")).encode()
     return {
         "pk": {"S": pk},
         "sk": {"S": f"{content['at']}#{access.id}"},

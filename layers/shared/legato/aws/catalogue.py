@@ -10,16 +10,13 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-ke
 from __future__ import annotations
 
 import base64
-import json
-import zlib
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from legato.aws.errors import code, translated
+from legato.aws.errors import translated
+from legato.aws.items import Items
 from legato.catalogue import BEGINNING, Page, Row, terms
-from legato.errors import Refused, Retry, Stale
+from legato.errors import Refused, Unavailable
 from legato.model import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -27,7 +24,9 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from legato.aws.items import Item
     from legato.catalogue import Query
+    from legato.model import Json
 
 MOST_QUERIES = 4
 """Of one page: with that for its rows, five requests. The later ones go through a megabyte each."""
@@ -40,6 +39,10 @@ MOST_ROWS = 100
 MOST_WRITES = 25
 """Items in one request, by DynamoDB's own rule."""
 SUGGESTIONS = 300
+MOST_SAID = 4000
+"""Characters. A conference of thousands has as many entries, each of which would name them all."""
+MORE_SAID = "more"
+"""Stands for what is too much to be said in an entry: the row tells."""
 ROW = "catalogue"
 
 
@@ -49,16 +52,14 @@ class DynamoCatalogue:
     def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._items = Items(dynamodb, table=table, name="the catalogue")
         self.requests = 0
 
     def row(self, provider: str, call: str) -> Row | None:
         """Return what it says of a call now, or None. Raises Retry."""
         self.requests += 1
-        with translated("the catalogue cannot be read"):
-            found = self._dynamodb.get_item(
-                TableName=self._table, Key=_key(provider, call), ConsistentRead=True
-            )
-        return _row(found["Item"]) if "Item" in found else None
+        found = self._items.get(_key(provider, call))
+        return None if found is None else _row(*found)
 
     def write(self, row: Row, *, over: Row | None) -> None:
         """Write a call's entries, then its row, and take away the entries that it had before.
@@ -69,13 +70,15 @@ class DynamoCatalogue:
         before = {} if over is None else _entries(over)
         now = _entries(row)
         self._change([{"PutRequest": {"Item": item}} for item in now.values()])
-        self._put(row, over=0 if over is None else over.version)
+        self.requests += 1
+        version = 0 if over is None else over.version
+        self._items.put(_key(row.provider, row.call), row.to_json(), over=version)
         self._delete([before[key] for key in before.keys() - now.keys()])
 
     def remove(self, row: Row) -> None:
         """Take a call out, its entries first. Raises Retry."""
         self._delete([*_entries(row).values()])
-        self._delete([_key(row.provider, row.call)])
+        self._delete(self._items.keys(_key(row.provider, row.call)))
 
     def find(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         """Return a page of calls, the newest first. Raises Refused for a wrong cursor, Retry."""
@@ -153,9 +156,12 @@ class DynamoCatalogue:
             self.requests += 1
             with translated("the catalogue cannot be read"):
                 answer = self._dynamodb.batch_get_item(RequestItems=wanted)
-            rows = map(_row, answer["Responses"].get(self._table, ()))
-            found |= {row.place: row for row in rows}
+            items = answer["Responses"].get(self._table, [])
             wanted = answer.get("UnprocessedKeys")
+            if wanted and not items:
+                raise Unavailable("the catalogue cannot be read: DynamoDB gives no more now")
+            rows = (_row(*whole) for item in items if (whole := self._items.whole(item)))
+            found |= {row.place: row for row in rows}
         return [found[place] for place in places if place in found]
 
     def _delete(self, items: Sequence[dict[str, Any]]) -> None:
@@ -171,30 +177,8 @@ class DynamoCatalogue:
                     answer = self._dynamodb.batch_write_item(RequestItems={self._table: left})
                 undone = answer.get("UnprocessedItems", {}).get(self._table, [])
                 if len(undone) == len(left):
-                    raise Retry("the catalogue cannot be written: DynamoDB takes no more now")
+                    raise Unavailable("the catalogue cannot be written: DynamoDB takes no more")
                 left = undone
-
-    def _put(self, row: Row, *, over: int) -> None:
-        content = json.dumps(row.to_json(), separators=(",", ":"), ensure_ascii=False)
-        item = _key(row.provider, row.call) | {
-            "content": {"B": zlib.compress(content.encode())},
-            "version": {"N": str(over + 1)},
-        }
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if over:
-            condition = {
-                "ConditionExpression": "#version = :version",
-                "ExpressionAttributeNames": {"#version": "version"},
-                "ExpressionAttributeValues": {":version": {"N": str(over)}},
-            }
-        self.requests += 1
-        with translated("the catalogue cannot be written"):
-            try:
-                self._dynamodb.put_item(TableName=self._table, Item=item, **condition)
-            except ClientError as error:
-                if code(error) != "ConditionalCheckFailedException":
-                    raise
-                raise Stale(f"{row.call} was changed by another worker") from error
 
 
 _KEY = ("pk", "sk")
@@ -205,19 +189,20 @@ def _key(provider: str, call: str) -> dict[str, Any]:
 
 
 def _list(term: str) -> str:
-    return f"find#{term}"
+    # Providers' texts need not be Unicode's, DynamoDB's are.
+    return f"find#{term}".encode(errors="backslashreplace").decode()
 
 
-def _row(item: dict[str, Any]) -> Row:
-    content = json.loads(zlib.decompress(item["content"]["B"]))
+def _row(item: Item, content: Json) -> Row:
     return Row.from_json(content, version=int(item["version"]["N"]))
 
 
 def _entries(row: Row) -> dict[tuple[str, str], dict[str, Any]]:
     """Return an item for each list that a call is in, with what may be asked for beside it."""
     lists = terms(row)
+    words = "".join(map(_mark, sorted(_said(lists, row.direction))))
     said: dict[str, Any] = {
-        "said": {"S": "".join(map(_mark, sorted(_said(lists, row.direction))))},
+        "said": {"S": words if len(words) <= MOST_SAID else MORE_SAID},
         "ms": {"N": str(row.duration_ms)},
     }
     place = row.place
@@ -236,7 +221,7 @@ def _said(lists: Iterable[str], direction: str | None) -> list[str]:
 
 def _mark(term: str) -> str:
     """Return a part of what an entry says, which is no part of another one."""
-    return f"\n{term}\n"
+    return f"\n{term}\n".encode(errors="backslashreplace").decode()
 
 
 def _asked(query: Query, lead: str) -> dict[str, Any]:
@@ -246,8 +231,8 @@ def _asked(query: Query, lead: str) -> dict[str, Any]:
     if not lead.startswith("id#"):
         others = _said(query.terms(), query.direction)
         for number, term in enumerate(each for each in others if each != lead):
-            filters.append(f"contains(said, :said{number})")
-            values[f":said{number}"] = {"S": _mark(term)}
+            filters.append(f"(contains(said, :said{number}) OR said = :more)")
+            values |= {f":said{number}": {"S": _mark(term)}, ":more": {"S": MORE_SAID}}
         if query.min_duration_ms:
             filters.append("ms >= :ms")
             values[":ms"] = {"N": str(query.min_duration_ms)}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
 
-from legato.aws.errors import code, translated
-from legato.errors import Stale
+from legato.aws.errors import translated
+from legato.aws.items import Items
 from legato.model import CallState, Note, StoredObject, Trouble, format_time, parse_time
 
 if TYPE_CHECKING:
@@ -19,20 +16,13 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from legato.aws.items import Item
+    from legato.model import Json
+
 _TIMES = ("seen_at", "looked_at", "next_look_at", "lease_until")
 _SETS = ("named", "lease_messages", "related")
-_PLAIN = (
-    "provider",
-    "account",
-    "call",
-    "status",
-    "prefix",
-    "revision",
-    "catalogued",
-    "legs",
-    "reason",
-    "version",
-)
+_PLAIN = ("provider", "account", "call", "status", "prefix", "revision", "catalogued")
+"""Attributes of their own, so that an item says to a person what it is."""
 _FEW = 10
 """So many notes may have left the list while its index does not know it yet."""
 
@@ -47,42 +37,43 @@ class DynamoLedger:
     def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._items = Items(dynamodb, table=table, name="the ledger")
 
     def load(self, provider: str, account: str, call: str) -> CallState:
         """Return the entry as it is now, or a fresh one. Raises Retry."""
-        item = self._get(_key(provider, call))
-        if item is None:
+        found = self._items.get(_key(provider, call))
+        if found is None:
             return CallState(provider=provider, account=account, call=call)
-        return _state({name: TypeDeserializer().deserialize(value) for name, value in item.items()})
+        return _state(*found)
 
     def save(self, state: CallState) -> CallState:
-        """Write the entry over the version that it was read as. Raises Stale, Retry."""
-        saved = state.changed(version=state.version + 1)
-        self._put(_item(saved), over=state.version)
-        return saved
+        """Write the entry over the version that it was read as. Raises Stale, TooLarge, Retry."""
+        plain, content = _written(state)
+        key = _key(state.provider, state.call)
+        self._items.put(key, content, over=state.version, **plain)
+        return state.changed(version=state.version + 1)
 
     def read(self, key: str) -> Note:
         """Return a note as it is now, or an empty one. Raises Retry."""
-        item = self._get(_note_key(key))
-        if item is None:
+        found = self._items.get(_note_key(key))
+        if found is None:
             return Note(key=key)
+        item, content = found
         return Note(
             key=key,
-            content=json.loads(zlib.decompress(item["content"]["B"])),
+            content=content,
             version=int(item["version"]["N"]),
             listed=(item["listed"]["S"], item["order"]["S"]) if "listed" in item else None,
         )
 
     def write(self, note: Note) -> Note:
-        """Write a note over the version that it was read as. Raises Stale, Retry."""
-        written = replace(note, version=note.version + 1)
-        content = zlib.compress(json.dumps(note.content, separators=(",", ":")).encode())
-        item: dict[str, Any] = {"content": {"B": content}, "version": {"N": str(written.version)}}
+        """Write a note over the version that it was read as. Raises Stale, TooLarge, Retry."""
+        more: Item = {}
         if note.listed is not None:
             name, order = note.listed
-            item |= {"listed": {"S": name}, "order": {"S": order}}
-        self._put(_note_key(note.key) | item, over=note.version)
-        return written
+            more = {"listed": {"S": name}, "order": {"S": order}}
+        self._items.put(_note_key(note.key), note.content, over=note.version, **more)
+        return replace(note, version=note.version + 1)
 
     def first(self, name: str) -> Note | None:
         """Return the first of the notes listed under this name, or None. Raises Retry.
@@ -116,28 +107,6 @@ class DynamoLedger:
                     if note.listed and note.listed[0] == name and note.listed[1] <= until:
                         yield note
 
-    def _get(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        with translated("the ledger cannot be read"):
-            found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        item: dict[str, Any] | None = found.get("Item")
-        return item
-
-    def _put(self, item: dict[str, Any], *, over: int) -> None:
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if over:
-            condition = {
-                "ConditionExpression": "#version = :version",
-                "ExpressionAttributeNames": {"#version": "version"},
-                "ExpressionAttributeValues": {":version": {"N": str(over)}},
-            }
-        with translated("the ledger cannot be written"):
-            try:
-                self._dynamodb.put_item(TableName=self._table, Item=item, **condition)
-            except ClientError as error:
-                if code(error) != "ConditionalCheckFailedException":
-                    raise
-                raise Stale(f"{item['pk']['S']} was changed by another worker") from error
-
 
 def _note_key(key: str) -> dict[str, Any]:
     return {"pk": {"S": key}, "sk": {"S": "note"}}
@@ -147,30 +116,38 @@ def _key(provider: str, call: str) -> dict[str, Any]:
     return {"pk": {"S": f"call#{provider}#{call}"}, "sk": {"S": "state"}}
 
 
-def _item(state: CallState) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN}
-    values |= {
+def _written(state: CallState) -> tuple[Item, Json]:
+    """Return an entry as plain attributes, and as the content that may grow with its call."""
+    plain: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN}
+    plain |= {
         name: format_time(moment) for name in _TIMES if (moment := getattr(state, name)) is not None
     }
-    values |= {name: sorted(getattr(state, name)) for name in _SETS}
-    if state.troubles:
-        values["troubles"] = {leg: one.to_json() for leg, one in state.troubles.items()}
     if state.manifest is not None:
-        values["manifest"] = asdict(state.manifest)
-    present = {name: value for name, value in values.items() if value is not None}
-    return _key(state.provider, state.call) | {
-        name: TypeSerializer().serialize(value) for name, value in present.items()
+        plain["manifest"] = asdict(state.manifest)
+    content: Json = {name: sorted(getattr(state, name)) for name in _SETS}
+    content |= {
+        "legs": state.legs,
+        "troubles": {leg: one.to_json() for leg, one in state.troubles.items()},
+        "reason": state.reason,
     }
+    serialized = {
+        name: TypeSerializer().serialize(value)
+        for name, value in plain.items()
+        if value is not None
+    }
+    return serialized, {name: value for name, value in content.items() if value}
 
 
-def _state(values: dict[str, Any]) -> CallState:
+def _state(item: Item, content: Json) -> CallState:
+    values = {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
     fields: dict[str, Any] = {name: values[name] for name in _PLAIN if name in values}
     fields |= {name: parse_time(values[name]) for name in _TIMES if name in values}
-    fields |= {name: frozenset(values.get(name, ())) for name in _SETS}
-    # DynamoDB's numbers come back as decimals.
-    fields |= {name: int(values.get(name, 0)) for name in ("revision", "catalogued", "version")}
-    troubles = values.get("troubles", {})
+    fields |= {name: frozenset(content.get(name, ())) for name in _SETS}
+    fields |= {name: content[name] for name in ("legs", "reason") if name in content}
+    troubles = content.get("troubles", {})
     fields["troubles"] = {leg: Trouble.from_json(one) for leg, one in troubles.items()}
+    # DynamoDB's numbers come back as decimals.
+    fields |= {name: int(values[name]) for name in ("revision", "catalogued", "version")}
     if (sealed := values.get("manifest")) is not None:
         fields["manifest"] = StoredObject(**{**sealed, "size": int(sealed["size"])})
     return CallState(**fields)
