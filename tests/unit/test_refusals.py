@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from legato.errors import Barred, Denied, LegatoError, Limited, Retry, Wait
+from legato.errors import Barred, Denied, LegatoError, Limited, Retry, Stale, Wait
 from legato.gate import Limit
 from legato.provider_health import last_granted
 from legato.providers.kazoo.api import KazooApi
@@ -463,6 +463,20 @@ class TestLogIn:
 
 
 class TestCost:
+    def test_what_is_granted_is_not_lost_with_a_note(self, alone):
+        """The ledger may be busy at that moment."""
+        alone.refuses["bad"] = forbidden
+        assert alone.denied(["bad"])
+        write = alone.notes.write
+
+        def busy(note):
+            if note.key.startswith(("credentials#", "health#")):
+                raise Stale("changed in between")
+            return write(note)
+
+        alone.notes.write = busy
+        assert alone.read("good") == b"good"
+
     def test_success_writes_nothing_but_that_the_provider_works(self, alone):
         """Once a minute, whatever is granted."""
         alone.fetched(names(2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -166,11 +167,14 @@ class Session[C: AnyCredential]:
 
     def _shows_nothing(self, usable: Usable[C], scope: str) -> None:
         if usable.probe:
-            self._pool.release_probe(usable.credential, scope)
+            with suppress(Retry):  # another one probes when this one's time is over
+                self._pool.release_probe(usable.credential, scope)
 
     def _granted(self, usable: Usable[C], scope: str, kind: provider_health.Kind) -> None:
         if usable.troubled:
-            self._pool.granted(usable.credential, scope)
+            # What was granted is not lost because that cannot be noted now.
+            with suppress(Retry):
+                self._pool.granted(usable.credential, scope)
         now, noted = self._clock.now(), self._noted.get(kind)
         if noted is None or now - noted >= provider_health.EVERY:
             self._noted[kind] = now
