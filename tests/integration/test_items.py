@@ -12,6 +12,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.errors import Stale, TooLarge, Unavailable
 from legato.model import Note, Trouble
 from tests.fakes import NOON
+from tests.lost_answers import lose_answers
 
 KEY = {"pk": {"S": "k"}, "sk": {"S": "note"}}
 
@@ -48,21 +49,6 @@ class Requests(list):
         dynamodb.meta.events.register(
             "request-created.dynamodb", lambda operation_name, **_: self.append(operation_name)
         )
-
-
-def lose_answers(dynamodb, operation, count=1, *, before=None):
-    """Let requests take effect and their answers be lost; `before` is done after each."""
-    left = [count]
-
-    def answered(response, operation, **_):
-        if response is None or not left[0]:
-            return None
-        left[0] -= 1
-        if before is not None:
-            before()
-        return 0
-
-    dynamodb.meta.events.register_first(f"needs-retry.dynamodb.{operation}", answered)
 
 
 class TestAnswersThatAreLost:

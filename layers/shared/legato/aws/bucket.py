@@ -6,22 +6,17 @@ import base64
 import hashlib
 import io
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    FlexibleChecksumError,
-    HTTPClientError,
-)
+from botocore.exceptions import ClientError, FlexibleChecksumError
 from s3transfer.utils import ReadFileChunk
 
-from legato.aws.errors import code, translated
+from legato.aws.errors import BROKEN, code, translated
 from legato.clock import SystemClock
-from legato.errors import Conflict, Failed, Retry
+from legato.errors import Conflict, Failed
 from legato.model import StoredObject
 from legato.ports import Sent
 
@@ -146,22 +141,18 @@ class S3Archive:
 
         Raises Retry, Failed if it is cold, Conflict if S3's own checksum is another one.
         """
-        try:
-            body = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)["Body"]
-        except ClientError as error:
-            if code(error) == "InvalidObjectState":
+        with translated(f"the archive cannot read {key}"):
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+            except ClientError as error:
+                if code(error) != "InvalidObjectState":
+                    raise
                 raise Failed(f"{key} is in cold storage; restore it and retry") from error
-            raise Retry(f"the archive cannot read {key}: {code(error)}") from error
-        except BotoCoreError as error:
-            raise Retry(f"the archive cannot read {key}: {type(error).__name__}") from error
-        try:
-            yield body.iter_chunks(PIECE_BYTES)
-        except FlexibleChecksumError as error:
-            raise Conflict(f"{key} does not hold the bytes that were stored there") from error
-        except (BotoCoreError, HTTPClientError) as error:
-            raise Retry(f"reading {key} broke off: {type(error).__name__}") from error
-        finally:
-            body.close()
+        with translated(f"reading {key} broke off"), closing(answer["Body"]) as body:
+            try:
+                yield body.iter_chunks(PIECE_BYTES)
+            except FlexibleChecksumError as error:
+                raise Conflict(f"{key} does not hold the bytes that were stored there") from error
 
     def held(self, key: str, *, version_id: str) -> bool:
         """Say whether a version of an object is under legal hold. Raises Retry.
@@ -245,7 +236,7 @@ class S3Archive:
         finally:
             if not parts.completed:
                 # What stays behind all the same is removed by the bucket's own rule after a day.
-                with suppress(ClientError, BotoCoreError):
+                with suppress(ClientError, *BROKEN):
                     self._s3.abort_multipart_upload(**target)
 
     def _stored(self, key: str, version: str | None, sent: Sent) -> StoredObject:
@@ -353,11 +344,14 @@ class _Parts:
         )
 
     def complete(self) -> str | None:
-        """Return the version id; None if the key is taken.
+        """Return the version id; None if the key is taken, maybe by what is completed here.
 
-        A writer of the same key at the same moment is a Retry: S3 wants all parts again then.
+        An answer may be lost, and whoever asks again is told that the key is taken, or that there
+        is no such upload any more. A writer of the same key at the same moment is a Retry: S3 wants
+        all parts again then.
         """
-        with translated(f"the archive does not take {self._target['Key']}"), _taken():
+        taken = _taken("NoSuchUpload")
+        with translated(f"the archive does not take {self._target['Key']}"), taken:
             answer = self._s3.complete_multipart_upload(
                 **self._target, MultipartUpload={"Parts": self._parts}, IfNoneMatch="*"
             )
@@ -384,10 +378,10 @@ def _without_count(checksum: str) -> str:
 
 
 @contextmanager
-def _taken() -> Iterator[None]:
-    """Let a refusal pass that says the key is taken already."""
+def _taken(*codes: str) -> Iterator[None]:
+    """Let a refusal pass that says the key is taken already, or has one of these codes."""
     try:
         yield
     except ClientError as error:
-        if code(error) != "PreconditionFailed":
+        if code(error) not in ("PreconditionFailed", *codes):
             raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from legato.errors import Refused, Retry
@@ -38,7 +39,7 @@ def succeed(event: Json, *, physical_id: str, reason: str) -> None:
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310 - as above
                 return
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             if not left:
                 # Never the address itself: whoever has it may answer.
                 raise Retry(f"CloudFormation takes no answer: {type(error).__name__}") from error

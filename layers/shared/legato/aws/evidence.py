@@ -7,11 +7,11 @@ import hashlib
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError
 
 from legato.aws.bucket import PIECE_BYTES
-from legato.aws.errors import code, translated
-from legato.errors import Failed, Retry
+from legato.aws.errors import BROKEN, code, translated
+from legato.errors import Failed, Unavailable
 from legato.verify.evidence import Guard, Lock, Version
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ class S3Evidence:
             for _ in range(TRIES):
                 try:
                     return self._hashed(version)
-                except (HTTPClientError, IncompleteReadError) as error:
+                except BROKEN as error:
                     broken = error
                 except ClientError as error:
                     if code(error) != "InvalidObjectState":
                         raise
                     return self._kept(version)
-        raise Retry(f"reading {version.key} broke off") from broken
+        raise Unavailable(f"reading {version.key} broke off") from broken
 
     def guard(self, version: Version) -> Guard:
         """Say what guards it. Raises Retry."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ClientError
 
 from legato.aws.bucket import PIECE_BYTES
 from legato.aws.errors import code, translated
-from legato.errors import NotYet, Refused, Retry
+from legato.errors import NotYet, Refused
 from legato.model import Arrival, parse_time
 
 if TYPE_CHECKING:
@@ -84,19 +84,13 @@ class S3Inbox:
         """Open an object for reading in pieces. Raises NotYet if it is gone, Retry."""
         with translated(f"the inbox cannot read {key}"):
             try:
-                body = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)[
-                    "Body"
-                ]
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)
             except ClientError as error:
                 if code(error) not in _GONE:
                     raise
                 raise NotYet(f"{key} is gone from the inbox") from error
-        try:
+        with translated(f"reading {key} broke off"), closing(answer["Body"]) as body:
             yield body.iter_chunks(PIECE_BYTES)
-        except (BotoCoreError, HTTPClientError) as error:
-            raise Retry(f"reading {key} broke off: {type(error).__name__}") from error
-        finally:
-            body.close()
 
     def mark_archived(self, arrival: Arrival) -> None:
         """Let the bucket remove the object in its own time. Raises Retry."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ClientError
 
 from legato.aws.errors import code, translated
-from legato.errors import Failed, Retry
+from legato.errors import Failed
 from legato.library import Cold, State, Stored
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LINKING: dict[str, Any] = {"signature_version": "s3v4", "s3": {"addressing_style
 does not take for objects under a KMS key, and for a host that sends new buckets' readers elsewhere.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 """
-_GONE = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"}
+_GONE = {"404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed"}
 _RESTORED = re.compile(r'expiry-date="([^"]+)"')
 
 
@@ -75,13 +75,8 @@ class S3Library:
         part: dict[str, Any] = {"Range": f"bytes={start}-"} if start else {}
         with translated(f"the archive cannot read {key}"), _there(key):
             answer = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id, **part)
-        body = answer["Body"]
-        try:
+        with translated(f"reading {key} broke off"), closing(answer["Body"]) as body:
             yield body.iter_chunks(PIECE_BYTES)
-        except (BotoCoreError, HTTPClientError) as error:
-            raise Retry(f"reading {key} broke off: {type(error).__name__}") from error
-        finally:
-            body.close()
 
     def restore(self, key: str, *, version_id: str, days: int, tier: Tier) -> bool:
         """Ask for a copy of a cold object. Raises Failed if S3 refuses the tier, Retry."""

@@ -10,10 +10,10 @@ import botocore.session
 from botocore import exceptions
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from legato.aws.clients import client
-from legato.aws.errors import code
+from legato.aws.errors import BROKEN, code
 from legato.errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -135,5 +135,5 @@ def _refusal(error: ClientError) -> str | None:
 def _plain() -> Iterator[None]:
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (ClientError, *BROKEN) as error:
         raise Failed(advice(error) or f"AWS does not answer: {error}") from error
