@@ -13,6 +13,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -99,6 +100,7 @@ def _begin(
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    tempfile.tempdir = None  # it is looked up in the environment anew
     threading.Thread(target=_end_with_runner, daemon=True).start()
     run(*arguments)
 

@@ -1,7 +1,8 @@
 """Runs a function of the stack as Lambda would: warm processes, one event each at a time.
 
-Each process has the environment that the stack gives the function, and the local AWS. A process
-that dies or overruns the function's timeout is replaced.
+Each process has the environment that the stack gives the function, the local AWS, and a folder for
+temporary files that it shares with nobody. A process that dies or overruns the function's timeout
+is replaced, and the next one finds what it left there, as in Lambda's /tmp.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import tempfile
 import threading
 import uuid
 from collections.abc import Mapping
@@ -31,13 +33,21 @@ class InvocationError(Exception):
 class Worker:
     """One process of a function."""
 
-    def __init__(self, function: Function, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, function: Function, environment: Mapping[str, str], log: Path, *, scratch: str
+    ) -> None:
+        self.scratch = scratch
         self._function = function
         module, attribute = function.handler.rsplit(".", 1)
         module = ".".join((*function.code.parts, module))
         self._channel, theirs = multiprocessing.Pipe()
         self._process = start(
-            handler_process.serve, theirs, module, attribute, log=log, environment=environment
+            handler_process.serve,
+            theirs,
+            module,
+            attribute,
+            log=log,
+            environment={**environment, "TMPDIR": scratch},
         )
         # With only one holder of the other end, the channel ends when the process does.
         theirs.close()
@@ -98,6 +108,9 @@ class Pool:
         self._environment = environment(function, endpoint)
         self._log = log
         self._slots = threading.BoundedSemaphore(size)
+        self._scratch = tempfile.TemporaryDirectory(prefix="legato-", ignore_cleanup_errors=True)
+        self._left: list[str] = []
+        """Folders of processes that are gone."""
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
         self._lock = threading.Lock()
@@ -127,6 +140,7 @@ class Pool:
             thread.start()
         for thread in threads:
             thread.join()
+        self._scratch.cleanup()
 
     def _borrow(self) -> Worker:
         with self._lock:
@@ -134,21 +148,33 @@ class Pool:
                 worker = self._idle.pop()
                 if worker.alive():
                     return worker
-                self._all.discard(worker)
-        worker = Worker(self.function, self._environment, self._log)
-        with self._lock:
-            if not self._closed:
+                self._discard(worker)
+            self._check_open()
+            scratch = self._left.pop() if self._left else tempfile.mkdtemp(dir=self._scratch.name)
+        worker = Worker(self.function, self._environment, self._log, scratch=scratch)
+        try:
+            with self._lock:
+                self._check_open()
                 self._all.add(worker)
-                return worker
-        worker.end()
-        raise InvocationError(f"{self.function.logical}: the local system is ending")
+        except InvocationError:
+            worker.end()
+            raise
+        return worker
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvocationError(f"{self.function.logical}: the local system is ending")
 
     def _give_back(self, worker: Worker) -> None:
         with self._lock:
             if worker.alive() and not self._closed:
                 self._idle.append(worker)
             else:
-                self._all.discard(worker)
+                self._discard(worker)
+
+    def _discard(self, worker: Worker) -> None:
+        self._all.discard(worker)
+        self._left.append(worker.scratch)
 
 
 def environment(function: Function, endpoint: str) -> dict[str, str]:

@@ -84,6 +84,23 @@ def test_two_events_run_in_two_processes_at_the_same_time(pool: Pool, tmp_path: 
     assert len(pool._idle) == 2
 
 
+def test_each_process_has_temporary_files_of_its_own(pool: Pool, tmp_path: Path) -> None:
+    """Who takes the place of one that died finds what it left; all of it goes with the pool."""
+    with ThreadPoolExecutor(2) as callers:
+        list(callers.map(pool.invoke, [{"do": "meet", "value": str(tmp_path)}] * 2))
+    folder = pool.invoke({"do": "leave", "value": "audio"})
+    first = pool._idle.pop()
+    assert pool.invoke({"do": "find"}) == []
+    pool._give_back(first)
+    with pytest.raises(InvocationError, match="died"):
+        pool.invoke({"do": "die"})
+    assert first.scratch == folder
+    [second] = pool._idle
+    pool._idle.clear()
+    assert pool.invoke({"do": "find"}) == ["audio"]
+    pool._give_back(second)
+
+
 def test_output_goes_to_the_log(pool: Pool) -> None:
     pool.invoke({"do": "tell"})
     assert "a line of the log" in pool._log.read_text()

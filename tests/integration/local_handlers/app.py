@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             while len(list(place.iterdir())) < 2:
                 time.sleep(0.01)
             return None
+        case "leave":
+            Path(tempfile.gettempdir(), event["value"]).touch()
+            return tempfile.gettempdir()
+        case "find":
+            return sorted(path.name for path in Path(tempfile.gettempdir()).iterdir())
         case "print":
             for number in range(event["value"]):
                 sys.stdout.write(json.dumps({"number": number}))  # in two steps, as print does

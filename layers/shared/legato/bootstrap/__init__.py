@@ -200,6 +200,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
     from legato.aws.catalogue import DynamoCatalogue
     from legato.bootstrap.shared import stitcher
     from legato.errors import Refused
+    from legato.scratch import clear_scratch
     from legato.workshop import Workshop
 
     settings = processor_settings(environment)
@@ -229,7 +230,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         stitcher=stitcher(part.max_seconds, environment),
         clock=clock,
         policy=part.policy,
-        scratch=Path(tempfile.gettempdir()),
+        scratch=clear_scratch(Path(tempfile.gettempdir()) / "legato"),
         read=part.read,
     )
 

@@ -1,0 +1,19 @@
+"""What a killed worker leaves on the disk is in nobody's way."""
+
+from legato.scratch import clear_scratch
+
+
+def test_what_others_left_is_gone(tmp_path):
+    """Folders and files, and nothing beside them."""
+    (tmp_path / "other").touch()
+    left = tmp_path / "legato" / "tmpabc"
+    left.mkdir(parents=True)
+    (left / "leg-0").write_bytes(b"audio")
+    (tmp_path / "legato" / "file").touch()
+    folder = clear_scratch(tmp_path / "legato")
+    assert (folder, list(folder.iterdir())) == (tmp_path / "legato", [])
+    assert (tmp_path / "other").exists()
+
+
+def test_there_need_be_nothing(tmp_path):
+    assert clear_scratch(tmp_path / "a" / "legato").is_dir()
