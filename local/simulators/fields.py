@@ -56,6 +56,10 @@ class Fields:
             raise self._wrong(name, value, "a number, 0 or more")
         return value
 
+    def is_true(self, name: str) -> bool:
+        """Say whether this is true, where a number may stand too."""
+        return self._take(name) is True
+
     @overload
     def text(self, name: str, *, default: str) -> str: ...
     @overload

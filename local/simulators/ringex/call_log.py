@@ -186,7 +186,7 @@ def render(
 ) -> Json:
     """Return a row as it looks now."""
     since, phase = look
-    legs = row.legs if phase == "final" else row.legs[: row.order.legs_at_first or 1]
+    legs = row.legs if phase in ("stuck", "final") else row.legs[: row.order.legs_at_first or 1]
     first = legs[0]
     record = {
         "uri": place.uri(f"call-log/{row.id}?view={'Detailed' if detailed else 'Simple'}"),
@@ -242,7 +242,7 @@ def _base(row: Row, leg: Leg, phase: Phase, place: Place) -> Json:
         "to": inside if inbound else outside,
         "extension": {"id": int(person.id), "uri": place.uri(f"extension/{person.id}")},
         "result": _result(phase, inbound=inbound),
-        "finished": phase != "running",
+        "finished": phase not in ("running", "stuck"),
     }
     if order.transfer_target:
         base["transferTarget"] = {"telephonySessionId": order.transfer_target}
@@ -264,11 +264,11 @@ def _base(row: Row, leg: Leg, phase: Phase, place: Place) -> Json:
 
 def _shows_recordings(row: Row, phase: Phase) -> bool:
     """While a call runs, its row shows no recording, nor does a snapshot unless it was ordered."""
-    return phase == "final" or (phase == "snapshot" and row.order.legs_at_first > 0)
+    return phase in ("stuck", "final") or (phase == "snapshot" and row.order.legs_at_first > 0)
 
 
 def _result(phase: Phase, *, inbound: bool) -> str:
-    if phase == "running":
+    if phase in ("running", "stuck"):
         return "In Progress"
     if phase == "snapshot":
         return "Stopped"

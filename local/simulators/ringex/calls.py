@@ -69,6 +69,7 @@ class CallOrder:
     rewritten_after: float | None = None
     legs_at_first: int = 0
     runs_for: float | None = None
+    stuck: bool = False
     record_per_leg: bool = False
     transfer_target: str | None = None
     transferee: str | None = None
@@ -91,7 +92,8 @@ class Leg:
         return self.starts_at + self.seconds
 
 
-type Phase = Literal["running", "snapshot", "final"]
+type Phase = Literal["running", "stuck", "snapshot", "final"]
+"""A stuck record says that the call runs, and it does not."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -281,7 +283,9 @@ class Calls:
         phases: list[tuple[float, Phase]] = []
         if order.runs_for is not None:
             phases.append((now, "running"))
-        if order.rewritten_after is not None:
+        if order.stuck:
+            phases.append((ended_at + lag, "stuck"))
+        elif order.rewritten_after is not None:
             phases.append((ended_at + lag, "snapshot"))
             phases.append((ended_at + max(lag, order.rewritten_after), "final"))
         else:

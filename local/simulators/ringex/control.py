@@ -15,7 +15,9 @@ optional but a leg's `duration`; times are ISO 8601 in UTC, lengths in seconds:
   has it. `rewrittenAfter`: until then the log shows a snapshot without recordings, or with the
   first `legsAtFirst` legs and theirs.
 - `inProgress`: seconds that the call still runs. The log says "In Progress", the last
-  notifications come at the end.
+  notifications come at the end. With `true` the log says so for ever, though the call is over
+  after `overAfter` seconds (never, unless said): then the last notifications come, and the log
+  shows its recordings.
 - `recordPerLeg` (false): one record of the log for each leg, all of one session.
 - `direction` (`Inbound`), `from` (the customer's number).
 - `transferTarget`, `transferee`: the other telephony session of a warm transfer.
@@ -68,6 +70,8 @@ webhooks stay.
 
 from __future__ import annotations
 
+import math
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -105,7 +109,7 @@ class Control:
             at_end = [each for each in changes if each.last and order.runs_for is not None]
             so_far = [each for each in changes if each not in at_end]
             answer["notifications"] = world.deliveries.announce(session, so_far)
-            if at_end:
+            if at_end and math.isfinite(session.ended_at):
                 world.deliveries.announce_later(session.ended_at, session, at_end)
         if fields.ignored:
             answer["ignored"] = fields.ignored
@@ -188,6 +192,8 @@ def routes(world: World) -> list[Route]:
 
 def call_order(fields: Fields, *, extension: str) -> CallOrder:
     """Read an order for a call. `extension` is who talks on a leg that names nobody."""
+    stuck = fields.is_true("inProgress")
+    runs_for = fields.number("overAfter" if stuck else "inProgress", default=None)
     return CallOrder(
         telephony_session_id=fields.text("telephonySessionId", default=None),
         session_id=fields.text("sessionId", default=None),
@@ -201,7 +207,8 @@ def call_order(fields: Fields, *, extension: str) -> CallOrder:
         listed_after=fields.number("listedAfter", default=None),
         rewritten_after=fields.number("rewrittenAfter", default=None),
         legs_at_first=int(fields.number("legsAtFirst", default=0)),
-        runs_for=fields.number("inProgress", default=None),
+        runs_for=math.inf if stuck and runs_for is None else runs_for,
+        stuck=stuck,
         record_per_leg=fields.flag("recordPerLeg", default=False),
         transfer_target=fields.text("transferTarget", default=None),
         transferee=fields.text("transferee", default=None),

@@ -219,3 +219,19 @@ def test_three_thousand_recordings_are_paged_in_no_time(kazoo):
         more = {"start_key": page["next_start_key"]}
     assert len(shown) == 3000
     assert kazoo.stats()["requests"]["recordings"] == {"200": 15}
+
+
+def test_pages_can_go_on_for_ever(kazoo):
+    """Each names a next one, which is another one, long after the last document."""
+    names = [ago(kazoo, 60 + n) for n in range(3)]
+    kazoo.break_next(kind="endless", route="recordings")
+    query, keys, seen = {"page_size": 2}, set(), []
+
+    for _ in range(6):
+        page = kazoo.page(**query)
+        query["start_key"] = page["next_start_key"]
+        keys.add(page["next_start_key"])
+        seen += [each["id"] for each in page["data"]]
+
+    assert len(keys) == 6
+    assert seen == names

@@ -185,6 +185,35 @@ def test_a_running_call_is_in_progress_without_its_recording(ringex: Driver) -> 
     assert ringex.ask(session).status_code == 404
 
 
+def test_a_record_can_be_in_progress_for_ever(ringex: Driver) -> None:
+    """Though its call is over, and its recordings are there."""
+    placed = ringex.place(legs=legs(60), inProgress=True, overAfter=30)
+    session = f"{ACCOUNT}/telephony/sessions/{placed['telephonySessionId']}"
+    assert "recording" not in ringex.log()[0]
+    assert ringex.content(placed["recordingIds"][0]).status_code == 404
+
+    ringex.clock.now += 3000
+    [record] = ringex.log()
+
+    assert (record["result"], record["finished"]) == ("In Progress", False)
+    assert record["recording"]["id"] == placed["recordingIds"][0]
+    assert ringex.content(placed["recordingIds"][0]).status_code == 200
+    assert ringex.ask(session).status_code == 404
+
+
+def test_a_call_can_run_for_ever(ringex: Driver) -> None:
+    placed = ringex.place(legs=legs(60), inProgress=True)
+    session = f"{ACCOUNT}/telephony/sessions/{placed['telephonySessionId']}"
+    assert ringex.stats()["pendingNotifications"] == 0
+
+    ringex.clock.now += 3000
+
+    assert ringex.log()[0]["result"] == "In Progress"
+    assert {party["status"]["code"] for party in ringex.ask(session).json()["parties"]} == {
+        "Answered"
+    }
+
+
 def test_a_row_is_rewritten_under_its_id(ringex: Driver) -> None:
     placed = ringex.place(legs=legs(60, 90), rewrittenAfter=120)
     [snapshot] = ringex.log()
@@ -290,3 +319,43 @@ def test_a_record_can_gain_a_leg_when_it_is_rewritten(ringex: Driver) -> None:
         [record] = answer["records"]
         assert record["id"] == placed["recordIds"][0]
         assert sorted({leg["recording"]["id"] for leg in record["legs"]}) == sorted(ids)
+
+
+def test_pages_can_go_on_for_ever(ringex: Driver) -> None:
+    """Each names a next one, which is another one, long after the last record."""
+    ringex.place()
+    order = {"kind": "endless", "route": "call-log"}
+    assert ringex.control("faults", order).status_code == 201
+    address, seen = f"{ACCOUNT}/call-log", []
+
+    for _ in range(5):
+        page = ringex.ask(address).json()
+        address = page["navigation"]["nextPage"]["uri"]
+        seen.append((address, len(page["records"])))
+
+    assert len({address for address, _ in seen}) == 5
+    assert [records for _, records in seen] == [1, 0, 0, 0, 0]
+    ringex.control("faults", method="DELETE")
+    assert "nextPage" not in ringex.ask(address).json()["navigation"]
+
+
+def test_changes_can_go_on_for_ever(ringex: Driver) -> None:
+    order = {"kind": "endless", "route": "call-log-extract-sync"}
+    assert ringex.control("faults", order).status_code == 201
+
+    answers = [ringex.ask(f"{ACCOUNT}/call-log-extract-sync").json() for _ in range(3)]
+
+    assert {each["syncInfo"]["newerRecordsExist"] for each in answers} == {True}
+
+
+def test_a_token_of_the_changes_can_be_refused_with_any_code(ringex: Driver) -> None:
+    """Once: the full synchronization after it is answered."""
+    path, fault = f"{ACCOUNT}/call-log-extract-sync", {"kind": "status", "status": 400}
+    token = ringex.ask(path).json()["syncInfo"]["syncToken"]
+    fault |= {"route": "call-log-extract-sync", "errorCode": "XYZ-999"}
+    assert ringex.control("faults", fault).status_code == 201
+
+    refused = ringex.ask(path, params={"syncType": "ISync", "syncToken": token})
+
+    assert (refused.status_code, refused.json()["errorCode"]) == (400, "XYZ-999")
+    assert ringex.ask(path, params={"syncType": "FSync"}).status_code == 200
