@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 # Hundreds of processes start here; without it, each would compile everything that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup ffmpeg demo local test check build sam-test bench lock clean
+.PHONY: help setup ffmpeg demo local test soak check build sam-test bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -29,6 +29,9 @@ local: setup ffmpeg ## run the whole system on this machine, until Ctrl-C
 
 test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
 	@python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+soak: setup ffmpeg ## run the long simulated days and the storms; SEEDS=50 for more random faults
+	@python -m pytest -n auto --dist loadgroup tests/soak $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
 
 check: setup ## lint, types, template rules, stale locks
 	ruff check

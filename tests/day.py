@@ -7,6 +7,7 @@ one message to the next. So limits are those of production, and nothing waits.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import heapq
 import itertools
 import random
@@ -33,6 +34,7 @@ from legato.sweep import sweep
 from local.simulators.ringex.app import create_app
 from local.simulators.ringex.calls import CallOrder, LegOrder
 from local.simulators.ringex.config import Config
+from local.simulators.ringex.faults import Fault
 from tests.fakes import FakeArchive, FakeLedger, FakeNotes, FakeStitcher, a_workshop
 
 BASE = "https://platform.ringcentral.com"
@@ -419,3 +421,43 @@ class Day:
             saturation=used / allowance if allowance else 1.0,  # nothing had to wait
             messages=self.queue.sent,
         )
+
+
+def archived(day: Day) -> dict[str, str]:
+    """Return the hash of every leg by its recording."""
+    return {
+        key.rpartition("/")[2].removesuffix(".mp3"): hashlib.sha256(body).hexdigest()
+        for key, body in day.archive.objects.items()
+        if "/legs/" in key
+    }
+
+
+def assert_all_archived(day: Day, count: int) -> None:
+    """So many recordings are in the archive, and each as the provider has it."""
+    found = archived(day)
+    assert len(found) == len(day.world.recordings) == count
+    heard = {name: day.world.recordings.known(name).audio for name in found}
+    assert found == {
+        name: hashlib.sha256(b"".join(audio.read(0, audio.size))).hexdigest()
+        for name, audio in heard.items()
+    }
+
+
+def break_at_random(day: Day, dice: random.Random) -> None:
+    """Let one request of eight go wrong: errors, stalls, cut bodies, lost lines, evictions."""
+
+    def perhaps() -> None:
+        day.world.faults.clear()
+        if dice.random() > 1 / 8:
+            return
+        kind = dice.choice(["429", "500", "503", "stall", "truncate", "html", "evict", "drop"])
+        if kind == "drop":
+            day.line.drop = True
+            return
+        if kind.isdigit():
+            fault = Fault(route="any", kind="status", status=int(kind), retry_after=30)
+        else:
+            fault = Fault(route="any", kind=kind, share=dice.random())
+        day.world.faults.add(fault)
+
+    day.line.before = perhaps

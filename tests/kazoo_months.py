@@ -220,3 +220,36 @@ def _ends_of_months(begin: float, end: float) -> Iterator[float]:
     while (day := day + timedelta(days=1)).timestamp() < end:
         if day.day == 1:
             yield day.timestamp()
+
+
+def legs_of(months: Months) -> dict[str, bytes]:
+    """Return the bytes of every recording in the archive, by its id."""
+    return {
+        key.rpartition("/")[2].removesuffix(".mp3"): body
+        for key, body in months.archive.objects.items()
+        if "/legs/" in key
+    }
+
+
+def over_the_end_of_a_month(stopped: list[Stopped]) -> set[str]:
+    """Return the ids of the recordings that began in one month and stopped in another."""
+    return {one.order.id for one in stopped if _month(one.order.starts_at) != _month(one.at)}
+
+
+def _month(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y%m}"
+
+
+def assert_nothing_lost(months: Months) -> None:
+    """Each recording was fetched once and is archived, and no rule of Kazoo's was broken."""
+    assert legs_of(months) == months.audio
+    assert {entry.status for entry in months.ledger.entries.values()} == {"archived"}
+    stats = months.world.stats.to_json()
+    assert stats["wholeDownloads"].keys() == months.audio.keys()
+    assert set(stats["wholeDownloads"].values()) == {1}
+    assert not stats["tooManyRequests"]
+    assert not any(stats["rulesBroken"].values())
+    assert all(
+        months.notes.first(f"unarchived#kazoo#{account}") is None
+        for account in months.config.accounts
+    )

@@ -5,6 +5,8 @@ Limits are those of production, nothing waits, and any step may fail or be the s
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -300,3 +302,66 @@ class Days:
 def a_wave(dice: random.Random) -> bytes:
     """Return a short recording of two channels like no other."""
     return riff(chunk(b"fmt ", form(1, 8000, 2, 16)), chunk(b"data", dice.randbytes(1600)))
+
+
+def legs_of(days: Days) -> dict[str, str]:
+    """Return the hash of every segment in the archive, by its id."""
+    return {
+        key.rpartition("/")[2].removesuffix(".wav"): hashlib.sha256(body).hexdigest()
+        for key, body in days.archive.objects.items()
+        if "/legs/" in key
+    }
+
+
+def sent_of(days: Days) -> dict[str, str]:
+    """Return the hash of every segment as RingCX has it, by its id."""
+    return {name: hashlib.sha256(body).hexdigest() for name, body in days.audio.items()}
+
+
+def classes_of(days: Days) -> set[str]:
+    """Return the storage classes in which segments lie."""
+    return {days.archive.storage_classes[key] for key in days.archive.objects if "/legs/" in key}
+
+
+def sealed_of(days: Days) -> dict[str, set[str]]:
+    """Return the ids of the segments that the newest manifests name, by dialog."""
+    return {
+        entry.call: {
+            leg["id"] for leg in json.loads(days.archive.objects[entry.manifest.key])["legs"]
+        }
+        for entry in days.ledger.entries.values()
+        if entry.manifest
+    }
+
+
+def dialogs_of(ended: list[Ended]) -> dict[str, set[str]]:
+    """Return the ids of the segments that there were, by dialog."""
+    dialogs: dict[str, set[str]] = {}
+    for one in ended:
+        dialogs.setdefault(one.dialog, set()).add(one.order.segment_id)
+    return dialogs
+
+
+def broken_rules(days: Days) -> dict[str, int]:
+    """Return how often RingCX's rules were broken, and which."""
+    stats = days.world.stats.to_json()
+    broken = {rule: count for rule, count in stats["rulesBroken"].items() if count}
+    return broken | stats["tooManyRequests"]
+
+
+def nothing_waits(days: Days) -> bool:
+    """Tell whether no sub-account has anything that is listed and not archived."""
+    return all(
+        days.notes.first(f"unarchived#ringcx#{name}") is None for name in days.config.sub_accounts
+    )
+
+
+def assert_nothing_lost(days: Days, ended: list[Ended]) -> None:
+    """Each segment is in Glacier exactly once, and no rule of RingCX was broken."""
+    assert legs_of(days) == sent_of(days)
+    assert classes_of(days) == {"GLACIER"}
+    assert sealed_of(days) == dialogs_of(ended)
+    assert {entry.status for entry in days.ledger.entries.values()} == {"archived"}
+    assert days.world.stats.touched_young == 0
+    assert broken_rules(days) == {}
+    assert nothing_waits(days)

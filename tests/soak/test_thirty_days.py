@@ -75,7 +75,7 @@ class Audited(Months):
     def pass_days(self):
         """Let all calls take place, and be archived."""
         planned = self.plan(recordings=RECORDINGS, interactions=CALLS, days=DAYS)
-        # Those that come late are in tests/integration/test_kazoo_months.py.
+        # Those that come late are in tests/soak/test_kazoo_months.py.
         stopped = [replace(one, order=replace(one.order, ready_after=0)) for one in planned]
         let_time_pass(
             self.clock,

@@ -1,6 +1,6 @@
 """Many sessions, nine notifications each, out of order, a fifth of them twice.
 
-LEGATO_STORM_SESSIONS sets how many; 500 take a minute or two.
+LEGATO_STORM_SESSIONS sets how many.
 """
 
 import json
@@ -14,7 +14,8 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from local import aws
 
-SESSIONS = int(os.environ.get("LEGATO_STORM_SESSIONS", "150"))
+pytestmark = pytest.mark.xdist_group("storm")  # which share one running system
+SESSIONS = int(os.environ.get("LEGATO_STORM_SESSIONS", "500"))
 RECORDED = SESSIONS // 5
 PATIENCE_SECONDS = 300
 SCHEDULED = ("SweeperFunction",)
