@@ -250,6 +250,9 @@ class FakeArchive:
     def find(self, prefix):
         return {key: self._described(key) for key in self._shown(prefix)}
 
+    def first(self, prefix, *, after=""):
+        return next((key for key in self._shown(prefix) if key > after), None)
+
     def sizes(self, prefix):
         return {key: len(self.objects[key]) for key in self._shown(prefix)}
 

@@ -58,6 +58,8 @@ OBJECTS = [
     {"Fn::Sub": "${ArchiveBucket.Arn}/access/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/reports/*"},
     {"Fn::Sub": "${ArchiveBucket.Arn}/calls/*"},
+    {"Fn::Sub": "${ArchiveBucket.Arn}/refused/*"},
+    {"Fn::Sub": "${ArchiveBucket.Arn}/ledger/*"},
     {"Fn::Sub": "${InboxBucket.Arn}/push/*"},
     {"Fn::Sub": "${InboxBucket.Arn}/*"},
 ]
@@ -214,7 +216,7 @@ class TestWhatMustNotBeLost:
         assert rule["Action"] == "s3:PutObject"
         assert rule["Resource"] == [
             {"Fn::Sub": f"${{ArchiveBucket.Arn}}/{folder}/*"}
-            for folder in ("access", "calls", "digests", "holds")
+            for folder in ("access", "calls", "digests", "holds", "refused")
         ]
         assert rule["Condition"] == {
             "Null": {"s3:if-none-match": "true"},
@@ -260,7 +262,7 @@ class TestWhatMustNotBeLost:
             for statement in properties["Policies"][0]["Statement"]:
                 one = statement.get("Fn::If", [None, statement])[1]
                 folder = str(one["Resource"])
-                if "ArchiveBucket" not in folder or "reports" in folder:
+                if "ArchiveBucket" not in folder or "reports" in folder or "ledger" in folder:
                     continue
                 if one["Action"] == "s3:PutObject":
                     written.add((logical, folder))
@@ -308,12 +310,14 @@ class TestWhatMustNotBeLost:
                 assert f"{provider}RetentionDays is" in years["Description"]
 
     def test_no_lifecycle_rule_expires_what_is_not_archived(self, sam: Template) -> None:
-        """Of the archive nothing, of the inbox what has the tag."""
+        """Of the archive only the ledger's marks, of the inbox what has the tag."""
         for logical, bucket in sam.of("AWS::S3::Bucket").items():
             rules = bucket["LifecycleConfiguration"]["Rules"]
             assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
             expiring = [rule for rule in rules if any("Expiration" in name for name in rule)]
-            assert not expiring or logical == "InboxBucket"
+            if logical == "ArchiveBucket":
+                assert [rule["Prefix"] for rule in expiring] == ["ledger/marks/"]
+                continue
             for rule in expiring:
                 assert rule["TagFilters"] == [{"Key": "legato", "Value": "archived"}]
                 assert rule["ExpirationInDays"] == {"Ref": "InboxDays"}
@@ -374,15 +378,17 @@ class TestWhoGetsIn:
             ]
             assert [(s["Effect"], s["Principal"]) for s in denials] == [("Deny", "*")], logical
 
-    def test_functions_may_do_single_actions_on_single_resources(self, sam: Template) -> None:
+    def test_functions_may_do_single_actions_on_named_resources(self, sam: Template) -> None:
+        """One, or several folders of a bucket."""
         for logical, statement in statements(sam.functions):
             assert statement["Effect"] == "Allow"
             action, resource = statement["Action"], statement["Resource"]
             assert isinstance(action, str), f"{logical}: one action a statement: {action}"
             assert "*" not in action, f"{logical}: {action}"
-            assert isinstance(resource, dict), f"{logical}: {action} on {resource}"
-            if not (resource in OBJECTS and action.startswith("s3:")):
-                assert not any("*" in text for text in every_string(resource)), (logical, action)
+            for one in resource if isinstance(resource, list) else [resource]:
+                assert isinstance(one, dict), f"{logical}: {action} on {one}"
+                if not (one in OBJECTS and action.startswith("s3:")):
+                    assert not any("*" in text for text in every_string(one)), (logical, action)
 
     def test_every_permission_names_the_code_that_needs_it(self) -> None:
         lines = (ROOT / "template.yaml").read_text().splitlines()

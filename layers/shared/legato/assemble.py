@@ -64,6 +64,7 @@ def _assembled(work: Work, listing: Listing, shop: Workshop) -> Assembled:
     listing = replace(listing, related=tuple(sorted(related)))
     told_all = related <= work.state.related
     if legs:
+        shop.check_ledger()
         prefix = _placed(work, listing, legs, shop)
         present = known_objects(prefix, shop)
         legs = _with_sealed_legs(work, legs, prefix, present, shop)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+CALLS = "calls/"
 _MANIFEST = re.compile(r"/manifest-(\d+)\.json$")
 
 
@@ -58,6 +59,21 @@ def refused_key(provider: str, account: str, call: str, leg: str, number: int) -
 def refused_prefix(provider: str, account: str, call: str, leg: str) -> str:
     """Return what the keys of a leg's refused bytes begin with. What follows is a number."""
     return f"refused/{provider}/{encoded(account)}/{encoded(call)}/{encoded(leg)}-"
+
+
+def birth_key(ledger: str) -> str:
+    """Return the key that says that a ledger with this id has written this archive."""
+    return f"ledger/births/{encoded(ledger)}"
+
+
+def mark_prefix(ledger: str) -> str:
+    """Return what the keys of the marks of a ledger begin with."""
+    return f"ledger/marks/{encoded(ledger)}/"
+
+
+def mark_key(ledger: str, count: int) -> str:
+    """Return the key of a mark, so that keys are ordered as counts are."""
+    return f"{mark_prefix(ledger)}{count:012}"
 
 
 def report_key(moment: datetime, extension: str) -> str:

@@ -185,6 +185,10 @@ class Archive(Protocol):
         """Return every object below the prefix, by key."""
         ...
 
+    def first(self, prefix: str, *, after: str = "") -> str | None:
+        """Return the first key below the prefix, or the first one after another. Raises Retry."""
+        ...
+
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the bytes of every object below the prefix, by key. Raises Retry."""
         ...

@@ -40,6 +40,8 @@ class Workshop:
     policy: Policy
     scratch: Path
     read: Callable[[str], Sequence[Job]] = one_job
+    check_ledger: Callable[[], None] = lambda: None
+    """Raises Wait if the ledger knows less than the archive (legato.birthmark)."""
 
     def check(self, job: Job) -> None:
         """Raise Refused for a job that belongs into another provider's queue."""

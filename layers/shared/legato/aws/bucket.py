@@ -126,6 +126,14 @@ class S3Archive:
             keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
             return {key: self._head(key) for key in keys}
 
+    def first(self, prefix: str, *, after: str = "") -> str | None:
+        """Return the first key below the prefix, or the first one after another. Raises Retry."""
+        with translated(f"the archive cannot list {prefix}"):
+            found = self._s3.list_objects_v2(
+                Bucket=self._bucket, Prefix=prefix, StartAfter=after or prefix[:-1], MaxKeys=1
+            )
+        return next((item["Key"] for item in found.get("Contents", ())), None)
+
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the bytes of every object below the prefix, by key: a request for a thousand."""
         with translated(f"the archive cannot list {prefix}"):

@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,6 +199,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
     """
     from legato.aws.bucket import S3Archive
     from legato.aws.catalogue import DynamoCatalogue
+    from legato.birthmark import Birthmark
     from legato.bootstrap.shared import stitcher
     from legato.errors import Refused
     from legato.scratch import clear_scratch
@@ -215,6 +217,12 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         raise Refused(f"{queue} is not the queue of a provider")
     part: Part = _part(provider).archiving(settings)
     clock = SystemClock()
+    birthmark = Birthmark(
+        S3Archive(client("s3"), bucket=settings.bucket),
+        part.ledger,
+        clock,
+        every=timedelta(seconds=settings.retry_seconds),
+    )
     return Workshop(
         provider=part.provider,
         jobs=part.jobs,
@@ -232,6 +240,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         policy=part.policy,
         scratch=clear_scratch(Path(tempfile.gettempdir()) / "legato"),
         read=part.read,
+        check_ledger=birthmark.check,
     )
 
 
