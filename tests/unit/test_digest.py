@@ -244,6 +244,28 @@ def test_a_manifest_of_a_worker_that_died_is_found_in_the_bucket():
     assert desk.named() == [[key]]
 
 
+def test_what_is_written_while_it_is_given_up_is_in_the_next_digest():
+    """It was announced long ago by a worker that died, and another one comes at that moment."""
+    desk = Desk()
+    desk.seal("a", written=False)
+    desk.at(11)
+
+    class Beaten(type(desk.archive)):
+        def find(self, prefix):
+            found = super().find(prefix)
+            if prefix.endswith("/a/manifest-1.json") and not found:
+                desk.seal("a")
+            return found
+
+    archive = Beaten()
+    archive.__dict__.update(desk.archive.__dict__)
+    desk.archive = archive
+    desk.run()
+    desk.at(12)
+    desk.run()
+    assert ["calls/ringex/2026/11/20/a/manifest-1.json"] in desk.named()
+
+
 def test_what_was_announced_and_never_written_is_given_up_after_a_while():
     """Not at once: its worker may be about to write it."""
     desk = Desk()
@@ -297,4 +319,5 @@ def test_an_object_is_described_without_asking_the_store_when_the_ledger_knows_i
     desk = Desk()
     key = desk.seal("s-1")
     (announced,) = chain.unchained(desk.notes, until=NINE)
-    assert announced == chain.Announced(key, NINE, desk.archive.find(key)[key])
+    assert (announced.key, announced.at) == (key, NINE)
+    assert announced.stored == desk.archive.find(key)[key]

@@ -6,9 +6,11 @@ worst something is announced that was never written.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from legato.errors import Stale
 from legato.model import StoredObject, format_time, parse_time
 from legato.notes import change
 
@@ -24,18 +26,22 @@ UNCHAINED = "unchained"
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A document that no digest names yet. `stored` is None as long as nobody said what it is."""
+    """A document that no digest names yet. `stored` is None as long as nobody said what it is.
+
+    `version` is that of the note that announces it.
+    """
 
     key: str
     at: datetime
     stored: StoredObject | None
+    version: int
 
 
 def announce(key: str, notes: Notes, clock: Clock) -> None:
-    """List a document that is about to be written. Raises Retry."""
+    """List a document that is about to be written, once more if it never was. Raises Retry."""
 
     def listed(note: Note) -> Note:
-        if note.listed is not None:
+        if note.listed is not None and note.content:
             return note
         return replace(note, listed=(UNCHAINED, format_time(clock.now())))
 
@@ -48,8 +54,16 @@ def written(stored: StoredObject, notes: Notes) -> None:
 
 
 def chained(key: str, notes: Notes) -> None:
-    """Take a document off the list: a digest names it, or it was never written. Raises Retry."""
+    """Take a document off the list: a digest names it. Raises Retry."""
     change(_key(key), lambda note: replace(note, listed=None), notes)
+
+
+def never_written(announced: Announced, notes: Notes) -> None:
+    """Take a document off the list that nobody writes, unless somebody is at it. Raises Retry."""
+    note = notes.read(_key(announced.key))
+    if note.version == announced.version:
+        with suppress(Stale):
+            notes.write(replace(note, listed=None))
 
 
 def unchained(notes: Lists, *, until: datetime) -> Iterator[Announced]:
@@ -57,7 +71,8 @@ def unchained(notes: Lists, *, until: datetime) -> Iterator[Announced]:
     for note in notes.listed(UNCHAINED, until=format_time(until)):
         if note.listed is not None:
             stored = StoredObject(**note.content) if note.content else None
-            yield Announced(note.key.removeprefix(_key("")), parse_time(note.listed[1]), stored)
+            key, at = note.key.removeprefix(_key("")), parse_time(note.listed[1])
+            yield Announced(key, at, stored, note.version)
 
 
 def _key(key: str) -> str:

@@ -201,7 +201,7 @@ def _sealed(work: Chaining, end: datetime) -> list[StoredObject]:
         if written is not None:
             found.append(written)
         elif announced.at < work.clock.now() - NEVER_WRITTEN:
-            chain.chained(key, work.notes)
+            chain.never_written(announced, work.notes)
         if len(found) == MOST_OBJECTS:
             break
     return found
