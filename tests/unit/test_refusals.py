@@ -217,7 +217,7 @@ class TestOneRecording:
     def test_every_credential_tries_it_before_it_is_denied(self, four):
         """A user's own right may differ; the reasons are named."""
         four.refuses["bad"] = forbidden
-        with pytest.raises(Denied, match=r"answers 403 .*to each of 4 credentials"):
+        with pytest.raises(Denied, match=r"answers 403.*to each of 4 credentials"):
             four.read("bad")
         assert {user for user, _ in four.asked} == set(four.jwts)
 
@@ -264,6 +264,14 @@ class TestPermission:
         assert len(office.asked) == sent
         assert office.list() == {}
         assert [record.message for record in caplog.records] == ["credential set aside"]
+
+    @pytest.mark.parametrize(("kind", "cause"), [(Ringcx, "activated"), (Kazoo, "administrator")])
+    def test_what_may_be_the_cause_is_named(self, kind, cause):
+        """By the recording's own failure too: it may be the first of many."""
+        office = kind()
+        office.refuses["r0"] = forbidden
+        with pytest.raises(Denied, match=cause):
+            office.read("r0")
 
     def test_five_recordings_in_a_row_set_aside(self, alone):
         """The fifth is the credential's matter already."""

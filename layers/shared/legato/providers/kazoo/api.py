@@ -318,14 +318,15 @@ def _error(answer: Answer, account: str) -> LegatoError:
     reason = f"{answers.where(request)} answers {status} {said(answer)}".rstrip()
     if status == httpx.codes.UNAUTHORIZED:
         return Expired(reason, seconds=UNAUTHORIZED_SECONDS)
-    if status == httpx.codes.FORBIDDEN and _asks_audio(request):
-        return Forbidden(reason)
     if status == httpx.codes.FORBIDDEN:
         causes = (
             f"{account} is neither the account that logs in nor one below it,"
             " or the user is no administrator, or token restrictions forbid it"
         )
-        return Barred(f"{reason}: {causes}", seconds=FORBIDDEN_SECONDS)
+        reason = f"{reason}: {causes}"
+        if _asks_audio(request):
+            return Forbidden(reason)
+        return Barred(reason, seconds=FORBIDDEN_SECONDS)
     if status in _GONE and _SINGLE in request.url.path:
         return NotYet(reason)
     if status == httpx.codes.CONFLICT or answers.passes(status):

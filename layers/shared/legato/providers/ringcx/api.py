@@ -357,14 +357,13 @@ def _error(response: httpx.Response, account: str, *, is_recording: bool) -> Leg
     wrong = f"{account} is not the RingCentral account id (RingCX's mainAccountId is another one)"
     if status == httpx.codes.UNAUTHORIZED:
         return Expired(reason, seconds=UNAUTHORIZED_SECONDS)
-    if status == httpx.codes.FORBIDDEN and is_recording:
-        return Forbidden(reason)
     if status == httpx.codes.FORBIDDEN:
         causes = (
             "RingCentral has not activated recording or WEM access,"
             f" or the user's role lacks READ on the account, or {wrong}"
         )
-        return Barred(f"{reason}: {causes}", seconds=FORBIDDEN_SECONDS)
+        reason = f"{reason}: {causes}"
+        return Forbidden(reason) if is_recording else Barred(reason, seconds=FORBIDDEN_SECONDS)
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         if STRANGE_ACCOUNT in words:
             return Barred(f"{reason}: {wrong}", seconds=FORBIDDEN_SECONDS)
