@@ -16,7 +16,7 @@ from legato import layout, manifest
 from legato.manifest import Missing, Recording, Revision
 from legato.model import StoredLeg, StoredObject, format_time
 from legato.ports import Levels
-from tests.fakes import NOON, FakeStitcher, a_leg, a_listing
+from tests.fakes import NOON, FakeStitcher, a_leg, a_listing, an_id
 
 HOUR = timedelta(hours=1)
 LEVELS = Levels(
@@ -147,12 +147,12 @@ class Chained:
             self.store.remove(self.keys[name])
 
     def _ringex(self):
-        folder = layout.call_prefix("ringex", "s-1/2", self.start)
+        folder = layout.call_prefix(an_id("s-1/2"), self.start)
         leg = self._leg("ringex-leg", folder, "r1", b"mp3 of one leg")
         recording = self._recording("ringex", folder, 1, how="single", object=leg.object)
         self._seal("ringex", folder, call="s-1/2", legs=[leg], recording=recording)
         time = format_time(self.hour)
-        key = f"holds/ringex/{layout.encoded('s-1/2')}/{time}-1.json"
+        key = layout.hold_key(an_id("s-1/2"), time, 1)
         self._document("hold", key, b'{"done": "held"}\n')
         self._access()
 
@@ -164,7 +164,7 @@ class Chained:
             "at": format_time(self.hour + timedelta(minutes=40)),
             "by": "arn:aws:iam::123456789012:user/alice",
             "action": "show",
-            "calls": [{"provider": "ringex", "call": "s-1/2"}],
+            "calls": [{"provider": "ringex", "account": "1", "call": "s-1/2"}],
             "reason": "complaint",
             "case": "2026-117",
             "details": {},
@@ -174,7 +174,7 @@ class Chained:
         self._document("access", key, json.dumps(content, indent=2).encode() + b"\n")
 
     def _kazoo(self):
-        folder = layout.call_prefix("kazoo", "k-1", self.start)
+        folder = layout.call_prefix(an_id("k-1", provider="kazoo"), self.start)
         legs = [self._leg(f"kazoo-leg-{n}", folder, f"k{n}", b"mp3 leg %d" % n) for n in (1, 2)]
         evidence = self._put("evidence", layout.leg_key(folder, "k9", "wav"), b"wav cut")
         abandoned = self._put("abandoned", layout.recording_key(folder, 1, "wav"), b"left")
@@ -191,7 +191,7 @@ class Chained:
         self.legs = legs
 
     def _kazoo_again(self):
-        folder = layout.call_prefix("kazoo", "k-1", self.start)
+        folder = layout.call_prefix(an_id("k-1", provider="kazoo"), self.start)
         legs = [*self.legs, self._leg("kazoo-leg-3", folder, "k3", b"mp3 leg 3")]
         whole = self._put("kazoo-recording-3", layout.recording_key(folder, 3, "mp3"), b"mp3 all")
         self._seal(
@@ -206,7 +206,7 @@ class Chained:
         )
 
     def _ringcx(self):
-        folder = layout.call_prefix("ringcx", "d-1", self.start)
+        folder = layout.call_prefix(an_id("d-1", provider="ringcx"), self.start)
         legs = [self._leg(f"ringcx-leg-{n}", folder, f"d{n}", b"wav leg %d" % n) for n in (1, 2)]
         recording = self._recording("ringcx", folder, 1, how="apart", object=None)
         self._seal("ringcx", folder, call="d-1", legs=legs, recording=recording)
@@ -231,8 +231,7 @@ class Chained:
         provider, call = provider or name, call or "k-1"
         content = manifest.to_json(
             Revision(
-                provider=provider,
-                call=call,
+                call=an_id(call, provider=provider),
                 number=number,
                 listing=a_listing(call=call),
                 sealed_at=self.hour + timedelta(minutes=30),

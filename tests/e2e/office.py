@@ -18,6 +18,7 @@ from local import aws
 from local.kazoo import ACCOUNTS
 from tests.authority import OpensslAuthority
 from tests.e2e.swept import ALWAYS
+from tests.fakes import an_id
 from tests.forked import answering, legato
 from tests.patience import until
 
@@ -226,7 +227,7 @@ class Office:
     # What there is to see afterwards
 
     def state(self, call):
-        return self.ledger.load(provider_of(call), "1", call)
+        return self.ledger.load(an_id(call, provider=provider_of(call)))
 
     def is_archived(self, call):
         until(lambda: self.state(call).status == "archived")

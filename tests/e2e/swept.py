@@ -13,6 +13,7 @@ from legato.sweep import records_key
 from local import aws
 from local.demo.evidence import gather
 from tests.audio import tone, write_pcm
+from tests.fakes import an_id
 from tests.patience import until
 
 ALWAYS = 1000
@@ -82,7 +83,7 @@ class Swept:
 
     def records(self, placed):
         """Return what is known of a call, by leg."""
-        note = self.ledger.read(records_key(self.provider, placed.id))
+        note = self.ledger.read(records_key(an_id(placed.id, provider=self.provider)))
         return note.content.get("records", {})
 
     def find(self, *calls):
@@ -107,7 +108,7 @@ class Swept:
         return found
 
     def state(self, placed):
-        return self.ledger.load(self.provider, placed.account, placed.id)
+        return self.ledger.load(an_id(placed.id, provider=self.provider, account=placed.account))
 
     def versions(self, state):
         """Return the class and tag of every version of every object of a call."""

@@ -11,6 +11,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.model import Job
 from local import aws
 from tests.audio import tone, write_pcm
+from tests.fakes import an_id
 from tests.patience import until
 
 SCHEDULED = ("SweeperFunction",)
@@ -47,7 +48,7 @@ def bad_calls(system, ledger, tmp_path_factory):
         calls[kind] = answer.json()["telephonySessionId"]
 
     def at_rest():
-        states = {kind: ledger.load("ringex", "1", call) for kind, call in calls.items()}
+        states = {kind: ledger.load(an_id(call)) for kind, call in calls.items()}
         statuses = {state.status for state in states.values()}
         return statuses <= {"archived", "empty", "failed"} and states
 

@@ -12,6 +12,7 @@ from local import aws
 from local.demo.evidence import gather
 from local.worker import environment
 from tests.e2e.dying import process
+from tests.fakes import an_id
 
 FUNCTIONS = False
 # A job may look at once: the call that was just placed is listed.
@@ -74,7 +75,7 @@ def test_a_worker_may_die_after_every_single_step(system, processor, place, tmp_
 def assert_archived_once(system, call, *, died_after):
     s3 = aws.client("s3", system.endpoints.aws)
     dynamodb = aws.client("dynamodb", system.endpoints.aws)
-    state = DynamoLedger(dynamodb, table=system.endpoints.table).load("ringex", "1", call)
+    state = DynamoLedger(dynamodb, table=system.endpoints.table).load(an_id(call))
     assert (state.status, state.revision) == ("archived", 1), died_after
     assert state.lease_until is None, died_after
     described = {

@@ -13,6 +13,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.cli.place import Place
 from legato.errors import Refused
 from local import aws
+from tests.fakes import an_id
 from tests.forked import legato
 from tests.patience import until
 
@@ -45,7 +46,7 @@ class Archived:
 
     def wait(self, *, revision):
         def archived():
-            state = self.ledger.load("ringex", "1", self.call)
+            state = self.ledger.load(an_id(self.call))
             return (state.status, state.revision) == ("archived", revision)
 
         until(archived)
@@ -53,7 +54,7 @@ class Archived:
     def guards(self, prefix=None):
         """Return mode, years and hold of every version, by key."""
         bucket = self.system.endpoints.bucket
-        prefix = prefix or self.ledger.load("ringex", "1", self.call).prefix
+        prefix = prefix or self.ledger.load(an_id(self.call)).prefix
         found = {}
         for item in self.s3.list_object_versions(Bucket=bucket, Prefix=prefix)["Versions"]:
             version = {"Bucket": bucket, "Key": item["Key"], "VersionId": item["VersionId"]}
@@ -130,7 +131,7 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
     bucket = archived.system.endpoints.bucket
     record = json.loads(archived.s3.get_object(Bucket=bucket, Key=said["key"])["Body"].read())
     assert record["by"] == "arn:aws:iam::123456789012:user/carol"
-    assert record["calls"] == [{"provider": "ringex", "call": archived.call}]
+    assert record["calls"] == [{"provider": "ringex", "account": "1", "call": archived.call}]
     assert all_of(archived.guards("access/"), ("GOVERNANCE", 9, False))
     listed = archived.ledger.listed("unchained", until="9999")
     assert f"chained#{said['key']}" in {note.key for note in listed}

@@ -11,6 +11,7 @@ from legato.sweep import records_key
 from tests.audio import tone, write_pcm
 from tests.e2e.cluster import FIRST, KAZOO, PARAMETERS, SCHEDULED, SECOND, Cluster
 from tests.e2e.swept import Placed
+from tests.fakes import an_id
 from tests.patience import until
 
 __all__ = ["KAZOO", "PARAMETERS", "SCHEDULED"]
@@ -160,7 +161,9 @@ def test_a_push_without_a_query_is_archived_under_what_is_known(cluster):
     )
     found = {item["Key"].split("/")[5] for item in today["Contents"]}
     [call] = (call for call in found if call.startswith("arrived-"))
-    [record] = cluster.ledger.read(records_key("kazoo", call)).content["records"].values()
+    [record] = (
+        cluster.ledger.read(records_key(an_id(call, provider="kazoo"))).content["records"].values()
+    )
     assert record["call_id"] == call_id
 
 

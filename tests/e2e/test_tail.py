@@ -7,6 +7,7 @@ import pytest
 
 from legato.aws.ledger import DynamoLedger
 from local import aws
+from tests.fakes import an_id
 from tests.patience import until
 
 SCHEDULED = ("SweeperFunction",)
@@ -42,7 +43,7 @@ def at_rest(ledger):
 
     def wait(call, status, revision=0):
         def rests():
-            state = ledger.load("ringex", "1", call)
+            state = ledger.load(an_id(call))
             found = (state.status, state.revision, state.lease_until)
             return found == (status, revision, None) and state
 
@@ -120,7 +121,7 @@ def test_both_sessions_of_a_warm_transfer_name_each_other(system, ledger, place)
     s3 = aws.client("s3", system.endpoints.aws)
 
     def related(call):
-        state = ledger.load("ringex", "1", call)
+        state = ledger.load(an_id(call))
         if state.manifest is None or state.status != "archived":
             return None
         body = s3.get_object(Bucket=system.endpoints.bucket, Key=state.manifest.key)["Body"].read()

@@ -15,7 +15,7 @@ from legato.catalogue import Query
 from legato.errors import Refused, Stale
 from legato.index import Days, rebuild
 from legato.model import PROVIDERS, format_time
-from tests.fakes import NOON, FakeCatalogue
+from tests.fakes import NOON, FakeCatalogue, an_id
 from tests.unit.test_catalogue import a_manifest, a_row, enter
 
 
@@ -37,8 +37,8 @@ def found(store, **query):
 
 def test_what_was_entered_is_read_as_it_was(store):
     enter(store, a_row(cases=()))
-    assert store.row("ringex", "s-1") == replace(a_row(), version=1)
-    assert store.row("ringex", "s-2") is None
+    assert store.row(an_id("s-1")) == replace(a_row(), version=1)
+    assert store.row(an_id("s-2")) is None
 
 
 def test_all_that_is_asked_for_counts(store):
@@ -88,15 +88,15 @@ def test_a_call_that_is_sealed_anew_is_in_its_new_lists_only(store):
 
 def test_a_case_is_searched_and_forgotten(store):
     enter(store, a_row())
-    catalogue.mark("ringex", "s-1", store, lambda: ["A"])
+    catalogue.mark(an_id(), store, lambda: ["A"])
     assert found(store, case="A") == ["s-1"]
-    catalogue.mark("ringex", "s-1", store, list)
+    catalogue.mark(an_id(), store, list)
     assert found(store, case="A") == []
 
 
 def test_who_writes_over_what_another_one_wrote_is_told(store):
     enter(store, a_row())
-    known = store.row("ringex", "s-1")
+    known = store.row(an_id("s-1"))
     store.write(a_row(revision=2), over=known)
     with pytest.raises(Stale):
         store.write(a_row(revision=3), over=known)
@@ -104,9 +104,9 @@ def test_who_writes_over_what_another_one_wrote_is_told(store):
 
 def test_what_was_taken_out_is_found_by_nothing(store):
     enter(store, a_row())
-    store.remove(store.row("ringex", "s-1"))
+    store.remove(store.row(an_id("s-1")))
     assert found(store) == found(store, number="1234567") == found(store, id="s-1") == []
-    assert store.row("ringex", "s-1") is None
+    assert store.row(an_id("s-1")) is None
 
 
 def test_ids_that_begin_alike_are_suggested(store):
@@ -184,7 +184,7 @@ def test_a_row_of_any_size_is_read_and_taken_out(dynamo, aws_client, table):
     )
     place = {"pk": {"S": "find#all"}, "sk": {"S": many.place}}
     aws_client("dynamodb").put_item(TableName=table, Item=place)
-    assert dynamo.row("ringex", "s-many") == replace(many, version=1)
+    assert dynamo.row(an_id("s-many")) == replace(many, version=1)
     assert found(dynamo) == ["s-many"]
     dynamo.remove(replace(many, people=(), numbers=(), ids=()))
     assert aws_client("dynamodb").scan(TableName=table)["Items"] == []
@@ -215,7 +215,7 @@ class TestRebuild:
 
     def test_entries_that_were_lost_come_back_though_their_row_is_there(self, world):
         world.seal("ringex", "s-1")
-        row = world.catalogue.row("ringex", "s-1")
+        row = world.catalogue.row(an_id("s-1"))
         world.catalogue._delete([{"pk": {"S": "find#all"}, "sk": {"S": row.place}}])
         assert world.rows() == []
         world.rebuild()
@@ -223,7 +223,7 @@ class TestRebuild:
 
     def test_cases_come_from_the_ledger(self, world):
         world.seal("ringex", "s-1")
-        note = world.ledger.read("hold#ringex#s-1")
+        note = world.ledger.read("hold#ringex/1/s-1")
         world.ledger.write(replace(note, content={"cases": {"A": {}}}))
         world.rebuild()
         assert found(world.catalogue, case="A") == ["s-1"]
@@ -231,12 +231,12 @@ class TestRebuild:
     def test_a_folder_without_a_manifest_is_counted_and_one_that_cannot_be_read_is_named(
         self, world
     ):
-        world.put("calls/ringex/2026/11/20/s-9/legs/1.mp3", b"mp3")
-        world.put("calls/ringex/2026/11/20/s-8/manifest-1.json", b"{")
+        world.put("calls/ringex/1/2026/11/20/s-9/legs/1.mp3", b"mp3")
+        world.put("calls/ringex/1/2026/11/20/s-8/manifest-1.json", b"{")
         world.seal("ringex", "s-1")
         report = world.rebuild()
         assert (report.calls, report.unsealed) == (1, 1)
-        assert list(report.unread) == ["calls/ringex/2026/11/20/s-8/"]
+        assert list(report.unread) == ["calls/ringex/1/2026/11/20/s-8/"]
 
     def test_what_the_bucket_does_not_have_is_taken_out(self, world):
         enter(world.catalogue, a_row("s-gone"))
@@ -249,7 +249,9 @@ class TestRebuild:
             enter(world.catalogue, a_row(f"gone-{day}", minutes=(20 - day) * 24 * 60))
             for provider in PROVIDERS:
                 world.seal(provider, f"{provider}-{day}", day=day)
-                world.catalogue.remove(world.catalogue.row(provider, f"{provider}-{day}"))
+                world.catalogue.remove(
+                    world.catalogue.row(an_id(f"{provider}-{day}", provider=provider))
+                )
         report = world.rebuild(Days(date(2026, 11, 18), date(2026, 11, 19)))
         assert (report.calls, report.removed) == (6, 2)
         anew = {f"{provider}-{day}" for provider in PROVIDERS for day in (18, 19)}

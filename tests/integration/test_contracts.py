@@ -24,7 +24,7 @@ from legato.aws.secret import CACHE_SECONDS, FRESH_SECONDS, Secret
 from legato.errors import Conflict, Failed, Retry, Stale
 from legato.model import Note, StoredObject, format_time
 from legato.ports import Access, Sent
-from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeLedger, FakeNotes, a_job
+from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeLedger, FakeNotes, a_job, an_id
 
 WAV = "audio/wav"
 NOON_TEXT = format_time(NOON)
@@ -395,12 +395,12 @@ class TestS3:
 class TestLedger:
     def test_an_unknown_call_is_new(self, ledger):
         """Version 0 says that it was never written."""
-        state = ledger.load("ringex", "1", "s-1")
+        state = ledger.load(an_id("s-1"))
         assert (state.status, state.version, state.legs) == ("new", 0, {})
 
     def test_an_entry_comes_back_as_it_was_saved(self, ledger):
         """Every field, at its own type."""
-        fresh = ledger.load("ringex", "1", "s-1")
+        fresh = ledger.load(an_id("s-1"))
         sealed = StoredObject(key="m", version_id="v", size=7, sha256="ab", checksum="cd")
         saved = ledger.save(
             fresh.changed(
@@ -420,20 +420,20 @@ class TestLedger:
             )
         )
         assert saved.version == 1
-        assert ledger.load("ringex", "1", "s-1") == saved
-        assert ledger.load("ringex", "1", "s-2").version == 0
-        assert ledger.load("kazoo", "1", "s-1").version == 0
+        assert ledger.load(an_id("s-1")) == saved
+        assert ledger.load(an_id("s-2")).version == 0
+        assert ledger.load(an_id("s-1", provider="kazoo")).version == 0
 
     def test_nobody_writes_over_what_he_has_not_read(self, ledger):
         """Of two who read the same version, one is told."""
-        fresh = ledger.load("ringex", "1", "s-1")
+        fresh = ledger.load(an_id("s-1"))
         first = ledger.save(fresh.changed(status="working"))
         with pytest.raises(Stale):
             ledger.save(fresh.changed(status="empty"))
         ledger.save(first.changed(status="archived"))
         with pytest.raises(Stale):
             ledger.save(first.changed(status="empty"))
-        assert ledger.load("ringex", "1", "s-1").status == "archived"
+        assert ledger.load(an_id("s-1")).status == "archived"
 
 
 class TestNotes:
@@ -545,7 +545,7 @@ def test_a_table_that_is_not_there_is_a_passing_fault(aws_client):
     """Named by what was tried and AWS's own code."""
     ledger = DynamoLedger(aws_client("dynamodb"), table="none")
     with pytest.raises(Retry, match="ledger cannot be read: ResourceNotFound"):
-        ledger.load("ringex", "1", "s-1")
+        ledger.load(an_id("s-1"))
     with pytest.raises(Retry, match="ledger cannot be searched: ResourceNotFound"):
         ledger.first("calls")
     with pytest.raises(Retry, match="ledger cannot be searched: ResourceNotFound"):
@@ -564,9 +564,9 @@ class TestAccesses:
         one = an_access("1", "s-1", "s-2", details={"tier": "Standard"})
         accesses.note(one)
         assert list(accesses.between(NOON, NOON + HOUR)) == [one]
-        alone = replace(one, calls=(("ringex", "s-2"),))
-        assert list(accesses.of_call("ringex", "s-2")) == [alone]
-        assert list(accesses.of_call("ringcx", "s-2")) == []
+        alone = replace(one, calls=(an_id("s-2"),))
+        assert list(accesses.of_call(an_id("s-2"))) == [alone]
+        assert list(accesses.of_call(an_id("s-2", provider="ringcx"))) == []
 
     def test_the_newest_comes_first(self, accesses):
         """Over the ends of months and of years; the begin is within, the end is not."""
@@ -574,7 +574,7 @@ class TestAccesses:
         found = [an_access(str(day), "s-1", at=at) for day, at in enumerate(times)]
         for each in found:
             accesses.note(each)
-        assert list(accesses.of_call("ringex", "s-1")) == found[::-1]
+        assert list(accesses.of_call(an_id("s-1"))) == found[::-1]
         assert list(accesses.between(times[0], times[3])) == found[2::-1]
         assert (
             list(accesses.between(times[0] + MILLISECOND, times[3] + MILLISECOND)) == found[:0:-1]
@@ -586,7 +586,7 @@ class TestAccesses:
         for _ in range(2):
             accesses.note(an_access("1", "s-1"))
         accesses.note(an_access("2", "s-1"))
-        assert len(list(accesses.of_call("ringex", "s-1"))) == 2
+        assert len(list(accesses.of_call(an_id("s-1")))) == 2
         assert len(list(accesses.between(NOON, NOON + HOUR))) == 2
 
     def test_an_access_may_be_to_many_calls_or_to_none(self, accesses):
@@ -594,7 +594,7 @@ class TestAccesses:
         calls = [f"s-{number}" for number in range(60)]
         accesses.note(an_access("1", *calls))
         accesses.note(an_access("2"))
-        assert all(len(list(accesses.of_call("ringex", call))) == 1 for call in calls[::20])
+        assert all(len(list(accesses.of_call(an_id(call)))) == 1 for call in calls[::20])
         assert [len(one.calls) for one in accesses.between(NOON, NOON + HOUR)] == [0, 60]
 
 
@@ -638,7 +638,7 @@ class TestDynamoAccesses:
         accesses, pauses = crowded(3)
         accesses.note(an_access("1", "s-1"))
         assert pauses == [0.05, 0.1, 0.2]
-        assert len(list(accesses.of_call("ringex", "s-1"))) == 1
+        assert len(list(accesses.of_call(an_id("s-1")))) == 1
 
     def test_what_is_left_undone_for_too_long_is_a_retry(self, crowded):
         """Nobody is let in as long as it is not written down."""
@@ -652,7 +652,7 @@ class TestDynamoAccesses:
         with pytest.raises(Retry, match="access log cannot be written: ResourceNotFound"):
             accesses.note(an_access("1", "s-1"))
         with pytest.raises(Retry, match="access log cannot be read: ResourceNotFound"):
-            list(accesses.of_call("ringex", "s-1"))
+            list(accesses.of_call(an_id("s-1")))
 
 
 class TestQueue:

@@ -9,6 +9,7 @@ import pytest
 
 from local.simulators.ringex.calls import CallOrder, LegOrder
 from tests.day import Day, assert_all_archived, break_at_random
+from tests.fakes import an_id
 
 FEW = {"sessions": 1500, "recorded": 140, "recordings": 180, "minutes": 4}
 
@@ -91,11 +92,11 @@ def test_a_record_rewritten_two_hours_later_makes_revision_two(tmp_path):
     )
     nothing_else = {"sessions": 0, "recorded": 0, "recordings": 0, "minutes": 0}
     day.run(**nothing_else, quiet=60)
-    state = day.ledger.load("ringex", "~", session.id)
+    state = day.ledger.load(an_id(session.id, account="~"))
     assert (state.revision, len(state.legs)) == (1, 2)
     before = dict(day.archive.objects)
 
     day.run(**nothing_else, quiet=120)
-    state = day.ledger.load("ringex", "~", session.id)
+    state = day.ledger.load(an_id(session.id, account="~"))
     assert (state.status, state.revision, len(state.legs)) == ("archived", 2, 3)
     assert before.items() <= day.archive.objects.items()

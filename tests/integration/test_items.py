@@ -11,7 +11,7 @@ from legato.aws.items import MOST_PARTS, PART_BYTES, Items
 from legato.aws.ledger import DynamoLedger
 from legato.errors import Stale, TooLarge, Unavailable
 from legato.model import Note, Trouble
-from tests.fakes import NOON
+from tests.fakes import NOON, an_id
 from tests.lost_answers import lose_answers
 
 KEY = {"pk": {"S": "k"}, "sk": {"S": "note"}}
@@ -94,8 +94,8 @@ class TestAnswersThatAreLost:
     def test_a_state_and_a_note_are_written_once(self, dynamodb, table):
         ledger = DynamoLedger(dynamodb, table=table)
         lose_answers(dynamodb, "PutItem", count=2)
-        state = ledger.save(ledger.load("kazoo", "1", "c").changed(status="working"))
-        assert ledger.load("kazoo", "1", "c") == state
+        state = ledger.save(ledger.load(an_id("c", provider="kazoo")).changed(status="working"))
+        assert ledger.load(an_id("c", provider="kazoo")) == state
         note = ledger.write(Note(key="n", content={"a": 1}))
         assert ledger.read("n") == note
         assert (state.version, note.version) == (1, 1)
@@ -116,15 +116,15 @@ class TestSize:
         ledger, dice = DynamoLedger(dynamodb, table=table), random.Random(legs)
         ids = [dice.randbytes(16).hex() for _ in range(legs)]
         trouble = Trouble(kind="missing", reason="x" * 100, since=NOON, tried_at=NOON)
-        state = ledger.load("ringcx", "1", "c").changed(
+        state = ledger.load(an_id("c", provider="ringcx")).changed(
             legs={leg: dice.randbytes(32).hex() for leg in ids},
             named=frozenset(ids),
             related=frozenset(ids[:100]),
             troubles=dict.fromkeys(ids[::10], trouble),
             reason="; ".join(ids),
         )
-        assert ledger.load("ringcx", "1", "c") != (saved := ledger.save(state))
-        assert ledger.load("ringcx", "1", "c") == saved
+        assert ledger.load(an_id("c", provider="ringcx")) != (saved := ledger.save(state))
+        assert ledger.load(an_id("c", provider="ringcx")) == saved
         record = {"reason": "Call connected", "result": "x" * 500}
         records = {leg: {"id": leg, "from": dice.randbytes(6).hex(), **record} for leg in ids}
         note = Note(key="records#c", content={"records": records}, listed=("unarchived", "0"))

@@ -13,7 +13,7 @@ from legato.model import StoredObject
 from legato.policy import Policy
 from legato.ports import Sent
 from tests.audio import local_tools
-from tests.fakes import FakeArchive, FakeProvider, a_job, a_leg, a_listing, a_workshop
+from tests.fakes import FakeArchive, FakeProvider, a_job, a_leg, a_listing, a_workshop, an_id
 
 RATE, CHANNELS = 8000, 2
 BYTES = 3_000_000_000
@@ -88,7 +88,7 @@ def work(shop):
     message = json.dumps(json.loads(a_job(named=["p-v-1"]).to_message()) | {"provider": "ringcx"})
     until = shop.clock.now() + timedelta(minutes=15)
     archive([Message("m", message)], shop=shop, until=until, guard=lambda _ids: nullcontext())
-    return shop.ledger.load("ringcx", "1", "s-1")
+    return shop.ledger.load(an_id("s-1", provider="ringcx"))
 
 
 def test_a_segment_of_three_gigabytes_is_archived_in_little_memory(tmp_path):

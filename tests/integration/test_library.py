@@ -15,7 +15,7 @@ from legato.errors import Failed, Retry
 from local import aws
 from tests.fakes import FakeLibrary
 
-KEY = "calls/ringex/2026/11/20/s-1%2F2/legs/r 1.mp3"
+KEY = "calls/ringex/1/2026/11/20/s-1%2F2/legs/r 1.mp3"
 BODY = bytes(range(256)) * 40
 
 

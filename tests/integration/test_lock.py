@@ -31,6 +31,7 @@ from tests.fakes import (
     a_leg,
     a_listing,
     a_workshop,
+    an_id,
 )
 from tests.unit.test_digest import FakeSigner
 
@@ -224,7 +225,7 @@ class Call:
         until = self.shop.clock.now() + timedelta(minutes=15)
         report = archive([message], shop=self.shop, until=until, guard=lambda _ids: nullcontext())
         assert report.counts == {"CallArchived": 1}
-        return self.shop.ledger.load("ringex", "1", "s-1")
+        return self.shop.ledger.load(an_id("s-1"))
 
     def hold(self, action="hold", by=ALICE, **asked):
         shop = self.shop

@@ -11,7 +11,7 @@ from legato.providers.ringex.recorded import RingexRecorded
 from legato.reconcile import Reconciling, reconcile
 from legato.sweep import records_key
 from tests.day import Day
-from tests.fakes import FakeNotes
+from tests.fakes import FakeNotes, an_id
 from tests.kazoo_months import Months
 from tests.ringcx_days import SETTLE, Days
 
@@ -149,7 +149,7 @@ def lose(company):
         del world.ledger.entries[state.provider, state.call]
         named |= {(state.provider, state.call, leg) for leg in state.legs}
     for state in single[: lost.unknown]:
-        del world.notes.notes[records_key(state.provider, state.call)]
+        del world.notes.notes[records_key(an_id(state.call, provider=state.provider))]
         for key in [key for key in world.archive.objects if key.startswith(state.prefix)]:
             del world.archive.objects[key]
     for state in joined[: lost.objects]:

@@ -30,7 +30,7 @@ from tests.fakes import FakeLibrary
 from tests.patience import until
 from tests.unit.test_catalogue import a_row
 
-KEY = "calls/ringcx/2026/11/20/s-1/legs/0.wav"
+KEY = "calls/ringcx/1/2026/11/20/s-1/legs/0.wav"
 EVENTS = Path(__file__).parents[2] / "events"
 
 
@@ -234,7 +234,7 @@ def archived(s3, bucket):
     """Put a dialog of two cold legs into a bucket, and return its row."""
 
     def put(name, body, **how):
-        key = f"calls/ringcx/2026/11/20/s-1/{name}"
+        key = f"calls/ringcx/1/2026/11/20/s-1/{name}"
         version = s3.put_object(Bucket=bucket, Key=key, Body=body, **how)["VersionId"]
         return {"key": key, "version_id": version, "bytes": len(body)}
 

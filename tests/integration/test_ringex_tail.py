@@ -7,7 +7,7 @@ import pytest
 from legato.errors import Failed
 from legato.providers.ringex.tail import RingexTail
 from legato.sweep import records_key, sweep
-from tests.fakes import FakeJobs, FakeNotes
+from tests.fakes import FakeJobs, FakeNotes, an_id
 from tests.integration.simulators.ringex_driver import driving
 
 HOURS = timedelta(hours=1)
@@ -42,7 +42,7 @@ class Follower:
         return sum(self.ringex.stats()["requests"]["call-log-extract-sync"].values())
 
     def records(self, call):
-        return self.notes.read(records_key("ringex", call)).content["records"]
+        return self.notes.read(records_key(an_id(call))).content["records"]
 
 
 @pytest.fixture

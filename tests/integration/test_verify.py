@@ -22,6 +22,7 @@ from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority
 from tests.chain import ANOTHER_KEY, HOUR, BucketStore, Chained, FolderStore, pem
+from tests.fakes import an_id
 from tests.forked import legato
 from tests.integration.test_contracts import refuse
 
@@ -120,7 +121,7 @@ def test_a_document_that_no_digest_names_is_found_by_s3s_own_time(store):
 def test_an_object_that_no_manifest_names_is_found_after_two_days(store):
     """Before that, its call may still be on its way."""
     archive = Chained(store, start=START)
-    key = f"{layout.call_prefix('ringex', 's-9', START)}legs/r1.mp3"
+    key = f"{layout.call_prefix(an_id('s-9'), START)}legs/r1.mp3"
     store.put(key, b"mp3")
     young = datetime.now(UTC) + timedelta(days=1)
     assert ("unlisted", key) not in findings(store, archive, at=young)
@@ -308,7 +309,7 @@ def edit(name):
 
 
 def slip_in(archive):
-    archive.store.put("calls/ringex/2026/11/20/s-1%2F2/legs/r2.mp3", b"mp3")
+    archive.store.put("calls/ringex/1/2026/11/20/s-1%2F2/legs/r2.mp3", b"mp3")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ def slip_in(archive):
         (edit("kazoo-leg-3"), "legs/k3.mp3: FAILED"),
         (lambda archive: archive.remove("ringcx"), "manifest-1.json: FAILED open or read"),
         (lambda archive: archive.remove("ringex-peaks"), "peaks-1.json: FAILED open or read"),
-        (slip_in, "< calls/ringex/2026/11/20/s-1%2F2/legs/r2.mp3"),
+        (slip_in, "< calls/ringex/1/2026/11/20/s-1%2F2/legs/r2.mp3"),
     ],
 )
 def test_the_check_by_hand_finds_the_same(tmp_path, act, says):

@@ -13,13 +13,13 @@ from legato.chain import unchained
 from legato.errors import Retry
 from legato.index import Days, rebuild_accesses
 from legato.model import format_time
-from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLibrary, FakeNotes
+from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLibrary, FakeNotes, an_id
 from tests.unit.test_hold import ALICE, BOB
 from tests.unit.test_hold import World as HoldWorld
 
 SCHEMA = Draft202012Validator(json.loads(Path("docs/access.schema.json").read_text()))
 DAY = timedelta(days=1)
-CALL = {"provider": "ringex", "call": "s-1"}
+CALL = {"provider": "ringex", "account": "1", "call": "s-1"}
 
 
 class World:
@@ -41,7 +41,7 @@ class World:
     def ask(self, action, *calls, by=ALICE, **fields):
         """Ask as HTTP does; return the status and what is said."""
         self.clock.advance(1)
-        named = [{"provider": "ringex", "call": call} for call in calls]
+        named = [an_id(call)._asdict() for call in calls]
         request = {"action": action, "calls": named, "reason": "subpoena"} | fields
         reply = answer(json.dumps(request).encode(), by=by, work=self.work)
         return reply.status, reply.body
@@ -69,7 +69,7 @@ def test_an_access_is_a_record_that_will_be_chained(world):
     assert list(world.archive.objects) == [key]
     [record] = world.records()
     SCHEMA.validate(record)
-    assert record["calls"] == [CALL, {"provider": "ringex", "call": "s-2"}]
+    assert record["calls"] == [CALL, CALL | {"call": "s-2"}]
     told = (record["by"], record["at"], record["action"], record["reason"], record["case"])
     assert told == (ALICE, at, "get", "subpoena", "2026-117")
     assert record["details"] == {"bytes": 7}
@@ -90,13 +90,13 @@ def test_it_is_looked_up_by_call_and_by_time(world):
     """The newest first; of a call only what is about it."""
     world.ask("show", "s-1")
     world.ask("export", "s-1", "s-2", by=BOB)
-    assert [(one.action, one.by, one.calls) for one in world.accesses.of_call("ringex", "s-1")] == [
-        ("export", BOB, (("ringex", "s-1"),)),
-        ("show", ALICE, (("ringex", "s-1"),)),
+    assert [(one.action, one.by, one.calls) for one in world.accesses.of_call(an_id("s-1"))] == [
+        ("export", BOB, (("ringex", "1", "s-1"),)),
+        ("show", ALICE, (("ringex", "1", "s-1"),)),
     ]
-    assert [one.action for one in world.accesses.of_call("ringcx", "s-1")] == []
+    assert [one.action for one in world.accesses.of_call(an_id("s-1", provider="ringcx"))] == []
     [export, show] = world.between()
-    assert export.calls == (("ringex", "s-1"), ("ringex", "s-2"))
+    assert export.calls == (("ringex", "1", "s-1"), ("ringex", "1", "s-2"))
     assert {export.key, show.key} == set(world.archive.objects)
 
 
@@ -145,14 +145,23 @@ def deep(levels):
         (b'{"action": "show", "calls": {}}', "`calls` is not a list"),
         (b'{"action": "show", "calls": ["s-1"]}', "`calls` is a list of objects"),
         (b'{"action": "show", "calls": [{"call": "s-1"}]}', "`provider` is one of ringex"),
-        (b'{"action": "show", "calls": [{"provider": [], "call": "s"}]}', "`provider` is one of"),
-        (b'{"action": "show", "calls": [{"provider": "ringex"}]}', "`call` is missing"),
         (
-            b'{"action": "show", "calls": [{"provider": "ringex", "call": "s", "leg": "1"}]}',
+            b'{"action": "show", "calls": [{"provider": "ringex", "call": "s"}]}',
+            "`account` is missing",
+        ),
+        (b'{"action": "show", "calls": [{"provider": [], "call": "s"}]}', "`provider` is one of"),
+        (
+            b'{"action": "show", "calls": [{"provider": "ringex", "account": "1"}]}',
+            "`call` is missing",
+        ),
+        (
+            b'{"action": "show", "calls": '
+            b'[{"provider": "ringex", "account": "1", "call": "s", "leg": "1"}]}',
             "nobody knows the field leg",
         ),
         (
-            b'{"action": "show", "calls": [{"provider": "ringex", "call": "\\ud800"}]}',
+            b'{"action": "show", "calls": '
+            b'[{"provider": "ringex", "account": "1", "call": "\\ud800"}]}',
             "`call` is not a text",
         ),
         (b'{"action": "export", "reason": 1}', "`reason` is not a text"),
@@ -213,7 +222,7 @@ class TestSteps:
         holds.done("hold", reason="complaint")
         holds.done("request-release", reason="settled")
         holds.done("confirm-release", by=BOB, reason="")
-        found = list(holds.accesses.of_call("ringex", "s-1"))
+        found = list(holds.accesses.of_call(an_id("s-1")))
         assert [(one.action, one.by, one.reason) for one in found] == [
             ("confirm-release", BOB, ""),
             ("request-release", ALICE, "settled"),
@@ -229,7 +238,7 @@ class TestSteps:
         assert holds.ask("hold")[0] == 503
         holds.accesses.refusal = None
         assert holds.done("hold")["repeated"] is True
-        note = holds.notes.read("hold#ringex#s-1")
+        note = holds.notes.read("hold#ringex/1/s-1")
         holds.notes.write(replace(note, content=note.content | {"carried_out": 0}))
         holds.done("hold")
         assert len(holds.accesses.noted) == 1

@@ -23,9 +23,9 @@ from legato.errors import (
 from legato.model import Job, Unreadable
 from legato.policy import Policy
 from legato.provider_health import granted
-from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop
+from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop, an_id
 
-PREFIX = "calls/ringex/2026/11/20/s-1/"
+PREFIX = "calls/ringex/1/2026/11/20/s-1/"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def run(shop, *jobs, minutes=15, receives=()):
 
 
 def entry(shop, call="s-1"):
-    return shop.ledger.load("ringex", "1", call)
+    return shop.ledger.load(an_id(call))
 
 
 def manifest(shop, revision=1, prefix=PREFIX):
@@ -642,7 +642,7 @@ class TestDeadly:
         """The job comes back as a new one."""
 
         class Down(type(shop.ledger)):
-            def load(self, provider, account, call):
+            def load(self, call):
                 raise Unavailable("DynamoDB is down")
 
         shop = replace(shop, ledger=Down())
@@ -863,13 +863,13 @@ class TestCrashes:
         """The worker died in between, or its version of Legato had no catalogue."""
         call_of(shop, "a", "b")
         run(shop, a_job())
-        known = shop.catalogue.row("ringex", "s-1")
+        known = shop.catalogue.row(an_id("s-1"))
         shop.catalogue.rows.clear()
         shop.ledger.save(entry(shop).changed(catalogued=0))
         run(shop, a_job(seen_at=NOON - timedelta(seconds=1)), minutes=30)
         shop.clock.advance(600)
         run(shop, a_job(seen_at=shop.clock.now() - timedelta(seconds=300)))
-        assert shop.catalogue.row("ringex", "s-1") == known
+        assert shop.catalogue.row(an_id("s-1")) == known
         assert entry(shop).catalogued == 1
         assert entry(shop).revision == 1
 
@@ -883,7 +883,7 @@ class TestCrashes:
         shop.clock.advance(600)
         run(shop, job)
         assert (entry(shop).status, entry(shop).revision) == ("archived", 1)
-        assert shop.catalogue.row("ringex", "s-1").revision == 1
+        assert shop.catalogue.row(an_id("s-1")).revision == 1
 
     def test_what_an_interrupted_attempt_left_is_named_in_the_manifest(self, shop):
         """Another leg came in between, so the joined file has other bytes: nothing is replaced."""
@@ -916,7 +916,7 @@ class TestRelated:
     """A warm transfer is two calls, which name each other."""
 
     def place(self, shop, call, leg, related=()):
-        fields = {"call": call, "related": tuple(related)}
+        fields = {"call": call, "related": tuple(map(an_id, related))}
         shop.provider.listings[call] = a_listing(a_leg(leg), **fields)
         shop.provider.audio[leg] = f"mp3-{leg}".encode()
 
@@ -939,8 +939,8 @@ class TestRelated:
         for call, other in (("s-1", "s-2"), ("s-2", "s-1")):
             state = entry(shop, call)
             assert state.status == "archived"
-            prefix = f"calls/ringex/2026/11/20/{call}/"
-            assert manifest(shop, state.revision, prefix)["related"] == [other]
+            prefix = f"calls/ringex/1/2026/11/20/{call}/"
+            assert manifest(shop, state.revision, prefix)["related"] == [str(an_id(other))]
         assert entry(shop, "s-1").revision == 1
         assert entry(shop, "s-2").revision == (1 if order[0] == "s-1" else 2)
 
@@ -952,7 +952,7 @@ class TestRelated:
         late = a_job("s-1", hints={"peers": ["s-2"], "recordingIds": ["a"], "listed": ["a"]})
         report, _ = run(shop, late)
         assert report.counts["CallArchived"] == 1
-        assert entry(shop, "s-1").related == {"s-2"}
+        assert entry(shop, "s-1").related == {an_id("s-2")}
 
     def test_each_side_is_told_once(self, shop):
         """A look that finds nothing new sends no job."""

@@ -29,7 +29,7 @@ from legato.providers.ringcx.tail import RingcxTail
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.sweep import records_key, sweep, tail_key
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_job
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_job, a_ringex_account, an_id
 from tests.unit.test_kazoo_tail import FakeRecordings
 from tests.unit.test_ringcx_tail import OVERLAP, SETTLE, FakeMetadata
 from tests.unit.test_ringex_call_log import record, recording
@@ -250,6 +250,7 @@ class RingexWorld(World):
         return [
             RingexRecorded(
                 self.log,
+                a_ringex_account(),
                 begin=self.begin,
                 end=min(self.limit or self.clock.now(), self.clock.now()),
                 key=backfill_key(self.begin, self.limit),
@@ -434,7 +435,7 @@ def test_a_dry_run_writes_nothing_but_what_the_gate_must_know():
     world.run()
     sent, written = len(world.jobs.sent), dict(world.notes.notes)
     for dialog in ("s-v-0", "s-v-1"):
-        key = records_key("ringcx", dialog)
+        key = records_key(an_id(dialog, provider="ringcx", account="99"))
         unarchived.archived(key, [dialog.replace("s-", "p-", 1)], world.notes)
         written[key] = world.notes.read(key)
     world.limit = NOON - DAY

@@ -12,10 +12,10 @@ from legato import catalogue
 from legato.catalogue import Ambiguous, Query, Row, Unknown, digits, named, row_of, terms
 from legato.errors import Refused, Stale
 from legato.model import Party, StoredObject
-from tests.fakes import NOON, FakeCatalogue
+from tests.fakes import NOON, FakeCatalogue, an_id
 
 SEALED = StoredObject(
-    key="calls/ringex/2026/11/20/s-1/manifest-1.json", version_id="v", size=9, sha256="aa"
+    key="calls/ringex/1/2026/11/20/s-1/manifest-1.json", version_id="v", size=9, sha256="aa"
 )
 
 
@@ -36,7 +36,7 @@ def a_row(call="s-1", *, minutes=0, **fields):
         "how": "single",
         "storage_class": "GLACIER_IR",
         "revision": 1,
-        "manifest": replace(SEALED, key=f"calls/ringex/2026/11/20/{call}/manifest-1.json"),
+        "manifest": replace(SEALED, key=f"calls/ringex/1/2026/11/20/{call}/manifest-1.json"),
     }
     return Row(call=call, **{**said, **fields})
 
@@ -149,16 +149,16 @@ class TestFound:
 
     def test_a_hold_shows_as_soon_as_it_is_marked(self, store):
         enter(store, a_row())
-        catalogue.mark("ringex", "s-1", store, lambda: ["B", "A"])
+        catalogue.mark(an_id(), store, lambda: ["B", "A"])
         assert store.find(Query(case="A"), limit=5).rows[0].cases == ("A", "B")
-        catalogue.mark("ringex", "s-1", store, list)
+        catalogue.mark(an_id(), store, list)
         assert store.find(Query(case="A"), limit=5).rows == ()
 
     def test_a_hold_of_a_call_that_is_not_sealed_yet_comes_with_its_seal(self, store):
-        catalogue.mark("ringex", "s-1", store, lambda: ["A"])
+        catalogue.mark(an_id(), store, lambda: ["A"])
         assert store.rows == {}
         catalogue.enter(a_row(), store, lambda: ["A"])
-        assert store.row("ringex", "s-1").cases == ("A",)
+        assert store.row(an_id("s-1")).cases == ("A",)
 
     def test_who_comes_second_looks_at_the_cases_again(self, store):
         """A call is sealed anew while a case takes hold of it: whoever writes last knows both."""
@@ -168,13 +168,13 @@ class TestFound:
         def while_another_one_marks():
             if not cases:
                 cases.append("A")
-                catalogue.mark("ringex", "s-1", store, lambda: cases)
+                catalogue.mark(an_id(), store, lambda: cases)
                 return []
             return cases
 
         catalogue.enter(a_row(revision=2), store, while_another_one_marks)
-        assert store.row("ringex", "s-1").cases == ("A",)
-        assert store.row("ringex", "s-1").revision == 2
+        assert store.row(an_id("s-1")).cases == ("A",)
+        assert store.row(an_id("s-1")).revision == 2
 
     def test_who_wants_all_gets_all_pages(self, store):
         enter(store, *(a_row(f"s-{n}", minutes=n) for n in range(7)))
@@ -197,7 +197,7 @@ class TestNamed:
             " S-A0B1C2D3E4 ",
             "a0b1c2d3e4",
             "'s-a0b1c2d3e4'",
-            "calls/ringex/2026/11/20/s-a0b1c2d3e4/manifest-1.json",
+            "calls/ringex/1/2026/11/20/s-a0b1c2d3e4/manifest-1.json",
             "202611201200",
         ],
     )
@@ -216,7 +216,7 @@ class TestNamed:
 
     def test_an_id_that_is_almost_right_is_told_what_may_be_meant(self, store):
         enter(store, a_row("s-a0b1c2d3e4"), a_row("s-ffffffffff"))
-        with pytest.raises(Unknown, match=r"did you mean s-a0b1c2d3e4\?"):
+        with pytest.raises(Unknown, match=r"did you mean ringex/1/s-a0b1c2d3e4\?"):
             named("s-a0b1c2d3e5", store)
 
     def test_an_id_of_nothing_says_what_to_do(self, store):
@@ -303,7 +303,7 @@ class TestRow:
 
 def test_a_row_that_was_written_meanwhile_is_not_overwritten(store):
     enter(store, a_row())
-    known = store.row("ringex", "s-1")
+    known = store.row(an_id("s-1"))
     store.write(a_row(revision=2), over=known)
     with pytest.raises(Stale):
         store.write(a_row(revision=3), over=known)

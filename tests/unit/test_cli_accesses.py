@@ -13,14 +13,14 @@ from legato.bootstrap.access import Recorder
 from legato.catalogue import enter
 from legato.cli.app import app
 from legato.errors import Failed, Refused, Retry
-from legato.model import format_time
+from legato.model import CallId, format_time
 from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_access import World
 from tests.unit.test_catalogue import a_row
 from tests.unit.test_hold import ALICE, BOB
 
 URL = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/access"
-CALL = ("ringex", "s-1")
+CALL = CallId("ringex", "1", "s-1")
 
 
 class FakePlace:
@@ -90,7 +90,7 @@ class TestRecorder:
 
     def test_more_calls_than_a_record_takes_are_several_records(self, place):
         """Every one of them is written down."""
-        calls = [("ringex", f"s-{number}") for number in range(2001)]
+        calls = [CallId("ringex", "1", f"s-{number}") for number in range(2001)]
         said = place.recorder().record("export", calls, reason="r")
         records = place.world.records()
         assert [len(record["calls"]) for record in records] == [1000, 1000, 1]
@@ -122,7 +122,7 @@ class TestAccesses:
         world = place.world
         world.ask("show", "s-1", reason="complaint", case="2026-117")
         world.ask("export", "s-1", "s-2", by=BOB, reason="\x1b[2Jsubpoena")
-        [export, *_] = world.accesses.of_call(*CALL)
+        [export, *_] = world.accesses.of_call(CALL)
         world.accesses.note(
             replace(export, id="old", at=NOON - timedelta(days=60), action="link", case="")
         )
@@ -136,7 +136,7 @@ class TestAccesses:
 
     def test_who_looked_at_a_call_is_listed(self, log):
         """The newest first, in a line each, and nothing in it commands a terminal."""
-        shown = legato(log, "s-1")
+        shown = legato(log, str(CALL))
         assert shown.exit_code == 0, shown.output
         head, *lines = shown.output.splitlines()
         assert head.split() == ["When", "Who", "Action", "Call", "Reason", "Case"]
@@ -158,13 +158,13 @@ class TestAccesses:
             (["--to", "2026-11-19"], ["link"]),
             (["--from", "2026-09-21", "--to", "2026-11-20"], ["export", "show", "link"]),
         ):
-            found = json.loads(legato(log, "s-1", *given, "--json").output)
+            found = json.loads(legato(log, str(CALL), *given, "--json").output)
             assert [one["action"] for one in found] == actions
 
     def test_without_a_call_it_is_all_calls_of_a_while(self, log):
         """Of 30 days, or from the day that is given."""
         shown = legato(log, "--to", "2026-11-20").output
-        assert "ringex s-1 and 1 more" in shown
+        assert "ringex/1/s-1 and 1 more" in shown
         assert "link" not in shown
         every = json.loads(legato(log, "--from", "2026-01-01", "--json").output)
         assert [one["action"] for one in every] == ["export", "show", "link"]

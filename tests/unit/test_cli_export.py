@@ -90,7 +90,7 @@ def test_what_nothing_proves_yet_is_told(legato, place):
     place.court.again("kazoo", "k2", seconds=4)
     ended = legato("k-1", *WHY)
     assert ended.exit_code == 0
-    key = "calls/kazoo/2026/11/20/k-1/manifest-2.json"
+    key = "calls/kazoo/a/2026/11/20/k-1/manifest-2.json"
     assert f"legato: no digest names {key} yet: nothing proves it\n" in ended.stderr
 
 
@@ -128,7 +128,7 @@ def test_wrong_usage_ends_with_2(legato, arguments, says):
 
 def test_a_tampered_byte_ends_with_1(legato, place, tmp_path):
     """And nothing looks like a package."""
-    place.court.shelf.tampered = {"calls/kazoo/2026/11/20/k-1/legs/k1.wav"}
+    place.court.shelf.tampered = {"calls/kazoo/a/2026/11/20/k-1/legs/k1.wav"}
     ended = legato("k-1", *WHY)
     assert ended.exit_code == 1
     assert "does not hold the bytes that were sealed" in ended.stderr

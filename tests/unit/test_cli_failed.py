@@ -101,7 +101,7 @@ def test_retry_of_a_call_says_what_it_did(place):
     """The other one stays."""
     ended = legato(place, "retry", "s-2")
     assert ended.exit_code == 0
-    assert ended.output == "ringex s-2: put into the queue again\n1 put into the queue again.\n"
+    assert ended.output == "ringex/1/s-2: put into the queue again\n1 put into the queue again.\n"
     assert queued(place) == ["s-2"]
 
 

@@ -18,7 +18,7 @@ from legato.cli.find import COLUMNS, _cells, defused, laid_out
 from legato.cli.say import in_short
 from legato.errors import Failed, Retry
 from legato.model import Party
-from tests.fakes import NOON, FakeCatalogue
+from tests.fakes import NOON, FakeCatalogue, an_id
 from tests.unit.test_catalogue import a_row, enter
 
 CALLER = Party(role="from", number="+15551230000", name="Jo")
@@ -61,29 +61,29 @@ class TestTable:
             a_row("s-1", parties=(CALLER, CALLED), duration_ms=3_725_400),
             a_row("s-2", minutes=5, provider="ringcx", storage_class="DEEP_ARCHIVE"),
         )
-        place.store.rows["ringex", "s-1"] = replace(
-            place.store.rows["ringex", "s-1"], cases=("2026-117", "2026-118")
+        place.store.rows[an_id()] = replace(
+            place.store.rows[an_id()], cases=("2026-117", "2026-118")
         )
         ended = find(place, "--zone", "Europe/Berlin")
         assert ended.exit_code == 0
-        rest = ["Provider", "Storage", "Held", "Call"]
-        more = ["1:02:05", "1", "ringex", "ready", "2026-117, 2026-118", "s-1"]
+        rest = ["Storage", "Held", "Call"]
+        more = ["1:02:05", "1", "ready", "2026-117, 2026-118", "ringex/1/s-1"]
         assert [re.split(r"\s{2,}", line.strip()) for line in ended.stdout.splitlines()] == [
             ["Began", "Direction", "From", "To", "Agent", "Length", "Legs", *rest],
             ["2026-11-20 13:00:00", "inbound", "+15551230000", "+4930123", "Jane Doe", *more],
-            ["2026-11-20 12:55:00", "inbound", "1:00", "1", "ringcx", "cold", "s-2"],
+            ["2026-11-20 12:55:00", "inbound", "1:00", "1", "cold", "ringcx/1/s-2"],
             ["Times are Europe/Berlin."],
         ]
 
     def test_a_narrow_terminal_shows_less_and_says_what(self):
         """Rather than fold every word. What is needed to go on is always there."""
         row = a_row("s-1", parties=(CALLER, CALLED), provider="kazoo")
-        lines, left_out = laid_out([_cells(row, UTC)], room=80)
+        lines, left_out = laid_out([_cells(row, UTC)], room=90)
         assert lines == [
             "Began                Direction  From          To        Length  Storage  Call",
-            "2026-11-20 12:00:00  inbound    +15551230000  +4930123    1:00  ready    s-1",
+            "2026-11-20 12:00:00  inbound    +15551230000  +4930123    1:00  ready    kazoo/1/s-1",
         ]
-        assert left_out == ["legs", "provider", "agent"]
+        assert left_out == ["legs", "agent"]
         assert laid_out([_cells(row, UTC)], room=110)[1] == []
 
     def test_wide_letters_take_two_columns(self):

@@ -117,7 +117,7 @@ class TestGet:
         assert place.records == [
             (
                 "get",
-                [("ringex", "s-1")],
+                [("ringex", "1", "s-1")],
                 "subpoena 4711",
                 "2026-117",
                 {"legs": True, "manifest": False},
@@ -142,7 +142,7 @@ class TestGet:
         place.call("s-1")
         place.call("k-1", provider="kazoo", direction="outbound")
         ended = legato("get", "--query", "--provider kazoo", "--to", tmp_path, *WHY)
-        assert ended.stdout.endswith("_outbound_101_k-1.mp3\n")
+        assert ended.stdout.endswith("_outbound_101_1_k-1.mp3\n")
         assert len(names(tmp_path)) == 1
 
     def test_json_says_what_became_of_each_file(self, place, legato, tmp_path):
@@ -152,6 +152,7 @@ class TestGet:
         fresh, again = (json.loads(legato(*command).stdout) for _ in range(2))
         said = {
             "provider": "ringex",
+            "account": "1",
             "call": "s-1",
             "kind": "recording",
             "leg": None,
@@ -169,7 +170,7 @@ class TestGet:
         place.shelf.tamper(*place.shelf.keys("s-1/legs/r1.mp3"))
         ended = legato("get", "s-1", "s-2", "--to", tmp_path, *WHY)
         assert ended.exit_code == 1
-        assert "legato: ringex s-1: calls/ringex/" in ended.stderr
+        assert "legato: ringex/1/s-1: calls/ringex/" in ended.stderr
         assert "`legato verify --deep` says more" in ended.stderr
         assert ended.stderr.endswith("legato: 1 of 2 files could not be had\n")
         assert names(tmp_path) == [NAME.replace("s-1", "s-2")]
@@ -179,7 +180,7 @@ class TestGet:
             place.call(call, provider="ringcx", kept_in="GLACIER")
         ended = legato("get", "d-1", "d-2", "--to", tmp_path, *WHY)
         assert ended.exit_code == 1
-        assert "first do: legato restore d-1 d-2" in ended.stderr
+        assert "first do: legato restore ringcx/1/d-1 ringcx/1/d-2" in ended.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
@@ -272,7 +273,7 @@ class TestLink:
         assert parse_qs(urlsplit(address).query)["expires"] == ["1200"]
         assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC; temporary", ended.stderr)
         assert place.records == [
-            ("link", [("ringex", "s-1")], "subpoena 4711", None, {"minutes": 20})
+            ("link", [("ringex", "1", "s-1")], "subpoena 4711", None, {"minutes": 20})
         ]
 
     def test_legs_that_lie_apart_are_listed(self, place, legato):
@@ -293,4 +294,4 @@ class TestLink:
         place.call(kept_in="GLACIER")
         ended = legato("link", "s-1", *WHY)
         assert (ended.exit_code, ended.stdout) == (1, "")
-        assert "legato restore s-1" in ended.stderr
+        assert "legato restore ringex/1/s-1" in ended.stderr

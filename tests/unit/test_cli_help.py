@@ -139,7 +139,6 @@ def test_who_is_interrupted_before_it_begins_hears_nothing(monkeypatch):
         (["legato", "find", "--direction", ""], ["inbound", "outbound"]),
         (["legato", "restore", "--tier", "B"], ["Bulk"]),
         (["legato", "failed", "--provider", "k"], ["kazoo"]),
-        (["legato", "hold", "--provider", "k"], ["kazoo"]),
     ],
 )
 def test_a_shell_completes_commands_and_names(words, found, monkeypatch):

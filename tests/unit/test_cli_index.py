@@ -68,7 +68,7 @@ def test_days_that_are_none_are_refused(place, words, says):
 
 
 def test_what_cannot_be_read_is_named_and_fails(place):
-    place.report = Rebuilt(calls=2, unread={"calls/ringex/2026/11/20/s-8/": "ValueError: no"})
+    place.report = Rebuilt(calls=2, unread={"calls/ringex/1/2026/11/20/s-8/": "ValueError: no"})
     ended = rebuild(place, "--json")
     assert ended.exit_code == 1
     assert json.loads(ended.stdout)["unread"] == place.report.unread

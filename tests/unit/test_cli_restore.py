@@ -85,7 +85,7 @@ def test_without_a_person_it_states_prices_and_asks_s3_for_nothing(place):
     shown = legato(place, "s-1", "--days", "30", *REASON)
     assert shown.exit_code == 2
     assert lines(shown.stdout) == [
-        "ringcx s-1: in cold storage (GLACIER, 2 of 2 objects)",
+        "ringcx/1/s-1: in cold storage (GLACIER, 2 of 2 objects)",
         "Tier Price Takes Objects GB",
         "Expedited $0.55 1 to 5 min; longer from 250 MB on 2 10.00",
         "Standard $0.33 3 to 5 h 2 10.00",
@@ -131,12 +131,12 @@ def test_what_is_agreed_to_is_asked_for_and_written_down(place, tier, more, end)
         place, "s-1", "s-2", "--tier", tier, "--yes", "--case", "2026-117", *REASON, *more
     )
     assert shown.exit_code == 0, shown.output
-    assert "ringcx s-2: can be read now, needs no restore" in shown.stdout
+    assert "ringcx/1/s-2: can be read now, needs no restore" in shown.stdout
     assert f"S3 was asked for 2 objects of 1 call, to be there {end}" in shown.stdout
     tier = tier.capitalize()
     assert [order for order, _ in place.world.library.orders.values()] == [tier, tier]
     details = {"tier": tier, "days": 7}
-    told = ("restore", [("ringcx", "s-1")], REASON[1], "2026-117", details)
+    told = ("restore", [("ringcx", "1", "s-1")], REASON[1], "2026-117", details)
     assert place.log.records == [told]
     [note] = place.world.notes.notes.values()
     assert note.content["request"] == "a1"
@@ -181,10 +181,10 @@ def test_what_is_there_or_on_its_way_is_said_and_not_asked_for(place):
     place.archive("s-1", 10)
     assert legato(place, "s-1", "--tier", "Bulk", "--yes", *REASON).exit_code == 0
     again = legato(place, "s-1", *REASON)
-    assert (again.exit_code, again.stdout) == (0, "ringcx s-1: on its way (Bulk)\n")
+    assert (again.exit_code, again.stdout) == (0, "ringcx/1/s-1: on its way (Bulk)\n")
     place.world.library.arrive()
     again = legato(place, "s-1", *REASON)
-    there = "ringcx s-1: can be read now, until 2026-11-27 12:00 UTC\n"
+    there = "ringcx/1/s-1: can be read now, until 2026-11-27 12:00 UTC\n"
     assert (again.exit_code, again.stdout) == (0, there)
     assert len(place.log.records) == 1
 
@@ -216,7 +216,7 @@ def test_wait_ends_when_all_can_be_read(place):
     place.archive("s-1", 10, 20)
     shown = legato(place, "s-1", "--tier", "Bulk", "--yes", "--wait", *REASON)
     assert shown.exit_code == 0, shown.output
-    assert shown.stdout.endswith("ringcx s-1: can be read now, until 2026-11-27 12:00 UTC\n")
+    assert shown.stdout.endswith("ringcx/1/s-1: can be read now, until 2026-11-27 12:00 UTC\n")
     assert "legato: Restoring: 0 of 2 objects\nlegato: Restoring: 2 of 2 objects" in shown.stderr
 
 
@@ -244,8 +244,8 @@ def test_list_says_what_is_under_way_and_what_is_there(place):
     shown = legato(place, "--list")
     assert shown.exit_code == 0
     assert lines(shown.stdout)[1:] == [
-        "ringcx s-1 2026-11-20 12:00 UTC Bulk 1 of 1 can be read until 2026-11-27 12:00 UTC",
-        "ringcx s-2 2026-11-20 12:00 UTC Standard 0 of 2 on its way, by 2026-11-20 17:00 UTC",
+        "ringcx/1/s-1 2026-11-20 12:00 UTC Bulk 1 of 1 can be read until 2026-11-27 12:00 UTC",
+        "ringcx/1/s-2 2026-11-20 12:00 UTC Standard 0 of 2 on its way, by 2026-11-20 17:00 UTC",
     ]
     found = json.loads(legato(place, "--list", "--json").stdout)
     assert [(one["call"], one["done"], one["objects"]) for one in found] == [
@@ -264,7 +264,8 @@ def test_json_says_all_of_it(place):
     assert (call["call"], call["how"]) == ("s-1", "restored")
     assert call["until"] == (NOON + timedelta(days=7)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     assert [offer["tier"] for offer in report["offers"]] == ["Expedited", "Standard", "Bulk"]
-    assert report["asked"] == {"calls": [["ringcx", "s-1"]], "objects": 1, "refused": {}}
+    asked = {"provider": "ringcx", "account": "1", "call": "s-1"}
+    assert report["asked"] == {"calls": [asked], "objects": 1, "refused": {}}
 
 
 def test_a_tier_that_there_is_not_is_wrong_usage(place):

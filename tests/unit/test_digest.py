@@ -57,7 +57,7 @@ class Desk:
         self.archive, self.signer = FakeArchive(), FakeSigner()
 
     def seal(self, name, *, written=True, told=True):
-        key = f"calls/ringex/2026/11/20/{name}/manifest-1.json"
+        key = f"calls/ringex/1/2026/11/20/{name}/manifest-1.json"
         chain.announce(key, self.notes, self.clock)
         if written:
             stored = self.archive.put_bytes(key, name.encode(), media_type="application/json")
@@ -263,7 +263,7 @@ def test_what_is_written_while_it_is_given_up_is_in_the_next_digest():
     desk.run()
     desk.at(12)
     desk.run()
-    assert ["calls/ringex/2026/11/20/a/manifest-1.json"] in desk.named()
+    assert ["calls/ringex/1/2026/11/20/a/manifest-1.json"] in desk.named()
 
 
 def test_what_was_announced_and_never_written_is_given_up_after_a_while():

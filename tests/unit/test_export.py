@@ -23,6 +23,7 @@ from legato.library import Cold
 from legato.model import format_time
 from legato.verify.package import verify_package
 from tests.court import CASE, HOSTILE, Court
+from tests.fakes import an_id
 
 SCHEMA = json.loads(Path("docs/export.schema.json").read_text())
 
@@ -51,8 +52,8 @@ def read(package, name):
 class TestWhatIsExported:
     def test_everything_of_the_calls_with_what_proves_it(self, court, to):
         """Under the archive's own keys; what the archive has of other things stays there."""
-        court.record("get", [("ringex", "s-1/2")], reason="before", case="", details={})
-        court.archive.put("calls/ringex/2026/11/20/other/legs/x.mp3", b"mp3", "STANDARD")
+        court.record("get", [an_id("s-1/2")], reason="before", case="", details={})
+        court.archive.put("calls/ringex/1/2026/11/20/other/legs/x.mp3", b"mp3", "STANDARD")
         court.pass_hours(2)
         [package] = court.export(to)
         exported = {name for name in files(package) if name.split("/")[0] in ("calls", "holds")}
@@ -71,7 +72,10 @@ class TestWhatIsExported:
         assert all(actions == ["export"] for actions in begun)
         asked, left = court.recorded
         assert asked.details == {"all_revisions": False, "query": "number=4930123456"}
-        assert (left.action, left.calls) == ("exported", (("kazoo", "k-1"),))
+        assert (left.action, left.calls) == (
+            "exported",
+            (an_id("k-1", provider="kazoo", account="a"),),
+        )
         assert left.details["manifest_sha256"] == package.manifest_sha256
         assert (left.case, left.reason) == (CASE, "subpoena")
 
@@ -94,16 +98,16 @@ class TestWhatIsExported:
         """The legs themselves stay the evidence."""
         [package] = court.export(to, court.rows("ringcx"))
         [joined] = [name for name in files(package) if name.startswith("listen/")]
-        assert joined == "listen/20261120T120900Z_inbound_+15551112222_d-1.wav"
+        assert joined == "listen/20261120T120900Z_inbound_+15551112222_7_d-1.wav"
         legs = court.archive.objects
-        whole = b"".join(legs[f"calls/ringcx/2026/11/20/d-1/legs/g{n}.wav"] for n in (1, 2))
+        whole = b"".join(legs[f"calls/ringcx/7/2026/11/20/d-1/legs/g{n}.wav"] for n in (1, 2))
         assert (package.folder / "data" / joined).read_bytes() == whole
 
     def test_what_no_digest_names_yet_is_exported_and_said(self, court, to):
         """It is younger than two hours, or the chain is at fault."""
         court.again("kazoo", "k2", seconds=4)
         [package] = court.export(to, court.rows("kazoo"))
-        young = "calls/kazoo/2026/11/20/k-1/manifest-2.json"
+        young = "calls/kazoo/a/2026/11/20/k-1/manifest-2.json"
         assert package.unchained == (young,)
         assert young in read(package, "export.json")["unchained"]
         assert f'<li class="id">{young}</li>' in (package.folder / "data/index.html").read_text()
@@ -138,18 +142,18 @@ class TestRefused:
     def test_cold_calls_are_named_all_at_once(self, court, to):
         """And nothing is fetched."""
         court.shelf.restored.clear()
-        with pytest.raises(Cold, match="legato restore d-1"):
+        with pytest.raises(Cold, match="legato restore ringcx/7/d-1"):
             court.export(to)
         assert not any(key.endswith((".wav", ".mp3")) for key in court.shelf.reads)
         assert list(to.iterdir()) == []
 
     def test_what_is_cold_and_does_not_play_is_left_out_and_said(self, court, to):
         """Nobody can restore it, and the call is not held back for it."""
-        court.archive.storage_classes["calls/ringex/2026/11/20/s-1%2F2/legs/r2.wav"] = "GLACIER"
+        court.archive.storage_classes["calls/ringex/1/2026/11/20/s-1%2F2/legs/r2.wav"] = "GLACIER"
         court.shelf.restored.clear()
         [package] = court.export(to, court.rows("ringex"))
         assert read(package, "export.json")["left_out"] == [
-            "calls/ringex/2026/11/20/s-1%2F2/legs/r2.wav"
+            "calls/ringex/1/2026/11/20/s-1%2F2/legs/r2.wav"
         ]
         report, _ = verify_package(package.folder, deep=True)
         assert report.findings == []
@@ -204,7 +208,7 @@ class TestTampered:
 
     def test_what_broke_off_goes_on_with_what_is_there(self, court, to):
         """Its bytes are looked at again, and not fetched again."""
-        broken = "calls/ringcx/2026/11/20/d-1/legs/g2.wav"
+        broken = "calls/ringcx/7/2026/11/20/d-1/legs/g2.wav"
         court.shelf.on_read = lambda key: _break_off(key == broken)
         with pytest.raises(KeyboardInterrupt):
             court.export(to)
@@ -232,7 +236,7 @@ class TestTampered:
 
     def test_an_export_that_goes_on_after_midnight_keeps_its_name(self, court, to):
         """Or all of it would be fetched again."""
-        court.shelf.tampered = {"calls/kazoo/2026/11/20/k-1/legs/k1.wav"}
+        court.shelf.tampered = {"calls/kazoo/a/2026/11/20/k-1/legs/k1.wav"}
         with pytest.raises(Conflict):
             court.export(to)
         court.shelf.tampered = set()
@@ -262,9 +266,9 @@ class TestParts:
             assert "Bag-Group-Identifier: 2026-117_Miller_Smith-20261120\n" in info
         left = [each for each in court.recorded if each.action == "exported"]
         assert [each.calls for each in left] == [
-            (("ringex", "s-1/2"),),
-            (("kazoo", "k-1"),),
-            (("ringcx", "d-1"),),
+            (an_id("s-1/2"),),
+            (an_id("k-1", provider="kazoo", account="a"),),
+            (an_id("d-1", provider="ringcx", account="7"),),
         ]
 
     @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from legato.link import link
 from legato.manifest import Recording, Revision
 from legato.model import Party, StoredLeg, StoredObject
 from legato.ports import Levels
-from tests.fakes import NOON, FakeClock, FakeLibrary, FakeStitcher, a_leg, a_listing
+from tests.fakes import NOON, FakeClock, FakeLibrary, FakeStitcher, a_leg, a_listing, an_id
 
 LEVELS = Levels(
     longest_silence_ms=0, silent_share=0.0, peak_dbfs=-3.0, loudness_dbfs=-20.0, peaks={}
@@ -38,7 +38,7 @@ CALLER = (
     Party(role="from", number="+1 (555) 123-0000", name="Jane Doe"),
     Party(role="to", number="101"),
 )
-NAME = "20261120T115000Z_inbound_+15551230000_s-1.mp3"
+NAME = "20261120T115000Z_inbound_+15551230000_1_s-1.mp3"
 
 
 class Shelf:
@@ -71,7 +71,7 @@ class Shelf:
 
     def call(self, call="s-1", *bodies, provider="ringex", kept_in="GLACIER_IR", **listing):
         """Archive a call and return its row. RingCX keeps several legs apart."""
-        folder = layout.call_prefix(provider, call, NOON)
+        folder = layout.call_prefix(an_id(call, provider=provider), NOON)
         bodies = bodies or (b"mp3 one leg",)
         legs = [
             self._leg(folder, f"r{number}", body, kept_in) for number, body in enumerate(bodies, 1)
@@ -80,8 +80,7 @@ class Shelf:
         said = {"direction": "inbound", "parties": CALLER, **listing}
         content = manifest.to_json(
             Revision(
-                provider=provider,
-                call=call,
+                call=an_id(call, provider=provider),
                 number=1,
                 listing=a_listing(call=call, **said),
                 legs=legs,
@@ -431,7 +430,7 @@ class TestNames:
     def test_the_number_is_that_of_the_other_side(self, shelf, direction, parties, number):
         """Of an inbound call who called, of an outbound one who was called, else the contact."""
         row = shelf.call(direction=direction, parties=parties)
-        assert stem(row) == f"20261120T115000Z_{direction or 'unknown'}_{number}_s-1"
+        assert stem(row) == f"20261120T115000Z_{direction or 'unknown'}_{number}_1_s-1"
 
     def test_two_calls_of_the_same_moment_and_number_are_two_files(self, shelf, tmp_path):
         """They differ in their ids, even in one that a file system would mind."""
@@ -465,7 +464,7 @@ class TestNames:
     def test_calls_of_two_providers_with_one_name_are_refused(self, shelf, tmp_path):
         """Neither takes the other one's place."""
         rows = [shelf.call("c-1"), shelf.call("c-1", provider="kazoo")]
-        with pytest.raises(Refused, match="ringex c-1 and kazoo c-1 have the same file name"):
+        with pytest.raises(Refused, match="ringex/1/c-1 and kazoo/1/c-1 have the same file name"):
             shelf.fetch(tmp_path, *rows)
         assert shelf.reads() == []
 
@@ -582,8 +581,11 @@ class TestCold:
         )
         with pytest.raises(Cold) as told:
             shelf.fetch(tmp_path, warm, *cold)
-        assert "2 calls are in cold storage, first do: legato restore d-1 d-2;" in str(told.value)
-        assert "1 call is on the way out of cold storage (d-3)" in str(told.value)
+        assert (
+            "2 calls are in cold storage, first do: legato restore ringcx/1/d-1 ringcx/1/d-2;"
+            in str(told.value)
+        )
+        assert "1 call is on the way out of cold storage (ringcx/1/d-3)" in str(told.value)
         assert shelf.reads() == []
         assert names(tmp_path) == []
 
@@ -656,7 +658,7 @@ class TestLink:
 
     def test_there_is_no_link_to_what_is_cold(self, shelf):
         """Whoever opens it would only be refused."""
-        with pytest.raises(Cold, match="legato restore s-1"):
+        with pytest.raises(Cold, match="legato restore ringex/1/s-1"):
             link(shelf.call(kept_in="GLACIER"), shelf.library, FakeClock())
 
     def test_a_manifest_that_was_altered_is_believed_in_nothing(self, shelf):

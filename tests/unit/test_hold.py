@@ -6,16 +6,17 @@ from datetime import timedelta
 
 import pytest
 
+from legato.accounts import siblings
 from legato.chain import unchained
 from legato.errors import NotYet, Retry
 from legato.hold import Holding, answer, held, hold, holds, inherited, person, read
-from legato.model import format_time
+from legato.model import Note, format_time
 from legato.sweep import records_key
-from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLedger, FakeNotes
+from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLedger, FakeNotes, an_id
 
 ROLE = "arn:aws:sts::123456789012:assumed-role"
 ALICE, BOB = f"{ROLE}/AWSReservedSSO_Legal_01/alice", f"{ROLE}/AWSReservedSSO_Legal_01/bob"
-PREFIX = "calls/ringex/2026/11/20/s-1/"
+PREFIX = "calls/ringex/1/2026/11/20/s-1/"
 CASE = "2026-117"
 
 
@@ -28,7 +29,7 @@ class World:
         self.accesses = FakeAccesses()
         for name in ("legs/1.mp3", "manifest-1.json", "legs/2.mp3", "manifest-2.json"):
             self.archive.put(f"{PREFIX}{name}", b"x", "GLACIER")
-        self.archive.put("calls/ringex/2026/11/20/s-10/legs/1.mp3", b"x", "GLACIER")
+        self.archive.put("calls/ringex/1/2026/11/20/s-10/legs/1.mp3", b"x", "GLACIER")
         self.know("s-1", prefix=PREFIX)
 
     @property
@@ -41,8 +42,9 @@ class World:
             accesses=self.accesses,
         )
 
-    def know(self, call, *, provider="ringex", prefix=None):
-        state = self.ledger.load(provider, "1", call)
+    def know(self, call, *, provider="ringex", account="1", prefix=None):
+        state = self.ledger.load(an_id(call, provider=provider, account=account))
+        siblings(state.id, self.notes)
         self.ledger.save(replace(state, prefix=prefix))
 
     def ask(self, action, *, by=ALICE, **fields):
@@ -79,7 +81,7 @@ def test_a_hold_holds_every_object_of_every_revision(world):
     said = world.done("hold")
     assert (said["held"], said["objects"], said["repeated"]) == (True, 4, False)
     assert world.archive.holds == world.objects()
-    assert held("ringex", "s-1", world.notes)
+    assert held(an_id("s-1"), world.notes)
 
 
 def test_a_call_is_free_when_the_last_case_has_let_go(world):
@@ -94,7 +96,7 @@ def test_a_call_is_free_when_the_last_case_has_let_go(world):
     said = world.done("confirm-release", by=BOB, case="tax")
     assert (said["held"], said["objects"]) == (False, 4)
     assert world.archive.holds == set()
-    assert not held("ringex", "s-1", world.notes)
+    assert not held(an_id("s-1"), world.notes)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +139,11 @@ def test_what_is_out_of_turn_is_refused_and_changes_nothing(world, before, actio
     """With what to do instead."""
     for step in before:
         world.done(step)
-    records, entry = world.records(), world.notes.read("hold#ringex#s-1")
+    records, entry = world.records(), world.notes.read("hold#ringex/1/s-1")
     fields = {"case": "other"} if action == "other" else {}
     status, said = world.ask("request-release" if fields else action, by=by, **fields)
     assert (status, says in said["message"]) == (409, True), said
-    assert (world.records(), world.notes.read("hold#ringex#s-1")) == (records, entry)
+    assert (world.records(), world.notes.read("hold#ringex/1/s-1")) == (records, entry)
 
 
 def test_a_request_for_release_may_be_withdrawn(world):
@@ -166,7 +168,7 @@ def test_every_step_is_a_record_that_will_be_chained(world):
     ]
     keys = {key for key in world.archive.objects if key.startswith("holds/")}
     at = format_time(NOON + timedelta(seconds=1))
-    assert f"holds/ringex/s-1/{at}-1.json" in keys
+    assert f"holds/ringex/1/s-1/{at}-1.json" in keys
     announced = list(unchained(world.notes, until=world.clock.now()))
     assert {each.key for each in announced} == keys
     assert all(each.stored for each in announced)
@@ -176,7 +178,7 @@ def test_the_ledger_tells_the_state_and_the_way_there(world):
     """In one note."""
     world.done("hold", reason="complaint")
     world.done("request-release", reason="settled")
-    content = world.notes.read("hold#ringex#s-1").content
+    content = world.notes.read("hold#ringex/1/s-1").content
     case = content["cases"][CASE]
     assert (case["reason"], case["by"]) == ("complaint", ALICE)
     assert (case["release"]["reason"], case["release"]["by"]) == ("settled", ALICE)
@@ -279,26 +281,29 @@ def test_a_hold_that_comes_while_another_lets_go_wins(world):
     world.archive.hold = interrupted
     said = world.done("confirm-release", by=BOB)
     assert world.archive.holds == world.objects()
-    assert list(world.notes.read("hold#ringex#s-1").content["cases"]) == ["tax"]
+    assert list(world.notes.read("hold#ringex/1/s-1").content["cases"]) == ["tax"]
     assert said["held"] is True
 
 
 class TestWhichCall:
     def test_one_that_is_not_archived_yet_may_be_held(self, world):
         """The sweep has found it; there is nothing to hold yet."""
-        note = world.notes.read(records_key("kazoo", "k-1"))
-        world.notes.write(replace(note, content={"records": {}}))
+        call = an_id("k-1", provider="kazoo")
+        world.notes.write(Note(key=records_key(call), content={"records": {}}))
+        siblings(call, world.notes)
         said = world.done("hold", call="k-1")
         assert (said["provider"], said["held"], said["objects"]) == ("kazoo", True, 0)
 
     @pytest.mark.parametrize(
         ("given", "meant"),
         [
-            ("S-1", "ringex s-1"),
-            ("1", "ringex s-1"),
-            ('"s-1"', "ringex s-1"),
-            ("s%2D1", "ringex s-1"),
-            (f"{PREFIX}manifest-1.json", "ringex s-1"),
+            ("S-1", "ringex/1/s-1"),
+            ("1", "ringex/1/s-1"),
+            ('"s-1"', "ringex/1/s-1"),
+            ("s%2D1", "ringex/1/s-1"),
+            ("kazoo/s-1", "ringex/1/s-1"),
+            ("ringex/2/s-1", "ringex/1/s-1"),
+            (f"{PREFIX}manifest-1.json", "ringex/1/s-1"),
         ],
     )
     def test_one_that_nobody_knows_is_refused_with_what_may_be_meant(self, world, given, meant):
@@ -308,29 +313,32 @@ class TestWhichCall:
         assert f"did you mean {meant}?" in said["message"]
         assert world.archive.holds == set()
 
-    def test_the_provider_may_be_wrong(self, world):
-        """It is said whose call it is."""
-        status, said = world.ask("hold", provider="kazoo")
-        assert (status, "did you mean ringex s-1?" in said["message"]) == (404, True)
-
     def test_one_of_which_nothing_is_known_needs_force(self, world):
-        """And the provider's name."""
+        """And its address, which nobody can guess."""
         assert "is its id right?" in world.ask("hold", call="s-9")[1]["message"]
         status, said = world.ask("hold", call="s-9", force=True)
-        assert (status, "name the provider" in said["message"]) == (400, True)
-        assert world.done("hold", call="s-9", provider="ringcx", force=True)["held"] is True
-        assert world.done("request-release", call="s-9")["provider"] == "ringcx"
+        assert (status, "give its address" in said["message"]) == (400, True)
+        assert world.done("hold", call="ringcx/7/s-9", force=True)["held"] is True
+        said = world.done("request-release", call="ringcx/7/s-9")
+        assert (said["provider"], said["account"], said["call"]) == ("ringcx", "7", "s-9")
 
     def test_force_releases_nothing(self, world):
         """That nobody holds."""
-        assert world.ask("request-release", call="s-9", provider="ringex", force=True)[0] == 404
+        assert world.ask("request-release", call="ringex/1/s-9", force=True)[0] == 404
 
-    def test_an_id_of_two_providers_needs_the_name(self, world):
-        """Both are named."""
-        world.know("s-1", provider="ringcx")
+    @pytest.mark.parametrize(
+        ("provider", "account", "told"),
+        [("ringcx", "1", "ringcx/s-1"), ("ringex", "2", "ringex/2/s-1")],
+    )
+    def test_an_id_of_two_calls_needs_more_of_the_address(self, world, provider, account, told):
+        """Both addresses are named, whether the provider or the account is another one."""
+        world.know("s-1", provider=provider, account=account)
         status, said = world.ask("hold")
-        assert (status, "ringex and ringcx" in said["message"]) == (400, True)
-        assert world.done("hold", provider="ringcx")["provider"] == "ringcx"
+        assert status == 400
+        assert f"name one of ringex/1/s-1, {provider}/{account}/s-1" in said["message"]
+        assert world.archive.holds == set()
+        done = world.done("hold", call=told)
+        assert (done["provider"], done["account"]) == (provider, account)
 
 
 @pytest.mark.parametrize(
@@ -344,7 +352,10 @@ class TestWhichCall:
         (b'{"action": "hold", "call": "s", "case": " ", "reason": "r"}', "`case` is missing"),
         (b'{"action": "hold", "call": "s", "case": "c"}', "`reason` is missing"),
         (b'{"action": "hold", "call": "s", "case": "c", "reason": 1}', "`reason` is not a text"),
-        (b'{"action": "hold", "provider": "zoom"}', "`provider` is one of ringex"),
+        (
+            b'{"action": "hold", "call": "s", "case": "c", "reason": "r", "provider": "kazoo"}',
+            "nobody knows the field provider",
+        ),
         (b'{"action": "hold", "force": "yes"}', "`force` is true or false"),
         (
             b'{"action": "hold", "call": "s", "case": "c", "reason": "r", "by": "bob"}',
@@ -408,19 +419,19 @@ class TestInherited:
     def test_a_later_revision_is_held_from_its_first_object(self, world):
         """Before anybody looks again."""
         world.done("hold")
-        with inherited("ringex", "s-1", world.work) as archive:
+        with inherited(an_id("s-1"), world.work) as archive:
             self.write(archive)
             assert world.archive.holds == world.objects()
 
     def test_what_is_not_held_is_written_as_it_is(self, world):
         """And nothing is held afterwards."""
-        with inherited("ringex", "s-1", world.work) as archive:
+        with inherited(an_id("s-1"), world.work) as archive:
             self.write(archive)
         assert world.archive.holds == set()
 
     def test_a_hold_that_comes_in_between_is_not_missed(self, world):
         """What was written before it, and after it."""
-        with inherited("ringex", "s-1", world.work) as archive:
+        with inherited(an_id("s-1"), world.work) as archive:
             self.write(archive)
             world.done("hold")
             self.write(archive, "manifest-3.json")
@@ -430,7 +441,7 @@ class TestInherited:
         """Its objects stay behind."""
 
         def work():
-            with inherited("ringex", "s-1", world.work) as archive:
+            with inherited(an_id("s-1"), world.work) as archive:
                 world.done("hold")
                 self.write(archive)
                 raise NotYet("the other leg")
@@ -443,7 +454,7 @@ class TestInherited:
         """Of what was written under hold."""
         world.done("hold")
         world.done("request-release")
-        with inherited("ringex", "s-1", world.work) as archive:
+        with inherited(an_id("s-1"), world.work) as archive:
             world.done("confirm-release", by=BOB)
             self.write(archive)
         assert world.archive.holds == set()
@@ -451,13 +462,12 @@ class TestInherited:
     def test_the_first_objects_of_a_call_are_held(self, world):
         """Which was held before anything was archived, or where it lies was known."""
         asked = read(
-            b'{"action": "hold", "call": "s-2", "case": "c", "reason": "r", "force": true,'
-            b'"provider": "ringex"}',
+            b'{"action": "hold", "call": "ringex/1/s-2", "case": "c", "reason": "r","force": true}',
             by=ALICE,
         )
         hold(asked, world.work)
         prefix = PREFIX.replace("s-1", "s-2")
-        with inherited("ringex", "s-2", world.work) as archive:
+        with inherited(an_id("s-2"), world.work) as archive:
             world.know("s-2", prefix=prefix)
             archive.put_bytes(f"{prefix}legs/1.mp3", b"new", media_type="audio/mpeg")
             assert world.archive.holds == {f"{prefix}legs/1.mp3"}

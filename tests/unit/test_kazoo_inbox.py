@@ -27,6 +27,7 @@ from tests.fakes import (
     FakeLedger,
     FakeNotes,
     a_workshop,
+    an_id,
     an_inbox,
 )
 
@@ -165,7 +166,7 @@ def test_a_pushed_recording_becomes_a_leg_of_its_interaction(tmp_path, facts):
     desk = Desk(tmp_path, FakeCluster(a_document()))
     desk.work(desk.arrive(PUSHED, account_id=ACCOUNT, **facts))
     assert desk.legs() == {f"{RECORDING}.mp3": AUDIO}
-    state = desk.ledger.load("kazoo", ACCOUNT, INTERACTION)
+    state = desk.ledger.load(an_id(INTERACTION, provider="kazoo", account=ACCOUNT))
     assert (state.status, set(state.legs)) == ("archived", {RECORDING})
     assert desk.inbox.archived == [PUSHED]
 
@@ -193,7 +194,7 @@ def test_a_recording_that_comes_twice_is_archived_once(tmp_path):
     desk.work(pushed, desk.arrive(PLANNED), pushed)
     desk.work(pushed)
     assert desk.legs() == {f"{RECORDING}.mp3": AUDIO}
-    assert desk.ledger.load("kazoo", ACCOUNT, INTERACTION).revision == 1
+    assert desk.ledger.load(an_id(INTERACTION, provider="kazoo", account=ACCOUNT)).revision == 1
     assert set(desk.inbox.archived) == {PUSHED, PLANNED}
 
 
@@ -212,7 +213,7 @@ def test_what_kazoo_lists_and_cannot_hand_out_is_archived_from_the_inbox(tmp_pat
     cluster = FakeCluster(a_document(), listed_only={RECORDING})
     desk = Desk(tmp_path, cluster)
     desk.work(desk.arrive(PUSHED, account_id=ACCOUNT, recording_id=RECORDING, call_id=SIP))
-    state = desk.ledger.load("kazoo", ACCOUNT, INTERACTION)
+    state = desk.ledger.load(an_id(INTERACTION, provider="kazoo", account=ACCOUNT))
     assert (state.status, set(state.legs)) == ("archived", {RECORDING})
     ((begin, end),) = cluster.windows
     assert (begin, end) == (NOON - LOOK_BACK, NOON)
@@ -224,7 +225,7 @@ def test_of_two_recordings_of_one_leg_the_length_tells_which_it_is(tmp_path, len
     cluster = FakeCluster(a_document(), a_document(TWIN, duration_ms=200_000))
     desk = Desk(tmp_path, cluster, length=length)
     desk.work(desk.arrive(PUSHED, account_id=ACCOUNT, call_id=SIP), hours=0)
-    assert desk.notes.read(f"inbox#kazoo#{recording}").content["key"] == PUSHED
+    assert desk.notes.read(f"inbox#kazoo/{ACCOUNT}/{recording}").content["key"] == PUSHED
 
 
 def test_a_recording_as_long_as_none_of_them_is_kept_as_one_of_its_own(tmp_path):
@@ -238,7 +239,10 @@ def test_a_recording_as_long_as_none_of_them_is_kept_as_one_of_its_own(tmp_path)
     ((name, body),) = desk.legs().items()
     assert name.startswith("arrived-")
     assert body == AUDIO
-    assert desk.ledger.load("kazoo", ACCOUNT, "63900000001-0badcafe").status == "archived"
+    assert (
+        desk.ledger.load(an_id("63900000001-0badcafe", provider="kazoo", account=ACCOUNT)).status
+        == "archived"
+    )
 
 
 def test_a_document_that_is_not_there_yet_is_waited_for(tmp_path):
@@ -247,7 +251,7 @@ def test_a_document_that_is_not_there_yet_is_waited_for(tmp_path):
     desk = Desk(tmp_path, cluster)
     job = desk.arrive(PUSHED, account_id=ACCOUNT, recording_id=RECORDING)
     desk.work(job, hours=0)
-    assert desk.ledger.load("kazoo", "", job.call).status == "waiting"
+    assert desk.ledger.load(an_id(job.call, provider="kazoo", account="")).status == "waiting"
     assert not desk.legs()
 
 
@@ -279,7 +283,7 @@ def test_audio_of_which_nothing_is_known_is_a_call_of_its_own(tmp_path):
     desk.work(desk.arrive(PUSHED), hours=1)
     assert len(desk.legs()) == 1
     (key,) = (key for key in desk.archive.objects if "manifest" in key)
-    assert key.startswith("calls/kazoo/2026/11/20/arrived-")
+    assert key.startswith(f"calls/kazoo/{ACCOUNT}/2026/11/20/arrived-")
 
 
 def test_a_copy_that_is_damaged_is_asked_of_kazoo_at_the_next_attempt(tmp_path):
@@ -308,7 +312,7 @@ def test_an_object_that_is_gone_before_it_was_looked_at_is_let_go(tmp_path):
     job = desk.arrive(PUSHED, account_id=ACCOUNT)
     desk.inbox.objects.clear()
     desk.work(job)
-    assert desk.ledger.load("kazoo", "", job.call).status == "empty"
+    assert desk.ledger.load(an_id(job.call, provider="kazoo", account="")).status == "empty"
     assert desk.jobs.buried == []
 
 
@@ -317,9 +321,13 @@ def test_an_object_stays_until_its_call_is_archived(tmp_path):
     cluster = FakeCluster(a_document(start=to_gregorian(NOON), duration_ms=7_000_000))
     desk = Desk(tmp_path, cluster)
     desk.work(desk.arrive(PUSHED, b"<html>", account_id=ACCOUNT, recording_id=RECORDING), hours=48)
-    assert desk.ledger.load("kazoo", ACCOUNT, INTERACTION).status == "failed"
+    assert (
+        desk.ledger.load(an_id(INTERACTION, provider="kazoo", account=ACCOUNT)).status == "failed"
+    )
     assert desk.inbox.archived == []
-    assert desk.ledger.load("kazoo", "", f"inbox:{PUSHED}").status == "waiting"
+    assert (
+        desk.ledger.load(an_id(f"inbox:{PUSHED}", provider="kazoo", account="")).status == "waiting"
+    )
     assert desk.inbox.looks < 25
 
 

@@ -11,7 +11,7 @@ from legato.providers.kazoo.documents import WITHHELD, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import LONGEST, OVERLAP, KazooTail
 from legato.sweep import records_key, sweep
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_inbox
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id, an_inbox
 
 ACCOUNT = "a" * 32
 
@@ -179,7 +179,9 @@ def test_what_is_listed_again_makes_no_second_job():
     desk.clock.advance(300)
     desk.sweep()
     assert len(desk.jobs.sent) == 1
-    note = desk.notes.read(records_key("kazoo", "63900000000-0badcafe"))
+    note = desk.notes.read(
+        records_key(an_id("63900000000-0badcafe", provider="kazoo", account=ACCOUNT))
+    )
     assert note.content["records"]["202611-1"]["_read_only"] == {"content_types": ["audio/mpeg"]}
 
 
@@ -218,7 +220,9 @@ def test_where_kazoo_pushed_a_recording_is_not_kept():
     desk = Desk()
     desk.saved("202611-1", url="https://legato.example.com/kazoo/recordings/s3cret/")
     desk.sweep()
-    note = desk.notes.read(records_key("kazoo", "63900000000-0badcafe"))
+    note = desk.notes.read(
+        records_key(an_id("63900000000-0badcafe", provider="kazoo", account=ACCOUNT))
+    )
     assert note.content["records"]["202611-1"]["url"] == WITHHELD
     assert "s3cret" not in str(note.content)
 
@@ -236,9 +240,14 @@ class Resolving:
 
     def listing(self, *documents):
         records = {document.get("id", str(at)): document for at, document in enumerate(documents)}
-        self.notes.write(Note(key=records_key("kazoo", "i"), content={"records": records}))
+        self.notes.write(
+            Note(
+                key=records_key(an_id("i", provider="kazoo", account=ACCOUNT)),
+                content={"records": records},
+            )
+        )
         job = Job(provider="kazoo", account=ACCOUNT, call="i", seen_at=NOON)
-        return self.provider.resolve([job])["i"]
+        return self.provider.resolve([job])[job.id]
 
 
 @pytest.mark.parametrize("call", ["63900000000-0badcafe", "202611-" + "b" * 32])

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from legato.errors import NotYet
 from legato.manifest import overlaps, to_bytes
 from legato.model import AudioFacts, Party, StoredLeg, StoredObject
-from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop
+from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop, an_id
 from tests.unit.test_archive import PREFIX, climb, manifest, run
 
 SCHEMA = json.loads(Path("docs/manifest.schema.json").read_text())
@@ -35,7 +35,7 @@ def test_every_kind_of_manifest_fits_the_schema(tmp_path, validator):
     shop.clock.advance(600)
     shop.archive.objects[f"{PREFIX}recording-2.wav"] = b"left behind"
     legs = [a_leg("a"), a_leg("b", minutes_ago=9), a_leg("c", minutes_ago=8)]
-    shop.provider.listings["s-1"] = a_listing(*legs, related=("s-2",))
+    shop.provider.listings["s-1"] = a_listing(*legs, related=(an_id("s-2"),))
     shop.provider.audio |= {"b": b"wav-b", "c": b"wavcut"}
     climb(shop, a_job(seen_at=shop.clock.now() - timedelta(seconds=120)))
 
@@ -47,7 +47,7 @@ def test_every_kind_of_manifest_fits_the_schema(tmp_path, validator):
     assert third["recording"]["how"] == "transcode"
     assert [missing["leg"] for missing in third["missing"]] == ["c"]
     assert [leftover["key"] for leftover in third["abandoned"]] == [f"{PREFIX}recording-2.wav"]
-    assert third["related"] == ["s-2"]
+    assert third["related"] == ["ringex/1/s-2"]
 
 
 def test_the_schema_refuses_what_is_not_described(tmp_path, validator):

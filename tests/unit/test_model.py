@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from legato import layout
 from legato.errors import Refused
 from legato.model import Job, format_time, parse_time
+from tests.fakes import an_id
 
 MESSAGE = {
     "v": 1,
@@ -96,8 +97,8 @@ def test_two_ids_never_share_a_key(one, other):
 
 def test_the_layout_is_the_contract():
     """Outside tools read these keys."""
-    prefix = layout.call_prefix("ringex", "s-1/x", datetime(2026, 1, 2, 23, tzinfo=UTC))
-    assert prefix == "calls/ringex/2026/01/02/s-1%2Fx/"
+    prefix = layout.call_prefix(an_id("s-1/x"), datetime(2026, 1, 2, 23, tzinfo=UTC))
+    assert prefix == "calls/ringex/1/2026/01/02/s-1%2Fx/"
     assert layout.leg_key(prefix, "7", "mp3") == f"{prefix}legs/7.mp3"
     assert layout.recording_key(prefix, 1, "wav") == f"{prefix}recording-1.wav"
     assert layout.peaks_key(prefix, 1) == f"{prefix}peaks-1.json"

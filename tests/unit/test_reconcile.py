@@ -27,6 +27,7 @@ from tests.fakes import (
     a_leg,
     a_listing,
     a_workshop,
+    an_id,
 )
 
 DAY = timedelta(days=1)
@@ -73,7 +74,7 @@ def a_page(*recordings, strays=(), **fields):
     for one in recordings:
         call, recording = one.split("/")
         calls.setdefault(call, {})[recording] = {"recording": recording, **fields}
-    changes = tuple(Change(call=c, account="1", records=found) for c, found in calls.items())
+    changes = tuple(Change(id=an_id(c), records=found) for c, found in calls.items())
     return changes, strays
 
 
@@ -119,12 +120,12 @@ class World:
         return self.run(until=until, memory=self.memory)
 
     def entry(self, call, **fields):
-        fresh = self.ledger.load("ringex", "1", call)
+        fresh = self.ledger.load(an_id(call))
         return self.ledger.save(replace(fresh, **fields))
 
     def seal(self, call, *legs):
         """Archive a call with these legs, as far as it is looked at here."""
-        prefix = call_prefix("ringex", call, BEGAN)
+        prefix = call_prefix(an_id(call), BEGAN)
         stored = {leg: self.archive.put(leg_key(prefix, leg, "mp3"), b"mp3 1", "x") for leg in legs}
         content = {
             "revision": 1,
@@ -158,7 +159,7 @@ class World:
         del self.archive.objects[leg_key(state.prefix, leg, "mp3")]
 
     def note(self, call, **content):
-        note = self.notes.read(records_key("ringex", call))
+        note = self.notes.read(records_key(an_id(call)))
         self.notes.write(replace(note, content=content))
 
     def reports(self, kind):
@@ -198,7 +199,7 @@ def test_a_lost_object_is_missing_and_the_ledger_says_so_before_the_job_is_sent(
     report = world.run()
     assert fates(report) == [("s-1", "1", "archived"), ("s-1", "2", "missing")]
     assert "legs/2.mp3 is gone from the archive" in report.missing[0].reason
-    state = world.ledger.load("ringex", "1", "s-1")
+    state = world.ledger.load(an_id("s-1"))
     assert (state.status, set(state.legs), state.revision) == ("waiting", {"1"}, 1)
     [(job, delay)] = world.jobs.sent
     assert (job.call, job.account, delay) == ("s-1", "1", 5)
@@ -211,7 +212,7 @@ def test_a_lost_manifest_makes_all_of_its_legs_missing(world):
     state = world.seal("s-1", "1")
     world.archive.hidden.add(state.manifest.key)
     assert only(world.run()) == ("missing", f"{state.manifest.key} is gone from the archive")
-    assert world.ledger.load("ringex", "1", "s-1").legs == {}
+    assert world.ledger.load(an_id("s-1")).legs == {}
 
 
 def test_another_object_over_a_leg_is_a_failure_that_a_job_could_not_mend(world):
@@ -263,7 +264,7 @@ def test_a_call_that_is_sealed_while_the_bucket_is_listed_is_not_missing(world):
     world.archive.sizes = listed
     world.seal("s-1", "1")
     assert only(world.run()) == ("archived", "")
-    assert stale == ["calls/ringex/2026/11/19/", "calls/ringex/2026/11/19/s-1/"]
+    assert stale == ["calls/ringex/1/2026/11/19/", "calls/ringex/1/2026/11/19/s-1/"]
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ def test_what_nobody_knows_is_noted_as_the_sweep_does(world):
     """With its records, in the list of what is not archived; the job is as old as the call."""
     report = world.run()
     assert only(report) == ("missing", "nothing is known of its call")
-    note = world.notes.read(records_key("ringex", "s-1"))
+    note = world.notes.read(records_key(an_id("s-1")))
     assert note.content["records"] == {"1": {"recording": "1"}}
     assert note.content["unarchived"] == ["1"]
     assert note.listed == ("unarchived#ringex", "2026-11-19T14:00:00.000Z")
@@ -348,7 +349,7 @@ def test_a_worker_that_holds_the_call_is_not_disturbed(world):
     world.ledger.save(state.changed(lease_until=NOON + timedelta(minutes=5)))
     report = world.run()
     assert (len(report.missing), report.queued, world.jobs.sent) == (1, 0, [])
-    assert world.ledger.load("ringex", "1", "s-1").legs == state.legs
+    assert world.ledger.load(an_id("s-1")).legs == state.legs
 
 
 def test_a_report_only_sends_and_changes_nothing(world):
@@ -357,7 +358,7 @@ def test_a_report_only_sends_and_changes_nothing(world):
     world.lose(state, "1")
     report = world.run(report_only=True)
     assert (len(report.missing), report.queued, world.jobs.sent) == (1, 0, [])
-    assert world.ledger.load("ringex", "1", "s-1") == state
+    assert world.ledger.load(an_id("s-1")) == state
 
 
 def test_a_recording_that_comes_twice_counts_once_and_as_it_was_at_first():
@@ -705,7 +706,7 @@ def test_a_lost_object_under_a_sealed_manifest_is_fetched_anew_and_makes_a_revis
     world.lose(state, "1")
     world.run()
     work_on(world, a_shop(world, tmp_path, **{"1": b"mp3 1"}))
-    after = world.ledger.load("ringex", "1", "s-1")
+    after = world.ledger.load(an_id("s-1"))
     assert (after.status, after.revision) == ("archived", 2)
     assert world.archive.objects[state.manifest.key] == sealed
     content = json.loads(world.archive.objects[after.manifest.key])
@@ -720,7 +721,7 @@ def test_a_lost_manifest_is_not_written_again_but_superseded(world, tmp_path):
     world.run()
     shop = a_shop(world, tmp_path, **{"1": b"mp3 1"})
     work_on(world, shop)
-    after = world.ledger.load("ringex", "1", "s-1")
+    after = world.ledger.load(an_id("s-1"))
     assert (after.status, after.revision) == ("archived", 2)
     assert shop.provider.fetched == [], "the leg itself is still here"
 
@@ -734,7 +735,7 @@ def test_a_lost_leg_that_the_provider_does_not_list_any_more_fails_by_name(world
     world.run()
     shop = a_shop(world, tmp_path, **{"1": b"mp3 1", "3": b"mp3 3"})
     work_on(world, shop)
-    after: CallState = world.ledger.load("ringex", "1", "s-1")
+    after: CallState = world.ledger.load(an_id("s-1"))
     assert after.status == "failed"
     assert "leg 2: it was sealed, its object is gone, and the provider lists it no more" in (
         after.reason

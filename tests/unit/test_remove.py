@@ -25,6 +25,7 @@ from tests.fakes import (
     a_leg,
     a_listing,
     a_workshop,
+    an_id,
 )
 
 LIST = "removal#ringex"
@@ -114,7 +115,7 @@ class Desk:
         return key
 
     def removed(self, leg):
-        return self.notes.read(f"removed#ringex#{leg}").content
+        return self.notes.read(f"removed#ringex/1/{leg}").content
 
     def listed(self, until=LATER):
         return [note.key for note in self.notes.listed(LIST, until=until)]
@@ -136,7 +137,7 @@ class TestRemoved:
         assert (report.stopped, report.faults) == (None, [])
         assert desk.source.has == set()
         assert desk.removed("a") == {
-            "call": "s-1",
+            "call": "ringex/1/s-1",
             "key": desk.key("a"),
             "version_id": "v1",
             "bytes": 5,
@@ -188,7 +189,7 @@ class TestRemoved:
         assert desk.listed() == []
         desk.shop = replace(desk.shop, policy=wish)
         desk.run(a_job())
-        assert desk.listed() == ["removal#ringex#s-1"]
+        assert desk.listed() == ["removal#ringex/1/s-1"]
 
     def test_it_is_listed_before_the_ledger_says_archived(self, desk):
         """A worker that dies in between leaves one listed too many, never one too few."""
@@ -201,7 +202,7 @@ class TestRemoved:
 
         desk.ledger.save = save
         desk.call("s-1", "a")
-        assert seen == [["removal#ringex#s-1"]]
+        assert seen == [["removal#ringex/1/s-1"]]
 
     def test_without_the_wish_nothing_is_listed(self, tmp_path):
         """It is off by default."""
@@ -220,7 +221,7 @@ class TestRemoved:
         if audio is not None:
             desk.provider.audio["b"] = audio
         desk.job("s-1", attempt=4, looks=9)
-        assert desk.ledger.load("ringex", "1", "s-1").troubles
+        assert desk.ledger.load(an_id("s-1")).troubles
         assert desk.listed() == []
 
 
@@ -267,7 +268,7 @@ class TestUnproven:
         assert desk.source.has == {"a", "b"}
         [told] = [each for each in caplog.records if each.levelno == logging.ERROR]
         assert told.message == "not removed"
-        assert told.call == "s-1"
+        assert told.call == "ringex/1/s-1"
         assert desk.key("b") in told.reason
         assert reason in told.reason
         assert not desk.removed("a")
@@ -276,7 +277,7 @@ class TestUnproven:
     def test_the_manifest_is_proven_as_well(self, desk, damage):
         """It is what the legs are compared with."""
         desk.call("s-1", "a")
-        damage(desk, desk.ledger.load("ringex", "1", "s-1").manifest.key)
+        damage(desk, desk.ledger.load(an_id("s-1")).manifest.key)
         assert desk.remove().counts["RemovalUnproven"] == 1
         assert desk.source.has == {"a"}
 
@@ -298,7 +299,7 @@ class TestUnproven:
     def test_a_manifest_that_says_otherwise_is_none(self, desk):
         """Though each of its objects is there."""
         desk.call("s-1", "a")
-        key = desk.ledger.load("ringex", "1", "s-1").manifest.key
+        key = desk.ledger.load(an_id("s-1")).manifest.key
         manifest = json.loads(desk.archive.objects[key])
         manifest["legs"][0]["id"] = "b"
         desk.archive.objects[key] = json.dumps(manifest).encode()
@@ -323,7 +324,7 @@ class TestLater:
         """It stands in the ledger first, and whoever sets it on the objects may have died."""
         desk.call("s-1", "a")
         case = {"reason": "a claim", "by": "alice"}
-        desk.notes.write(Note(key="hold#ringex#s-1", content={"cases": {"C-1": case}}))
+        desk.notes.write(Note(key="hold#ringex/1/s-1", content={"cases": {"C-1": case}}))
         assert desk.remove().counts["RemovalPutOff"] == 1
         assert desk.source.has == {"a"}
 
@@ -346,7 +347,7 @@ class TestLater:
     def test_a_call_that_failed_since_is_put_off(self, desk):
         """Somebody is told of that already."""
         desk.call("s-1", "a")
-        state = desk.ledger.load("ringex", "1", "s-1")
+        state = desk.ledger.load(an_id("s-1"))
         desk.ledger.save(state.changed(status="failed"))
         assert desk.remove().counts["RemovalPutOff"] == 1
         assert desk.source.has == {"a"}
@@ -387,7 +388,7 @@ class TestTogether:
             assert desk.listed() == []
         else:
             assert report.counts["RemovalUnproven"] == 1
-            assert desk.listed() == ["removal#ringex#s-61"]
+            assert desk.listed() == ["removal#ringex/1/s-61"]
 
     def test_a_run_that_dies_before_it_writes_is_made_up_for(self, desk, caplog):
         """The next one finds all of them gone, proves them again and writes them down."""
@@ -410,12 +411,12 @@ class TestTogether:
         """A run that dies between two notes must not turn a removal into something else."""
         desk.call("s-1", "a")
         desk.remove()
-        before = desk.notes.read("removed#ringex#a")
-        del desk.notes.notes["removal#ringex#s-1"]
+        before = desk.notes.read("removed#ringex/1/a")
+        del desk.notes.notes["removal#ringex/1/s-1"]
         desk.clock.advance(600)
         desk.job("s-1")
         assert desk.remove().counts["RecordingGone"] == 1
-        assert desk.notes.read("removed#ringex#a") == before
+        assert desk.notes.read("removed#ringex/1/a") == before
 
     def test_the_next_run_begins_with_the_size_that_worked(self, desk):
         """Else each would spend its requests on the same halves."""
@@ -530,4 +531,4 @@ class TestStopped:
         report = desk.remove(minutes=1 + RESERVE.total_seconds() / 60)
         assert "no time left" in str(report.stopped)
         assert desk.source.asked == [["a"]]
-        assert desk.listed() == ["removal#ringex#s-2"]
+        assert desk.listed() == ["removal#ringex/1/s-2"]

@@ -16,7 +16,7 @@ from legato.restore.note import LIST, THERE
 from legato.restore.offers import GIGABYTE, offers
 from legato.restore.survey import Restoring, survey
 from legato.restore.wait import wait
-from tests.fakes import NOON, FakeClock, FakeLibrary, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeLibrary, FakeNotes, an_id
 from tests.unit.test_catalogue import a_row
 
 DAYS = 7
@@ -50,7 +50,7 @@ class World:
 
     def call(self, name, *sizes, kept_in="GLACIER", joined=False):
         """Archive a RingCX dialog of legs of these sizes, or one whose legs are joined."""
-        folder = f"calls/ringcx/2026/11/20/{name}"
+        folder = f"calls/ringcx/1/2026/11/20/{name}"
         legs = [
             {"key": f"{folder}/legs/{number}.wav", "version_id": "v1", "bytes": size}
             for number, size in enumerate(sizes)
@@ -81,10 +81,10 @@ class World:
         return restored(read(an_event(row, number, **changes)), self.completing)
 
     def note(self, row):
-        return self.notes.read(f"restore#ringcx#{row.call}")
+        return self.notes.read(f"restore#{row.id}")
 
     def listed(self, name):
-        return [note.key.rpartition("#")[2] for note in self.notes.listed(name, until="9999")]
+        return [note.key.rpartition("/")[2] for note in self.notes.listed(name, until="9999")]
 
 
 def an_event(row, number, *, kind="Completed", at=None, until=NOON + WEEK, version="v1"):
@@ -204,7 +204,7 @@ class TestAsking:
         """With its tier and its days, so that S3's event finds it."""
         row = world.call("s-1", 10, 20)
         done = world.restore(row, tier="Bulk")
-        assert (done.calls, done.objects, done.refused) == ((("ringcx", "s-1"),), 2, {})
+        assert (done.calls, done.objects, done.refused) == ((("ringcx", "1", "s-1"),), 2, {})
         note = world.note(row)
         assert note.listed == (LIST, format_time(NOON))
         assert note.content == {
@@ -381,7 +381,7 @@ class TestEvents:
         assert world.tell(row, number, **changes) == "Unknown"
         assert world.note(row) == before
         assert world.tell(world.call("s-2", 10), 0) == "Unknown"
-        assert "restore#ringcx#s-2" not in world.notes.notes
+        assert "restore#ringcx/1/s-2" not in world.notes.notes
 
     def test_an_event_of_a_copy_that_is_gone_by_now_changes_nothing(self, world):
         """It came late: the object was asked for anew since."""
@@ -442,8 +442,8 @@ class TestTheList:
         world.restore(world.call("s-2", 10), request="r2")
         found = restores(world.work)
         assert [(one.call, one.done, one.objects, one.until, one.expected) for one in found] == [
-            ("s-1", 2, 2, NOON + WEEK, None),
-            ("s-2", 0, 1, None, NOON + timedelta(minutes=1, hours=5)),
+            (an_id("s-1", provider="ringcx"), 2, 2, NOON + WEEK, None),
+            (an_id("s-2", provider="ringcx"), 0, 1, None, NOON + timedelta(minutes=1, hours=5)),
         ]
 
     def test_a_lost_event_is_made_up_for(self, world):
@@ -508,7 +508,7 @@ class TestWaiting:
         world.restore(row)
         wanted = world.survey(row)
         world.library.orders.clear()
-        with pytest.raises(Failed, match="legato restore s-1"):
+        with pytest.raises(Failed, match="legato restore ringcx/1/s-1"):
             wait(wanted, world.work, lambda done, total: None)
 
     def test_a_passing_fault_does_not_end_hours_of_waiting(self, world):

@@ -9,7 +9,7 @@ from legato.errors import Wait
 from legato.model import Job, Note, Party, format_time
 from legato.providers.ringcx.provider import Ringcx
 from legato.sweep import records_key
-from tests.fakes import NOON, FakeClock, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeNotes, an_id
 
 SETTLE = timedelta(minutes=15)
 
@@ -33,12 +33,17 @@ class Desk:
 
     def knows(self, *rows, call="s-v-1"):
         records = {str(number): row for number, row in enumerate(rows)}
-        self.notes.write(Note(key=records_key("ringcx", call), content={"records": records}))
+        self.notes.write(
+            Note(
+                key=records_key(an_id(call, provider="ringcx", account="99")),
+                content={"records": records},
+            )
+        )
 
     def resolve(self, call="s-v-1", **fields):
         facts = {"provider": "ringcx", "account": "99", "seen_at": NOON}
         job = Job(call=call, **{**facts, **fields})
-        return self.provider.resolve([job]).get(call)
+        return self.provider.resolve([job]).get(job.id)
 
 
 def a_row(number=1, *, ended=60, length=60, **fields):

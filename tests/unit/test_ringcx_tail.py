@@ -11,7 +11,7 @@ from legato.errors import Wait
 from legato.model import format_time
 from legato.providers.ringcx.tail import FULL, LONGEST, RingcxTail
 from legato.sweep import records_key, sweep, tail_key
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
 SETTLE = timedelta(minutes=15)
 OVERLAP = timedelta(minutes=10)
@@ -309,7 +309,7 @@ def test_what_is_found_is_listed_until_it_is_archived():
     desk.metadata.ended(NOON - timedelta(hours=3))
     desk.sweep()
     note = desk.notes.first("unarchived#ringcx#99")
-    assert note.key == records_key("ringcx", "s-v-1")
+    assert note.key == records_key(an_id("s-v-1", provider="ringcx", account="99"))
     assert note.listed[1] == format_time(NOON - timedelta(hours=3, seconds=60))
     assert desk.notes.read(tail_key("ringcx#99")).content["cursor"]
 

@@ -11,7 +11,7 @@ from legato.gate import Limit
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
 from legato.remove import Recording
-from tests.fakes import NOON, FakeServer, a_job, a_leg
+from tests.fakes import NOON, FakeServer, a_job, a_leg, an_id
 
 PLATFORM = "https://platform.ringcentral.com"
 MEDIA = "https://media.ringcentral.com"
@@ -495,7 +495,7 @@ class TestResolving:
         server.answers[LOG] = self.page(entry("s-7"), entry("s-9"), entry("s-999"))
         jobs = [a_job(f"s-{n}", seen_at=NOON - timedelta(minutes=n)) for n in range(100)]
         found = ringex.resolve(jobs)
-        assert sorted(found) == ["s-7", "s-9"]
+        assert sorted(found) == [an_id("s-7"), an_id("s-9")]
         assert self.queries(server) == [
             {
                 "view": "Detailed",
@@ -515,14 +515,14 @@ class TestResolving:
         ]
         found = ringex.resolve([a_job(f"s-{n}") for n in (1, 2, 3)])
         assert [query["page"] for query in self.queries(server)] == ["1", "2", "3"]
-        assert len(found["s-1"].records) == 1
-        assert len(found["s-3"].records) == 2
+        assert len(found[an_id("s-1")].records) == 1
+        assert len(found[an_id("s-3")].records) == 2
 
     def test_one_or_two_sessions_are_asked_by_name(self, ringex, server):
         """Without `recordingType`, so that a call in progress and a short recording show."""
         server.answers[LOG] = [self.page(entry("s-1")), self.page()]
         found = ringex.resolve([a_job("s-1"), a_job("s-2")])
-        assert list(found) == ["s-1"]
+        assert list(found) == [an_id()]
         asked = self.queries(server)
         assert [query["telephonySessionId"] for query in asked] == ["s-1", "s-2"]
         assert all("recordingType" not in query for query in asked)
@@ -531,8 +531,8 @@ class TestResolving:
         """The others of the batch are still asked together."""
         server.answers[LOG] = [self.page(entry("s-2")), self.page(entry("s-1"))]
         jobs = [a_job(f"s-{n}") for n in range(1, 5)]
-        found = ringex.resolve(jobs, closely={"s-1"})
-        assert sorted(found) == ["s-1", "s-2"]
+        found = ringex.resolve(jobs, closely={an_id()})
+        assert sorted(found) == [an_id("s-1"), an_id("s-2")]
         assert "telephonySessionId" not in self.queries(server)[0]
         assert self.queries(server)[1]["telephonySessionId"] == "s-1"
 
@@ -543,8 +543,8 @@ class TestResolving:
             {**entry("s-1"), "startTime": None}, nameless, entry("s-2"), entry("s-3")
         )
         found = ringex.resolve([a_job(f"s-{n}") for n in (1, 2, 3)])
-        assert isinstance(found["s-1"], Retry)
-        assert [leg.id for leg in found["s-2"].legs] == ["r-s-2"]
+        assert isinstance(found[an_id("s-1")], Retry)
+        assert [leg.id for leg in found[an_id("s-2")].legs] == ["r-s-2"]
 
     @pytest.mark.parametrize("answer", [{}, {"records": {}}, {"records": ["odd"]}])
     def test_a_page_without_records_concerns_all(self, ringex, server, answer):

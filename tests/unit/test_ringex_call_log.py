@@ -6,7 +6,7 @@ import pytest
 
 from legato.errors import Retry
 from legato.providers.ringex.call_log import listing
-from tests.fakes import a_job
+from tests.fakes import a_job, an_id
 
 CONTENT = "https://media.ringcentral.com:443/restapi/v1.0/account/1/recording/{}/content"
 
@@ -99,7 +99,7 @@ def test_parties_and_related_calls():
         ("from", "+14155550100", None),
         ("to", "+16505550100", "101"),
     ]
-    assert found.related == ("s-2", "s-3")
+    assert found.related == (an_id("s-2"), an_id("s-3"))
     assert found.direction == "inbound"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from legato.errors import Barred, Failed, Retry
 from legato.providers.ringex.tail import EXTRACT_SYNC, RingexTail
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, a_ringex_account, an_id
 from tests.unit.test_ringex_call_log import leg, record, recording
 
 BEFORE = "2026-11-19T12:00:00.000Z"
@@ -49,7 +49,9 @@ def clock():
 
 @pytest.fixture
 def tail(api, clock):
-    return RingexTail(api, clock, first=timedelta(hours=24), overlap=timedelta(hours=4))
+    return RingexTail(
+        api, a_ringex_account(), clock, first=timedelta(hours=24), overlap=timedelta(hours=4)
+    )
 
 
 def test_the_very_first_read_looks_back_as_far_as_was_configured(tail, api, clock):
@@ -126,15 +128,15 @@ def test_an_answer_that_nobody_understands_moves_nothing(tail, api, broken):
 
 
 def test_records_are_gathered_by_session(tail, api):
-    """Kept verbatim by their id; the account is the one that their address names."""
+    """Kept verbatim by their id; the account is the one that an address names."""
     one, two = record(uri=URI), record(id="two", uri=URI)
     other = record(id="three", telephonySessionId="s-2")
     api.answers = [an_answer(one, other, two)]
-    changes = {change.call: change for change in tail.page({}).changes}
-    assert changes["s-1"].records == {"rec": one, "two": two}
-    assert changes["s-1"].account == "401555000"
-    assert changes["s-2"].records == {"three": other}
-    assert changes["s-2"].account == "~"
+    changes = {change.id: change.records for change in tail.page({}).changes}
+    assert changes == {
+        an_id(account="401555000"): {"rec": one, "two": two},
+        an_id("s-2", account="401555000"): {"three": other},
+    }
 
 
 def test_a_recording_without_its_session_is_a_stray(tail, api):

@@ -8,7 +8,7 @@ from legato.errors import Barred, NotYet, Retry, Wait
 from legato.model import Listing, Note, format_time
 from legato.providers.ringex.tailed import TailedRingex
 from legato.sweep import SweepReport, records_key, tail_key
-from tests.fakes import NOON, FakeClock, FakeNotes, FakeProvider, a_job, a_listing
+from tests.fakes import NOON, FakeClock, FakeNotes, FakeProvider, a_job, a_listing, an_id
 from tests.unit.test_ringex_call_log import record, recording
 
 PATIENCE = timedelta(seconds=120)
@@ -50,7 +50,7 @@ class Desk:
 
     def knows(self, *records, call="s-1"):
         found = {each["id"]: each for each in records}
-        self.put(records_key("ringex", call), {"records": found})
+        self.put(records_key(an_id(call)), {"records": found})
 
     def resolve(self, *jobs, closely=()):
         return self.provider.resolve(jobs, closely=closely)
@@ -67,7 +67,7 @@ def test_a_call_that_the_tail_has_found_asks_nothing(desk):
     """Its legs stand in the ledger, and more of them would come with a job of their own."""
     desk.knows(record(recording=recording("7")), record(id="r2", recording=recording("8")))
     desk.read_to(NOON - timedelta(hours=1))
-    found = desk.resolve(a_job())["s-1"]
+    found = desk.resolve(a_job())[an_id()]
     assert [leg.id for leg in found.legs] == ["7", "8"]
     assert found.final
     assert len(found.records) == 2
@@ -76,7 +76,7 @@ def test_a_call_that_the_tail_has_found_asks_nothing(desk):
 
 def test_a_call_that_the_tail_would_have_shown_is_not_recorded(desk):
     """At once, and without any request."""
-    found = desk.resolve(a_job(seen_at=NOON - PATIENCE))["s-1"]
+    found = desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()]
     assert found == Listing(call="s-1", account="1", final=True)
     assert (desk.swept, desk.recipe.asked) == (0, [])
 
@@ -94,14 +94,14 @@ def test_an_old_tail_is_read_once_for_the_whole_batch(desk):
     assert desk.swept == 0, "the tail was young enough for these"
     found = desk.resolve(*[a_job(f"s-{n}", seen_at=NOON - PATIENCE) for n in range(3)])
     assert desk.swept == 1
-    assert [leg.id for leg in found["s-2"].legs] == ["7"]
-    assert found["s-0"] == Listing(call="s-0", account="1", final=True)
+    assert [leg.id for leg in found[an_id("s-2")].legs] == ["7"]
+    assert found[an_id("s-0")] == Listing(call="s-0", account="1", final=True)
 
 
 def test_a_call_too_young_to_be_listed_waits_until_it_would_be(desk):
     """No read of the tail could tell."""
     desk.read_to(NOON - MINUTE)
-    found = desk.resolve(a_job(seen_at=NOON - MINUTE))["s-1"]
+    found = desk.resolve(a_job(seen_at=NOON - MINUTE))[an_id()]
     assert isinstance(found, Wait)
     assert found.seconds == 60
     assert desk.swept == 0
@@ -123,16 +123,16 @@ def test_a_tail_that_cannot_be_read_makes_only_the_unknown_wait(desk, report, se
     desk.sweeps = [lambda: report]
     jobs = [a_job(seen_at=NOON - PATIENCE), a_job("s-2", seen_at=NOON - PATIENCE)]
     found = desk.resolve(*jobs)
-    assert [leg.id for leg in found["s-1"].legs] == ["7"]
-    assert isinstance(found["s-2"], Wait)
-    assert (found["s-2"].seconds, found["s-2"].turn) == (seconds, False)
+    assert [leg.id for leg in found[an_id()].legs] == ["7"]
+    assert isinstance(found[an_id("s-2")], Wait)
+    assert (found[an_id("s-2")].seconds, found[an_id("s-2")].turn) == (seconds, False)
 
 
 def test_refused_credentials_are_told_as_such(desk):
     """A person must act, and an alarm tells."""
     desk.read_to(NOON - MINUTE)
     desk.sweeps = [lambda: SweepReport(stopped=Barred("403", seconds=900))]
-    assert isinstance(desk.resolve(a_job(seen_at=NOON - PATIENCE))["s-1"], Barred)
+    assert isinstance(desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()], Barred)
 
 
 def test_a_read_that_ended_early_may_have_gone_far_enough(desk):
@@ -144,22 +144,22 @@ def test_a_read_that_ended_early_may_have_gone_far_enough(desk):
         return SweepReport(stopped=Retry("503"))
 
     desk.sweeps = [reads]
-    assert desk.resolve(a_job(seen_at=NOON - PATIENCE))["s-1"].final
+    assert desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()].final
 
 
 def test_a_call_from_before_the_tails_beginning_is_asked_for_by_the_recipe(desk):
     """The tail cannot say that it has no recording. It may have begun long before its last sign."""
     desk.recipe.listings["s-1"] = a_listing()
     found = desk.resolve(a_job(seen_at=NOON - timedelta(hours=21)))
-    assert found == {"s-1": desk.recipe.listings["s-1"]}
+    assert found == {an_id(): desk.recipe.listings["s-1"]}
     assert desk.resolve(a_job("s-2", seen_at=NOON - timedelta(hours=21))) == {}
-    assert desk.resolve(a_job("s-2", seen_at=NOON - timedelta(hours=19)))["s-2"].final
+    assert desk.resolve(a_job("s-2", seen_at=NOON - timedelta(hours=19)))[an_id("s-2")].final
 
 
 def test_without_any_tail_it_is_read_first(desk):
     """The first job of a new stack may come before the first sweep."""
     desk.notes.notes.clear()
-    assert desk.resolve(a_job(seen_at=NOON - PATIENCE))["s-1"].final
+    assert desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()].final
     assert desk.swept == 1
 
 
@@ -168,26 +168,26 @@ def test_a_named_recording_that_nobody_lists_is_looked_for_closely(desk):
     desk.knows(record(recording=recording("7")))
     desk.recipe.listings["s-2"] = a_listing(call="s-2", short=True)
     jobs = [a_job(named=["7"]), a_job("s-2", named=["8"]), a_job("s-3", named=["9"])]
-    found = desk.resolve(*jobs, closely={"s-1", "s-2"})
+    found = desk.resolve(*jobs, closely={an_id(), an_id("s-2")})
     assert desk.recipe.asked == [({"s-2"}, {"s-2"})]
-    assert [leg.id for leg in found["s-1"].legs] == ["7"]
-    assert found["s-2"].short
-    assert found["s-3"].legs == ()
+    assert [leg.id for leg in found[an_id()].legs] == ["7"]
+    assert found[an_id("s-2")].short
+    assert found[an_id("s-3")].legs == ()
 
 
 def test_a_recipe_that_fails_is_the_answer_for_its_calls_only(desk):
     """The others are known."""
     desk.knows(record(recording=recording("7")))
     desk.recipe.failure = Wait("429", seconds=60)
-    found = desk.resolve(a_job(), a_job("s-2", named=["8"]), closely={"s-2"})
-    assert [leg.id for leg in found["s-1"].legs] == ["7"]
-    assert found["s-2"] is desk.recipe.failure
+    found = desk.resolve(a_job(), a_job("s-2", named=["8"]), closely={an_id("s-2")})
+    assert [leg.id for leg in found[an_id()].legs] == ["7"]
+    assert found[an_id("s-2")] is desk.recipe.failure
 
 
 def test_records_that_nobody_understands_are_their_own_calls_error(desk):
     """It spends attempts and is told in the end."""
     desk.knows(record(startTime=None))
-    assert isinstance(desk.resolve(a_job())["s-1"], Retry)
+    assert isinstance(desk.resolve(a_job())[an_id()], Retry)
 
 
 def test_audio_comes_from_the_provider_itself(desk):

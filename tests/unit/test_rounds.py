@@ -8,7 +8,7 @@ from legato import unarchived
 from legato.errors import Barred, Wait
 from legato.rounds import Round, go_round
 from legato.sweep import Change, Page
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
 
 class FakeTail:
@@ -57,7 +57,7 @@ class Desk:
 
 
 def a_change(call):
-    return Change(call=call, account="1", records={"r": {"id": "r"}}, began_at=NOON)
+    return Change(id=an_id(call, provider="ringcx"), records={"r": {"id": "r"}}, began_at=NOON)
 
 
 @pytest.mark.parametrize("trouble", [Barred("no WEM access", seconds=900), Wait("2", seconds=60)])
@@ -110,7 +110,7 @@ def test_nothing_is_urgent_when_all_is_archived():
     """The list is empty."""
     desk = Desk(("ringcx#1", "", a_change("s-v-1")))
     desk.go()
-    unarchived.archived("records#ringcx#s-v-1", {"r"}, desk.notes)
+    unarchived.archived("records#ringcx/1/s-v-1", {"r"}, desk.notes)
     desk.clock.advance(80 * 24 * 3600)
     report = desk.go()
     assert (report.oldest, report.retention_used) == (timedelta(), 0.0)

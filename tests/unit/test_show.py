@@ -17,15 +17,16 @@ from legato.covering import HOURS, Digests
 from legato.errors import Conflict, Failed
 from legato.hold import Held, holds_of
 from legato.library import State
-from legato.model import StoredObject, format_time
+from legato.model import CallId, StoredObject, format_time
 from legato.ports import Access
 from legato.show import show
 from tests.chain import HOUR, Chained
-from tests.fakes import NOON, FakeCatalogue, FakeClock, FakeLibrary
+from tests.fakes import NOON, FakeCatalogue, FakeClock, FakeLibrary, an_id
 from tests.unit.test_hold import BOB, World
 
 HELD = Held(
     provider="kazoo",
+    account="1",
     call="k-1",
     case="2026-117",
     reason="complaint",
@@ -38,7 +39,7 @@ LOOK = Access(
     at=NOON,
     by="arn:aws:iam::1:user/alice",
     action="show",
-    calls=(("kazoo", "k-1"),),
+    calls=(CallId("kazoo", "1", "k-1"),),
     reason="subpoena",
     case="2026-117",
     details={},
@@ -90,8 +91,8 @@ class FakePlace:
         self.asked.append("library")
         return self.files
 
-    def holds_of(self, provider, call):
-        return [one for one in self.held if (one.provider, one.call) == (provider, call)]
+    def holds_of(self, call):
+        return [one for one in self.held if one.id == call]
 
     def accesses(self):
         return SimpleNamespace(of_call=lambda *call: iter(self.looks))
@@ -131,7 +132,7 @@ class TestAccess:
     def test_that_somebody_looks_is_written_down_before_anything_is_read(self, place):
         """With the reason and the case."""
         assert shown(place, "k1", "--case", "2026-117").exit_code == 0
-        assert place.asked == [("show", [("kazoo", "k-1")], "why", "2026-117"), "library"]
+        assert place.asked == [("show", [("kazoo", "1", "k-1")], "why", "2026-117"), "library"]
 
     def test_nothing_is_read_if_it_cannot_be_written_down(self, place):
         """Whatever the reason is."""
@@ -252,14 +253,14 @@ class TestPeople:
         world.done("hold", case="b")
         world.done("hold", case="a")
         world.done("hold", call="s-2")
-        found = holds_of("ringex", "s-1", world.notes)
+        found = holds_of(an_id(), world.notes)
         assert found == [one for one in world.holds() if one.call == "s-1"]
         assert [one.case for one in found] == ["a", "b"]
         for case in ("a", "b"):
             world.done("request-release", case=case)
             world.done("confirm-release", case=case, by=BOB)
-        assert holds_of("ringex", "s-1", world.notes) == []
-        assert holds_of("ringex", "s-9", world.notes) == []
+        assert holds_of(an_id(), world.notes) == []
+        assert holds_of(an_id("s-9"), world.notes) == []
 
     def test_scripts_get_all_of_it(self, place):
         """Under names that stay."""
@@ -289,13 +290,13 @@ class TestPeople:
         """Also one that the catalogue lacks."""
 
         def relate(content):
-            content["related"] = ["k-1", "k-9"]
+            content["related"] = ["kazoo/1/k-1", "kazoo/1/k-9"]
             content["provider"] = "kazoo"
 
         place = FakePlace(on_manifest={"ringcx": relate})
         assert part(shown(place, "d-1").stdout, "Related calls") == [
-            "k-1, 2026-11-20 11:50:00, 3:00, ready",
-            "k-9 (not in the catalogue)",
+            "kazoo/1/k-1, 2026-11-20 11:50:00, 3:00, ready",
+            "kazoo/1/k-9 (not in the catalogue)",
         ]
 
 

@@ -71,7 +71,7 @@ class World:
     def fail(self, call, state="failed", **content):
         job = a_job(call)
         failed.noted(job, "too large", self.notes, self.clock)
-        note = self.notes.read(f"failed#ringex#{call}")
+        note = self.notes.read(f"failed#ringex/1/{call}")
         self.notes.write(replace(note, content=note.content | content))
         self.ledger.save(CallState(provider="ringex", account="1", call=call, status=state))
 
@@ -115,10 +115,10 @@ def test_all_is_well_on_one_screen(world):
     gate = Gate(world.notes, world.clock, limits={"Heavy": (Limit(10, 60),)}, sleep=lambda _: None)
     for _ in range(3):
         gate.enter(CREDENTIAL)
-    world.write("hold#ringex#s-1", listed=(HOLDS, format_time(NOON)))
-    world.write("restore#ringcx#d-1", listed=(RESTORES, format_time(NOON)))
+    world.write("hold#ringex/1/s-1", listed=(HOLDS, format_time(NOON)))
+    world.write("restore#ringcx/1/d-1", listed=(RESTORES, format_time(NOON)))
     since = NOON - 5 * MINUTE
-    waiting = unarchived.found(Note(key="records#ringex#s-7"), {"r"}, watch="ringex", since=since)
+    waiting = unarchived.found(Note(key="records#ringex/1/s-7"), {"r"}, watch="ringex", since=since)
     world.notes.write(waiting)
     ended = shown(world)
     assert ended.exit_code == 0, ended.output
@@ -126,7 +126,7 @@ def test_all_is_well_on_one_screen(world):
         "RingEX",
         "  found           ringex: known up to 1 min ago",
         "  subscription    sub-1",
-        "  to be archived  oldest s-7, 5 min, 0% of the time for which it is kept",
+        "  to be archived  oldest ringex/1/s-7, 5 min, 0% of the time for which it is kept",
         "  queue           12 waiting, 3 at work, 1 for later",
         "  dead letters    0",
         "  failed calls    0",
@@ -161,7 +161,7 @@ def unread_tail(world):
 
 
 def old_call(world):
-    note = Note(key="records#ringex#s-7")
+    note = Note(key="records#ringex/1/s-7")
     since = NOON - 70 * DAY
     world.notes.write(unarchived.found(note, {"r"}, watch="ringex", since=since))
 
@@ -198,7 +198,7 @@ def not_reconciled(world):
         (flawed_subscription, "sub-1: it is blacklisted", "aws lambda invoke"),
         (old_tail, "not been read up to its end since 2026-11-20T11", "--name SweeperFunction"),
         (unread_tail, "ringex was never read", "sam logs --stack-name archive"),
-        (old_call, "ringex deletes s-7 soon", "legato failed"),
+        (old_call, "ringex deletes ringex/1/s-7 soon", "legato failed"),
         (dead_letters, "ringex has 2 dead letters", "legato failed --provider ringex"),
         (failed_call, "1 call of ringex failed", "legato failed --provider ringex"),
         (old_digest, "no digest since 2026-11-20T08", "--name AuditorFunction"),

@@ -27,10 +27,11 @@ from tests.fakes import (
     a_leg,
     a_listing,
     a_workshop,
+    an_id,
 )
 from tests.patience import PATIENCE_SECONDS
 
-PREFIX = "calls/ringcx/2026/11/20/s-1/"
+PREFIX = "calls/ringcx/1/2026/11/20/s-1/"
 
 
 class KilledError(BaseException):
@@ -85,7 +86,7 @@ class Desk:
         return json.dumps(message)
 
     def state(self, call="s-1") -> CallState:
-        return self.ledger.load("ringcx", "1", call)
+        return self.ledger.load(an_id(call, provider="ringcx"))
 
     def manifest(self, revision=1):
         return json.loads(self.archive.objects[f"{PREFIX}manifest-{revision}.json"])
@@ -364,9 +365,9 @@ def test_what_keeps_one_segment_from_coming_is_no_loss_for_the_dialog(desk, erro
 def test_a_dialog_that_is_archived_leaves_the_list_of_those_that_are_not(desk):
     """So that the guard is quiet."""
     desk.has("a")
-    note = desk.notes.read(records_key("ringcx", "s-1"))
+    note = desk.notes.read(records_key(an_id("s-1", provider="ringcx")))
     desk.notes.write(unarchived.found(note, {"a"}, watch="ringcx#1", since=NOON))
-    assert unarchived.oldest("ringcx#1", desk.notes, desk.clock).call == "s-1"
+    assert unarchived.oldest("ringcx#1", desk.notes, desk.clock).call == an_id(provider="ringcx")
     desk.work()
     assert unarchived.oldest("ringcx#1", desk.notes, desk.clock) is None
 

@@ -8,7 +8,7 @@ import pytest
 from legato.errors import Barred, Retry, Stale, Wait
 from legato.model import parse_time
 from legato.sweep import Change, Page, records_key, sweep, tail_key
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
 SETTLE = 120
 
@@ -49,8 +49,7 @@ class FakeTail:
 def a_change(call="s-1", **records):
     """Return records of a call, by id: the recordings that they name, or the record itself."""
     return Change(
-        call=call,
-        account="1",
+        id=an_id(call),
         records={
             name: {"id": name, "recordings": what} if isinstance(what, list) else what
             for name, what in records.items()
@@ -77,7 +76,7 @@ class Desk:
         )
 
     def records(self, call="s-1"):
-        return self.notes.read(records_key("ringex", call)).content.get("records", {})
+        return self.notes.read(records_key(an_id(call))).content.get("records", {})
 
     def cursor(self):
         return self.notes.read(tail_key("ringex")).content
@@ -335,7 +334,7 @@ class TestReaders:
     def test_a_record_that_another_writes_in_between_is_merged(self, desk):
         """Neither's is lost, and one job is enough."""
         desk.tail.holds(a_change(r1=["a"]))
-        read, key = desk.notes.read, records_key("ringex", "s-1")
+        read, key = desk.notes.read, records_key(an_id("s-1"))
 
         def overtaken(name):
             note = read(name)

@@ -12,14 +12,14 @@ WATCH = "ringcx#99"
 
 
 def find(notes, call, *recordings, hours_ago):
-    note = notes.read(f"records#ringcx#{call}")
+    note = notes.read(f"records#ringcx/1/{call}")
     since = NOON - timedelta(hours=hours_ago)
     notes.write(unarchived.found(note, recordings or None, watch=WATCH, since=since))
 
 
 def oldest(notes):
     found = unarchived.oldest(WATCH, notes, FakeClock())
-    return found and (found.call, found.age)
+    return found and (found.call.call, found.age)
 
 
 def test_the_oldest_is_the_one_that_began_first():
@@ -34,9 +34,9 @@ def test_a_call_leaves_the_list_when_all_of_its_recordings_are_archived():
     """Not sooner."""
     notes = FakeNotes()
     find(notes, "a", "1", "2", hours_ago=2)
-    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    unarchived.archived("records#ringcx/1/a", {"1"}, notes)
     assert oldest(notes) == ("a", timedelta(hours=2))
-    unarchived.archived("records#ringcx#a", {"1", "2"}, notes)
+    unarchived.archived("records#ringcx/1/a", {"1", "2"}, notes)
     assert oldest(notes) is None
 
 
@@ -52,10 +52,10 @@ def test_unclear_records_are_listed_until_they_become_clear():
     """Somebody must look at them."""
     notes = FakeNotes()
     find(notes, "a", hours_ago=2)
-    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    unarchived.archived("records#ringcx/1/a", {"1"}, notes)
     assert oldest(notes) == ("a", timedelta(hours=2))
     find(notes, "a", "1", hours_ago=2)
-    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    unarchived.archived("records#ringcx/1/a", {"1"}, notes)
     assert oldest(notes) is None
 
 
@@ -63,14 +63,14 @@ def test_a_call_that_turns_out_to_have_no_recording_leaves_the_list():
     """Its record was rewritten without one."""
     notes = FakeNotes()
     find(notes, "a", "1", hours_ago=2)
-    unarchived.archived("records#ringcx#a", None, notes)
+    unarchived.archived("records#ringcx/1/a", None, notes)
     assert oldest(notes) is None
 
 
 def test_a_call_that_was_never_listed_costs_no_write():
     """Most calls that end were found by a notification alone."""
     notes = FakeNotes()
-    unarchived.archived("records#ringcx#a", set(), notes)
+    unarchived.archived("records#ringcx/1/a", set(), notes)
     assert notes.notes == {}
 
 
@@ -89,9 +89,9 @@ def test_a_sweep_at_the_same_moment_is_not_written_over():
         return write(note)
 
     notes.write = first_the_sweep
-    unarchived.archived("records#ringcx#a", {"1"}, notes)
+    unarchived.archived("records#ringcx/1/a", {"1"}, notes)
     assert oldest(notes) == ("a", timedelta(hours=2))
-    assert notes.read("records#ringcx#a").content["unarchived"] == ["2"]
+    assert notes.read("records#ringcx/1/a").content["unarchived"] == ["2"]
 
 
 def test_a_note_that_is_never_still_is_a_passing_fault():
@@ -104,4 +104,4 @@ def test_a_note_that_is_never_still_is_a_passing_fault():
 
     notes.write = always_stale
     with pytest.raises(Retry, match="written faster"):
-        unarchived.archived("records#ringcx#a", {"1"}, notes)
+        unarchived.archived("records#ringcx/1/a", {"1"}, notes)

@@ -31,7 +31,7 @@ from tests.chain import (
     pem,
     signed,
 )
-from tests.fakes import NOON
+from tests.fakes import NOON, an_id
 
 DIGEST_SCHEMA = json.loads(Path("docs/digest.schema.json").read_text())
 
@@ -120,7 +120,7 @@ def foreign_kazoo(content):
     content["supersedes"] = {**content["supersedes"], "sha256": "0" * 64}
 
 
-RINGEX = layout.call_prefix("ringex", "s-1/2", NOON)
+RINGEX = layout.call_prefix(an_id("s-1/2"), NOON)
 ANOTHER_LOOK = layout.access_key(format_time(NOON), "f" * 32)
 LATE = NOON + timedelta(days=9)
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -426,7 +426,7 @@ def test_digests_of_the_tests_fit_the_schema(store):
 def test_what_is_too_young_is_no_fault_but_is_counted(store):
     """A manifest of this hour, and a call that is being archived."""
     Chained(store, unchained=("ringcx",))
-    store.put(f"{layout.call_prefix('ringex', 's-9', NOON)}legs/r1.mp3", b"mp3 of somebody")
+    store.put(f"{layout.call_prefix(an_id('s-9'), NOON)}legs/r1.mp3", b"mp3 of somebody")
     report = verify(Folder(store.path), at=NOON + 6 * HOUR)
     assert report.findings == []
     assert (report.young, report.unsealed) == (1, 1)

@@ -14,8 +14,9 @@ from legato.export.bag import write_bag
 from legato.verify.package import payload, verify_package
 from tests.chain import ANOTHER_KEY, KEY, pem, signed
 from tests.court import CASE, Court
+from tests.fakes import an_id
 
-RINGEX = "calls/ringex/2026/11/20/s-1%2F2"
+RINGEX = "calls/ringex/1/2026/11/20/s-1%2F2"
 DIGEST = "digests/2026/11/20/2026-11-20T14.json"
 
 
@@ -26,8 +27,10 @@ def exported(tmp_path_factory):
     (folder / "scratch").mkdir()
     court = Court(folder / "scratch")
     court.again("ringex", "r3", seconds=3)
-    court.record("get", [("ringcx", "d-1")], reason="other", case="", details={})
-    court.record("get", [("ringex", "s-1/2")], reason="this", case="", details={})
+    court.record(
+        "get", [an_id("d-1", provider="ringcx", account="7")], reason="other", case="", details={}
+    )
+    court.record("get", [an_id("s-1/2")], reason="this", case="", details={})
     court.pass_hours(3)
     [package] = court.export(folder / "to", court.rows("ringex", "kazoo"))
     return package.folder
@@ -145,7 +148,7 @@ def test_a_young_call_that_was_taken_away_is_missed(tmp_path):
     court = Court(tmp_path / "scratch")
     court.again("kazoo", "k2", seconds=4)
     [package] = court.export(tmp_path / "to", court.rows("kazoo"))
-    key = "calls/kazoo/2026/11/20/k-1/manifest-2.json"
+    key = "calls/kazoo/a/2026/11/20/k-1/manifest-2.json"
     (package.folder / "data" / key).unlink()
     listed_again(package.folder)
     assert ("missing", key) in findings(package.folder)
@@ -224,7 +227,7 @@ class TestTheCommand:
         court.again("kazoo", "k2", seconds=4)
         [package] = court.export(tmp_path / "to", court.rows("kazoo"))
         ended = legato(package.folder)
-        key = "calls/kazoo/2026/11/20/k-1/manifest-2.json"
+        key = "calls/kazoo/a/2026/11/20/k-1/manifest-2.json"
         assert ended.exit_code == 0
         assert f"No digest of it names {key}: nothing proves it." in ended.output
         assert "Nothing is wrong, and 1 documents are proven by nothing yet." in ended.output

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.model import format_time, parse_time
+from legato.model import CallId, format_time, parse_time
 from legato.notes import change
 from legato.report.reconciliation import Found
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from legato.reconcile import Reconciling
 
 A_DAY = timedelta(days=1)
+_PREFIX = "absent#"
 
 
 class Absence:
@@ -50,31 +51,31 @@ class Absence:
                 "missing_since": since if one.fate == "missing" else None,
             }
 
-        entry = self._changed(one.provider, one.account, one.call, seen)[one.recording]
+        entry = self._changed(one.id, seen)[one.recording]
         return _with(one, entry)
 
     def earlier(
-        self, providers: Iterable[str], found: Mapping[tuple[str, str, str], Found]
+        self, providers: Iterable[str], found: Mapping[tuple[CallId, str], Found]
     ) -> list[Found]:
         """Look after all that was missing once; return what still is and was not asked for now."""
         still: list[Found] = []
         for provider in providers:
             until = format_time(self._work.clock.now())
-            for note in self._work.notes.listed(f"absent#{provider}", until=until):
-                still += self._looked_after(provider, note.content, found)
+            for note in self._work.notes.listed(f"{_PREFIX}{provider}", until=until):
+                call = CallId.parse(note.key.removeprefix(_PREFIX))
+                still += self._looked_after(call, note.content, found)
         return still
 
     def _looked_after(
-        self, provider: str, content: Json, found: Mapping[tuple[str, str, str], Found]
+        self, call: CallId, content: Json, found: Mapping[tuple[CallId, str], Found]
     ) -> list[Found]:
-        account, call = content["account"], content["call"]
         missing = {name for name, one in content["recordings"].items() if one["missing_since"]}
-        asked = {name: one.fate for name in missing if (one := found.get((provider, call, name)))}
+        asked = {name: one.fate for name in missing if (one := found.get((call, name)))}
         others = {
             name: from_text(content["recordings"][name]["began_at"])
             for name in missing - asked.keys()
         }
-        verdicts = self._judge.verdicts(provider, account, call, others)
+        verdicts = self._judge.verdicts(call, others)
         fates = asked | {name: fate for name, (fate, _) in verdicts.items()}
 
         def settled(entries: Json) -> None:
@@ -84,21 +85,19 @@ class Absence:
                 elif fate == "failed" and name in entries:
                     entries[name]["missing_since"] = None
 
-        entries = self._changed(provider, account, call, settled)
+        entries = self._changed(call, settled)
         day_ago = self._work.clock.now() - A_DAY
         since = (from_text(entry["missing_since"]) for entry in entries.values())
         self.over_a_day += sum(moment is not None and moment < day_ago for moment in since)
         still = {name for name, (fate, _) in verdicts.items() if fate == "missing"}
         if still and not self._work.report_only:
             began = min(filter(None, (others[name] for name in still)), default=None)
-            again = self._judge.again(provider, account, call, still, began_at=began, records={})
+            again = self._judge.again(call, still, began_at=began, records={})
             self.queued += again
         return [
             _with(
                 Found(
-                    provider=provider,
-                    account=account,
-                    call=call,
+                    **call._asdict(),
                     recording=name,
                     day=(others[name] or self._work.begin).date(),
                     began_at=others[name],
@@ -110,7 +109,7 @@ class Absence:
             for name in sorted(still)
         ]
 
-    def _changed(self, provider: str, account: str, call: str, act: Callable[[Json], None]) -> Json:
+    def _changed(self, call: CallId, act: Callable[[Json], None]) -> Json:
         """Change the entries of a call's recordings, and return them. Raises Retry."""
 
         def changed(note: Note) -> Note:
@@ -118,11 +117,11 @@ class Absence:
             entries: Json = {name: dict(entry) for name, entry in known.items()}
             act(entries)
             since = [one["missing_since"] for one in entries.values() if one["missing_since"]]
-            content = {"account": account, "call": call, "recordings": entries}
-            listed = (f"absent#{provider}", min(since)) if since else None
+            content = {"recordings": entries}
+            listed = (f"{_PREFIX}{call.provider}", min(since)) if since else None
             return replace(note, content=content, listed=listed)
 
-        note = change(f"absent#{provider}#{call}", changed, self._work.notes)
+        note = change(f"{_PREFIX}{call}", changed, self._work.notes)
         entries: Json = note.content["recordings"]
         return entries
 

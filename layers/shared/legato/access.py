@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from legato import __version__, chain
 from legato.errors import Refused, Retry
 from legato.layout import access_key, hold_key
-from legato.model import PROVIDERS, format_time, parse_time
+from legato.model import PROVIDERS, CallId, format_time, parse_time
 from legato.ports import Access
 from legato.receive import read_json
 from legato.signed import Reply, nothing_else, refused, text, unfinished
@@ -46,11 +46,11 @@ JSON = "application/json"
 class Asked:
     """What a person is about to do. `by` is the ARN by which AWS knows that person.
 
-    `calls` are providers and ids, each once.
+    `calls` has each call once.
     """
 
     action: str
-    calls: tuple[tuple[str, str], ...]
+    calls: tuple[CallId, ...]
     by: str
     reason: str = ""
     case: str = ""
@@ -115,7 +115,7 @@ def record(asked: Asked, work: AccessLog) -> Access:
         "at": format_time(work.clock.now()),
         "by": asked.by,
         "action": asked.action,
-        "calls": [{"provider": provider, "call": call} for provider, call in asked.calls],
+        "calls": [call._asdict() for call in asked.calls],
         "reason": asked.reason,
         "case": asked.case,
         "details": asked.details,
@@ -154,7 +154,7 @@ def of_record(content: Json) -> Access:
         at=parse_time(content["at"]),
         by=content["by"],
         action=content["action"],
-        calls=tuple((each["provider"], each["call"]) for each in content["calls"]),
+        calls=tuple(map(CallId.of, content["calls"])),
         reason=content["reason"],
         case=content["case"],
         details=content["details"],
@@ -167,13 +167,14 @@ def of_step(step: Json) -> Access:
 
     Its id follows from its record's key, so a step that is taken again is the same access.
     """
-    key = hold_key(step["provider"], step["call"], step["at"], step["step"])
+    call = CallId.of(step)
+    key = hold_key(call, step["at"], step["step"])
     return Access(
         id=hashlib.sha256(key.encode()).hexdigest()[:32],
         at=parse_time(step["at"]),
         by=step["by"],
         action=step["action"],
-        calls=((step["provider"], step["call"]),),
+        calls=(call,),
         reason=step["reason"],
         case=step["case"],
         details={},
@@ -183,11 +184,11 @@ def of_step(step: Json) -> Access:
 
 def to_json(access: Access) -> Json:
     """Write an access for scripts."""
-    calls = [{"provider": provider, "call": call} for provider, call in access.calls]
+    calls = [call._asdict() for call in access.calls]
     return asdict(access) | {"at": format_time(access.at), "calls": calls}
 
 
-def _calls(given: object, *, needed: bool) -> tuple[tuple[str, str], ...]:
+def _calls(given: object, *, needed: bool) -> tuple[CallId, ...]:
     """Return the calls of a request, each once. Raises Refused."""
     if not isinstance(given, list):
         raise Refused("`calls` is not a list")
@@ -198,16 +199,16 @@ def _calls(given: object, *, needed: bool) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys(_call(each) for each in given))
 
 
-def _call(given: object) -> tuple[str, str]:
+def _call(given: object) -> CallId:
     if not isinstance(given, dict):
-        raise Refused("`calls` is a list of objects with `provider` and `call`")
+        raise Refused("`calls` is a list of objects with `provider`, `account` and `call`")
     fields = dict(given)
     provider = fields.pop("provider", None)
     if provider not in PROVIDERS:
         raise Refused(f"`provider` is one of {', '.join(PROVIDERS)}, not {provider!r}")
-    call = text(fields, "call")
+    call = CallId(provider, text(fields, "account"), text(fields, "call"))
     nothing_else(fields)
-    return provider, call
+    return call
 
 
 def _details(given: object) -> Json:

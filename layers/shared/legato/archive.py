@@ -31,7 +31,7 @@ from legato.errors import (
     Wait,
 )
 from legato.gate import SHORT_WAIT
-from legato.model import Job, Listing
+from legato.model import CallId, Job, Listing
 from legato.provider_health import last_granted
 from legato.settle import Report, Work, done, fail, postpone, put_off, send_back
 from legato.sweep import records_key
@@ -51,6 +51,8 @@ type Guard = Callable[[Collection[str]], AbstractContextManager[None]]
 
 CLAIM_TRIES = 5
 BUSY_WAIT = timedelta(seconds=120)
+ACCOUNT_SECONDS = 60
+"""Until it is asked again whose call it is, where the provider failed to say it."""
 ABOUT_TO_BE_DELETED = timedelta(days=10)
 MOST_RECEIVES = 5
 """SQS's `maxReceiveCount`: a message that came so often is buried here, with a reason."""
@@ -128,10 +130,10 @@ def _worked_on(
 
     def finish(work: Work) -> None:
         with noting(work.messages):
-            found = listings[work.job.call]
+            found = listings[work.job.id]
             _finish(work, found, looked_at=looked_at, shop=shop, report=report)
 
-    works = [work for work in works if work.job.call in listings]
+    works = [work for work in works if work.job.id in listings]
     works.sort(key=lambda work: _order(work, listings, looked_at))
     with ThreadPoolExecutor(shop.policy.at_once) as workers:
         for _ in workers.map(finish, works):
@@ -173,7 +175,7 @@ def _bury_deadly(message: Message, shop: Workshop, report: Report) -> None:
         " memory, or met an error that nobody foresaw; see the processor's log"
     )
     for job in _read(message, shop, report):
-        state = shop.ledger.load(job.provider, job.account, job.call)
+        state = shop.ledger.load(job.id)
         fresh = job.anew()
         shop.jobs.bury(fresh.to_message(), reason=reason)
         failed.noted(fresh, reason, shop.notes, shop.clock)
@@ -187,14 +189,14 @@ def _bury_deadly(message: Message, shop: Workshop, report: Report) -> None:
 
 
 def _order(
-    work: Work, listings: Mapping[str, Listing | LegatoError], now: datetime
+    work: Work, listings: Mapping[CallId, Listing | LegatoError], now: datetime
 ) -> tuple[bool, bool, datetime]:
     """Put last what was in trouble before: it may be slow.
 
     Of the rest, what the provider is about to delete goes first, the soonest at the front; then the
     oldest job.
     """
-    found = listings[work.job.call]
+    found = listings[work.job.id]
     kept_until = found.kept_until if isinstance(found, Listing) else None
     if kept_until is not None and kept_until - now < ABOUT_TO_BE_DELETED:
         return (work.was_troubled, False, kept_until)
@@ -228,21 +230,24 @@ def _by_call(
 ) -> list[_Jobs]:
     """Bury what is no job, put back what is early, and gather the rest by call."""
     now = shop.clock.now()
-    calls: dict[str, _Jobs] = {}
+    calls: dict[CallId, _Jobs] = {}
     for message in messages:
         with guard([message.id]):
             for job in _read(message, shop, report):
                 if job.not_before is not None and now < job.not_before:
                     send_back(job, job.not_before - now, shop.jobs)
                     continue
-                jobs = calls.setdefault(job.call, _Jobs())
+                jobs = calls.setdefault(job.id, _Jobs())
                 jobs.jobs.append(job)
                 jobs.messages.append(message.id)
     return list(calls.values())
 
 
 def _read(message: Message, shop: Workshop, report: Report) -> Sequence[Job]:
-    """Return the jobs of a message; bury one that is none."""
+    """Return the jobs of a message, each under its account's id; bury one that is none.
+
+    A job whose account the provider does not tell now is put back into the queue.
+    """
     try:
         found = shop.read(message.body)
         for job in found:
@@ -252,7 +257,21 @@ def _read(message: Message, shop: Workshop, report: Report) -> Sequence[Job]:
         report.count("JobRefused")
         log.error("job refused", extra={"message_id": message.id, "reason": str(error)})
         return []
-    return found
+    jobs = (_identified(job, message, shop, report) for job in found)
+    return [job for job in jobs if job is not None]
+
+
+def _identified(job: Job, message: Message, shop: Workshop, report: Report) -> Job | None:
+    try:
+        return shop.identified(job)
+    except LegatoError as error:
+        if isinstance(error, Barred):
+            report.count("ProviderRefused")
+            log.error("provider refuses us", extra={"call": job.call, "reason": str(error)})
+        wait = timedelta(seconds=error.seconds if isinstance(error, Wait) else ACCOUNT_SECONDS)
+        due = shop.clock.now() + wait
+        send_back(replace(job, not_before=due, crashes=_crashes(message)), wait, shop.jobs)
+        return None
 
 
 def _claimed(jobs: _Jobs, until: datetime, shop: Workshop, report: Report) -> list[Work]:
@@ -278,7 +297,7 @@ def _claimed_once(
 ) -> list[Work]:
     """Claim a call. Raises Stale, Retry."""
     now = shop.clock.now()
-    state = shop.ledger.load(job.provider, job.account, job.call)
+    state = shop.ledger.load(job.id)
     claimed = claim(
         state,
         job,
@@ -294,7 +313,7 @@ def _claimed_once(
     if claimed.state != state:
         state = shop.ledger.save(claimed.state)
     if claimed.verdict == "covered":
-        key = records_key(job.provider, job.call)
+        key = records_key(job.id)
         unarchived.archived(key, state.legs, shop.notes)
         whole = state.status == "archived" and not state.troubles
         if whole and shop.policy.delete_at_source:
@@ -306,7 +325,7 @@ def _claimed_once(
 
 def _resolved(
     works: Sequence[Work], shop: Workshop, guard: Guard
-) -> dict[str, Listing | LegatoError]:
+) -> dict[CallId, Listing | LegatoError]:
     """Ask the provider about the whole batch; its refusal is every call's answer.
 
     What nobody foresaw is one call's fault: then each is asked about by itself.
@@ -315,26 +334,26 @@ def _resolved(
         return {}
     with guard(()):
         return _asked(works, shop)
-    found: dict[str, Listing | LegatoError] = {}
+    found: dict[CallId, Listing | LegatoError] = {}
     for work in works:
         with guard(work.messages):
             found |= _asked([work], shop)
     return found
 
 
-def _asked(works: Sequence[Work], shop: Workshop) -> dict[str, Listing | LegatoError]:
+def _asked(works: Sequence[Work], shop: Workshop) -> dict[CallId, Listing | LegatoError]:
     # Towards the end of the ladder a call gets a look of its own, which tells more.
     closely = {
-        work.job.call
+        work.job.id
         for work in works
         if work.state.named and work.job.looks >= len(shop.policy.ladder)
     }
     try:
         listed = shop.provider.resolve([work.job for work in works], closely=closely)
     except LegatoError as error:
-        return {work.job.call: error for work in works}
+        return {work.job.id: error for work in works}
     unlisted = {
-        work.job.call: Listing(call=work.job.call, account=work.job.account) for work in works
+        work.job.id: Listing(call=work.job.call, account=work.job.account) for work in works
     }
     return {**unlisted, **listed}
 

@@ -50,7 +50,7 @@ def assemble(work: Work, listing: Listing, shop: Workshop) -> Assembled:
     is under legal hold, stays so as a whole.
     """
     holding = Holding(archive=shop.archive, ledger=shop.ledger, notes=shop.notes, clock=shop.clock)
-    with inherited(work.job.provider, work.job.call, holding) as archive:
+    with inherited(work.job.id, holding) as archive:
         return _assembled(work, listing, replace(shop, archive=archive))
 
 
@@ -60,7 +60,7 @@ def _assembled(work: Work, listing: Listing, shop: Workshop) -> Assembled:
         work.state = work.state.changed(troubles={})
         return Assembled(status="archived" if work.state.revision else "empty")
     tell(work.job, listing.related, shop)
-    related = related_to(work.job.call, shop) | set(listing.related)
+    related = related_to(work.job.id, shop) | set(listing.related)
     listing = replace(listing, related=tuple(sorted(related)))
     told_all = related <= work.state.related
     if legs:
@@ -155,7 +155,7 @@ def _placed(work: Work, listing: Listing, legs: Sequence[Leg], shop: Workshop) -
     """
     if work.state.prefix is None:
         started_at = listing.started_at or min(leg.started_at for leg in legs)
-        prefix = layout.call_prefix(work.job.provider, work.job.call, started_at)
+        prefix = layout.call_prefix(work.job.id, started_at)
         work.state = shop.ledger.save(work.state.changed(prefix=prefix))
         return prefix
     return work.state.prefix
@@ -327,7 +327,7 @@ def _missing(work: Work, shop: Workshop) -> list[Missing]:
 
 
 def _evidence(work: Work, leg: str, shop: Workshop) -> StoredObject | None:
-    prefix = layout.refused_prefix(work.job.provider, work.job.account, work.job.call, leg)
+    prefix = layout.refused_prefix(work.job.id, leg)
     kept = shop.archive.find(prefix)
     numbers = [int(end) for key in kept if (end := key.removeprefix(prefix)).isdecimal()]
     return kept[f"{prefix}{max(numbers)}"] if numbers else None

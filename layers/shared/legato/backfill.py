@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.gate import Limit
-    from legato.model import Job, Json, Note
+    from legato.model import CallId, Job, Json, Note
     from legato.ports import Clock, Jobs, Notes
     from legato.sweep import Change, Page, SweepReport
 
@@ -306,24 +306,24 @@ class _Walk:
         found: set[str] = set()
         for record in change.records.values():
             names = _recordings(self, record)
-            new = [name for name in names if f"{change.call}/{name}" not in self._recordings]
+            new = [name for name in names if f"{change.id}/{name}" not in self._recordings]
             self.progress.recordings += len(new)
             if new:
                 self.progress.length += self._stretch.length(record)
             for name in names:
-                self._recordings[f"{change.call}/{name}"] = True
+                self._recordings[f"{change.id}/{name}"] = True
             found |= names
         if not found:
             return
-        if change.call not in self._calls:
+        if str(change.id) not in self._calls:
             if self._dry_run:
-                self._look_up(change.call, frozenset(found))
+                self._look_up(change.id, frozenset(found))
             self.progress.calls += 1
-        self._calls[change.call] = True
+        self._calls[str(change.id)] = True
 
-    def _look_up(self, call: str, recordings: frozenset[str]) -> None:
+    def _look_up(self, call: CallId, recordings: frozenset[str]) -> None:
         """See what the ledger itself knows of a call."""
-        note = self._work.notes.read(records_key(self.name, call))
+        note = self._work.notes.read(records_key(call))
         if note.version and recordings <= self.recordings(note.content["records"].values()):
             self.progress.known += 1
             self.progress.archived += not note.content.get("unarchived")
@@ -433,7 +433,7 @@ def _estimated(stretch: Stretch, cursor: Json, pages: int) -> Estimate:
             asked, cursor, more = asked + 1, page.cursor, page.more
             for change in page.changes:
                 for record in change.records.values():
-                    names |= {f"{change.call}/{name}" for name in _recordings(stretch, record)}
+                    names |= {f"{change.id}/{name}" for name in _recordings(stretch, record)}
     except LegatoError:
         pass  # a run says it, and says it better
     covered = stretch.share(cursor) - share if more else 1 - share

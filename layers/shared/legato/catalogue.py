@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
 from legato.errors import Refused, Retry, Stale
-from legato.model import Party, StoredObject, format_time, parse_time
+from legato.model import PROVIDERS, CallId, Party, StoredObject, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -116,6 +117,11 @@ class Row:
     version: int = 0
 
     @property
+    def id(self) -> CallId:
+        """The call that it is about."""
+        return CallId(self.provider, self.account, self.call)
+
+    @property
     def prefix(self) -> str:
         """The call's folder in the archive, with its trailing slash."""
         return self.manifest.key.rpartition("/")[0] + "/"
@@ -123,7 +129,7 @@ class Row:
     @property
     def place(self) -> str:
         """Its place in any list, which is ordered by time. No two calls have the same."""
-        return f"{format_time(self.started_at)}#{self.provider}#{self.call}"
+        return f"{format_time(self.started_at)}#{self.id}"
 
     def to_json(self) -> Json:
         """Write it for scripts and for the ledger."""
@@ -266,7 +272,7 @@ class Page:
 class Catalogue(Protocol):
     """The catalogue's store."""
 
-    def row(self, provider: str, call: str) -> Row | None:
+    def row(self, call: CallId) -> Row | None:
         """Return what it says of a call now, or None. Raises Retry."""
         ...
 
@@ -285,8 +291,8 @@ class Catalogue(Protocol):
         """Return a page of at most `limit` calls. Raises Refused for a wrong cursor, Retry."""
         ...
 
-    def beginning(self, begins: str) -> Sequence[str]:
-        """Return ids of calls that begin like this one, some hundreds at most. Raises Retry."""
+    def beginning(self, begins: str) -> Sequence[CallId]:
+        """Return calls whose ids begin like this one, some hundreds at most. Raises Retry."""
         ...
 
 
@@ -351,31 +357,28 @@ def enter(
 
     What is known is not written, unless `again`. Raises Retry.
     """
-    _write(catalogue, row.provider, row.call, lambda _: row, cases, again=again)
+    _write(catalogue, row.id, lambda _: row, cases, again=again)
 
 
-def mark(
-    provider: str, call: str, catalogue: Catalogue, cases: Callable[[], Iterable[str]]
-) -> None:
+def mark(call: CallId, catalogue: Catalogue, cases: Callable[[], Iterable[str]]) -> None:
     """Write by which `cases` a call is held now, if the catalogue knows it. Raises Retry.
 
     Who seals a call and who holds it both ask for the cases after they have read what they write
     over, so the last of them has seen what the other one did.
     """
-    _write(catalogue, provider, call, lambda known: known, cases)
+    _write(catalogue, call, lambda known: known, cases)
 
 
 def _write(
     catalogue: Catalogue,
-    provider: str,
-    call: str,
+    call: CallId,
     becomes: Callable[[Row | None], Row | None],
     cases: Callable[[], Iterable[str]],
     *,
     again: bool = False,
 ) -> None:
     for _ in range(TRIES):
-        known = catalogue.row(provider, call)
+        known = catalogue.row(call)
         row = becomes(known)
         if row is None:
             return
@@ -402,13 +405,21 @@ def every(query: Query, catalogue: Catalogue, *, at_once: int = 200) -> Iterator
 
 
 def named(text: str, catalogue: Catalogue) -> Row:
-    """Return the call that has this id, of whichever kind.
+    """Return the call that has this address, or this id, of whichever kind.
 
-    Raises Unknown and Ambiguous, with the calls that may be meant, and Retry.
+    Before an id may stand its provider. Raises Unknown and Ambiguous, with the calls that may be
+    meant, and Retry.
     """
     name = text.strip()
-    for spelling in _spellings(name):
-        found = catalogue.find(Query(id=spelling), limit=SUGGESTED + 1).rows
+    if (address := _address(name)) is not None:
+        row = catalogue.row(address)
+        if row is None:
+            raise Unknown(_unknown(name, address.call, catalogue))
+        return row
+    first, _, rest = name.partition("/")
+    provider, call = (first, unquote(rest)) if first in PROVIDERS and rest else (None, name)
+    for spelling in _spellings(call):
+        found = catalogue.find(Query(id=spelling, provider=provider), limit=SUGGESTED + 1).rows
         whole = [row for row in found if row.call.casefold() == spelling.casefold()]
         if len(whole or found) == 1:
             return (whole or list(found))[0]
@@ -416,9 +427,16 @@ def named(text: str, catalogue: Catalogue) -> Row:
             meant = "; ".join(_described(row) for row in found[:SUGGESTED])
             more = " and more" if len(found) > SUGGESTED else ""
             raise Ambiguous(f"{name} is an id of several calls: {meant}{more}: name one of them")
-    close = get_close_matches(name, catalogue.beginning(name), n=SUGGESTED, cutoff=0.7)
-    meant = f"did you mean {', '.join(close)}?" if close else "`legato find` looks for calls"
-    raise Unknown(f"the catalogue has nothing with the id {name}: {meant}")
+    raise Unknown(_unknown(name, call, catalogue))
+
+
+def _unknown(name: str, call: str, catalogue: Catalogue) -> str:
+    """Say that nothing has this name, and which calls have an id that is like it."""
+    similar = catalogue.beginning(call)
+    close = get_close_matches(call, {each.call for each in similar}, n=SUGGESTED, cutoff=0.7)
+    addresses = [str(each) for each in similar if each.call in close][:SUGGESTED]
+    meant = f"did you mean {', '.join(addresses)}?" if close else "`legato find` looks for calls"
+    return f"the catalogue has nothing with the id {name}: {meant}"
 
 
 def digits(number: str) -> str:
@@ -502,14 +520,24 @@ def _folded(values: Iterable[str]) -> set[str]:
 
 
 def _spellings(name: str) -> list[str]:
-    """Return what a name may stand for: an id, a key of the archive, a file that was fetched."""
+    """Return what a name may stand for: an id, or a file that was fetched."""
     bare = name.strip("\"'<>")
     spelt = [name, bare, bare.removeprefix("s-"), f"s-{bare}"]
     if "/" in bare:
-        parts = bare.strip("/").split("/")
-        spelt += [parts[5]] if parts[0] == "calls" and len(parts) > 5 else parts[-1:]
+        spelt += bare.strip("/").split("/")[-1:]
     return list(dict.fromkeys(filter(None, spelt)))
 
 
+def _address(name: str) -> CallId | None:
+    """Return the call at an address, or of a key of the archive; None for any other name."""
+    parts = name.strip("\"'<>/").split("/")
+    if parts[0] == "calls" and len(parts) > 6:
+        parts = [parts[1], parts[2], parts[6]]
+    try:
+        return CallId.parse("/".join(parts))
+    except Refused:
+        return None
+
+
 def _described(row: Row) -> str:
-    return f"{row.provider} {row.call} of {row.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{row.id} of {row.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from legato.errors import Refused, Stale
-from legato.model import Job, Json, format_time, parse_time
+from legato.model import CallId, Job, Json, format_time, parse_time
 from legato.notes import change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from legato.model import Note
@@ -92,6 +92,11 @@ class Failure:
     note: Note | None = None
 
     @property
+    def id(self) -> CallId:
+        """The call that failed, if it is one."""
+        return CallId(self.provider, self.account, self.call)
+
+    @property
     def retried_at(self) -> datetime | None:
         """When it was put into the queue again, if nothing has come of it yet."""
         text = self.note and self.note.content.get("retried_at")
@@ -124,12 +129,12 @@ def noted(job: Job, reason: str, notes: Notes, clock: Clock) -> None:
         content = {"job": job.to_message(), "reason": reason, "failed_at": since}
         return replace(note, content=content, listed=(_list(job.provider), since))
 
-    change(_key(job.provider, job.call), listed, notes)
+    change(_key(job.id), listed, notes)
 
 
 def settled(job: Job, notes: Notes) -> None:
     """Take a call off the list: nothing is wrong with it any more. Raises Retry."""
-    change(_key(job.provider, job.call), lambda note: replace(note, listed=None), notes)
+    change(_key(job.id), lambda note: replace(note, listed=None), notes)
 
 
 def failed(work: Failures) -> list[Failure]:
@@ -146,13 +151,15 @@ class Retried:
     left: str = ""
 
 
-def retry(work: Failures, *, chosen: Callable[[Failure], bool]) -> Iterator[Retried]:
-    """Put what is chosen into the jobs queue, and then take it out of the dead letters.
+def retry(
+    work: Failures, *, chosen: Callable[[Sequence[Failure]], Iterable[Failure]]
+) -> Iterator[Retried]:
+    """Put what is chosen of all into the jobs queue, and then take it out of the dead letters.
 
     Whatever ends this early leaves a job too many, never one too few. Raises Retry.
     """
     with ExitStack() as stack:
-        for failure in [one for one in _all(work, stack) if chosen(one)]:
+        for failure in chosen(_all(work, stack)):
             if failure.call == UNREADABLE:
                 yield Retried(failure=failure, left="it is no job, and would only come back")
                 continue
@@ -179,12 +186,12 @@ def _all(work: Failures, stack: ExitStack) -> list[Failure]:
     with ThreadPoolExecutor(len(work.sources) or 1) as readers:
         letters = list(readers.map(held, work.sources))
     for source, some in zip(work.sources, letters, strict=True):
-        noted_ones = {one.call: one for one in _in_ledger(source.provider, work)}
+        noted_ones = {(one.account, one.call): one for one in _in_ledger(source.provider, work)}
         for letter in some:
-            call, account = _addressed(letter, source)
-            known = noted_ones.get(call)
+            account, call = _addressed(letter, source)
+            known = noted_ones.get((account, call))
             if known is not None and call != UNREADABLE:
-                noted_ones[call] = replace(known, letters=(*known.letters, letter))
+                noted_ones[account, call] = replace(known, letters=(*known.letters, letter))
                 continue
             fresh = Failure(
                 provider=source.provider,
@@ -194,16 +201,16 @@ def _all(work: Failures, stack: ExitStack) -> list[Failure]:
                 since=letter.sent_at,
                 letters=(letter,),
             )
-            noted_ones[call if call != UNREADABLE else letter.id] = fresh
+            noted_ones[account, call if call != UNREADABLE else letter.id] = fresh
         found += noted_ones.values()
-    return sorted(found, key=lambda one: (one.since, one.provider, one.call))
+    return sorted(found, key=lambda one: (one.since, one.id))
 
 
 def _in_ledger(provider: str, work: Failures) -> Iterator[Failure]:
     """Yield the calls that the ledger says are in trouble; others leave the list."""
     for note in list(work.notes.listed(_list(provider), until=format_time(work.clock.now()))):
         job = Job.from_message(note.content["job"])
-        state = work.ledger.load(provider, job.account, job.call)
+        state = work.ledger.load(job.id)
         if state.status != "failed" and not state.troubles:
             with suppress(Stale):
                 work.notes.write(replace(note, listed=None))
@@ -219,12 +226,12 @@ def _in_ledger(provider: str, work: Failures) -> Iterator[Failure]:
 
 
 def _addressed(letter: Letter, source: Source) -> tuple[str, str]:
-    """Return which call and account a letter is about."""
+    """Return which account and call a letter is about."""
     try:
         jobs = source.jobs_of(letter.body)
     except Refused:
-        return UNREADABLE, ""
-    return (jobs[0].call, jobs[0].account) if jobs else (UNREADABLE, "")
+        return "", UNREADABLE
+    return (jobs[0].account, jobs[0].call) if jobs else ("", UNREADABLE)
 
 
 def _bodies(failure: Failure) -> Iterator[str]:
@@ -245,8 +252,8 @@ def _retried(job: Job) -> Job:
     return replace(job.anew(), hints=job.hints | {"retry": True})
 
 
-def _key(provider: str, call: str) -> str:
-    return f"failed#{provider}#{call}"
+def _key(call: CallId) -> str:
+    return f"failed#{call}"
 
 
 def _list(provider: str) -> str:

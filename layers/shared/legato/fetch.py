@@ -166,7 +166,7 @@ def _keep_refused(fetching: Fetching, path: Path, sha256: str, shop: Workshop) -
     for number in range(1, MAX_REFUSED + 1):
         try:
             shop.archive.put_file(
-                refused_key(job.provider, job.account, job.call, fetching.leg.id, number),
+                refused_key(job.id, fetching.leg.id, number),
                 path,
                 sha256=sha256,
                 media_type=REFUSED,

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from legato.layout import encoded
+from legato.model import encoded
 
 if TYPE_CHECKING:
     from legato.catalogue import Row
@@ -17,7 +17,7 @@ _OTHER_SIDE = {"inbound": ("from", "contact"), "outbound": ("to", "contact")}
 
 
 def stem(row: Row) -> str:
-    """Return what the files of a call are called: its time, direction, number and id.
+    """Return what the files of a call are called: its time, direction, number, account and id.
 
     The number is that of the other side, as far as the provider tells which one that is. No two
     calls of a provider have the same name: the parts stand between underscores and have none
@@ -25,7 +25,8 @@ def stem(row: Row) -> str:
     letters, ends with some of its SHA-256.
     """
     direction = _safe(row.direction or "unknown")
-    return f"{row.started_at:%Y%m%dT%H%M%SZ}_{direction}_{_number(row)}_{_id(row.call)}"
+    began = f"{row.started_at:%Y%m%dT%H%M%SZ}"
+    return "_".join((began, direction, _number(row), _id(row.account), _id(row.call)))
 
 
 def leg_stem(row: Row, number: int, leg: str) -> str:

@@ -128,7 +128,7 @@ def refusal(states: Iterable[tuple[Row, State]]) -> Cold | None:
     coming: dict[str, None] = {}
     for row, state in states:
         if not state.readable:
-            (coming if state.restoring else cold)[row.call] = None
+            (coming if state.restoring else cold)[str(row.id)] = None
     words = []
     if cold:
         calls = " ".join(map(shlex.quote, cold))
@@ -248,7 +248,7 @@ def _refuse_one_name(files: Sequence[File]) -> None:
     for file in files:
         other = names.setdefault(file.target.name.casefold(), file)
         if other is not file:
-            calls = " and ".join(f"{each.row.provider} {each.row.call}" for each in (other, file))
+            calls = " and ".join(str(each.row.id) for each in (other, file))
             raise Refused(f"{calls} have the same file name: fetch them into two folders")
 
 

@@ -19,9 +19,10 @@ from urllib.parse import unquote
 
 from legato import __version__, catalogue, chain
 from legato.access import of_step
+from legato.accounts import meant
 from legato.errors import Refused, Retry
 from legato.layout import hold_key
-from legato.model import PROVIDERS, format_time
+from legato.model import CallId, format_time
 from legato.notes import change
 from legato.receive import read_json
 from legato.signed import Reply, nothing_else, refused, text, unfinished
@@ -40,9 +41,10 @@ ACTIONS = ("hold", "request-release", "confirm-release", "withdraw-release")
 WITH_REASON = ("hold", "request-release")
 SCHEMA_VERSION = 1
 LIST = "holds"
+_PREFIX = "hold#"
 JSON = "application/json"
 TRIES = 10
-_IN_KEY = re.compile(r"(?:calls/[^/]+/\d{4}/\d\d/\d\d|holds/[^/]+)/([^/]+)")
+_IN_KEY = re.compile(r"(?:calls|holds)/([^/]+)/([^/]+)/(?:\d{4}/\d\d/\d\d/)?([^/]+)")
 
 
 class Unknown(Refused):
@@ -64,7 +66,8 @@ STATUSES: dict[type[Refused], int] = {Unknown: 404, OutOfTurn: 409, Alone: 403}
 class Asked:
     """What a person asks for. `by` is the ARN by which AWS knows that person.
 
-    Without a `provider` the ledger tells whose call it is. `force` holds a call that nobody knows.
+    `call` is an address, `provider/account/call`; `provider/call` or the id alone will do where
+    only one call has it. `force` holds a call that nobody knows.
     """
 
     action: str
@@ -72,7 +75,6 @@ class Asked:
     case: str
     by: str
     reason: str = ""
-    provider: str | None = None
     force: bool = False
 
 
@@ -93,13 +95,14 @@ def answer(body: bytes, *, by: str, work: Holding) -> Reply:
     told: Json = {"by": by}
     try:
         asked = read(body, by=by)
-        told |= {name: getattr(asked, name) for name in ("action", "provider", "call", "case")}
+        told |= {name: getattr(asked, name) for name in ("action", "call", "case")}
         done = hold(asked, work)
     except Refused as error:
         return refused(error, told, status=STATUSES.get(type(error), 400))
     except Retry as error:
         return unfinished(error, told)
-    told |= {name: done[name] for name in ("provider", "held", "objects", "repeated")}
+    told |= {name: done[name] for name in ("provider", "account", "call")}
+    told |= {name: done[name] for name in ("held", "objects", "repeated")}
     return Reply(status=200, outcome="Done", body=done, logged=told)
 
 
@@ -109,9 +112,6 @@ def read(body: bytes, *, by: str) -> Asked:
     action = text(fields, "action")
     if action not in ACTIONS:
         raise Refused(f"`action` is one of {', '.join(ACTIONS)}, not {action!r}")
-    provider = fields.pop("provider", None)
-    if provider is not None and provider not in PROVIDERS:
-        raise Refused(f"`provider` is one of {', '.join(PROVIDERS)}, not {provider!r}")
     force = fields.pop("force", False)
     if not isinstance(force, bool):
         raise Refused("`force` is true or false")
@@ -121,7 +121,6 @@ def read(body: bytes, *, by: str) -> Asked:
         case=text(fields, "case"),
         reason=text(fields, "reason", needed=action in WITH_REASON),
         by=by,
-        provider=provider,
         force=force,
     )
     nothing_else(fields)
@@ -133,20 +132,19 @@ def hold(asked: Asked, work: Holding) -> Json:
 
     Raises Unknown, OutOfTurn, Alone, Refused; and Retry when it is decided but not carried out.
     """
-    provider = _provider(asked, work)
-    key, steps = _key(provider, asked.call), 0
+    call = _meant(asked, work)
+    key, steps = _key(call), 0
 
     def taken(note: Note) -> Note:
         nonlocal steps
         steps = len(note.content.get("steps", ()))
-        return _taken(asked, provider, note, format_time(work.clock.now()))
+        return _taken(asked, call, note, format_time(work.clock.now()))
 
     repeated = len(change(key, taken, work.notes).content["steps"]) == steps
-    objects = _carry_out(provider, asked.call, work)
+    objects = _carry_out(call, work)
     cases = work.notes.read(key).content["cases"]
     return {
-        "provider": provider,
-        "call": asked.call,
+        **call._asdict(),
         "held": bool(cases),
         "cases": cases,
         "objects": objects,
@@ -154,29 +152,29 @@ def hold(asked: Asked, work: Holding) -> Json:
     }
 
 
-def held(provider: str, call: str, notes: Notes) -> bool:
+def held(call: CallId, notes: Notes) -> bool:
     """Say whether any case holds a call. Raises Retry."""
-    return bool(cases_of(provider, call, notes))
+    return bool(cases_of(call, notes))
 
 
-def cases_of(provider: str, call: str, notes: Notes) -> list[str]:
+def cases_of(call: CallId, notes: Notes) -> list[str]:
     """Return the cases that hold a call. Raises Retry."""
-    return list(notes.read(_key(provider, call)).content.get("cases", ()))
+    return list(notes.read(_key(call)).content.get("cases", ()))
 
 
 @contextmanager
-def inherited(provider: str, call: str, work: Holding) -> Iterator[Archive]:
+def inherited(call: CallId, work: Holding) -> Iterator[Archive]:
     """Yield the archive for a call's new objects, which are held from the start if the call is.
 
     A hold that comes, or goes, in between is looked for at the end, however that comes about: whose
     hold did not see an object yet has written the ledger before it is read here.
     """
-    before = held(provider, call, work.notes)
+    before = held(call, work.notes)
     try:
         yield work.archive.holding() if before else work.archive
     finally:
-        if before or held(provider, call, work.notes):
-            _apply(provider, call, work)
+        if before or held(call, work.notes):
+            _apply(call, work)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +185,7 @@ class Held:
     """
 
     provider: str
+    account: str
     call: str
     case: str
     reason: str
@@ -194,6 +193,11 @@ class Held:
     at: str
     release: Json | None = None
     unfinished: bool = False
+
+    @property
+    def id(self) -> CallId:
+        """The call that is held."""
+        return CallId(self.provider, self.account, self.call)
 
     def to_json(self) -> Json:
         """Write it for scripts."""
@@ -204,24 +208,24 @@ def holds(notes: Lists, clock: Clock, *, case: str | None = None) -> list[Held]:
     """Return all holds, or those of a case, by case and call. Raises Retry."""
     listed = notes.listed(LIST, until=format_time(clock.now()))
     found = [one for note in listed for one in _holds(note) if case in (None, one.case)]
-    return sorted(found, key=lambda one: (one.case, one.provider, one.call))
+    return sorted(found, key=lambda one: (one.case, one.id))
 
 
-def holds_of(provider: str, call: str, notes: Notes) -> list[Held]:
+def holds_of(call: CallId, notes: Notes) -> list[Held]:
     """Return the holds of one call, by case. Raises Retry."""
-    note = notes.read(_key(provider, call))
+    note = notes.read(_key(call))
     return sorted(_holds(note) if note.listed else (), key=lambda one: one.case)
 
 
 def _holds(note: Note) -> Iterator[Held]:
     """Yield the holds that a listed note tells of."""
-    _, provider, call = note.key.split("#", 2)
+    call = CallId.parse(note.key.removeprefix(_PREFIX))
     last = note.content["steps"][-1]
     # A release that is not carried out yet: no case is left, and the objects are held.
     gone = {last["case"]: {name: last[name] for name in ("reason", "by", "at")}}
     unfinished = note.content["carried_out"] < len(note.content["steps"])
     for name, said in (note.content["cases"] or gone).items():
-        yield Held(provider=provider, call=call, case=name, unfinished=unfinished, **said)
+        yield Held(**call._asdict(), case=name, unfinished=unfinished, **said)
 
 
 def person(arn: str) -> str:
@@ -234,30 +238,30 @@ def person(arn: str) -> str:
     return arn.rpartition("/")[2].casefold()
 
 
-def _provider(asked: Asked, work: Holding) -> str:
-    """Return whose call it is. Raises Unknown, with what may have been meant, or Refused."""
-    wanted = [asked.provider] if asked.provider else PROVIDERS
-    known = [provider for provider in wanted if _is_known(provider, asked.call, work)]
+def _meant(asked: Asked, work: Holding) -> CallId:
+    """Return which call it is. Raises Unknown, with what may have been meant, or Refused."""
+    known = [call for call in meant(asked.call, work.notes) if _is_known(call, work)]
     if len(known) == 1:
         return known[0]
     if known:
-        raise Refused(f"{asked.call} is known of {' and '.join(known)}: name the provider")
+        addresses = ", ".join(map(str, known))
+        raise Refused(f"{asked.call} is an id of several calls: name one of {addresses}")
     if not (asked.action == "hold" and asked.force):
         similar = _similar(asked.call, work)
-        meant = f"did you mean {', '.join(similar)}?" if similar else "is its id right?"
+        hint = f"did you mean {', '.join(similar)}?" if similar else "is its id right?"
         force = "; `force` holds it all the same" if asked.action == "hold" else ""
-        raise Unknown(f"nobody knows a call {asked.call}: {meant}{force}")
-    if asked.provider is None:
-        raise Refused(f"nobody knows a call {asked.call}: name the provider to hold it")
-    return asked.provider
+        raise Unknown(f"nobody knows a call {asked.call}: {hint}{force}")
+    try:
+        return CallId.parse(asked.call)
+    except Refused as error:
+        raise Refused(f"nobody knows a call {asked.call}: to hold it, give its address") from error
 
 
-def _is_known(provider: str, call: str, work: Holding) -> bool:
+def _is_known(call: CallId, work: Holding) -> bool:
     """Say whether the call was seen, by a sweep or by anybody else."""
-    notes = (records_key(provider, call), _key(provider, call))
+    notes = (records_key(call), _key(call))
     return bool(
-        work.ledger.load(provider, "", call).version
-        or any(work.notes.read(key).version for key in notes)
+        work.ledger.load(call).version or any(work.notes.read(key).version for key in notes)
     )
 
 
@@ -265,22 +269,20 @@ def _similar(call: str, work: Holding) -> list[str]:
     """Return what is known by an id that is easily mistaken for this one.
 
     In another case, with quotes or without its beginning, in a key of the archive, of another
-    provider. The ledger finds a call by its whole id only.
+    provider or account. The ledger finds a call by its whole id only.
     """
-    in_key = _IN_KEY.match(call)
-    bare = unquote(in_key[1] if in_key else call).strip(" \t\"'<>").removeprefix("s-")
-    spelt = {call}
-    for part in (bare, bare.lower(), bare.upper()):
+    text = call.strip(" \t\"'<>")
+    if in_key := _IN_KEY.match(text):
+        return [str(CallId(*map(unquote, in_key.groups())))]
+    id_alone = unquote(text.rpartition("/")[2]).removeprefix("s-")
+    spelt = {unquote(text)}
+    for part in (id_alone, id_alone.lower(), id_alone.upper()):
         spelt |= {part, f"s-{part}"}
-    return [
-        f"{provider} {candidate}"
-        for provider in PROVIDERS
-        for candidate in sorted(spelt - {""})
-        if _is_known(provider, candidate, work)
-    ]
+    similar = {one for spelling in spelt - {""} for one in meant(spelling, work.notes)}
+    return [str(one) for one in sorted(similar) if _is_known(one, work)]
 
 
-def _taken(asked: Asked, provider: str, note: Note, at: str) -> Note:
+def _taken(asked: Asked, call: CallId, note: Note, at: str) -> Note:
     """Return the note with one more step, or as it is if this was the last step of the case.
 
     Raises OutOfTurn, Alone.
@@ -293,8 +295,7 @@ def _taken(asked: Asked, provider: str, note: Note, at: str) -> Note:
     step = {
         "schema_version": SCHEMA_VERSION,
         "legato_version": __version__,
-        "provider": provider,
-        "call": asked.call,
+        **call._asdict(),
         "step": len(content["steps"]) + 1,
         "action": asked.action,
         "case": asked.case,
@@ -333,15 +334,15 @@ def _stepped(asked: Asked, said: Json, cases: Json, steps: list[Json]) -> Json |
     return {name: other for name, other in cases.items() if name != asked.case}
 
 
-def _carry_out(provider: str, call: str, work: Holding) -> int:
+def _carry_out(call: CallId, work: Holding) -> int:
     """Do what is decided and not done: write the records, hold or release the objects."""
-    key = _key(provider, call)
+    key = _key(call)
     content = work.notes.read(key).content
     for step in content["steps"][content["carried_out"] :]:
         _record(step, work)
-    objects = _apply(provider, call, work)
+    objects = _apply(call, work)
     if work.catalogue is not None:
-        catalogue.mark(provider, call, work.catalogue, lambda: cases_of(provider, call, work.notes))
+        catalogue.mark(call, work.catalogue, lambda: cases_of(call, work.notes))
     done = len(content["steps"])
 
     def carried_out(note: Note) -> Note:
@@ -354,7 +355,7 @@ def _carry_out(provider: str, call: str, work: Holding) -> int:
 
 
 def _record(step: Json, work: Holding) -> None:
-    key = hold_key(step["provider"], step["call"], step["at"], step["step"])
+    key = hold_key(CallId.of(step), step["at"], step["step"])
     body = json.dumps(step, ensure_ascii=False, indent=2).encode() + b"\n"
     chain.announce(key, work.notes, work.clock)
     chain.written(work.archive.put_bytes(key, body, media_type=JSON), work.notes)
@@ -362,11 +363,11 @@ def _record(step: Json, work: Holding) -> None:
         work.accesses.note(of_step(step))
 
 
-def _apply(provider: str, call: str, work: Holding) -> int:
+def _apply(call: CallId, work: Holding) -> int:
     """Bring the objects into line with the ledger, until that has said the same all the while."""
     for _ in range(TRIES):
-        note = work.notes.read(_key(provider, call))
-        prefix = work.ledger.load(provider, "", call).prefix
+        note = work.notes.read(_key(call))
+        prefix = work.ledger.load(call).prefix
         on = bool(note.content.get("cases"))
         objects = work.archive.hold(prefix, on=on) if prefix else 0
         if work.notes.read(note.key).content.get("cases") == note.content.get("cases"):
@@ -374,5 +375,5 @@ def _apply(provider: str, call: str, work: Holding) -> int:
     raise Retry(f"the holds of {call} change faster than they are carried out")
 
 
-def _key(provider: str, call: str) -> str:
-    return f"hold#{provider}#{call}"
+def _key(call: CallId) -> str:
+    return f"{_PREFIX}{call}"

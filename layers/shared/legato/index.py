@@ -18,7 +18,7 @@ from legato.errors import LegatoError
 from legato.hold import cases_of
 from legato.layout import newest_revision
 from legato.library import whole
-from legato.model import PROVIDERS, StoredObject
+from legato.model import PROVIDERS, CallId, StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 16
 FOLDERS = 64
-CALL_DEPTH = 6
+CALL_DEPTH = 7
 """Parts of a key that name a call's folder."""
 
 
@@ -73,14 +73,14 @@ def rebuild(
     With `days` only the calls that began then: a large archive takes longer than many an operator's
     credentials last. May be run at any time beside everything else, and again. Raises Retry.
     """
-    report, known = Rebuilt(), set[tuple[str, str]]()
+    report, known = Rebuilt(), set[CallId]()
     look = partial(_enter, library=library, catalogue=catalogue, notes=notes)
-    folders = groupby(_listed(library, _calls(days)), lambda stored: _folder(stored.key))
+    folders = groupby(_listed(library, _calls(days, library)), lambda stored: _folder(stored.key))
     calls = ((folder, list(stored)) for folder, stored in folders)
     with ThreadPoolExecutor(AT_ONCE) as workers:
         for batch in batched(calls, FOLDERS, strict=False):
             for (folder, _), found in zip(batch, workers.map(look, batch), strict=True):
-                if isinstance(found, tuple):
+                if isinstance(found, CallId):
                     known.add(found)
                     report.calls += 1
                 elif found:
@@ -113,7 +113,7 @@ def rebuild_accesses(library: Library, accesses: Accesses, *, days: Days | None 
 
 def _enter(
     call: tuple[str, Sequence[Stored]], *, library: Library, catalogue: Catalogue, notes: Notes
-) -> tuple[str, str] | str:
+) -> CallId | str:
     """Write a call; return which it is, why its manifest cannot be read, or nothing if unsealed."""
     folder, objects = call
     newest = newest_revision(stored.key for stored in objects)
@@ -130,27 +130,28 @@ def _enter(
             sha256=hashlib.sha256(body).hexdigest(),
         )
         row = row_of(manifest, described, storage_class=_class_of(folder, objects))
-        cases = partial(cases_of, row.provider, row.call, notes)
+        cases = partial(cases_of, row.id, notes)
         enter(row, catalogue, cases, again=True)
     except (LegatoError, ValueError, KeyError, TypeError) as error:
         log.error("manifest not read", extra={"key": sealed.key, "reason": str(error)})
         return f"{type(error).__name__}: {error}"
-    return row.provider, row.call
+    return row.id
 
 
-def _calls(days: Days | None) -> Iterable[str]:
+def _calls(days: Days | None, library: Library) -> Iterable[str]:
+    """Return the folders to list: everything, or of each account those of the days."""
     if days is None:
         return ["calls/"]
-    return (f"calls/{name}/{day:%Y/%m/%d}/" for day in days for name in PROVIDERS)
+    providers = (f"calls/{name}/" for name in PROVIDERS)
+    accounts = chain.from_iterable(map(library.folders, providers))
+    return (f"{account}{day:%Y/%m/%d}/" for account in accounts for day in days)
 
 
 def _listed(library: Library, prefixes: Iterable[str]) -> Iterator[Stored]:
     return chain.from_iterable(map(library.listed, prefixes))
 
 
-def _forget(
-    known: set[tuple[str, str]], days: Days | None, library: Library, catalogue: Catalogue
-) -> int:
+def _forget(known: set[CallId], days: Days | None, library: Library, catalogue: Catalogue) -> int:
     """Take out of the catalogue what is not in the bucket; it may have come there meanwhile."""
     query = Query()
     if days is not None:
@@ -159,8 +160,7 @@ def _forget(
     gone = [
         row
         for row in every(query, catalogue)
-        if (row.provider, row.call) not in known
-        and next(iter(library.listed(row.prefix)), None) is None
+        if row.id not in known and next(iter(library.listed(row.prefix)), None) is None
     ]
     for row in gone:
         catalogue.remove(row)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from legato.disk import Full, beside, disk, keep_names, sha256_of
 from legato.download import Progress, fetch
 from legato.errors import Failed
-from legato.model import MEDIA_TYPES, AudioFacts
+from legato.model import MEDIA_TYPES, AudioFacts, CallId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def _join(manifest: Json, paths: Sequence[Path], whole: Path, work: Work) -> Non
         if made.audio.extension != whole.suffix[1:]:
             raise Failed(f"they became {made.audio.extension.upper()}")
     except Failed as error:
-        call = manifest["call"]
+        call = CallId.of(manifest)
         raise Failed(
             f"the legs of {call} cannot be joined: {error}: --legs fetches each by itself"
         ) from error

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from legato.model import CallState, Json, Note
+    from legato.model import CallId, CallState, Json, Note
     from legato.reconcile import Reconciling
     from legato.report.reconciliation import Fate
 
@@ -45,17 +45,15 @@ class Judge:
         self._work = work
         self._folders: OrderedDict[str, dict[str, int]] = OrderedDict()
 
-    def verdicts(
-        self, provider: str, account: str, call: str, wanted: Mapping[str, datetime | None]
-    ) -> dict[str, Verdict]:
+    def verdicts(self, call: CallId, wanted: Mapping[str, datetime | None]) -> dict[str, Verdict]:
         """Return the fate of each recording of a call, with its reason. Raises Retry."""
         if not wanted:
             return {}
-        state = self._work.ledger.load(provider, account, call)
+        state = self._work.ledger.load(call)
         gone = self._gone(state, wanted)
         if all(recording in state.legs and recording not in gone for recording in wanted):
             return dict.fromkeys(wanted, ("archived", ""))
-        note = self._work.notes.read(records_key(provider, call))
+        note = self._work.notes.read(records_key(call))
         found: dict[str, Verdict] = {}
         for recording, began_at in wanted.items():
             if recording in gone:
@@ -68,9 +66,7 @@ class Judge:
 
     def again(
         self,
-        provider: str,
-        account: str,
-        call: str,
+        call: CallId,
         recordings: set[str],
         *,
         began_at: datetime | None,
@@ -81,20 +77,18 @@ class Judge:
         First the ledger forgets what it wrongly says is archived, so that the job finds something
         to do. Nothing that was sealed is touched: what is fetched anew makes another revision.
         """
-        if not self._put_right(provider, account, call, recordings):
+        if not self._put_right(call, recordings):
             return 0
         ids = sorted(recordings)
         job = Job(
-            provider=provider,
-            account=account,
-            call=call,
+            **call._asdict(),
             # As if seen at the time: where a provider is asked by time, that is where it lies.
             seen_at=began_at or self._work.clock.now(),
             hints={"recordingIds": ids, "listed": ids},
         )
-        self._work.jobs[provider].send(job, delay=self._work.settle_seconds)
+        self._work.jobs[call.provider].send(job, delay=self._work.settle_seconds)
         watches = {one.watch for one in self._work.recorded}
-        watch = provider if provider in watches else f"{provider}#{account}"
+        watch = call.provider if call.provider in watches else f"{call.provider}#{call.account}"
         now = self._work.clock.now()
 
         def known(note: Note) -> Note:
@@ -103,15 +97,15 @@ class Judge:
             note = replace(note, content=content)
             return unarchived.found(note, recordings, watch=watch, since=began_at or now)
 
-        change(records_key(provider, call), known, self._work.notes)
-        extra = {"provider": provider, "call": call, "recordings": ids}
+        change(records_key(call), known, self._work.notes)
+        extra = {"call": str(call), "recordings": ids}
         log.warning("missing in the archive, queued again", extra=extra)
         return len(ids)
 
-    def _put_right(self, provider: str, account: str, call: str, recordings: set[str]) -> bool:
+    def _put_right(self, call: CallId, recordings: set[str]) -> bool:
         """Have the ledger say no more that these are archived; False if somebody is at work."""
         for _ in range(WRITE_TRIES):
-            state = self._work.ledger.load(provider, account, call)
+            state = self._work.ledger.load(call)
             if state.lease_until is not None and self._work.clock.now() < state.lease_until:
                 return False
             if not recordings & state.legs.keys():
@@ -141,7 +135,7 @@ class Judge:
         self, state: CallState, sealed: Sequence[str], sizes: Mapping[str, int]
     ) -> dict[str, Verdict]:
         if state.manifest is None or state.manifest.key not in sizes:
-            key = state.manifest.key if state.manifest else f"a manifest of {state.call}"
+            key = state.manifest.key if state.manifest else f"a manifest of {state.id}"
             return dict.fromkeys(sealed, ("missing", f"{key} is gone from the archive"))
         try:
             content = read_manifest(state.manifest, self._work.archive)

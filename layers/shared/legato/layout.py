@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+
+from legato.model import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from legato.model import CallId
+
 CALLS = "calls/"
 _MANIFEST = re.compile(r"/manifest-(\d+)\.json$")
 
 
-def encoded(name: str) -> str:
-    """Percent-encode what S3 or a file system would mind, so that any id is one path segment."""
-    safe = quote(name, safe="")
-    # quote() leaves dots alone, but a segment of dots alone would climb a file system.
-    return safe.replace(".", "%2E") if set(name) <= {"."} else safe
-
-
-def call_prefix(provider: str, call: str, started_at: datetime) -> str:
+def call_prefix(call: CallId, started_at: datetime) -> str:
     """Return the folder of a call, with its trailing slash. `started_at` is in UTC."""
-    return f"calls/{provider}/{started_at:%Y/%m/%d}/{encoded(call)}/"
+    account = account_prefix(call.provider, call.account)
+    return f"{account}{started_at:%Y/%m/%d}/{encoded(call.call)}/"
+
+
+def account_prefix(provider: str, account: str) -> str:
+    """Return the folder of an account's calls, with its trailing slash."""
+    return f"{CALLS}{encoded(provider)}/{encoded(account)}/"
 
 
 def leg_key(prefix: str, leg: str, extension: str) -> str:
@@ -51,14 +53,14 @@ def manifest_key(prefix: str, revision: int) -> str:
     return f"{prefix}manifest-{revision}.json"
 
 
-def refused_key(provider: str, account: str, call: str, leg: str, number: int) -> str:
+def refused_key(call: CallId, leg: str, number: int) -> str:
     """Return the key of bytes that came for a leg and are no whole recording."""
-    return f"{refused_prefix(provider, account, call, leg)}{number}"
+    return f"{refused_prefix(call, leg)}{number}"
 
 
-def refused_prefix(provider: str, account: str, call: str, leg: str) -> str:
+def refused_prefix(call: CallId, leg: str) -> str:
     """Return what the keys of a leg's refused bytes begin with. What follows is a number."""
-    return f"refused/{provider}/{encoded(account)}/{encoded(call)}/{encoded(leg)}-"
+    return f"refused/{call}/{encoded(leg)}-"
 
 
 def birth_key(ledger: str) -> str:
@@ -96,9 +98,14 @@ def public_key_key(key_id: str) -> str:
     return f"digests/keys/{encoded(key_id)}.pem"
 
 
-def hold_key(provider: str, call: str, at: str, step: int) -> str:
+def hold_prefix(call: CallId) -> str:
+    """Return the folder of the records of a call's legal holds, with its trailing slash."""
+    return f"holds/{call}/"
+
+
+def hold_key(call: CallId, at: str, step: int) -> str:
     """Return the key of the record of a step that was taken `at` a time, written as format_time."""
-    return f"holds/{provider}/{encoded(call)}/{at}-{step}.json"
+    return f"{hold_prefix(call)}{at}-{step}.json"
 
 
 def access_key(at: str, name: str) -> str:

@@ -67,6 +67,10 @@ class Library(Protocol):
         """Yield the newest version of each object below the prefix, by key. Raises Retry."""
         ...
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield each folder right below this one, as a prefix of its own, by name. Raises Retry."""
+        ...
+
     def state(self, key: str, *, version_id: str) -> State:
         """Say how an object is stored. Raises Failed if it is gone, Retry."""
         ...

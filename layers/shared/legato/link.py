@@ -65,7 +65,7 @@ def _chosen(row: Row, content: Json, leg: str | None) -> tuple[Json, str]:
     if leg is None:
         if len(audio(content)) > 1:
             raise Refused(
-                f"the legs of {row.call} lie apart: choose one with --leg, or `legato get` joins "
+                f"the legs of {row.id} lie apart: choose one with --leg, or `legato get` joins "
                 f"them: {_listed(legs)}"
             )
         [described] = audio(content)
@@ -73,7 +73,7 @@ def _chosen(row: Row, content: Json, leg: str | None) -> tuple[Json, str]:
     for number, described in enumerate(legs, 1):
         if described["id"] == leg:
             return described, f"{leg_stem(row, number, leg)}.{extension(described)}"
-    raise Refused(f"{row.call} has no leg {leg}: it has {_listed(legs)}")
+    raise Refused(f"{row.id} has no leg {leg}: it has {_listed(legs)}")
 
 
 def _listed(legs: list[Json]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from legato.model import AudioFacts, Listing
+    from legato.model import AudioFacts, CallId, Listing
     from legato.ports import Levels
 
 SCHEMA_VERSION = 1
@@ -51,8 +51,7 @@ class Missing:
 class Revision:
     """Everything that a manifest says."""
 
-    provider: str
-    call: str
+    call: CallId
     number: int
     listing: Listing
     legs: Sequence[StoredLeg]
@@ -72,9 +71,7 @@ def to_json(revision: Revision) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
         "legato_version": __version__,
-        "provider": revision.provider,
-        "account": listing.account,
-        "call": revision.call,
+        **revision.call._asdict(),
         "revision": revision.number,
         "sealed_at": format_time(revision.sealed_at),
         "started_at": format_time(listing.started_at or started_at),
@@ -103,7 +100,7 @@ def to_json(revision: Revision) -> Json:
             for missing in revision.missing
         ],
         "abandoned": [_object(leftover) for leftover in revision.abandoned],
-        "related": list(listing.related),
+        "related": [str(call) for call in listing.related],
         "supersedes": None if revision.supersedes is None else _object(revision.supersedes),
         "provider_records": list(listing.records),
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote, unquote
 
 from legato.errors import Refused
 
@@ -25,6 +26,47 @@ def parse_time(text: str) -> datetime:
 def format_time(moment: datetime) -> str:
     """Write a time as the contracts do: UTC, milliseconds, `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encoded(name: str) -> str:
+    """Percent-encode what S3 or a file system would mind, so that any id is one path segment."""
+    safe = quote(name, safe="")
+    # quote() leaves dots alone, but a segment of dots alone would climb a file system.
+    return safe.replace(".", "%2E") if set(name) <= {"."} else safe
+
+
+class CallId(NamedTuple):
+    """Which call it is, in every key, note, message and address.
+
+    One id may name a call in several accounts: those are several calls. The text is the call's
+    address, `provider/account/call`: three path segments, whatever the ids consist of.
+    """
+
+    provider: str
+    account: str
+    call: str
+
+    def __str__(self) -> str:
+        """Write the address."""
+        return "/".join(map(encoded, self))
+
+    @classmethod
+    def parse(cls, text: str) -> CallId:
+        """Read an address. Raises Refused for anything else."""
+        parts = [unquote(part) for part in text.split("/")]
+        if len(parts) != len(cls._fields) or parts[0] not in PROVIDERS or not parts[2]:
+            raise Refused(f"{text!r} is not a call's address, provider/account/call")
+        return cls(*parts)
+
+    def is_meant_by(self, text: str) -> bool:
+        """Say whether a text names this call: by its address, its provider and id, or its id."""
+        names = (self.call, f"{self.provider}/{self.call}", f"{self.provider}/{encoded(self.call)}")
+        return text in (str(self), *names)
+
+    @classmethod
+    def of(cls, said: Json) -> CallId:
+        """Return the call that a document names by its `provider`, `account` and `call`."""
+        return cls(said["provider"], said["account"], said["call"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +94,11 @@ class Job:
     extra: Json = field(default_factory=dict)
 
     @property
+    def id(self) -> CallId:
+        """The call that is to be archived."""
+        return CallId(self.provider, self.account, self.call)
+
+    @property
     def named(self) -> frozenset[str]:
         """The recording ids that are known to exist: a notification or the provider named them."""
         return frozenset(self.hints.get("recordingIds", ()))
@@ -62,9 +109,10 @@ class Job:
         return frozenset(self.hints.get("listed", ()))
 
     @property
-    def related(self) -> frozenset[str]:
+    def related(self) -> frozenset[CallId]:
         """The calls that say they belong to this one, and those that a notification named."""
-        return frozenset(self.hints.get("related", ())) | frozenset(self.hints.get("peers", ()))
+        told = frozenset(map(CallId.parse, self.hints.get("related", ())))
+        return told | {self.id._replace(call=peer) for peer in self.hints.get("peers", ())}
 
     def anew(self) -> Job:
         """Return the job as it was when nothing had been tried yet."""
@@ -134,6 +182,8 @@ class Job:
             ids = job.hints.get(hint, [])
             if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
                 raise Refused(f"the job's `hints.{hint}` is not a list of strings")
+        for address in job.hints.get("related", ()):
+            CallId.parse(address)
         return job
 
 
@@ -215,7 +265,7 @@ class Listing:
     ended_at: datetime | None = None
     direction: str | None = None
     parties: tuple[Party, ...] = ()
-    related: tuple[str, ...] = ()
+    related: tuple[CallId, ...] = ()
     records: tuple[Json, ...] = ()
     """The provider's own records, verbatim."""
     unreadable: tuple[Unreadable, ...] = ()
@@ -383,11 +433,16 @@ class CallState:
     revision: int = 0
     legs: dict[str, str] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
-    related: frozenset[str] = frozenset()
+    related: frozenset[CallId] = frozenset()
     manifest: StoredObject | None = None
     catalogued: int = 0
     reason: str | None = None
     version: int = 0
+
+    @property
+    def id(self) -> CallId:
+        """The call that the entry is of."""
+        return CallId(self.provider, self.account, self.call)
 
     def changed(self, **changes: Any) -> CallState:
         """Return a copy with these fields replaced."""

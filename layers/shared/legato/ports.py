@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from legato.errors import LegatoError
-from legato.model import AudioFacts, CallState, Job, Json, Leg, Listing, Note, StoredObject
+from legato.model import (
+    AudioFacts,
+    CallId,
+    CallState,
+    Job,
+    Json,
+    Leg,
+    Listing,
+    Note,
+    StoredObject,
+)
 
 
 class Clock(Protocol):
@@ -46,7 +56,7 @@ class Jobs(Protocol):
 class Ledger(Protocol):
     """What is known and done, one entry a call."""
 
-    def load(self, provider: str, account: str, call: str) -> CallState:
+    def load(self, call: CallId) -> CallState:
         """Return the entry, or a fresh one with status `new` and version 0."""
         ...
 
@@ -95,14 +105,14 @@ class Lists(Notes, Protocol):
 class Access:
     """Somebody's look at calls, or a step of a legal hold, of which the archive has a record.
 
-    `calls` are providers and ids, `by` is an ARN, `at` is to the millisecond, `key` the record's.
+    `by` is an ARN, `at` is to the millisecond, `key` the record's.
     """
 
     id: str
     at: datetime
     by: str
     action: str
-    calls: tuple[tuple[str, str], ...]
+    calls: tuple[CallId, ...]
     reason: str
     case: str
     details: Json
@@ -119,7 +129,7 @@ class Accesses(Protocol):
         """
         ...
 
-    def of_call(self, provider: str, call: str) -> Iterator[Access]:
+    def of_call(self, call: CallId) -> Iterator[Access]:
         """Yield the accesses to a call, the newest first. Raises Retry.
 
         Of an access to many calls only this one is in `calls`.
@@ -222,8 +232,8 @@ class Provider(Protocol):
     name: str
 
     def resolve(
-        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
-    ) -> Mapping[str, Listing | LegatoError]:
+        self, jobs: Sequence[Job], *, closely: Collection[CallId] = ()
+    ) -> Mapping[CallId, Listing | LegatoError]:
         """Ask about all these calls together, and about those in `closely` one by one.
 
         A call that the provider does not list is absent from the answer; one whose records cannot

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from legato.absence import Absence, from_text, to_text
 from legato.errors import Barred, LegatoError, Retry, Stale, Wait
 from legato.judge import YOUNG, Judge
-from legato.model import format_time, parse_time
+from legato.model import CallId, format_time, parse_time
 from legato.report.page import to_html
 from legato.report.reconciliation import Found, NotAsked, Reconciliation
 from legato.seal import JSON
@@ -148,7 +148,7 @@ class _Run:
             began_at=began_at,
             ended_at=work.clock.now(),
             providers=providers,
-            found=sorted(told, key=lambda one: (one.day, one.provider, one.call, one.recording)),
+            found=sorted(told, key=lambda one: (one.day, one.id, one.recording)),
             earlier=earlier,
             not_asked=tuple(self._not_asked()),
             missing_over_a_day=absence.over_a_day,
@@ -193,16 +193,14 @@ class _Run:
         missing = [line for line in content["found"] if line[4] == "missing"]
         if self._work.report_only or not missing:
             return
-        records = {change.call: change.records for change in page.changes}
-        calls: dict[str, list[list[Any]]] = {}
+        records = {change.id: change.records for change in page.changes}
+        calls: dict[CallId, list[list[Any]]] = {}
         queued = 0
         for line in missing:
-            calls.setdefault(line[1], []).append(line)
+            calls.setdefault(CallId(one.name, line[0], line[1]), []).append(line)
         for call, lines in calls.items():
             began = [parse_time(line[3]) for line in lines if line[3]]
             queued += self._judge.again(
-                one.name,
-                lines[0][0],
                 call,
                 {line[2] for line in lines},
                 began_at=min(began, default=None),
@@ -222,13 +220,13 @@ class _Run:
                 try:
                     ids = one.recordings([record])
                 except Retry as error:
-                    yield [change.account, change.call, name, to_text(began), "failed", str(error)]
+                    yield [*change.id[1:], name, to_text(began), "failed", str(error)]
                     continue
                 wanted |= dict.fromkeys(ids, began)
-            verdicts = self._judge.verdicts(one.name, change.account, change.call, wanted)
+            verdicts = self._judge.verdicts(change.id, wanted)
             for recording, (fate, reason) in verdicts.items():
                 began = wanted[recording]
-                yield [change.account, change.call, recording, to_text(began), fate, reason]
+                yield [*change.id[1:], recording, to_text(began), fate, reason]
         for stray in page.strays:
             began = one.began_at(stray)
             if began is not None and not work.begin <= began < work.end:
@@ -236,9 +234,9 @@ class _Run:
             reason = "the provider lists it without saying which call it belongs to"
             yield ["", "", str(stray.get("id", "?")), to_text(began), "failed", reason]
 
-    def _found(self) -> dict[tuple[str, str, str], Found]:
+    def _found(self) -> dict[tuple[CallId, str], Found]:
         """Return every recording once, as it was when it was first judged."""
-        found: dict[tuple[str, str, str], Found] = {}
+        found: dict[tuple[CallId, str], Found] = {}
         for one in self._work.recorded:
             for number in range(self._place(one).get("pages", 0)):
                 content = self._work.memory.read(self._page_key(one, number)).content
@@ -254,7 +252,7 @@ class _Run:
                         fate=fate,
                         reason=reason,
                     )
-                    found.setdefault((one.name, call, recording), line)
+                    found.setdefault((line.id, recording), line)
         return found
 
     def _not_asked(self) -> Iterable[NotAsked]:
@@ -314,5 +312,5 @@ def _stopped(error: LegatoError, place: Json, now: datetime, *, patient: bool) -
     }
 
 
-def _name(line: list[Any]) -> tuple[str, str]:
-    return (line[1], line[2])
+def _name(line: list[Any]) -> tuple[str, str, str]:
+    return (line[0], line[1], line[2])

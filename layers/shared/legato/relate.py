@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from legato.errors import Retry, Stale
-from legato.model import Job
+from legato.model import CallId, Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,30 +20,29 @@ if TYPE_CHECKING:
 TRIES = 10
 
 
-def related_to(call: str, shop: Workshop) -> frozenset[str]:
+def related_to(call: CallId, shop: Workshop) -> frozenset[CallId]:
     """Return the calls that have said they belong to this one."""
-    return frozenset(shop.notes.read(_key(call, shop)).content.get("calls", ()))
+    return frozenset(map(CallId.parse, shop.notes.read(_key(call)).content.get("calls", ())))
 
 
-def tell(job: Job, others: Iterable[str], shop: Workshop) -> None:
+def tell(job: Job, others: Iterable[CallId], shop: Workshop) -> None:
     """Let other calls know of the job's call, each once. Raises Retry."""
+    own = str(job.id)
     for other in others:
         for _ in range(TRIES):
-            note = shop.notes.read(_key(other, shop))
+            note = shop.notes.read(_key(other))
             known = note.content.get("calls", [])
-            if job.call in known:
+            if own in known:
                 break
             # The job first: a worker that dies in between tells twice, never not at all.
             message = Job(
-                provider=job.provider,
-                account=job.account,
-                call=other,
+                **other._asdict(),
                 seen_at=shop.clock.now(),
-                hints={"related": [job.call]},
+                hints={"related": [own]},
             )
             shop.jobs.send(message, delay=shop.policy.settle)
             try:
-                shop.notes.write(replace(note, content={"calls": sorted([*known, job.call])}))
+                shop.notes.write(replace(note, content={"calls": sorted([*known, own])}))
             except Stale:
                 continue
             break
@@ -51,5 +50,5 @@ def tell(job: Job, others: Iterable[str], shop: Workshop) -> None:
             raise Retry(f"the relations of {other} are written faster than they are read")
 
 
-def _key(call: str, shop: Workshop) -> str:
-    return f"related#{shop.provider.name}#{call}"
+def _key(call: CallId) -> str:
+    return f"related#{call}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from legato.errors import Barred, Conflict, Failed, LegatoError, NotYet, Retry, Stale, Wait
 from legato.hold import held
-from legato.model import format_time
+from legato.model import CallId, format_time
 from legato.notes import change
 from legato.seal import read_manifest
 from legato.troubles import described
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRIES = 10
+_PREFIX = "removal#"
 RESERVE = timedelta(seconds=60)
 """What is left of a run is for asking the provider, and for writing down what it confirmed."""
 PUT_OFF = timedelta(hours=23)
@@ -103,14 +103,13 @@ def archived(state: CallState, notes: Notes, clock: Clock) -> None:
 
     def listed(note: Note) -> Note:
         content = {
-            "account": state.account,
             "legs": sorted({*note.content.get("legs", ()), *state.legs}),
             "settled": note.content.get("settled", []),
         }
         order = note.listed[1] if note.listed is not None else format_time(clock.now())
         return _with(note, content, (_list(state.provider), order))
 
-    change(_key(state.provider, state.call), listed, notes)
+    change(_key(state.id), listed, notes)
 
 
 def remove(work: Removal, *, until: datetime) -> RemovalReport:
@@ -149,7 +148,7 @@ class _Stop(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Proven:
-    call: str
+    call: CallId
     recording: Recording
     leg: Json
     proof: Proof
@@ -219,7 +218,7 @@ class _Run:
 
     def _take(self, note: Note) -> None:
         """Prove a call, all of it or nothing: its legs are evidence of each other."""
-        call = note.key.removeprefix(_key(self._name, ""))
+        call = CallId.parse(note.key.removeprefix(_PREFIX))
         try:
             self._waiting += self._proven(call, note)
         except _Unproven as error:
@@ -227,24 +226,26 @@ class _Run:
         except _Later as reason:
             self._put_off(call, PUT_OFF)
             self.report.counts["RemovalPutOff"] += 1
-            extra = {"provider": self._name, "call": call, "reason": str(reason)}
+            extra = {"call": str(call), "reason": str(reason)}
             log.info("removal put off", extra=extra)
         except Retry as error:
-            log.error("the archive cannot be asked", extra={"call": call, "reason": str(error)})
+            log.error(
+                "the archive cannot be asked", extra={"call": str(call), "reason": str(error)}
+            )
             self.report.faults.append(error)
             self._put_off(call, PUT_OFF_BRIEFLY)
             if len(self.report.faults) >= MAX_FAULTS:
                 raise _Stop(error) from error
 
-    def _proven(self, call: str, note: Note) -> list[_Proven]:
+    def _proven(self, call: CallId, note: Note) -> list[_Proven]:
         """Return what may be removed of a call. Raises _Unproven, _Later, Retry, and Wait."""
-        state = self._work.ledger.load(self._name, note.content["account"], call)
+        state = self._work.ledger.load(call)
         if state.status != "archived" or state.manifest is None or state.prefix is None:
             raise _Later(f"the ledger says {state.status}")
         if state.troubles:
             raise _Later(f"not all of it is archived as it should be: {described(state.troubles)}")
         # The ledger knows of a hold before its objects do.
-        if held(self._name, call, self._work.notes):
+        if held(call, self._work.notes):
             raise _Later("it is under legal hold")
         present = self._work.archive.find(state.prefix)
         _check_version(state.manifest.key, state.manifest.version_id, present)
@@ -263,7 +264,7 @@ class _Run:
         proven = [
             _Proven(
                 call=call,
-                recording=Recording(manifest["account"], leg["id"]),
+                recording=Recording(call.account, leg["id"]),
                 leg=leg,
                 proof=self._proof(leg, present[leg["key"]]),
                 proved_at=self._work.clock.now(),
@@ -330,14 +331,14 @@ class _Run:
         """Keep what was removed, when, and by which proof, for as long as the ledger."""
         leg, recording = one.leg, one.recording.id
         facts = {
-            "call": one.call,
+            "call": str(one.call),
             **{name: leg[name] for name in ("key", "version_id", "bytes", "sha256")},
             "proof": one.proof,
             "proved_at": format_time(one.proved_at),
             "removed_at": format_time(self._work.clock.now()),
             **({"already_gone": True} if gone else {}),
         }
-        note = self._work.notes.read(f"removed#{self._name}#{recording}")
+        note = self._work.notes.read(_removed_key(one.call, recording))
         if not note.version:
             with suppress(Stale):  # another run has written the same
                 self._work.notes.write(replace(note, content=facts))
@@ -346,29 +347,29 @@ class _Run:
         extra = {"provider": self._name, "recording": recording, **facts}
         log.info("removed at the source", extra=extra)
 
-    def _not_removed(self, call: str, reason: str) -> None:
+    def _not_removed(self, call: CallId, reason: str) -> None:
         """Tell somebody, and let the call be proven anew when that is forgotten."""
         self.report.counts["RemovalUnproven"] += 1
-        extra = {"provider": self._name, "call": call, "reason": reason}
+        extra = {"call": str(call), "reason": reason}
         log.error("not removed", extra=extra)
         self._put_off(call, PUT_OFF)
 
-    def _put_off(self, call: str, wait: timedelta) -> None:
+    def _put_off(self, call: CallId, wait: timedelta) -> None:
         order = format_time(self._work.clock.now() + wait)
 
         def later(note: Note) -> Note:
             return _with(note, note.content, (_list(self._name), order))
 
-        change(_key(self._name, call), later, self._work.notes)
+        change(_key(call), later, self._work.notes)
 
-    def _settle(self, call: str, legs: Iterable[str]) -> None:
+    def _settle(self, call: CallId, legs: Iterable[str]) -> None:
         """Take legs off the list, and the call with the last of them."""
 
         def settled(note: Note) -> Note:
             done = sorted({*note.content["settled"], *legs})
             return _with(note, note.content | {"settled": done}, note.listed)
 
-        change(_key(self._name, call), settled, self._work.notes)
+        change(_key(call), settled, self._work.notes)
 
     def _in_time(self) -> None:
         if self._work.clock.now() >= self._until - RESERVE:
@@ -389,9 +390,13 @@ def _with(note: Note, content: Json, listed: tuple[str, str] | None) -> Note:
     return replace(note, content=content, listed=listed if left else None)
 
 
-def _key(provider: str, call: str) -> str:
-    return f"removal#{provider}#{call}"
+def _key(call: CallId) -> str:
+    return f"{_PREFIX}{call}"
 
 
 def _list(provider: str) -> str:
-    return f"removal#{provider}"
+    return f"{_PREFIX}{provider}"
+
+
+def _removed_key(call: CallId, recording: str) -> str:
+    return f"removed#{call._replace(call=recording)}"

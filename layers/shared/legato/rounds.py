@@ -111,5 +111,5 @@ def _guard(report: RoundReport, work: Round) -> None:
         report.oldest = max(report.oldest, found.age)
         report.retention_used = max(report.retention_used, used)
         if used >= URGENT_SHARE:
-            extra = {"call": found.call, "watch": watch, "kept_days": kept_days[watch]}
+            extra = {"call": str(found.call), "watch": watch, "kept_days": kept_days[watch]}
             log.error("the provider is about to delete what is not archived", extra=extra)

@@ -14,7 +14,7 @@ from legato.errors import Conflict, Failed, Wait
 from legato.hold import cases_of
 from legato.layout import manifest_key, peaks_key, recording_key
 from legato.manifest import Missing, Recording, Revision
-from legato.model import Json, StoredObject, Trouble
+from legato.model import CallId, Json, StoredObject, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,8 +72,7 @@ def seal(
     number, recording, abandoned = _store(state, legs, whole, prefix, present, shop)
     content = manifest.to_json(
         Revision(
-            provider=state.provider,
-            call=state.call,
+            call=state.id,
             number=number,
             listing=listing,
             legs=[leg.stored for leg in legs],
@@ -99,7 +98,7 @@ def index(state: CallState, content: Json, shop: Workshop) -> CallState:
     if state.manifest is None:
         return state
     row = catalogue.row_of(content, state.manifest, storage_class=shop.policy.storage_class)
-    cases = partial(cases_of, state.provider, state.call, shop.notes)
+    cases = partial(cases_of, state.id, shop.notes)
     catalogue.enter(row, shop.catalogue, cases)
     return state.changed(catalogued=state.revision)
 
@@ -109,7 +108,7 @@ def known(state: CallState, sealed: StoredObject, content: Json) -> CallState:
     return state.changed(
         revision=content["revision"],
         legs={leg["id"]: leg["sha256"] for leg in content["legs"]},
-        related=frozenset(content["related"]),
+        related=frozenset(map(CallId.parse, content["related"])),
         manifest=sealed,
     )
 

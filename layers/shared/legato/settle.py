@@ -58,7 +58,7 @@ class Work:
 
 def done(work: Work, status: CallStatus, shop: Workshop, report: Report) -> None:
     """Let go of a call that is archived, or was never recorded."""
-    key = records_key(work.job.provider, work.job.call)
+    key = records_key(work.job.id)
     unarchived.archived(key, None if status == "empty" else work.state.legs, shop.notes)
     if status == "archived" and shop.policy.delete_at_source and not work.state.troubles:
         remove.archived(work.state, shop.notes, shop.clock)
@@ -92,7 +92,7 @@ def put_off(job: Job, shop: Workshop, report: Report) -> list[Work]:
     """
     due = shop.clock.now() + timedelta(seconds=shop.policy.max_call)
     named.remember(job, due, shop.notes)
-    state = shop.ledger.load(job.provider, job.account, job.call)
+    state = shop.ledger.load(job.id)
     status = "ongoing" if state.status == "new" else state.status
     if status != state.status or not job.named <= state.named:
         shop.ledger.save(state.changed(status=status, named=state.named | job.named))

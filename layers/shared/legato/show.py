@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from legato.covering import Digests
 from legato.errors import Failed
 from legato.library import manifests
-from legato.model import format_time, parse_time
+from legato.model import CallId, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -88,7 +88,7 @@ class Sealed:
 class Shown:
     """A call. `manifest` is the newest, `revisions` begin with it.
 
-    `related` are the ids of other calls, with what the catalogue has of them.
+    `related` are the addresses of other calls, with what the catalogue has of them.
     """
 
     row: Row
@@ -122,7 +122,7 @@ def show(
         objects=_stored(newest, library),
         holds=holds,
         revisions=list(_revisions(chain([first], sealed), library, clock)),
-        related=[(call, catalogue.row(row.provider, call)) for call in newest["related"]],
+        related=[(call, catalogue.row(CallId.parse(call))) for call in newest["related"]],
         accesses=accesses,
     )
 

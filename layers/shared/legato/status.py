@@ -196,7 +196,7 @@ def _unarchived(one: Followed, work: Overview, found: Status) -> list[Json]:
             what = f"{watch} deletes {waiting.call} soon, which is not archived: it is {share:.0%}"
             found.needs.append((f"{what} of {days:g} days old", "legato failed"))
         age = int(waiting.age.total_seconds())
-        said.append({"watch": watch, "call": waiting.call, "age_seconds": age, "share": share})
+        said.append({"watch": watch, "call": str(waiting.call), "age_seconds": age, "share": share})
     return said
 
 
@@ -220,7 +220,7 @@ def _failed(provider: str, work: Overview, found: Status) -> int:
     many = 0
     for note in islice(listed, MANY):
         job = Job.from_message(note.content["job"])
-        state = work.ledger.load(provider, job.account, job.call)
+        state = work.ledger.load(job.id)
         many += state.status == "failed" and not note.content.get("retried_at")
     if many:
         what = f"{counted(many, 'call')} of {provider} failed"

@@ -96,7 +96,7 @@ def _keep_refused(fetching: Fetching, shop: Workshop) -> None:
     """
     job, leg = fetching.job, fetching.leg
     for number in range(1, MAX_REFUSED + 1):
-        key = refused_key(job.provider, job.account, job.call, leg.id, number)
+        key = refused_key(job.id, leg.id, number)
         with suppress(Conflict):
             with (
                 _opened(fetching, shop) as pieces,

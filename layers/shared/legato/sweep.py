@@ -23,6 +23,7 @@ from legato.model import Job, Json, Note, format_time, parse_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from legato.model import CallId
     from legato.ports import Clock, Jobs, Notes
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,7 @@ class Change:
     `began_at` is when the oldest of its recordings began, as far as they say.
     """
 
-    call: str
-    account: str
+    id: CallId
     records: Mapping[str, Json]
     began_at: datetime | None = None
 
@@ -178,9 +178,9 @@ def tail_key(tail: str) -> str:
     return f"tail#{tail}"
 
 
-def records_key(provider: str, call: str) -> str:
+def records_key(call: CallId) -> str:
     """Return the key of the note with the records of a call."""
-    return f"records#{provider}#{call}"
+    return f"records#{call}"
 
 
 def _read(
@@ -236,7 +236,7 @@ def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, se
     sent = False
     for _ in range(WRITE_TRIES):
         now = clock.now()
-        note = notes.read(records_key(tail.name, change.call))
+        note = notes.read(records_key(change.id))
         known = note.content.get("records", {})
         records = known | dict(change.records)
         if records == known:
@@ -253,13 +253,7 @@ def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, se
                 hints = {"recordingIds": sorted(new), "listed": sorted(new)}
             if tail.behind:
                 hints["behind"] = True
-            job = Job(
-                provider=tail.name,
-                account=change.account,
-                call=change.call,
-                seen_at=now,
-                hints=hints,
-            )
+            job = Job(**change.id._asdict(), seen_at=now, hints=hints)
             jobs.send(job, delay=settle)
             sent = True
         content = note.content | {"records": records, "seen": format_time(now)}
@@ -272,7 +266,7 @@ def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, se
         except Stale:
             continue
         return sent
-    raise Retry(f"the records of {change.call} are written faster than they are read")
+    raise Retry(f"the records of {change.id} are written faster than they are read")
 
 
 def _recordings(tail: Found, records: Mapping[str, Json]) -> frozenset[str] | None:

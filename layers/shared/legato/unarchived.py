@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from legato.model import format_time, parse_time
+from legato.model import CallId, format_time, parse_time
 from legato.notes import change
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def archived(key: str, recordings: Collection[str] | None, notes: Notes) -> None
 class Oldest:
     """The oldest call that is not archived. `age` is the time since its recording began."""
 
-    call: str
+    call: CallId
     age: timedelta
 
 
@@ -68,7 +68,7 @@ def oldest(watch: str, notes: Notes, clock: Clock) -> Oldest | None:
     if note is None or note.listed is None:
         return None
     began_at = parse_time(note.listed[1])
-    return Oldest(call=note.key.rpartition("#")[2], age=clock.now() - began_at)
+    return Oldest(call=CallId.parse(note.key.rpartition("#")[2]), age=clock.now() - began_at)
 
 
 def _name(watch: str) -> str:

@@ -22,11 +22,17 @@ def one_job(body: str) -> list[Job]:
     return [Job.from_message(body)]
 
 
+def as_it_is(job: Job) -> Job:
+    """Return a job of a provider whose jobs always name their account."""
+    return job
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
     """`scratch` is a folder for audio on its way; nothing in it outlives a call.
 
-    `read` returns the jobs of a message of the queue. Raises Refused.
+    `read` returns the jobs of a message of the queue. Raises Refused. `identified` returns a job
+    under the id of its account, where it may have come without. Raises Wait, Barred, Retry.
     """
 
     provider: Provider
@@ -42,6 +48,7 @@ class Workshop:
     read: Callable[[str], Sequence[Job]] = one_job
     check_ledger: Callable[[], None] = lambda: None
     """Raises Wait if the ledger knows less than the archive (legato.birthmark)."""
+    identified: Callable[[Job], Job] = as_it_is
 
     def check(self, job: Job) -> None:
         """Raise Refused for a job that belongs into another provider's queue."""

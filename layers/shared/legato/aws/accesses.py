@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from legato.aws.errors import translated
 from legato.errors import Unavailable
-from legato.model import format_time, parse_time
+from legato.model import CallId, format_time, parse_time
 from legato.ports import Access
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class DynamoAccesses:
         """Note an access for each of its calls and for its month. Raises Retry."""
         items = [_item(_month_key(access.at), access, access.calls)]
         # A call's item leaves the other calls out: a thousand items of a thousand calls are many.
-        items += [_item(_call_key(*call), access, (call,)) for call in access.calls]
+        items += [_item(_call_key(call), access, (call,)) for call in access.calls]
         for batch in batched(items, AT_ONCE, strict=False):
             self._put([{"PutRequest": {"Item": item}} for item in batch])
 
-    def of_call(self, provider: str, call: str) -> Iterator[Access]:
+    def of_call(self, call: CallId) -> Iterator[Access]:
         """Yield the accesses to a call, the newest first. Raises Retry."""
-        yield from self._query("pk = :pk", {":pk": {"S": _call_key(provider, call)}})
+        yield from self._query("pk = :pk", {":pk": {"S": _call_key(call)}})
 
     def between(self, begin: datetime, end: datetime) -> Iterator[Access]:
         """Yield all accesses from `begin` on and before `end`, the newest first. Raises Retry."""
@@ -93,7 +93,7 @@ class DynamoAccesses:
                 yield from map(_access, page["Items"])
 
 
-def _item(pk: str, access: Access, calls: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+def _item(pk: str, access: Access, calls: tuple[CallId, ...]) -> dict[str, Any]:
     content = {name: getattr(access, name) for name in _PLAIN}
     content |= {"at": format_time(access.at), "calls": calls}
     body = json.dumps(content, separators=(",", ":")).encode()
@@ -106,13 +106,13 @@ def _item(pk: str, access: Access, calls: tuple[tuple[str, str], ...]) -> dict[s
 
 def _access(item: dict[str, Any]) -> Access:
     content = json.loads(zlib.decompress(item["content"]["B"]))
-    calls = tuple((provider, call) for provider, call in content["calls"])
+    calls = tuple(CallId(*call) for call in content["calls"])
     plain = {name: content[name] for name in _PLAIN}
     return Access(**plain, at=parse_time(content["at"]), calls=calls)
 
 
-def _call_key(provider: str, call: str) -> str:
-    return f"access#{provider}#{call}"
+def _call_key(call: CallId) -> str:
+    return f"access#{call}"
 
 
 def _month_key(moment: datetime) -> str:

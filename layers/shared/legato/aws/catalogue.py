@@ -17,7 +17,7 @@ from legato.aws.errors import translated
 from legato.aws.items import Items
 from legato.catalogue import BEGINNING, Page, Row, terms
 from legato.errors import Refused, Unavailable
-from legato.model import format_time, parse_time
+from legato.model import CallId, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,10 +55,10 @@ class DynamoCatalogue:
         self._items = Items(dynamodb, table=table, name="the catalogue")
         self.requests = 0
 
-    def row(self, provider: str, call: str) -> Row | None:
+    def row(self, call: CallId) -> Row | None:
         """Return what it says of a call now, or None. Raises Retry."""
         self.requests += 1
-        found = self._items.get(_key(provider, call))
+        found = self._items.get(_key(call))
         return None if found is None else _row(*found)
 
     def write(self, row: Row, *, over: Row | None) -> None:
@@ -72,13 +72,13 @@ class DynamoCatalogue:
         self._change([{"PutRequest": {"Item": item}} for item in now.values()])
         self.requests += 1
         version = 0 if over is None else over.version
-        self._items.put(_key(row.provider, row.call), row.to_json(), over=version)
+        self._items.put(_key(row.id), row.to_json(), over=version)
         self._delete([before[key] for key in before.keys() - now.keys()])
 
     def remove(self, row: Row) -> None:
         """Take a call out, its entries first. Raises Retry."""
         self._delete([*_entries(row).values()])
-        self._delete(self._items.keys(_key(row.provider, row.call)))
+        self._delete(self._items.keys(_key(row.id)))
 
     def find(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         """Return a page of calls, the newest first. Raises Refused for a wrong cursor, Retry."""
@@ -110,8 +110,8 @@ class DynamoCatalogue:
             reached=None if last is None else parse_time(last.partition("#")[0]),
         )
 
-    def beginning(self, begins: str) -> Sequence[str]:
-        """Return ids of calls that begin like this one, some hundreds at most. Raises Retry."""
+    def beginning(self, begins: str) -> Sequence[CallId]:
+        """Return calls whose ids begin like this one, some hundreds at most. Raises Retry."""
         term = f"begins#{begins[:BEGINNING].casefold()}"
         self.requests += 1
         with translated("the catalogue cannot be searched"):
@@ -122,7 +122,7 @@ class DynamoCatalogue:
                 ScanIndexForward=False,
                 Limit=SUGGESTIONS,
             )
-        return [item["sk"]["S"].split("#", 2)[2] for item in found["Items"]]
+        return [_call_at(item["sk"]["S"]) for item in found["Items"]]
 
     def _shortest(self, lists: Sequence[str], query: Query, *, after: str | None) -> str:
         """Return the list that has the fewest entries, or whose entries lie the furthest apart."""
@@ -149,7 +149,7 @@ class DynamoCatalogue:
         """Return the rows at these places in their order, without those that are elsewhere now."""
         if not places:
             return []
-        keys = [_key(*place.split("#", 2)[1:]) for place in places]
+        keys = [_key(_call_at(place)) for place in places]
         wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
         found: dict[str, Row] = {}
         while wanted:
@@ -184,8 +184,12 @@ class DynamoCatalogue:
 _KEY = ("pk", "sk")
 
 
-def _key(provider: str, call: str) -> dict[str, Any]:
-    return {"pk": {"S": f"call#{provider}#{call}"}, "sk": {"S": ROW}}
+def _key(call: CallId) -> dict[str, Any]:
+    return {"pk": {"S": f"call#{call}"}, "sk": {"S": ROW}}
+
+
+def _call_at(place: str) -> CallId:
+    return CallId.parse(place.partition("#")[2])
 
 
 def _list(term: str) -> str:

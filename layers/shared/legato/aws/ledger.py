@@ -9,7 +9,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from legato.aws.errors import translated
 from legato.aws.items import Items
-from legato.model import CallState, Note, StoredObject, Trouble, format_time, parse_time
+from legato.model import CallId, CallState, Note, StoredObject, Trouble, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from legato.model import Json
 
 _TIMES = ("seen_at", "looked_at", "next_look_at", "lease_until")
-_SETS = ("named", "lease_messages", "related")
+_SETS = ("named", "lease_messages")
 _PLAIN = ("provider", "account", "call", "status", "prefix", "revision", "catalogued")
 """Attributes of their own, so that an item says to a person what it is."""
 _FEW = 10
@@ -39,17 +39,17 @@ class DynamoLedger:
         self._table = table
         self._items = Items(dynamodb, table=table, name="the ledger")
 
-    def load(self, provider: str, account: str, call: str) -> CallState:
+    def load(self, call: CallId) -> CallState:
         """Return the entry as it is now, or a fresh one. Raises Retry."""
-        found = self._items.get(_key(provider, call))
+        found = self._items.get(_key(call))
         if found is None:
-            return CallState(provider=provider, account=account, call=call)
+            return CallState(**call._asdict())
         return _state(*found)
 
     def save(self, state: CallState) -> CallState:
         """Write the entry over the version that it was read as. Raises Stale, TooLarge, Retry."""
         plain, content = _written(state)
-        key = _key(state.provider, state.call)
+        key = _key(state.id)
         self._items.put(key, content, over=state.version, **plain)
         return state.changed(version=state.version + 1)
 
@@ -112,8 +112,8 @@ def _note_key(key: str) -> dict[str, Any]:
     return {"pk": {"S": key}, "sk": {"S": "note"}}
 
 
-def _key(provider: str, call: str) -> dict[str, Any]:
-    return {"pk": {"S": f"call#{provider}#{call}"}, "sk": {"S": "state"}}
+def _key(call: CallId) -> dict[str, Any]:
+    return {"pk": {"S": f"call#{call}"}, "sk": {"S": "state"}}
 
 
 def _written(state: CallState) -> tuple[Item, Json]:
@@ -126,6 +126,7 @@ def _written(state: CallState) -> tuple[Item, Json]:
         plain["manifest"] = asdict(state.manifest)
     content: Json = {name: sorted(getattr(state, name)) for name in _SETS}
     content |= {
+        "related": sorted(map(str, state.related)),
         "legs": state.legs,
         "troubles": {leg: one.to_json() for leg, one in state.troubles.items()},
         "reason": state.reason,
@@ -143,6 +144,7 @@ def _state(item: Item, content: Json) -> CallState:
     fields: dict[str, Any] = {name: values[name] for name in _PLAIN if name in values}
     fields |= {name: parse_time(values[name]) for name in _TIMES if name in values}
     fields |= {name: frozenset(content.get(name, ())) for name in _SETS}
+    fields["related"] = frozenset(map(CallId.parse, content.get("related", ())))
     fields |= {name: content[name] for name in ("legs", "reason") if name in content}
     troubles = content.get("troubles", {})
     fields["troubles"] = {leg: Trouble.from_json(one) for leg, one in troubles.items()}

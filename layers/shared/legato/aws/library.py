@@ -53,6 +53,15 @@ class S3Library:
                             storage_class=item.get("StorageClass", "STANDARD"),
                         )
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield each folder right below this one, as a prefix of its own, by name. Raises Retry."""
+        with translated(f"the archive cannot list {prefix}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                yield from (item["Prefix"] for item in page.get("CommonPrefixes", ()))
+
     def state(self, key: str, *, version_id: str) -> State:
         """Say how an object is stored. Raises Failed if it is gone, Retry."""
         with translated(f"the archive cannot say how {key} is stored"), _there(key):

@@ -241,6 +241,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         scratch=clear_scratch(Path(tempfile.gettempdir()) / "legato"),
         read=part.read,
         check_ledger=birthmark.check,
+        identified=part.identified,
     )
 
 

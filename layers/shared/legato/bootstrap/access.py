@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from legato.model import Json
+    from legato.model import CallId, Json
     from legato.settings import AccessSettings
 
 S3_SECONDS = 6
@@ -53,13 +53,13 @@ class Recorder:
     def record(
         self,
         action: str,
-        calls: Sequence[tuple[str, str]],
+        calls: Sequence[CallId],
         *,
         reason: str | None = None,
         case: str | None = None,
         details: Json | None = None,
     ) -> Json:
-        """Write down what is about to be done with these calls, given as providers and ids.
+        """Write down what is about to be done with these calls.
 
         Returns `id`, `at`, `by` and `key` of the record, the first of the `keys` of all: a record
         takes a thousand calls. Raises Refused for what is no access, Failed, Retry; then nothing
@@ -91,5 +91,5 @@ def asking(url: str) -> Recorder:
     return Recorder(url, sender())
 
 
-def _described(calls: Sequence[tuple[str, str]]) -> list[Json]:
-    return [{"provider": provider, "call": call} for provider, call in calls]
+def _described(calls: Sequence[CallId]) -> list[Json]:
+    return [call._asdict() for call in calls]

@@ -17,6 +17,7 @@ from legato.gate import Limit
 from legato.keep import Keeping, KeepPolicy
 from legato.policy import Policy
 from legato.providers.credentials import read_credentials
+from legato.providers.ringex.account import RingexAccount
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
 from legato.providers.ringex.recorded import RingexRecorded
@@ -53,7 +54,8 @@ RETENTION_DAYS = 90
 def sweeping(settings: SweeperSettings) -> Round:
     """Return what the sweeper needs; without a tail where calls are found in another way."""
     made = tools(secret=settings.secret, table=settings.table)
-    tail = _tail(settings, _api(settings, made), made)
+    api = _api(settings, made)
+    tail = _tail(settings, api, RingexAccount(api, made.ledger), made)
     return Round(
         provider=Ringex.name,
         tails=[tail] if settings.ringex_discovery == "sync" else [],
@@ -69,8 +71,11 @@ def sweeping(settings: SweeperSettings) -> Round:
 def archiving(settings: ProcessorSettings) -> Part:
     """Return what the processor needs."""
     made, jobs = tools(secret=settings.secret, table=settings.table), _jobs(settings)
+    api = _api(settings, made)
+    account = RingexAccount(api, made.ledger)
     return Part(
-        provider=_provider(settings, jobs, made),
+        provider=_provider(settings, jobs, api, account, made),
+        identified=account.identified,
         jobs=jobs,
         ledger=made.ledger,
         policy=Policy(
@@ -98,7 +103,8 @@ def recorded(
     settings: RingexSettings, made: Tools, *, begin: datetime, end: datetime
 ) -> list[RingexRecorded]:
     """Return who says what was recorded in this time."""
-    return [RingexRecorded(_api(settings, made), begin=begin, end=end)]
+    api = _api(settings, made)
+    return [RingexRecorded(api, RingexAccount(api, made.ledger), begin=begin, end=end)]
 
 
 def backfiller(
@@ -130,8 +136,10 @@ def backfiller(
         Limit(limit.calls * users, limit.seconds)
         for limit in gate_limits(settings.ringex_limits)["Heavy"]
     ]
+    api = _api(settings, made)
     stretch = RingexRecorded(
-        _api(settings, made),
+        api,
+        RingexAccount(api, made.ledger),
         begin=begin,
         end=min(end or now, now),
         key=backfill_key(begin, end),
@@ -198,22 +206,30 @@ def _jobs(settings: SweeperSettings | ProcessorSettings) -> SqsJobs:
     )
 
 
-def _tail(settings: SweeperSettings | ProcessorSettings, api: RingexApi, made: Tools) -> RingexTail:
+def _tail(
+    settings: SweeperSettings | ProcessorSettings,
+    api: RingexApi,
+    account: RingexAccount,
+    made: Tools,
+) -> RingexTail:
     return RingexTail(
         api,
+        account,
         made.clock,
         first=timedelta(hours=settings.ringex_sweep_hours),
         overlap=timedelta(hours=settings.max_call_hours),
     )
 
 
-def _provider(settings: ProcessorSettings, jobs: Jobs, made: Tools) -> Provider:
+def _provider(
+    settings: ProcessorSettings, jobs: Jobs, api: RingexApi, account: RingexAccount, made: Tools
+) -> Provider:
     """Return RingCentral, whose calls are found by the tail or by the recipe of its call log."""
-    api, clock = _api(settings, made), made.clock
+    clock = made.clock
     recipe = Ringex(api, max_call_hours=settings.max_call_hours)
     if settings.ringex_discovery == "recipe":
         return recipe
-    tail = _tail(settings, api, made)
+    tail = _tail(settings, api, account, made)
     return TailedRingex(
         recipe,
         made.ledger,

@@ -12,7 +12,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.secret import Secret
 from legato.clock import SystemClock
 from legato.gate import Limit
-from legato.workshop import one_job
+from legato.workshop import as_it_is, one_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a provider brings into the workshop. `read` returns the jobs of a message."""
+    """What a provider brings into the workshop, where `read` and `identified` are described."""
 
     provider: Provider
     jobs: SqsJobs
@@ -45,6 +45,7 @@ class Part:
     max_seconds: int
     """Of audio in one leg."""
     read: Callable[[str], Sequence[Job]] = one_job
+    identified: Callable[[Job], Job] = as_it_is
 
 
 def tools(*, secret: str, table: str) -> Tools:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from heapq import merge
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from legato.cli.options import AsJson, LastDay, parsed_day
 from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, table_of, write_json
-from legato.model import PROVIDERS, format_time
+from legato.errors import Refused
+from legato.model import CallId, format_time
 
 if TYPE_CHECKING:
     from legato.cli.place import Place
-    from legato.ports import Access, Accesses
+    from legato.ports import Access
 
 DAYS = 30
 """So far back goes a list of all calls, if nobody says how far."""
@@ -45,7 +44,7 @@ app = typer.Typer(rich_markup_mode=None)
 def list_accesses(
     context: typer.Context,
     call: Annotated[
-        str | None, typer.Argument(metavar="CALL", help="The call, by any of its ids.")
+        str | None, typer.Argument(metavar="CALL", help="The call, by its address or an id.")
     ] = None,
     first: Annotated[
         date | None, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
@@ -54,7 +53,6 @@ def list_accesses(
     as_json: AsJson = False,
 ) -> None:
     from legato.access import to_json
-    from legato.catalogue import named
 
     end = _midnight(last or datetime.now(UTC).date()) + DAY
     begin = _midnight(first) if first else None
@@ -66,7 +64,7 @@ def list_accesses(
         if call is None:
             found = list(log.between(begin or end - DAYS * DAY, end))
         else:
-            seen = _of(call, log) or _of(named(call, place.catalogue()).call, log)
+            seen = log.of_call(_which(call, place))
             found = [one for one in seen if one.at < end and not _before(one, begin)]
     if as_json:
         lines = [to_json(one) for one in found]
@@ -77,13 +75,14 @@ def list_accesses(
         typer.echo("Nobody did anything that is written down.")
 
 
-def _of(call: str, log: Accesses) -> list[Access]:
-    """Return the accesses to a call, whoever's it is: an id says nothing of its provider.
+def _which(text: str, place: Place) -> CallId:
+    """Return the call. The log knows calls that no catalogue has any more, by their addresses."""
+    from legato.catalogue import named
 
-    The log knows calls that no catalogue has any more.
-    """
-    found = [log.of_call(provider, call) for provider in PROVIDERS]
-    return list(merge(*found, key=attrgetter("at"), reverse=True))
+    try:
+        return CallId.parse(text)
+    except Refused:
+        return named(text, place.catalogue()).id
 
 
 def _before(access: Access, begin: datetime | None) -> bool:
@@ -107,6 +106,5 @@ def _show(found: list[Access]) -> None:
 def _calls(access: Access) -> str:
     if not access.calls:
         return ""
-    provider, call = access.calls[0]
     more = len(access.calls) - 1
-    return f"{provider} {call}" + (f" and {more} more" if more else "")
+    return f"{access.calls[0]}" + (f" and {more} more" if more else "")

@@ -18,9 +18,10 @@ from legato.cli.say import (
     table_of,
     write_json,
 )
+from legato.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from legato.failed import Failure, Failures
 
@@ -58,10 +59,10 @@ def list_failed(
     if not found:
         typer.echo("Nothing failed.")
         return
-    table = table_of("Provider", "Call", "Account", "Since", "Where", "Why")
+    table = table_of("Call", "Since", "Where", "Why")
     for one in found:
         since = _age(now - one.since)
-        table.add_row(one.provider, one.call, one.account, since, _where(one), one.reason)
+        table.add_row(_named(one), since, _where(one), one.reason)
     console_for_tables().print(table)
     typer.echo(
         f"{len(found)} failed. `legato retry CALL` or `legato retry --all` tries them again."
@@ -70,7 +71,7 @@ def list_failed(
 
 @app.command(
     name="retry",
-    help=f"""Try again what failed: calls by their ids, all, or those that failed for a reason.
+    help=f"""Try again what failed: calls by address or id, all, or those that failed for a reason.
 
     The job goes into the jobs queue first and leaves the dead letters afterwards. So whatever ends
     this early, the worst is that something is tried twice, which changes nothing.
@@ -87,7 +88,7 @@ def list_failed(
 def retry_failed(
     context: typer.Context,
     calls: Annotated[
-        list[str] | None, typer.Argument(metavar="CALL", help="Calls, by their ids.")
+        list[str] | None, typer.Argument(metavar="CALL", help="Calls, by their addresses or ids.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
     reason: Annotated[
@@ -100,14 +101,12 @@ def retry_failed(
 
     if [bool(calls), everything, bool(reason)].count(True) != 1:
         raise typer.BadParameter("say what: calls by their ids, or --all, or --reason TEXT")
-    retried, left = 0, 0
-    seen: set[str] = set()
+    retried, left, unknown = 0, 0, list[str]()
     with speaking("interrupted; the same command goes on"):
         work: Failures = context.obj.failures(providers=provider or ())
         if everything and not yes and sys.stdin.isatty() and not typer.confirm("Try all again?"):
             end("not begun", FAILED)
-        for one in retry(work, chosen=_chosen(calls, reason)):
-            seen.add(one.failure.call)
+        for one in retry(work, chosen=_chosen(calls, reason, unknown)):
             if one.left:
                 left += 1
                 typer.echo(f"{_named(one.failure)}: left where it is: {one.left}")
@@ -115,24 +114,42 @@ def retry_failed(
                 retried += 1
                 typer.echo(f"{_named(one.failure)}: put into the queue again")
     typer.echo(f"{retried} put into the queue again.")
-    if unknown := [call for call in calls or () if call not in seen]:
+    if unknown:
         end(f"not failed, or not known: {', '.join(unknown)}: see `legato failed`", FAILED)
     if left:
         raise typer.Exit(FAILED)
 
 
-def _chosen(calls: list[str] | None, reason: str | None) -> Callable[[Failure], bool]:
-    def chosen(one: Failure) -> bool:
+def _chosen(
+    calls: list[str] | None, reason: str | None, unknown: list[str]
+) -> Callable[[Sequence[Failure]], list[Failure]]:
+    """Return what chooses these calls, or those with a reason. Nothing is chosen of `unknown`."""
+
+    def named(text: str, found: Sequence[Failure]) -> list[Failure]:
+        meant = [one for one in found if one.id.is_meant_by(text)]
+        if len(meant) > 1:
+            addresses = ", ".join(map(_named, meant))
+            raise Refused(f"{text} is an id of several calls: name one of {addresses}")
+        unknown.extend([] if meant else [text])
+        return meant
+
+    def chosen(found: Sequence[Failure]) -> list[Failure]:
         if calls:
-            return one.call in calls
-        reasons = (one.reason, *(letter.reason for letter in one.letters))
-        return reason is None or any(reason.lower() in words.lower() for words in reasons)
+            return list({one.id: one for text in calls for one in named(text, found)}.values())
+        return [one for one in found if reason is None or _has(reason, one)]
 
     return chosen
 
 
+def _has(reason: str, one: Failure) -> bool:
+    reasons = (one.reason, *(letter.reason for letter in one.letters))
+    return any(reason.lower() in words.lower() for words in reasons)
+
+
 def _named(one: Failure) -> str:
-    return f"{one.provider} {one.call}"
+    from legato.failed import UNREADABLE
+
+    return f"{one.provider} {one.call}" if one.call == UNREADABLE else str(one.id)
 
 
 def _where(one: Failure) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 100
 """Calls in a page of the catalogue."""
-GIVEN_UP = ("Legs", "Provider", "Agent", "Direction", "To")
+GIVEN_UP = ("Legs", "Agent", "Direction", "To")
 """Columns that are left out of a table which has no room for all, in this order."""
 CALLERS = {"inbound": ("from", "contact"), "outbound": ("from", "channel")}
 CALLED = {"inbound": ("to", "channel"), "outbound": ("to", "contact")}
@@ -199,10 +199,9 @@ def _cells(row: Row, zone: tzinfo) -> dict[str, str]:
         "Agent": _agents(row),
         "Length": length(row.duration_ms),
         "Legs": f"{row.legs}",
-        "Provider": row.provider,
         "Storage": storage(row),
         "Held": ", ".join(row.cases),
-        "Call": row.call,
+        "Call": str(row.id),
     }
     return {name: printable(text) for name, text in cells.items()}
 

@@ -80,7 +80,7 @@ def command(
         rows = asked.chosen(place.catalogue(), calls, query)
         place.recorder().record(
             "get",
-            [(row.provider, row.call) for row in rows],
+            [row.id for row in rows],
             reason=reason,
             case=case,
             details={"legs": legs, "manifest": manifest},
@@ -111,14 +111,14 @@ def command(
 
 def _show(got: Got) -> None:
     if got.error is not None:
-        call = printable(f"{got.row.provider} {got.row.call}")
+        call = printable(str(got.row.id))
         typer.echo(f"legato: {call}: {printable(in_short(got.error))}", err=True)
     elif got.file is not None:
         typer.echo(str(got.file.target))
 
 
 def _to_json(got: Got) -> Json:
-    said: Json = {"provider": got.row.provider, "call": got.row.call}
+    said: Json = {**got.row.id._asdict()}
     if got.file is not None:
         said |= {"kind": got.file.kind, "leg": got.file.leg, "path": str(got.file.target)}
     if got.error is not None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.options import AsJson, completing, parsed_provider
+from legato.cli.options import AsJson
 from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, table_of, write_json
-from legato.model import PROVIDERS
+from legato.model import CallId
 
 if TYPE_CHECKING:
     from legato.hold import Held
@@ -16,18 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
-Call = Annotated[str, typer.Argument(metavar="CALL", help="The call, by its id.")]
+Call = Annotated[str, typer.Argument(metavar="CALL", help="The call, by its address or its id.")]
 Case = Annotated[str, typer.Option(metavar="CASE", help="The case, by your own name for it.")]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why it may be released.")]
-Provider = Annotated[
-    str | None,
-    typer.Option(
-        parser=parsed_provider,
-        autocompletion=completing(PROVIDERS),
-        metavar="NAME",
-        help="Whose call it is (ringex, ringcx, kazoo), where the ledger cannot tell.",
-    ),
-]
 
 
 @app.command(
@@ -36,12 +27,12 @@ Provider = Annotated[
 
     Holds every version of every object of the call, and whatever is archived of it later. Several
     cases may hold a call. Who asked, when and why is kept in the archive as evidence. A call that
-    is not archived yet may be held too; one that nobody knows only with --force and --provider.
+    is not archived yet may be held too; one that nobody knows only with --force and its address.
 
     \b
     Examples:
       legato hold s-a0b1c2d3e4f5 --case 2026-117 --reason "complaint of a customer"
-      legato hold 63962447024-1a2b --provider kazoo --case 2026-117 --reason "the same"
+      legato hold ringcx/99999/s-v-a0b1c2d3 --case 2026-117 --reason "the same"
 
     {EXIT_CODES}
     """,
@@ -51,13 +42,12 @@ def place_hold(
     call: Call,
     case: Case,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for whoever reads it later.")],
-    provider: Provider = None,
     force: Annotated[
         bool, typer.Option("--force", help="Hold a call of which nothing is known.")
     ] = False,
 ) -> None:
     asked = {"action": "hold", "call": call, "case": case, "reason": reason, "force": force}
-    _ask(context, asked, provider)
+    _ask(context, asked)
 
 
 @app.command(
@@ -86,7 +76,6 @@ def release(
     withdraw: Annotated[
         bool, typer.Option("--withdraw", help="Take back what was asked for.")
     ] = False,
-    provider: Provider = None,
 ) -> None:
     if confirm and withdraw:
         raise typer.BadParameter("--confirm goes without --withdraw")
@@ -94,7 +83,7 @@ def release(
         raise typer.BadParameter("say why with --reason, or --confirm what another one asked for")
     action = "confirm" if confirm else "withdraw" if withdraw else "request"
     asked = {"action": f"{action}-release", "call": call, "case": case, "reason": reason or ""}
-    _ask(context, asked, provider)
+    _ask(context, asked)
 
 
 @app.command(
@@ -127,19 +116,19 @@ def list_holds(
         return
     from legato.hold import person
 
-    table = table_of("Case", "Provider", "Call", "Since", "By", "Why", "Release")
+    table = table_of("Case", "Call", "Since", "By", "Why", "Release")
     for one in found:
-        said = (one.case, one.provider, one.call, one.at, person(one.by), one.reason)
+        said = (one.case, str(one.id), one.at, person(one.by), one.reason)
         table.add_row(*map(printable, (*said, _release(one))))
     console_for_tables().print(table)
 
 
-def _ask(context: typer.Context, asked: Json, provider: str | None) -> None:
+def _ask(context: typer.Context, asked: Json) -> None:
     from legato.hold import person
 
     with speaking("interrupted; the same command again makes sure"):
-        answer = context.obj.holder().ask(asked | ({"provider": provider} if provider else {}))
-    name = f"{answer['provider']} {answer['call']}"
+        answer = context.obj.holder().ask(asked)
+    name = CallId.of(answer)
     before = " It was asked for before." if answer["repeated"] else ""
     cases = ", ".join(sorted(answer["cases"]))
     state = f"held for {cases}" if answer["held"] else "free: no case holds it"

@@ -55,7 +55,7 @@ def command(
         row = named(call, place.catalogue())
         place.recorder().record(
             "link",
-            [(row.provider, row.call)],
+            [row.id],
             reason=reason,
             case=case,
             details={"minutes": minutes} | ({"leg": leg} if leg else {}),

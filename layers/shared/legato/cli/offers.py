@@ -34,7 +34,7 @@ def show_calls(wanted: Sequence[Wanted], *, err: bool) -> None:
         typer.echo(_counted(wanted), err=err)
         return
     for one in wanted:
-        typer.echo(f"{printable(f'{one.row.provider} {one.row.call}')}: {_how(one)}", err=err)
+        typer.echo(f"{printable(str(one.row.id))}: {_how(one)}", err=err)
 
 
 def show_offers(found: Sequence[Offer], days: int, *, err: bool) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from legato.failed import Failures
     from legato.hold import Held
     from legato.index import Days, Rebuilt
+    from legato.model import CallId
     from legato.ports import Accesses
     from legato.push_urls import Pushing
     from legato.reconcile import Reconciling
@@ -109,11 +110,11 @@ class Place:
 
         return holds(self._ledger(), SystemClock(), case=case)
 
-    def holds_of(self, provider: str, call: str) -> list[Held]:
+    def holds_of(self, call: CallId) -> list[Held]:
         """Return the holds of one call. Raises as holds."""
         from legato.hold import holds_of
 
-        return holds_of(provider, call, self._ledger())
+        return holds_of(call, self._ledger())
 
     def recorder(self) -> Recorder:
         """Return who writes the access log. Raises Failed if the stack has nobody."""

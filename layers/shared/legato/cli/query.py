@@ -197,7 +197,7 @@ def chosen(catalogue: Catalogue, calls: Sequence[str] | None, query_text: str | 
         found = list(every(query, catalogue))
         if not found:
             raise Refused(f"nothing found: searched for {query}")
-    return list({(row.provider, row.call): row for row in found}.values())
+    return list({row.id: row for row in found}.values())
 
 
 def _pairs(words: Iterator[str]) -> Iterator[tuple[str, str]]:

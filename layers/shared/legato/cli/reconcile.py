@@ -118,12 +118,10 @@ def _show(report: Reconciliation) -> None:
 def _show_recordings(console: Console, title: str, found: Sequence[Found]) -> None:
     if not found:
         return
-    table = table_of("Provider", "Call", "Recording", "Began", "Seen", "Why")
+    table = table_of("Call", "Recording", "Began", "Seen", "Why")
     for one in found[:SHOWN]:
         began = moment(one.began_at) if one.began_at else f"{one.day}"
-        table.add_row(
-            one.provider, one.call, one.recording, began, f"{one.times_seen} x", one.reason
-        )
+        table.add_row(str(one.id), one.recording, began, f"{one.times_seen} x", one.reason)
     typer.echo(f"\n{title}: {len(found)}")
     console.print(table)
     if len(found) > SHOWN:

@@ -198,7 +198,7 @@ def _list(place: Place, *, as_json: bool) -> None:
     if as_json:
         write_json([one.to_json() for one in found])
     elif found:
-        table = table_of("Provider", "Call", "Asked", "Tier", "Objects", "Now")
+        table = table_of("Call", "Asked", "Tier", "Objects", "Now")
         for one in found:
             table.add_row(*_cells(one))
         console_for_tables().print(table)
@@ -212,7 +212,7 @@ def _cells(one: Restore) -> tuple[str, ...]:
     else:
         now = "on its way" + (f", by {moment(one.expected)}" if one.expected else "")
     parts = f"{one.done} of {one.objects}"
-    return one.provider, printable(one.call), moment(one.requested_at), one.tier, parts, now
+    return printable(str(one.call)), moment(one.requested_at), one.tier, parts, now
 
 
 def _to_json(wanted: Sequence[Wanted], found: Sequence[Offer], done: Asked | None) -> Json:
@@ -225,7 +225,7 @@ def _to_json(wanted: Sequence[Wanted], found: Sequence[Offer], done: Asked | Non
 
 def _asked_to_json(done: Asked) -> Json:
     return {
-        "calls": [list(call) for call in done.calls],
+        "calls": [call._asdict() for call in done.calls],
         "objects": done.objects,
         "refused": {key: in_short(error) for key, error in done.refused.items()},
     }

@@ -69,14 +69,13 @@ def command(
         place = context.obj
         catalogue = place.catalogue()
         row = named(call, catalogue)
-        asked = (row.provider, row.call)
-        place.recorder().record("show", [asked], reason=reason, case=case)
+        place.recorder().record("show", [row.id], reason=reason, case=case)
         shown = show(
             row,
             catalogue=catalogue,
             library=place.library(),
-            holds=place.holds_of(*asked),
-            accesses=list(place.accesses().of_call(*asked)),
+            holds=place.holds_of(row.id),
+            accesses=list(place.accesses().of_call(row.id)),
             clock=SystemClock(),
         )
     if as_json:
@@ -87,7 +86,7 @@ def command(
 
 def _show(shown: Shown, zone: tzinfo) -> None:
     row = shown.row
-    _say(f"{row.provider} {row.call}", f"account {row.account}", row.direction)
+    _say(str(row.id), row.direction)
     began = local_time(row.started_at, zone)
     ended = f" to {local_time(row.ended_at, zone)}" if row.ended_at else ""
     _say(f"{began}{ended} ({zone_name(zone)})", f"{length(row.duration_ms)} of audio")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from legato.get import refusal
 from legato.joined import joined_size
-from legato.layout import encoded
+from legato.layout import hold_prefix
 from legato.library import COLD, audio, manifests
 from legato.model import parse_time
 from legato.verify.call import named_objects
@@ -132,7 +132,7 @@ def _chosen(row: Row, library: Library, accesses: Accesses, *, all_revisions: bo
     newest = manifests[0][1]
     wanted = manifests if all_revisions else manifests[:1]
     objects = {each["key"]: each for _, manifest in wanted for each in named_objects(manifest)}
-    accessed = tuple(accesses.of_call(row.provider, row.call))
+    accessed = tuple(accesses.of_call(row.id))
     records = [*_holds(row, library), *_accesses(accessed, library)]
     return Chosen(
         row=row,
@@ -158,7 +158,7 @@ def _revisions(row: Row, library: Library) -> Iterator[tuple[Document, Json]]:
 
 
 def _holds(row: Row, library: Library) -> Iterator[Document]:
-    for stored in library.listed(f"holds/{row.provider}/{encoded(row.call)}/"):
+    for stored in library.listed(hold_prefix(row.id)):
         at = stored.key.rpartition("/")[2].rpartition("-")[0]
         yield Document(key=stored.key, version_id=stored.version_id, sha256=None, at=parse_time(at))
 
@@ -198,7 +198,7 @@ def _cold(chosen: Chosen, library: Library) -> _Cold:
 
 
 def _folders(row: Row) -> tuple[str, str]:
-    return row.prefix, f"holds/{row.provider}/{encoded(row.call)}/"
+    return row.prefix, hold_prefix(row.id)
 
 
 def _proven(document: Document, proofs: Proofs, folders: set[str], known: set[str]) -> Document:

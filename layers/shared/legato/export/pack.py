@@ -55,7 +55,7 @@ def _recorded(rows: Sequence[Row], asked: Asked, ports: Exporting) -> Asked:
     details = {"all_revisions": asked.all_revisions, "query": asked.query}
     done = ports.recorder.record(
         "export",
-        [(row.provider, row.call) for row in rows],
+        [row.id for row in rows],
         reason=asked.reason,
         case=asked.case,
         details={name: value for name, value in details.items() if value is not None},

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from legato.export.choose import Chosen
     from legato.export.proofs import Proofs
     from legato.library import Library
-    from legato.model import Json
+    from legato.model import CallId, Json
     from legato.ports import Access, Accesses
     from legato.verify.finding import Progress
     from legato.verify.keys import PublicKey
@@ -53,7 +53,7 @@ class Recorder(Protocol):
     def record(
         self,
         action: str,
-        calls: Sequence[tuple[str, str]],
+        calls: Sequence[CallId],
         *,
         reason: str | None = None,
         case: str | None = None,
@@ -285,7 +285,7 @@ class Maker:
         }
         self.ports.recorder.record(
             "exported",
-            [(each.row.provider, each.row.call) for each in self.chosen],
+            [each.row.id for each in self.chosen],
             reason=self.asked.reason,
             case=self.asked.case,
             details=details,

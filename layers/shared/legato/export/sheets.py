@@ -24,6 +24,7 @@ COLUMNS = (
     "time",
     "direction",
     "provider",
+    "account",
     "call",
     "numbers",
     "names",
@@ -96,8 +97,7 @@ def contents(asked: Asked, chosen: Sequence[Chosen], *, part: int, parts: int) -
         "all_revisions": asked.all_revisions,
         "calls": [
             {
-                "provider": each.row.provider,
-                "call": each.row.call,
+                **each.row.id._asdict(),
                 "prefix": each.row.prefix,
                 "revisions": list(each.whole),
             }
@@ -119,6 +119,7 @@ def _line(card: Card) -> list[str]:
         format_time(card.started_at),
         card.direction or "",
         card.provider,
+        card.account,
         card.call,
         "; ".join(card.numbers),
         "; ".join(card.names),

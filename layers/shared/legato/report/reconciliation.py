@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from legato import __version__
 from legato.layout import report_key
-from legato.model import Json, format_time
+from legato.model import CallId, Json, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +41,11 @@ class Found:
     reason: str = ""
     first_seen: datetime | None = None
     times_seen: int = 0
+
+    @property
+    def id(self) -> CallId:
+        """The call whose recording it is."""
+        return CallId(self.provider, self.account, self.call)
 
     def to_json(self) -> Json:
         """Write it for the report."""

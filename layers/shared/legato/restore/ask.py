@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.library import Library, Tier
-    from legato.model import Json
+    from legato.model import CallId, Json
     from legato.restore.survey import Piece, Restoring, Wanted
 
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Asked:
     """What came of it: how many objects S3 was asked for, of which calls, and what it refused."""
 
-    calls: tuple[tuple[str, str], ...]
+    calls: tuple[CallId, ...]
     objects: int
     refused: Mapping[str, LegatoError]
 
@@ -81,7 +81,7 @@ def restore(
 
 def _ask(one: Wanted, order: _Order, work: Restoring) -> tuple[int, dict[str, LegatoError]]:
     """Note a call and ask for it; return how many objects were asked for, and what was refused."""
-    key = key_of(one.row.provider, one.row.call)
+    key = key_of(one.row.id)
     change(key, lambda note: ordered(note, one.pieces, order.to_json()), work.notes)
     pieces, asked, refused = order.pieces(one), set[str](), dict[str, LegatoError]()
     try:
@@ -120,5 +120,5 @@ def _settle(one: Wanted, pieces: Sequence[Piece], asked: Collection[str], work: 
     unasked = {piece.key for piece in missed if piece.lies_cold}
     # What could not be hastened comes as it would have, and may be hastened the next time.
     tier = one.tier if any(piece.state.restoring for piece in missed) else None
-    key = key_of(one.row.provider, one.row.call)
+    key = key_of(one.row.id)
     change(key, lambda note: settled(note, unasked, copies, tier), work.notes)

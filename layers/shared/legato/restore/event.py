@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from legato.errors import Refused
-from legato.model import PROVIDERS, format_time, parse_time
+from legato.model import PROVIDERS, CallId, format_time, parse_time
 from legato.notes import change
 from legato.restore.mail import tell
 from legato.restore.note import THERE, key_of, written
@@ -78,7 +78,7 @@ def restored(told: Told, work: Completing) -> str:
         changed, outcome = _noted(note, told, work.clock.now())
         return changed
 
-    note = change(key_of(*call), becomes, work.notes)
+    note = change(key_of(call), becomes, work.notes)
     if outcome in ("Noted", "Repeated") and note.listed is not None and note.listed[0] == THERE:
         if work.mail is not None:
             tell(note, work.notes, work.clock, work.mail)
@@ -111,9 +111,9 @@ def _said(known: Json, told: Told, now: datetime) -> Json | None:
     return {"done_at": format_time(told.at), **known, "until": format_time(told.until)}
 
 
-def _call_of(key: str) -> tuple[str, str] | None:
-    """Return the provider and the call to which an object of the archive belongs."""
+def _call_of(key: str) -> CallId | None:
+    """Return the call to which an object of the archive belongs."""
     match key.split("/"):
-        case ["calls", provider, _, _, _, call, _, *_] if provider in PROVIDERS:
-            return provider, unquote(call)
+        case ["calls", provider, account, _, _, _, call, _, *_] if provider in PROVIDERS:
+            return CallId(provider, unquote(account), unquote(call))
     return None

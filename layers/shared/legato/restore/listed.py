@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.library import State, Tier
-    from legato.model import Json, Note
+    from legato.model import CallId, Json, Note
     from legato.restore.survey import Restoring
 
 
@@ -29,8 +29,7 @@ class Restore:
     done at the latest.
     """
 
-    provider: str
-    call: str
+    call: CallId
     tier: Tier
     days: int
     requested_at: datetime
@@ -42,8 +41,7 @@ class Restore:
     def to_json(self) -> Json:
         """Write it for scripts."""
         return {
-            "provider": self.provider,
-            "call": self.call,
+            **self.call._asdict(),
             "tier": self.tier,
             "days": self.days,
             "requested_at": format_time(self.requested_at),
@@ -62,7 +60,7 @@ def restores(work: Restoring) -> list[Restore]:
     found = [note for name in (LIST, THERE) for note in listed(name, work.notes)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         seen = [one for one in pool.map(lambda note: _looked(note, work), found) if one]
-    return sorted(seen, key=lambda one: (one.requested_at, one.provider, one.call))
+    return sorted(seen, key=lambda one: (one.requested_at, one.call))
 
 
 def _looked(note: Note, work: Restoring) -> Restore | None:
@@ -85,7 +83,6 @@ def _state(key: str, version_id: str, work: Restoring) -> State | None:
 
 
 def _restore(note: Note, states: Iterable[State]) -> Restore:
-    provider, call = call_of(note)
     content = note.content
     objects = content["objects"].values()
     untils = [parse_time(each["until"]) for each in objects if "until" in each]
@@ -93,8 +90,7 @@ def _restore(note: Note, states: Iterable[State]) -> Restore:
     requested_at, tier = parse_time(content["requested_at"]), content["tier"]
     terms = [TERMS[state.storage_class].get(tier) for state in states if state.restoring]
     return Restore(
-        provider=provider,
-        call=call,
+        call=call_of(note),
         tier=tier,
         days=content["days"],
         requested_at=requested_at,

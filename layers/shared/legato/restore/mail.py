@@ -53,7 +53,7 @@ def _of(request: str, name: str, notes: Lists) -> Iterator[Note]:
 
 def _letter(ready: Iterable[Note]) -> tuple[str, str]:
     """Return subject and words of a mail about calls that can be read now."""
-    untils = {call_of(note)[1]: _until(note) for note in ready}
+    untils = {str(call_of(note)): _until(note) for note in ready}
     what = f"{counted(len(untils), 'call')} can be read until {_minute(min(untils.values()))}"
     lines = [f"{call}  until {_minute(untils[call])}" for call in sorted(untils)[:MAILED]]
     if len(untils) > MAILED:

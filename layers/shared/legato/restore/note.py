@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.library import COLD
-from legato.model import format_time, parse_time
+from legato.model import CallId, format_time, parse_time
 from legato.notes import change
 
 if TYPE_CHECKING:
@@ -31,15 +31,14 @@ UNASKED = timedelta(hours=1)
 _EVER = "9999"
 
 
-def key_of(provider: str, call: str) -> str:
+def key_of(call: CallId) -> str:
     """Return the key of a call's note."""
-    return f"restore#{provider}#{call}"
+    return f"restore#{call}"
 
 
-def call_of(note: Note) -> tuple[str, str]:
-    """Return the provider and the id of the call that a note is of."""
-    _, provider, call = note.key.split("#", 2)
-    return provider, call
+def call_of(note: Note) -> CallId:
+    """Return the call that a note is of."""
+    return CallId.parse(note.key.removeprefix("restore#"))
 
 
 def listed(name: str, notes: Lists) -> Iterator[Note]:

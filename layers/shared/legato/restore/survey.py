@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from legato.catalogue import Row
     from legato.library import Library, State, Tier
-    from legato.model import Json
+    from legato.model import CallId, Json
     from legato.ports import Clock, Lists
 
 AT_ONCE = 16
@@ -95,8 +95,7 @@ class Wanted:
     def to_json(self) -> Json:
         """Write it for scripts."""
         return {
-            "provider": self.row.provider,
-            "call": self.row.call,
+            **self.row.id._asdict(),
             "how": self.how,
             "until": self.until and format_time(self.until),
             "objects": len(self.pieces),
@@ -111,16 +110,16 @@ def survey(rows: Iterable[Row], work: Restoring) -> list[Wanted]:
         return list(pool.map(lambda row: _wanted(row, work), rows))
 
 
-def names(wanted: Iterable[Wanted]) -> tuple[tuple[str, str], ...]:
-    """Return calls by their providers and ids."""
-    return tuple((one.row.provider, one.row.call) for one in wanted)
+def names(wanted: Iterable[Wanted]) -> tuple[CallId, ...]:
+    """Return which calls they are."""
+    return tuple(one.row.id for one in wanted)
 
 
 def _wanted(row: Row, work: Restoring) -> Wanted:
     pieces = tuple(_piece(entry, work) for entry in audio(manifest(row, work.library)))
     if not any(piece.state.restoring for piece in pieces):
         return Wanted(row=row, pieces=pieces)
-    noted = work.notes.read(key_of(row.provider, row.call)).content
+    noted = work.notes.read(key_of(row.id)).content
     return Wanted(row=row, pieces=pieces, tier=noted.get("tier"), days=noted.get("days", 0))
 
 

@@ -59,7 +59,7 @@ def _still_coming(left: Sequence[_Coming], work: Restoring) -> list[_Coming]:
     for (one, piece), state in coming:
         if not state.restoring:
             raise Failed(
-                f"{piece.key} is not on its way: `legato restore {one.row.call}` asks for it"
+                f"{piece.key} is not on its way: `legato restore {one.row.id}` asks for it"
             )
     return [each for each, _ in coming]
 
@@ -69,6 +69,6 @@ def _note(seen: Iterable[tuple[_Coming, State]], work: Restoring) -> None:
     there: dict[str, dict[str, State | None]] = {}
     for (one, piece), state in seen:
         if state.restored_until is not None:
-            there.setdefault(key_of(one.row.provider, one.row.call), {})[piece.key] = state
+            there.setdefault(key_of(one.row.id), {})[piece.key] = state
     for key, states in there.items():
         correct(key, states, work.notes, work.clock)

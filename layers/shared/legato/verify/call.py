@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from legato.layout import access_key, encoded, manifest_key, newest_revision
+from legato.layout import access_key, manifest_key, newest_revision
+from legato.model import CallId, encoded
 from legato.verify.finding import Report
 from legato.verify.schema import moment, parsed
 from legato.verify.standing import check_locks, is_other, standing
@@ -89,7 +90,7 @@ def folder_of(key: str) -> str:
     It belongs to one call, or to one day of the access log.
     """
     parts = key.split("/")
-    depth = {"calls": 6, "access": 4}.get(parts[0], 3)
+    depth = 7 if parts[0] == "calls" else 4
     return "/".join(parts[:depth]) + "/"
 
 
@@ -218,12 +219,10 @@ class _Folder:
         return _Manifest(document=document, content=content)
 
     def _belongs(self, key: str, content: Json) -> bool:
-        _, provider, *_, call, _ = self.folder.split("/")
-        return (
-            content["provider"] == provider
-            and encoded(content["call"]) == call
-            and content["revision"] == newest_revision([key])
-        )
+        _, provider, account, *_, call, _ = self.folder.split("/")
+        return tuple(map(encoded, CallId.of(content))) == (provider, account, call) and content[
+            "revision"
+        ] == newest_revision([key])
 
     def _document(self, key: str) -> _Document | None:
         """Read a document; return None, and blame it, if it is not what a digest names."""
@@ -318,4 +317,4 @@ def _names(described: Json | None, document: _Document | None) -> bool:
 
 def _day_end(folder: str) -> datetime:
     """Return when the day of a call ends; long ago if its folder names none."""
-    return moment("-".join(folder.split("/")[2:5]) + "T23:59:59") or LONG_AGO
+    return moment("-".join(folder.split("/")[3:6]) + "T23:59:59") or LONG_AGO

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from legato.errors import Failed, Refused
-from legato.layout import encoded, manifest_key
-from legato.model import parse_time
+from legato.layout import hold_prefix, manifest_key
+from legato.model import CallId, parse_time
 from legato.verify import verify
 from legato.verify.call import folder_of
 from legato.verify.evidence import Folder
@@ -96,7 +96,7 @@ def scope_of(content: Json) -> Scope:
         part=content["part"],
         parts=content["parts"],
         calls={call["prefix"]: frozenset(call["revisions"]) for call in calls},
-        holds=frozenset(f"holds/{call['provider']}/{encoded(call['call'])}/" for call in calls),
+        holds=frozenset(hold_prefix(CallId.of(call)) for call in calls),
         documents=frozenset(content["documents"]),
         unchained=frozenset(content["unchained"]),
         left_out=frozenset(content["left_out"]),

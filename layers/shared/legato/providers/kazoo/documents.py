@@ -71,7 +71,7 @@ def address(account: str, recording: str, *copy: str) -> str:
 
 
 def listing(job: Job, documents: Sequence[Json]) -> Listing:
-    """Return what the documents of one interaction say."""
+    """Return what the documents of one account's interaction say."""
     legs = [_leg(job, document) for document in documents]
     directions = (_text(document.get("direction")) for document in documents)
     direction = next(filter(None, directions), None)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from legato.errors import NotYet, Wait
-from legato.model import Arrival, Job, Json, Leg, Listing, format_time
+from legato.model import Arrival, CallId, Job, Json, Leg, Listing, format_time
 from legato.notes import change
 from legato.providers.kazoo.documents import (
     ARRIVED_AT,
@@ -182,7 +182,7 @@ class Inbox:
         place = self._notes.read(f"arrived#{arrival.key}").content
         if place.get("version") != arrival.version_id:
             place = self._placed(arrival, job)
-        state = self._ledger.load("kazoo", place["account"], place["call"])
+        state = self._ledger.load(CallId("kazoo", place["account"], place["call"]))
         if place["recording"] in state.legs:
             self._objects.mark_archived(arrival)
             return nothing
@@ -192,10 +192,10 @@ class Inbox:
 
     def addressed(self, leg: Leg) -> Leg:
         """Return the leg with the address of its copy in the inbox, if there is one."""
-        copy = self._notes.read(_copy_key(leg.id)).content
+        account, recording = map(unquote, leg.address.split("/"))
+        copy = self._notes.read(_copy_key(account, recording)).content
         if not copy:
             return leg
-        account, recording = map(unquote, leg.address.split("/"))
         return replace(leg, address=address(account, recording, copy["key"], copy["version"]))
 
     def open(self, key: str, version_id: str) -> AbstractContextManager[Iterator[bytes]]:
@@ -207,7 +207,9 @@ class Inbox:
         account, document = self._documented(arrival, sighted(arrival, self._accounts), job)
         recording = recording_of(document) or ""
         call = call_of(document) or recording
-        self._write(_copy_key(recording), {"key": arrival.key, "version": arrival.version_id})
+        self._write(
+            _copy_key(account, recording), {"key": arrival.key, "version": arrival.version_id}
+        )
         kept = {**without_secrets(document), "id": recording}
         found = change_of(account, call, {recording: kept})
         sent = take(found, Account(account), self._jobs, self._notes, self._clock, JOB_SECONDS)
@@ -267,10 +269,10 @@ class Inbox:
         if sighting.recording is not None:
             return found.get(sighting.recording)
         if len(found) > 1:
-            return self._as_long(arrival, found)
+            return self._as_long(account, arrival, found)
         return next(iter(found.values()), None)
 
-    def _as_long(self, arrival: Arrival, found: Mapping[str, Json]) -> Json | None:
+    def _as_long(self, account: str, arrival: Arrival, found: Mapping[str, Json]) -> Json | None:
         """Return the recording that is as long as this audio and has not arrived, if it is one.
 
         One leg of a call may be recorded twice, for the account and for a device.
@@ -280,7 +282,8 @@ class Inbox:
         distances = {
             recording: abs((length_of(document) or 0) - length)
             for recording, document in found.items()
-            if self._notes.read(_copy_key(recording)).content.get("key") in (None, arrival.key)
+            if self._notes.read(_copy_key(account, recording)).content.get("key")
+            in (None, arrival.key)
         }
         nearest = min(distances, key=lambda recording: distances[recording], default=None)
         if nearest is None or distances[nearest] > SAME_LENGTH_MS:
@@ -304,5 +307,5 @@ def _own_document(arrival: Arrival, recording: str, sighting: Sighting) -> Json:
     }
 
 
-def _copy_key(recording: str) -> str:
-    return f"inbox#kazoo#{recording}"
+def _copy_key(account: str, recording: str) -> str:
+    return f"inbox#{CallId('kazoo', account, recording)}"

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from legato.accounts import siblings
 from legato.errors import LegatoError, NotYet, Wait
 from legato.model import Leg, Listing
 from legato.providers.kazoo.documents import (
@@ -22,7 +23,7 @@ from legato.sweep import records_key
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from legato.model import Job, Json
+    from legato.model import CallId, Job, Json
     from legato.ports import Clock, Notes
     from legato.providers.kazoo.api import KazooApi
     from legato.providers.kazoo.inbox import Inbox
@@ -57,32 +58,35 @@ class Kazoo:
         self._inbox = inbox
 
     def resolve(
-        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
-    ) -> Mapping[str, Listing | LegatoError]:
+        self, jobs: Sequence[Job], *, closely: Collection[CallId] = ()
+    ) -> Mapping[CallId, Listing | LegatoError]:
         """Answer from the ledger; what only the inbox has is looked up."""
         del closely  # the ledger knows as much of one as of all
-        found: dict[str, Listing | LegatoError] = {}
+        found: dict[CallId, Listing | LegatoError] = {}
         for job in jobs:
             try:
                 answer = self._resolved(job)
             except LegatoError as error:
                 answer = error
             if answer is not None:
-                found[job.call] = answer
+                found[job.id] = answer
         return found
 
     def _resolved(self, job: Job) -> Listing | LegatoError | None:
         if job.call.startswith(CALL):
             return self._inbox.take_in(job)
-        documents = self._known(job.call)
+        documents = self._known(job)
         if not documents:
             return None
-        return self._young(job, documents) or self._listed(job, documents)
+        # Before its turn: another account's call of the same interaction can then name this one.
+        related = siblings(job.id, self._notes)
+        return self._young(job, documents) or self._listed(job, documents, related)
 
-    def _listed(self, job: Job, documents: Sequence[Json]) -> Listing:
+    def _listed(self, job: Job, documents: Sequence[Json], related: tuple[CallId, ...]) -> Listing:
         """Return the listing, with the copies that the inbox has."""
         found = listing(job, documents)
-        return replace(found, legs=tuple(map(self._inbox.addressed, found.legs)))
+        legs = tuple(map(self._inbox.addressed, found.legs))
+        return replace(found, legs=legs, related=related)
 
     def named_leg(self, job: Job, recording: str) -> Leg:
         """Return the leg for a recording that is known by its id only."""
@@ -122,8 +126,8 @@ class Kazoo:
                 "such a recording but cannot hand it out"
             ) from error
 
-    def _known(self, call: str) -> list[Json]:
-        records: Json = self._notes.read(records_key(self.name, call)).content.get("records", {})
+    def _known(self, job: Job) -> list[Json]:
+        records: Json = self._notes.read(records_key(job.id)).content.get("records", {})
         return list(records.values())
 
     def _young(self, job: Job, documents: Sequence[Json]) -> Wait | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from legato.model import Json, format_time, parse_time
+from legato.model import CallId, Json, format_time, parse_time
 from legato.providers.kazoo.documents import began_at, call_of, recording_of, without_secrets
 from legato.sweep import Change, Page
 
@@ -61,7 +61,7 @@ class Recordings(Protocol):
 def change_of(account: str, call: str, documents: Mapping[str, Json]) -> Change:
     """Return recordings of one call as the sweep takes them in."""
     began = min(filter(None, map(began_at, documents.values())), default=None)
-    return Change(call=call, account=account, records=documents, began_at=began)
+    return Change(id=CallId(Account.name, account, call), records=documents, began_at=began)
 
 
 class Account:

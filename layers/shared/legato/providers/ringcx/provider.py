@@ -6,10 +6,12 @@ nothing but the recordings.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from legato.accounts import siblings
 from legato.errors import Wait
 from legato.model import Job, Leg, Listing
 from legato.providers.ringcx.retention import known_days
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from legato.model import CallId
     from legato.ports import Clock, Notes
     from legato.providers.ringcx.api import RingcxApi
 
@@ -49,24 +52,26 @@ class Ringcx:
         self._otherwise = otherwise
 
     def resolve(
-        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
-    ) -> Mapping[str, Listing | Wait]:
+        self, jobs: Sequence[Job], *, closely: Collection[CallId] = ()
+    ) -> Mapping[CallId, Listing | Wait]:
         """Answer from the ledger. A dialog that has only just ended is to wait.
 
         RingCX asks for a quarter of an hour between a call's end and the first look at it
         (https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording).
         """
         del closely  # the ledger knows as much of one as of all
-        found: dict[str, Listing | Wait] = {}
+        found: dict[CallId, Listing | Wait] = {}
         days = known_days(self._notes)
         for job in jobs:
-            records = self._notes.read(records_key(self.name, job.call)).content.get("records")
+            records = self._notes.read(records_key(job.id)).content.get("records")
             if not records:
                 continue
             rows = list(records.values())
-            young = self._young(job, rows)
+            # Before its turn: another sub-account's call of the same dialog can then name this one.
+            related = siblings(job.id, self._notes)
             kept = timedelta(days=days.get(job.account) or self._otherwise)
-            found[job.call] = young or listing(job, rows, retention=kept)
+            listed = replace(listing(job, rows, retention=kept), related=related)
+            found[job.id] = self._young(job, rows) or listed
         return found
 
     def named_leg(self, job: Job, recording: str) -> Leg:

@@ -12,7 +12,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from legato.model import Json, format_time, parse_time
+from legato.model import CallId, Json, format_time, parse_time
 from legato.providers.ringcx.rows import began_at, dialog_of, is_recorded, is_voice, segment_of
 from legato.sweep import Change, Page
 
@@ -153,8 +153,7 @@ class RingcxTail:
                 strays.append(row)
         changes = tuple(
             Change(
-                call=dialog,
-                account=self.sub_account,
+                id=CallId(self.name, self.sub_account, dialog),
                 records=found,
                 began_at=began_at(row for row in found.values() if is_recorded(row)),
             )

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 3
 DELETION = "/call-recordings"
-CALL_RECORDINGS = f"/restapi/v1.0/account/~{DELETION}"
+ACCOUNT = "/restapi/v1.0/account/~"
+CALL_RECORDINGS = f"{ACCOUNT}{DELETION}"
 RECORDING = "recording"
 
 
@@ -198,6 +199,8 @@ def _check(response: httpx.Response, scope: str) -> None:
 
 def scope_of(path: str) -> str:
     """Return for which requests a 403 counts: those of the same app scope."""
+    if path.endswith(ACCOUNT):
+        return "account"
     own = {"/subscription": "subscription", DELETION: "removal"}
     return next((scope for part, scope in own.items() if part in path), "list")
 
@@ -206,7 +209,7 @@ def group_of(method: str, path: str) -> str:
     """Return the rate-limit group of a request, as the official API description has it."""
     if "/subscription" in path:
         return "Light" if method == "GET" or path.endswith("/renew") else "Medium"
-    if "/telephony/sessions" in path:
+    if "/telephony/sessions" in path or path.endswith(ACCOUNT):
         return "Light"
     # The call log and the recordings, media included; and for the rest the strictest is safe.
     return "Heavy"

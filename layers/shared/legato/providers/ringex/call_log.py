@@ -25,7 +25,7 @@ RETENTION = timedelta(days=90)
 def listing(job: Job, records: Sequence[Json]) -> Listing:
     """Return what the records of one session say. Raises Retry, naming the field that lacks."""
     spans = [_span(record, "record") for record in records]
-    related = {*_related(records), *job.hints.get("peers", ())} - {job.call}
+    sessions = {*_related(records), *job.hints.get("peers", ())} - {job.call}
     direction = records[0].get("direction")
     ended_at = max(span.ended_at for span in spans)
     return Listing(
@@ -39,7 +39,7 @@ def listing(job: Job, records: Sequence[Json]) -> Listing:
         kept_until=ended_at + RETENTION,
         direction=direction.lower() if isinstance(direction, str) else None,
         parties=tuple(_parties(records)),
-        related=tuple(sorted(related)),
+        related=tuple(job.id._replace(call=session) for session in sorted(sessions)),
         records=tuple(records),
     )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from legato.model import CallId
     from legato.providers.ringex.api import RingexApi
     from legato.remove import Recording
 
@@ -32,8 +33,8 @@ class Ringex:
         self._look_back = timedelta(hours=max_call_hours)
 
     def resolve(
-        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
-    ) -> Mapping[str, Listing | Retry]:
+        self, jobs: Sequence[Job], *, closely: Collection[CallId] = ()
+    ) -> Mapping[CallId, Listing | Retry]:
         """Read the company's call log: one or two sessions by name, more of them all at once.
 
         The recipe is RingCentral's own: every recorded call since the oldest, told apart by
@@ -41,10 +42,10 @@ class Ringex:
         (https://developers.ringcentral.com/guide/voice/call-log/recordings). The query by session
         also shows what was not recorded: a call in progress, a recording too short to be kept.
         """
-        alone = {job.call for job in jobs if job.call in closely}
+        alone = {job.id for job in jobs if job.id in closely}
         if len(jobs) - len(alone) <= FEW_SESSIONS:
-            alone = {job.call for job in jobs}
-        together = [job for job in jobs if job.call not in alone]
+            alone = {job.id for job in jobs}
+        together = [job for job in jobs if job.id not in alone]
 
         records: dict[str, list[Json]] = {}
         if together:
@@ -54,12 +55,12 @@ class Ringex:
                 if session in calls:
                     records.setdefault(session, []).append(record)
         for job in jobs:
-            if job.call in alone:
+            if job.id in alone:
                 found = self._pages([job], telephonySessionId=job.call)
                 records[job.call] = [
                     record for record in found if record.get("telephonySessionId") == job.call
                 ]
-        return {job.call: _listing(job, records[job.call]) for job in jobs if records.get(job.call)}
+        return {job.id: _listing(job, records[job.call]) for job in jobs if records.get(job.call)}
 
     def named_leg(self, job: Job, recording: str) -> Leg:
         """Return a leg by the address that is built from its id, for want of a call-log entry.

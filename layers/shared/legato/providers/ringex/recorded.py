@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from legato.providers.ringex.account import RingexAccount
     from legato.providers.ringex.api import RingexApi
 
 SEAM = timedelta(seconds=1)
@@ -42,6 +43,7 @@ class RingexRecorded:
     def __init__(
         self,
         api: RingexApi,
+        account: RingexAccount,
         *,
         begin: datetime,
         end: datetime,
@@ -54,6 +56,7 @@ class RingexRecorded:
         self.begin = begin
         self.end = end
         self._api = api
+        self._account = account
         self._overlap = overlap
 
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
@@ -80,7 +83,7 @@ class RingexRecorded:
             behind=self.behind,
         )
         records = records_of(answer)
-        changes, strays = by_session(records)
+        changes, strays = by_session(records, self._account)
         if not has_more(answer):
             more = top < self.end
             return Page(

@@ -14,26 +14,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import Failed, Retry
-from legato.model import Json, format_time, parse_time
+from legato.model import CallId, Json, format_time, parse_time
 from legato.providers.ringex.call_log import recording_ids
 from legato.sweep import Change, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from legato.ports import Clock
+    from legato.providers.ringex.account import RingexAccount
     from legato.providers.ringex.api import RingexApi
 
 log = logging.getLogger(__name__)
 
 EXTRACT_SYNC = "/restapi/v1.0/account/~/call-log-extract-sync"
 PAGE_RECORDS = 1000
-UNKNOWN_ACCOUNT = "~"
 
 # A token that has expired, or that the server cannot read any more.
 _EXPIRED = re.compile(r"\bCLG-10[1-5]\b")
-_ACCOUNT = re.compile(r"/account/([^/?]+)/")
 
 
 class RingexTail:
@@ -47,9 +46,16 @@ class RingexTail:
     behind = late = False
 
     def __init__(
-        self, api: RingexApi, clock: Clock, *, first: timedelta, overlap: timedelta
+        self,
+        api: RingexApi,
+        account: RingexAccount,
+        clock: Clock,
+        *,
+        first: timedelta,
+        overlap: timedelta,
     ) -> None:
         self._api = api
+        self._account = account
         self._clock = clock
         self._first = first
         self._overlap = overlap
@@ -74,7 +80,7 @@ class RingexTail:
             return Page(changes=(), cursor={"first": first, "since": again}, more=True)
 
         records, token, more = _read(answer)
-        changes, strays = by_session(records)
+        changes, strays = by_session(records, self._account)
         return Page(
             changes=changes,
             cursor={
@@ -102,23 +108,27 @@ def _read(answer: Json) -> tuple[list[Json], str, bool]:
     return records, token, info.get("newerRecordsExist") is True
 
 
-def by_session(records: Iterable[Json]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
-    """Gather the records of each session; return them, and those that name no session."""
-    sessions: dict[str, dict[str, Json]] = {}
-    accounts: dict[str, str] = {}
+def by_session(
+    records: Sequence[Json], account: RingexAccount
+) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
+    """Gather the records of each session; return them, and those that name no session.
+
+    Raises Wait, Barred, Retry if it is not known whose they are.
+    """
+    sessions: dict[CallId, dict[str, Json]] = {}
     strays = []
-    for number, record in enumerate(records):
+    accounts = account.of_records(records)
+    for number, (record, owner) in enumerate(zip(records, accounts, strict=True)):
         session = record.get("telephonySessionId")
         if isinstance(session, str) and session:
             name = record.get("id")
             key = name if isinstance(name, str) and name else f"without id, {number}"
-            sessions.setdefault(session, {})[key] = record
-            accounts.setdefault(session, _account(record))
+            sessions.setdefault(CallId("ringex", owner, session), {})[key] = record
         elif _is_recorded(record):
             strays.append(record)
     changes = tuple(
-        Change(call=session, account=accounts[session], records=found, began_at=_began_at(found))
-        for session, found in sessions.items()
+        Change(id=call, records=found, began_at=_began_at(found))
+        for call, found in sessions.items()
     )
     return changes, tuple(strays)
 
@@ -129,11 +139,6 @@ def _began_at(records: Mapping[str, Json]) -> datetime | None:
         with suppress(TypeError, ValueError):
             started.append(parse_time(record.get("startTime", "")))
     return min(started, default=None)
-
-
-def _account(record: Json) -> str:
-    found = _ACCOUNT.search(str(record.get("uri", "")))
-    return found[1] if found else UNKNOWN_ACCOUNT
 
 
 def _is_recorded(record: Json) -> bool:

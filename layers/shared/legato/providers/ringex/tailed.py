@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
+    from legato.model import CallId
     from legato.ports import Clock, Notes
     from legato.providers.ringex.provider import Ringex
     from legato.sweep import SweepReport
@@ -54,8 +55,8 @@ class TailedRingex:
         self._max_call = max_call
 
     def resolve(
-        self, jobs: Sequence[Job], *, closely: Collection[str] = ()
-    ) -> Mapping[str, Listing | LegatoError]:
+        self, jobs: Sequence[Job], *, closely: Collection[CallId] = ()
+    ) -> Mapping[CallId, Listing | LegatoError]:
         """Answer from the ledger; where it is too old, have the tail read once for all of them.
 
         A call that the tail would have shown by now has no recording, and that is final: should
@@ -63,16 +64,16 @@ class TailedRingex:
         lists are looked for `closely` by the recipe, as are calls from before the tail's beginning.
         """
         found = self._known(jobs)
-        unknown = [job for job in jobs if job.call not in found]
+        unknown = [job for job in jobs if job.id not in found]
         if unknown:
             found |= self._settled(unknown)
         recipe = [
             job
             for job in jobs
-            if job.call not in found or (job.call in closely and _lacks(job, found[job.call]))
+            if job.id not in found or (job.id in closely and _lacks(job, found[job.id]))
         ]
         if recipe:
-            asked = {job.call for job in recipe}
+            asked = {job.id for job in recipe}
             found = {call: answer for call, answer in found.items() if call not in asked}
             try:
                 found |= self._recipe.resolve(recipe, closely=asked & set(closely))
@@ -88,20 +89,20 @@ class TailedRingex:
         """Open a recording's content."""
         return self._recipe.open_leg(leg, turn=turn)
 
-    def _known(self, jobs: Sequence[Job]) -> dict[str, Listing | LegatoError]:
+    def _known(self, jobs: Sequence[Job]) -> dict[CallId, Listing | LegatoError]:
         """Return what the ledger has of these calls."""
-        found: dict[str, Listing | LegatoError] = {}
+        found: dict[CallId, Listing | LegatoError] = {}
         for job in jobs:
-            records = self._notes.read(records_key(self.name, job.call)).content.get("records")
+            records = self._notes.read(records_key(job.id)).content.get("records")
             if records:
-                found[job.call] = _listing(job, list(records.values()))
+                found[job.id] = _listing(job, list(records.values()))
         return found
 
-    def _settled(self, jobs: Sequence[Job]) -> dict[str, Listing | LegatoError]:
+    def _settled(self, jobs: Sequence[Job]) -> dict[CallId, Listing | LegatoError]:
         """Answer for calls without records; those before the tail's beginning are left out."""
         now, tail = self._clock.now(), self._notes.read(tail_key(self.name)).content
         ripe = [job for job in jobs if self._due(job) <= now and not self._before(tail, job)]
-        found: dict[str, Listing | LegatoError] = {}
+        found: dict[CallId, Listing | LegatoError] = {}
         trouble: LegatoError = Wait("the tail is being read", seconds=BUSY_SECONDS)
         if not all(self._due(job) <= _read_to(tail) for job in ripe):
             report = self._sweep()
@@ -111,15 +112,15 @@ class TailedRingex:
         read_to = _read_to(tail)
         for job in jobs:
             due = self._due(job)
-            if job.call in found or self._before(tail, job):
+            if job.id in found or self._before(tail, job):
                 continue
             if due <= read_to:
-                found[job.call] = Listing(call=job.call, account=job.account, final=True)
+                found[job.id] = Listing(call=job.call, account=job.account, final=True)
             elif due > now:
                 left = (due - now).total_seconds()
-                found[job.call] = Wait("the call log may not list the call yet", seconds=left)
+                found[job.id] = Wait("the call log may not list the call yet", seconds=left)
             else:
-                found[job.call] = trouble
+                found[job.id] = trouble
         return found
 
     def _due(self, job: Job) -> datetime:
