@@ -539,7 +539,7 @@ class FakeStitcher:
             silent_share=0.0,
             peak_dbfs=-3.0,
             loudness_dbfs=-20.0,
-            peaks={"version": 2, "data": peaks},
+            peaks={"version": 2, "sample_rate": 8, "samples_per_pixel": 8, "data": peaks},
         )
 
     @staticmethod

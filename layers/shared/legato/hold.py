@@ -317,21 +317,48 @@ def _stepped(asked: Asked, said: Json, cases: Json, steps: list[Json]) -> Json |
         return None
     if asked.action == "hold":
         # Whoever holds it for the same case: it is held.
-        return None if case else cases | {asked.case: said | {"release": None}}
+        return None if case else _after(asked.action, asked.case, said, cases)
     if case is None:
         held_by = f"held for {', '.join(sorted(cases))}" if cases else "not held"
         raise OutOfTurn(f"the case {asked.case} does not hold this call, which is {held_by}")
     if asked.action == "request-release":
         if release:
             raise OutOfTurn(f"{release['by']} has asked for this release: confirm or withdraw it")
-        return cases | {asked.case: case | {"release": said}}
-    if not release:
+    elif not release:
         raise OutOfTurn(f"nobody has asked to release it from {asked.case}: ask for it first")
-    if asked.action == "withdraw-release":
-        return cases | {asked.case: case | {"release": None}}
-    if person(release["by"]) == person(asked.by):
+    elif asked.action == "confirm-release" and person(release["by"]) == person(asked.by):
         raise Alone(f"{release['by']} has asked for this release: another person must confirm it")
-    return {name: other for name, other in cases.items() if name != asked.case}
+    return _after(asked.action, asked.case, said, cases)
+
+
+def _after(action: str, case: str, said: Json, cases: Json) -> Json:
+    """Return the cases after a step that may be taken."""
+    if action == "hold":
+        return cases | {case: said | {"release": None}}
+    if action == "confirm-release":
+        return {name: other for name, other in cases.items() if name != case}
+    return cases | {case: cases[case] | {"release": said if action == "request-release" else None}}
+
+
+def remembered(steps: list[Json], notes: Notes) -> bool:
+    """Write a call's steps into a ledger that has forgotten some; say whether it is held.
+
+    `steps` are the records of all, in their order; each was carried out when it was taken. Raises
+    Retry.
+    """
+    cases: Json = {}
+    for step in steps:
+        said = {name: step[name] for name in ("reason", "by", "at")}
+        cases = _after(step["action"], step["case"], said, cases)
+
+    def written(note: Note) -> Note:
+        if len(note.content.get("steps", ())) >= len(steps):
+            return note
+        content = {"cases": cases, "steps": steps, "carried_out": len(steps)}
+        return replace(note, content=content, listed=(LIST, steps[0]["at"]) if cases else None)
+
+    change(_key(CallId.of(steps[0])), written, notes)
+    return bool(cases)
 
 
 def _carry_out(call: CallId, work: Holding) -> int:

@@ -16,7 +16,7 @@ from legato import access
 from legato.catalogue import Query, enter, every, row_of
 from legato.errors import LegatoError
 from legato.hold import cases_of
-from legato.layout import newest_revision
+from legato.layout import folder_of, newest_revision
 from legato.library import whole
 from legato.model import PROVIDERS, CallId, StoredObject
 
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 16
 FOLDERS = 64
-CALL_DEPTH = 7
-"""Parts of a key that name a call's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def rebuild(
     """
     report, known = Rebuilt(), set[CallId]()
     look = partial(_enter, library=library, catalogue=catalogue, notes=notes)
-    folders = groupby(_listed(library, _calls(days, library)), lambda stored: _folder(stored.key))
+    folders = groupby(_listed(library, _calls(days, library)), lambda stored: folder_of(stored.key))
     calls = ((folder, list(stored)) for folder, stored in folders)
     with ThreadPoolExecutor(AT_ONCE) as workers:
         for batch in batched(calls, FOLDERS, strict=False):
@@ -169,10 +167,6 @@ def _forget(known: set[CallId], days: Days | None, library: Library, catalogue: 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-
-def _folder(key: str) -> str:
-    return "/".join(key.split("/")[:CALL_DEPTH]) + "/"
 
 
 def _class_of(folder: str, objects: Sequence[Stored]) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from legato.model import encoded
+from legato.errors import Refused
+from legato.model import CallId, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from legato.model import CallId
-
 CALLS = "calls/"
+FOLDER_DEPTH = 7
+"""Parts of a key that name a call's folder."""
 _MANIFEST = re.compile(r"/manifest-(\d+)\.json$")
 
 
@@ -21,6 +22,19 @@ def call_prefix(call: CallId, started_at: datetime) -> str:
     """Return the folder of a call, with its trailing slash. `started_at` is in UTC."""
     account = account_prefix(call.provider, call.account)
     return f"{account}{started_at:%Y/%m/%d}/{encoded(call.call)}/"
+
+
+def call_of_prefix(prefix: str) -> CallId:
+    """Return the call of a folder, or of any key in it. Raises Refused for other keys."""
+    parts = prefix.split("/")
+    if f"{parts[0]}/" != CALLS or len(parts) < FOLDER_DEPTH:
+        raise Refused(f"{prefix} is not in the folder of a call")
+    return CallId.parse("/".join((*parts[1:3], parts[FOLDER_DEPTH - 1])))
+
+
+def folder_of(key: str) -> str:
+    """Return the folder of the call that an object belongs to, with its trailing slash."""
+    return "/".join(key.split("/")[:FOLDER_DEPTH]) + "/"
 
 
 def account_prefix(provider: str, account: str) -> str:

@@ -31,11 +31,12 @@ from legato.ports import Levels
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from legato.model import Json
-    from legato.ports import Sent, Stitcher
+    from legato.model import Json, Note
+    from legato.ports import Notes, Sent, Stitcher
     from legato.workshop import Workshop
 
 HEAD_BYTES = 4096
+_SEALED_FACTS = ("media_type", "codec", "sample_rate", "channels", "duration_ms", "lacks_ms")
 TIME_TO_REST = timedelta(seconds=20)
 """What is left of an invocation is needed to put the job back."""
 
@@ -167,8 +168,37 @@ def _remembered(leg: Leg, kept: StoredObject, said: Json) -> FetchedLeg:
     return FetchedLeg(stored=stored, levels=levels)
 
 
+def remember_sealed(leg: Json, levels: Json, peaks: Json, notes: Notes) -> None:
+    """Write down what a manifest says of a leg, for a ledger that has lost what was heard of it.
+
+    `levels` and `peaks` are the whole call's: those of a leg alone are not kept. Raises Retry.
+    """
+    audio = AudioFacts(
+        extension="mp3" if leg["key"].endswith(".mp3") else "wav",
+        **{name: leg[name] for name in _SEALED_FACTS},
+    )
+    points = peaks["sample_rate"] / peaks["samples_per_pixel"] / 1000
+    begin = 2 * round(leg["offset_ms"] * points)
+    end = max(begin + 2, 2 * round((leg["offset_ms"] + leg["duration_ms"]) * points))
+    data = peaks["data"][begin:end] or [0, 0]
+    own = Levels(**levels, peaks={**peaks, "data": data, "length": len(data) // 2})
+    said: Json = {
+        "sha256": leg["sha256"],
+        "audio": asdict(audio),
+        "levels": asdict(own),
+        "short_ms": leg["short_ms"],
+    }
+
+    def remembered(note: Note) -> Note:
+        return note if note.content else replace(note, content={leg["version_id"]: said})
+
+    change(_note_key(leg["key"]), remembered, notes)
+
+
 def _said_of(stored: StoredObject, shop: Workshop) -> Json | None:
-    said: Json | None = shop.notes.read(_note_key(stored.key)).content.get(stored.checksum)
+    """Return what was heard of an object: by its checksum, or by its version if it was sealed."""
+    heard = shop.notes.read(_note_key(stored.key)).content
+    said: Json | None = heard.get(stored.checksum) or heard.get(stored.version_id)
     return said
 
 

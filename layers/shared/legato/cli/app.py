@@ -19,6 +19,7 @@ from legato.cli import (
     hold,
     index,
     kazoo,
+    ledger,
     link,
     reconcile,
     restore,
@@ -32,7 +33,7 @@ from legato.cli.say import EXIT_CODES, speaking
 GROUPS = {
     "Calls": ("find", "show", "get", "link", "export", "restore"),
     "Evidence": ("verify", "hold", "release", "holds", "accesses"),
-    "Operation": ("status", "failed", "retry", "reconcile", "backfill", "index", "kazoo"),
+    "Operation": ("status", "failed", "retry", "reconcile", "backfill", "index", "ledger", "kazoo"),
 }
 
 
@@ -92,6 +93,7 @@ app.add_typer(verify.app)
 app.add_typer(hold.app)
 app.add_typer(accesses.app)
 app.add_typer(index.app)
+app.add_typer(ledger.app)
 
 
 def _say_version(wanted: bool) -> None:

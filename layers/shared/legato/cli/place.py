@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from legato.failed import Failures
     from legato.hold import Held
     from legato.index import Days, Rebuilt
+    from legato.ledger_rebuild import Remade
     from legato.model import CallId
     from legato.ports import Accesses
     from legato.push_urls import Pushing
@@ -146,6 +147,28 @@ class Place:
         library = self.library()
         rebuilt = rebuild(library, self.catalogue(), self._ledger(), days=days, tell=tell)
         return rebuilt, rebuild_accesses(library, self.accesses(), days=days)
+
+    def rebuild_ledger(self, *, tell: Callable[[Remade], None]) -> Remade:
+        """Make the ledger anew, and the catalogue with it; return what came of it.
+
+        Raises Refused if the stack has no archive, Retry.
+        """
+        from legato.aws.bucket import S3Archive
+        from legato.aws.clients import client
+        from legato.clock import SystemClock
+        from legato.ledger_rebuild import Remaking, rebuild
+
+        ledger = self._ledger()
+        work = Remaking(
+            library=self.library(),
+            marked=S3Archive(client("s3"), bucket=self._bucket()),
+            ledger=ledger,
+            notes=ledger,
+            clock=SystemClock(),
+        )
+        report = rebuild(work, tell=tell)
+        self.rebuild(days=None, tell=lambda _: None)
+        return report
 
     def library(self) -> S3Library:
         """Return the archive's bucket, to be read. Raises Refused if the stack has none."""
