@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from legato.errors import Barred, Retry, Stale, Wait
-from legato.model import parse_time
-from legato.sweep import Change, Page, records_key, sweep, tail_key
+from legato.model import format_time, parse_time
+from legato.sweep import Change, Page, records_key, strays_list, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
 SETTLE = 120
@@ -162,6 +162,8 @@ class TestFinding:
         assert json.loads(body) == {"id": "r9"}
         assert "which call" in reason
         assert desk.cursor()["cursor"] == {"at": 1}
+        [note] = desk.notes.listed(strays_list("ringex"), until=format_time(NOON))
+        assert note.content == {"record": "r9", "seen": format_time(NOON)}
 
 
 class TestCursor:
@@ -200,6 +202,22 @@ class TestCursor:
         assert desk.sweep().stopped is None
         assert desk.tail.asked == [0, 1, 1]
         assert desk.sent == [("s-1", ["a"]), ("s-2", ["b"])]
+
+    @pytest.mark.parametrize("error", [Barred("403", seconds=900), Retry("503")])
+    def test_a_tail_that_cannot_be_read_says_since_when_and_why(self, desk, error):
+        """Until it is read to its end; who only waits for the gate changes nothing."""
+        desk.tail.pages[0] = error
+        desk.sweep()
+        desk.clock.advance(60)
+        desk.sweep()
+        desk.tail.pages[0] = Wait("not our turn", seconds=60)
+        desk.sweep()
+        told = desk.cursor()
+        assert (told["failing"], told["failing_since"]) == (str(error), format_time(NOON))
+        del desk.tail.pages[0]
+        desk.sweep()
+        assert "failing" not in desk.cursor()
+        assert "failing_since" not in desk.cursor()
 
     def test_the_cursor_stays_when_a_job_cannot_be_sent(self, desk):
         """And so does the record: the next run sends the job."""

@@ -1,11 +1,13 @@
 """What was found and is not archived stands in a list, the oldest first."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from legato import unarchived
 from legato.errors import Retry, Stale
+from legato.model import Note
 from tests.fakes import NOON, FakeClock, FakeNotes
 
 WATCH = "ringcx#99"
@@ -105,3 +107,13 @@ def test_a_note_that_is_never_still_is_a_passing_fault():
     notes.write = always_stale
     with pytest.raises(Retry, match="written faster"):
         unarchived.archived("records#ringcx/1/a", {"1"}, notes)
+
+
+def test_when_a_call_was_found_stays_until_it_is_archived():
+    """However often its records are written anew meanwhile."""
+    note = Note(key="records#ringcx/1/a", content={"seen": "first"})
+    note = unarchived.found(note, {"1"}, watch=WATCH, since=NOON)
+    again = replace(note, content=note.content | {"seen": "later"})
+    assert unarchived.found(again, {"2"}, watch=WATCH, since=NOON).content["found_at"] == "first"
+    settled = replace(again, listed=None)
+    assert unarchived.found(settled, {"3"}, watch=WATCH, since=NOON).content["found_at"] == "later"

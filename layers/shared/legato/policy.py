@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 QUEUE_DELAY_LIMIT = 900
 """Seconds: the longest delay of an SQS message."""
@@ -40,3 +41,15 @@ class Policy:
     def backoff(self, attempt: int) -> int:
         """Return the wait before the next attempt: doubled each time, an hour at most."""
         return min(self.retry * (1 << attempt), 3600)
+
+    @property
+    def usual(self) -> timedelta:
+        """How long a call that was found takes at most where nothing is wrong."""
+        return timedelta(seconds=self.settle + sum(self.ladder))
+
+    @property
+    def longest(self) -> timedelta:
+        """How long a call that was found may take until it is archived, or has failed."""
+        waits = max(sum(self.ladder), sum(self.named_ladder))
+        attempts = sum(self.backoff(attempt) for attempt in range(self.max_attempts - 1))
+        return timedelta(seconds=self.settle + waits + attempts)

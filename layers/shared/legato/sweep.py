@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from legato import unarchived
-from legato.errors import LegatoError, Retry, Stale, Wait
+from legato.errors import Barred, LegatoError, Retry, Stale, Wait
 from legato.model import Job, Json, Note, format_time, parse_time
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ WRITE_TRIES = 5
 PAGE_RESERVE = timedelta(seconds=30)
 """No page is asked for when less than this is left of the reader's time."""
 CALL_RESERVE = timedelta(seconds=5)
+STRAY = "the provider lists a recording without saying which call it belongs to"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +158,8 @@ def sweep(
     turn = isinstance(report.stopped, Wait) and report.stopped.turn
     with suppress(LegatoError):
         if _time(note, "lease_until") == _rounded(until):
-            note = _changed(note, notes, lease_until=None, turn=turn or None)
+            told = _failing(report.stopped, note, clock.now())
+            note = _changed(note, notes, lease_until=None, turn=turn or None, **told)
     report.age = _age(note, clock.now())
     log.info(
         "swept",
@@ -183,6 +185,20 @@ def records_key(call: CallId) -> str:
     return f"records#{call}"
 
 
+def strays_list(provider: str) -> str:
+    """Return the name under which the records of a provider are listed that nobody can archive."""
+    return f"stray#{provider}"
+
+
+def _failing(stopped: LegatoError | None, note: Note, now: datetime) -> dict[str, object]:
+    """Return since when a tail cannot be read, and why. Who only waits is not failing."""
+    if stopped is None:
+        return {"failing": None, "failing_since": None}
+    if isinstance(stopped, Wait) and not isinstance(stopped, Barred):
+        return {}
+    return {"failing": str(stopped), "failing_since": note.content.get("failing_since") or now}
+
+
 def _read(
     note: Note,
     tail: Tail,
@@ -199,7 +215,7 @@ def _read(
         _in_time(clock, until - PAGE_RESERVE)
         page = tail.page(note.content.get("cursor", {}), turn=note.content.get("turn", False))
         for record in page.strays:
-            _buried(record, tail, jobs, notes)
+            _buried(record, tail, jobs, notes, clock)
         for change in page.changes:
             _in_time(clock, until - CALL_RESERVE)
             report.jobs += take(change, tail, jobs, notes, clock, settle)
@@ -215,17 +231,27 @@ def _read(
     return note
 
 
-def _buried(record: Json, tail: Tail, jobs: Jobs, notes: Notes) -> None:
+def _buried(record: Json, tail: Tail, jobs: Jobs, notes: Notes, clock: Clock) -> None:
     """Show a record to somebody that nobody can archive, once however often it is listed."""
-    body = json.dumps(record, sort_keys=True)
-    note = notes.read(f"stray#{tail.name}#{hashlib.sha256(body.encode()).hexdigest()}")
+    if not notes.read(_stray_key(record, tail.name)).version:
+        jobs.bury(json.dumps(record, sort_keys=True), reason=STRAY)
+        log.error(STRAY, extra={"record": record.get("id")})
+        note_stray(record, tail.name, notes, clock)
+
+
+def note_stray(record: Json, provider: str, notes: Notes, clock: Clock) -> None:
+    """List a record that nobody can archive, unless it is. Raises Retry."""
+    note, seen = notes.read(_stray_key(record, provider)), format_time(clock.now())
     if note.version:
         return
-    reason = "the provider lists a recording without saying which call it belongs to"
-    jobs.bury(body, reason=reason)
-    log.error(reason, extra={"record": record.get("id")})
+    content = {"record": record.get("id"), "seen": seen}
     with suppress(Stale):
-        notes.write(note)
+        notes.write(replace(note, content=content, listed=(strays_list(provider), seen)))
+
+
+def _stray_key(record: Json, provider: str) -> str:
+    body = json.dumps(record, sort_keys=True)
+    return f"stray#{provider}#{hashlib.sha256(body.encode()).hexdigest()}"
 
 
 def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, settle: int) -> bool:

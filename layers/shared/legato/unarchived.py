@@ -13,11 +13,11 @@ from legato.model import CallId, format_time, parse_time
 from legato.notes import change
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from datetime import datetime, timedelta
 
     from legato.model import Note
-    from legato.ports import Clock, Notes
+    from legato.ports import Clock, Lists, Notes
 
 UNCLEAR = "?"
 """Stands for the recordings of records that nobody understands."""
@@ -26,14 +26,17 @@ UNCLEAR = "?"
 def found(note: Note, recordings: Collection[str] | None, *, watch: str, since: datetime) -> Note:
     """Return a call's note listed under `watch`, for recordings of which the oldest began `since`.
 
-    None of them known means that the records are unclear.
+    None of them known means that the records are unclear. `found_at` is when the first of them was
+    seen.
     """
     before = set(note.content.get("unarchived", ())) - {UNCLEAR}
     names = before | ({UNCLEAR} if recordings is None else set(recordings))
     order = format_time(since)
+    found_at = note.content.get("seen")
     if note.listed is not None:
         order = min(order, note.listed[1])
-    content = note.content | {"unarchived": sorted(names)}
+        found_at = note.content.get("found_at")
+    content = note.content | {"unarchived": sorted(names), "found_at": found_at}
     return replace(note, content=content, listed=(_name(watch), order))
 
 
@@ -69,6 +72,11 @@ def oldest(watch: str, notes: Notes, clock: Clock) -> Oldest | None:
         return None
     began_at = parse_time(note.listed[1])
     return Oldest(call=CallId.parse(note.key.rpartition("#")[2]), age=clock.now() - began_at)
+
+
+def listed_under(watch: str, notes: Lists) -> Iterator[Note]:
+    """Yield the notes of calls listed under `watch`, the oldest first. Raises Retry."""
+    return notes.listed(_name(watch), until="9999")
 
 
 def _name(watch: str) -> str:
