@@ -256,6 +256,13 @@ class FakeArchive:
     def sizes(self, prefix):
         return {key: len(self.objects[key]) for key in self._shown(prefix)}
 
+    def folders(self, prefix):
+        rest = (key.removeprefix(prefix).partition("/") for key in self._shown(prefix))
+        return sorted({f"{prefix}{name}/" for name, slash, _ in rest if slash})
+
+    def stored(self, key):
+        return self._described(key) if key in self.objects and key not in self.hidden else None
+
     def _shown(self, prefix):
         return [key for key in self.objects.below(prefix) if key not in self.hidden]
 

@@ -11,7 +11,7 @@ from legato.providers.ringex.recorded import RingexRecorded
 from legato.reconcile import Reconciling, reconcile
 from legato.sweep import records_key
 from tests.day import Day
-from tests.fakes import FakeNotes, an_id
+from tests.fakes import FakeNotes
 from tests.kazoo_months import Months
 from tests.ringcx_days import SETTLE, Days
 
@@ -146,10 +146,10 @@ def lose(company):
     joined = [state for _, state in sorted(world.ledger.entries.items()) if len(state.legs) > 1]
     named = set()
     for state in single[: lost.unknown + lost.entries]:
-        del world.ledger.entries[state.provider, state.call]
+        del world.ledger.entries[state.id]
         named |= {(state.provider, state.call, leg) for leg in state.legs}
     for state in single[: lost.unknown]:
-        del world.notes.notes[records_key(an_id(state.call, provider=state.provider))]
+        del world.notes.notes[records_key(state.id)]
         for key in [key for key in world.archive.objects if key.startswith(state.prefix)]:
             del world.archive.objects[key]
     for state in joined[: lost.objects]:

@@ -1,25 +1,28 @@
-"""What has become of a recording that its provider names, and what is done if it is missing."""
+"""What has become of a recording, by the ledger and the bucket, and what to do about it."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from legato import unarchived
-from legato.errors import Failed, Retry, Stale
+from legato.errors import Retry, Stale
+from legato.folder import Flaw, flaws
+from legato.layout import folder_of
 from legato.model import Job, format_time, parse_time
 from legato.notes import change
-from legato.seal import read_manifest
 from legato.sweep import records_key
+from legato.waiting import PATIENCE, PROMPT, at_work, promised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from legato.model import CallId, CallState, Json, Note
+    from legato.model import CallId, CallState, Json, Note, Trouble
     from legato.reconcile import Reconciling
     from legato.report.reconciliation import Fate
 
@@ -27,15 +30,21 @@ log = logging.getLogger(__name__)
 
 YOUNG = timedelta(hours=4)
 """What began so lately may not have been found, or be on its way; RingCX's second look is then."""
-PATIENCE = timedelta(hours=12)
-"""How long what was found may stand in the queue before it counts as forgotten there."""
-LATE = timedelta(hours=1)
-"""A queue is not exact, and may be full."""
 WRITE_TRIES = 10
 FOLDERS = 4
 """How many days' listings of the bucket are held at the same time."""
 
-type Verdict = tuple[Fate, str]
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What has become of a recording. `kind` tells what is wrong from others, `reason` says it."""
+
+    fate: Fate
+    kind: str = ""
+    reason: str = ""
+
+
+ARCHIVED = Verdict("archived")
 
 
 class Judge:
@@ -43,25 +52,47 @@ class Judge:
 
     def __init__(self, work: Reconciling) -> None:
         self._work = work
-        self._folders: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._days: OrderedDict[str, dict[str, dict[str, int]]] = OrderedDict()
+        self._patience: dict[str, timedelta] = {}
+        self._lock = Lock()
 
-    def verdicts(self, call: CallId, wanted: Mapping[str, datetime | None]) -> dict[str, Verdict]:
-        """Return the fate of each recording of a call, with its reason. Raises Retry."""
-        if not wanted:
-            return {}
-        state = self._work.ledger.load(call)
-        gone = self._gone(state, wanted)
-        if all(recording in state.legs and recording not in gone for recording in wanted):
-            return dict.fromkeys(wanted, ("archived", ""))
-        note = self._work.notes.read(records_key(call))
+    def verdicts(
+        self, state: CallState, wanted: Mapping[str, datetime | None]
+    ) -> tuple[dict[str, Verdict], list[Flaw]]:
+        """Return the fate of each recording of a call, and what else is wrong with the call.
+
+        Raises Retry.
+        """
+        wrong = self.flaws(state)
+        of_leg = {flaw.recording: flaw for flaw in reversed(wrong) if flaw.recording}
+        note: Note | None = None
         found: dict[str, Verdict] = {}
         for recording, began_at in wanted.items():
-            if recording in gone:
-                found[recording] = gone[recording]
+            if recording in of_leg and recording in state.legs:
+                flaw = of_leg[recording]
+                found[recording] = Verdict(flaw.fate, flaw.kind, flaw.reason)
             elif recording in state.legs:
-                found[recording] = ("archived", "")
+                found[recording] = _sealed(state.troubles.get(recording))
             else:
+                note = note or self._work.notes.read(records_key(state.id))
                 found[recording] = self._absent(recording, began_at, state, note)
+        named = of_leg.keys() & state.legs.keys() & wanted.keys()
+        return found, [flaw for flaw in wrong if flaw.recording not in named]
+
+    def flaws(self, state: CallState) -> list[Flaw]:
+        """Return what is wrong with a call in the archive, if it was sealed. Raises Retry."""
+        if state.prefix is None or (not state.legs and state.manifest is None):
+            return []
+        found = flaws(state, self._folder(state.prefix), self._work.archive)
+        if found:
+            # The listing may be older than the entry, and the entry older than the manifest.
+            state = self._work.ledger.load(state.id)
+            fresh = self._work.archive.sizes(state.prefix or "")
+            found = flaws(state, fresh, self._work.archive)
+        now = self._work.clock.now()
+        if at_work(state, now) or promised(state, now):
+            # A leg is stored before it is sealed.
+            return [flaw for flaw in found if flaw.kind != "leg of no manifest"]
         return found
 
     def again(
@@ -106,7 +137,7 @@ class Judge:
         """Have the ledger say no more that these are archived; False if somebody is at work."""
         for _ in range(WRITE_TRIES):
             state = self._work.ledger.load(call)
-            if state.lease_until is not None and self._work.clock.now() < state.lease_until:
+            if at_work(state, self._work.clock.now()):
                 return False
             if not recordings & state.legs.keys():
                 return True
@@ -119,78 +150,68 @@ class Judge:
             return True
         raise Retry(f"the entry of {call} is written faster than it is read")
 
-    def _gone(self, state: CallState, wanted: Iterable[str]) -> dict[str, Verdict]:
-        """Return what the bucket lacks of that which the ledger says is sealed."""
-        sealed = [recording for recording in wanted if recording in state.legs]
-        if not sealed or state.prefix is None:
-            return {}
-        gone = self._unlike(state, sealed, self._folder(state.prefix))
-        if gone:
-            # The listing may be older than the entry.
-            fresh = self._work.archive.sizes(state.prefix)
-            gone = self._unlike(state, sealed, fresh)
-        return gone
+    def folders(self, day: str) -> dict[str, dict[str, int]]:
+        """Return the sizes of all objects below the prefix of a day, by the folders of calls.
 
-    def _unlike(
-        self, state: CallState, sealed: Sequence[str], sizes: Mapping[str, int]
-    ) -> dict[str, Verdict]:
-        if state.manifest is None or state.manifest.key not in sizes:
-            key = state.manifest.key if state.manifest else f"a manifest of {state.id}"
-            return dict.fromkeys(sealed, ("missing", f"{key} is gone from the archive"))
-        try:
-            content = read_manifest(state.manifest, self._work.archive)
-        except (Failed, Retry) as error:
-            # One manifest that cannot be read must not keep all the others from being compared.
-            return dict.fromkeys(sealed, ("failed", str(error)))
-        legs = {leg["id"]: leg for leg in content["legs"]}
-        found: dict[str, Verdict] = {}
-        for recording in sealed:
-            leg = legs.get(recording)
-            if leg is None:
-                reason = f"{state.manifest.key} does not name it, though the ledger says so"
-                found[recording] = ("missing", reason)
-            elif leg["key"] not in sizes:
-                found[recording] = ("missing", f"{leg['key']} is gone from the archive")
-            elif sizes[leg["key"]] != leg["bytes"]:
-                reason = (
-                    f"{leg['key']} has {sizes[leg['key']]} bytes, and {leg['bytes']} were sealed: "
-                    "run `legato verify`"
-                )
-                found[recording] = ("failed", reason)
-        return found
+        That is a request for a thousand of them. Raises Retry.
+        """
+        with self._lock:
+            if day not in self._days:
+                found: dict[str, dict[str, int]] = {}
+                for key, size in self._work.archive.sizes(day).items():
+                    found.setdefault(folder_of(key), {})[key] = size
+                self._days[day] = found
+                if len(self._days) > FOLDERS:
+                    self._days.popitem(last=False)
+            return self._days[day]
 
-    def _folder(self, prefix: str) -> dict[str, int]:
-        """Return the sizes of all objects of a day, which is a request for a thousand of them."""
+    def _folder(self, prefix: str) -> Mapping[str, int]:
         day = prefix[: prefix.rstrip("/").rfind("/") + 1]
-        if day not in self._folders:
-            self._folders[day] = self._work.archive.sizes(day)
-            if len(self._folders) > FOLDERS:
-                self._folders.popitem(last=False)
-        return self._folders[day]
+        return self.folders(day).get(prefix, {})
+
+    def _patient(self, provider: str) -> timedelta:
+        """Return how long what was found may stand in the queue: not for long if that is empty."""
+        with self._lock:
+            if provider not in self._patience:
+                backlog = self._work.backlogs.get(provider)
+                empty = backlog is not None and not backlog.depth().all
+                self._patience[provider] = PROMPT if empty else PATIENCE
+            return self._patience[provider]
 
     def _absent(
         self, recording: str, began_at: datetime | None, state: CallState, note: Note
     ) -> Verdict:
-        """Judge a recording that no manifest names."""
+        """Judge a recording that is not sealed."""
         now = self._work.clock.now()
-        if state.lease_until is not None and now < state.lease_until:
-            return ("waiting", "it is being archived")
-        if state.next_look_at is not None and now < state.next_look_at + LATE:
-            return ("waiting", state.reason or "its job waits in the queue")
+        if at_work(state, now):
+            return Verdict("waiting", reason="it is being archived")
+        trouble = state.troubles.get(recording)
+        if trouble is not None and (trouble.next_at is None or not promised(state, now)):
+            return Verdict("failed", trouble.kind, trouble.reason)
+        if promised(state, now):
+            return Verdict("waiting", reason=state.reason or "its job waits in the queue")
         if state.status == "failed":
-            return ("failed", state.reason or "its call failed")
-        if began_at is not None and now - began_at < YOUNG:
-            return ("waiting", "it is young")
-        seen = note.content.get("seen")
+            return Verdict("failed", "failed", state.reason or "its call failed")
         named = recording in note.content.get("unarchived", ())
-        if named and seen is not None and now - parse_time(seen) < PATIENCE:
-            return ("waiting", "its job waits in the queue")
+        seen = parse_time(note.content["seen"]) if named and "seen" in note.content else None
+        if seen is not None and now - seen < self._patient(state.provider):
+            return Verdict("waiting", reason="its job waits in the queue")
+        if seen is None and began_at is not None and now - began_at < YOUNG:
+            return Verdict("waiting", reason="it is young")
         if state.status == "archived":
-            return ("missing", "the sealed call lacks it")
+            return Verdict("missing", "not archived", "the sealed call lacks it")
         if state.status == "empty":
-            return ("missing", "the ledger says that nothing was recorded")
+            reason = "the ledger says that nothing was recorded"
+            return Verdict("missing", "not archived", reason)
         if state.version:
-            return ("missing", f"the ledger says {state.status}, and nobody is at work on it")
+            reason = f"the ledger says {state.status}, and nobody is at work on it"
+            return Verdict("missing", "stuck", reason)
         if note.version:
-            return ("missing", "it was found, but the ledger has no entry of its call")
-        return ("missing", "nothing is known of its call")
+            reason = "it was found, but the ledger has no entry of its call"
+            return Verdict("missing", "stuck", reason)
+        return Verdict("missing", "never found", "nothing is known of its call")
+
+
+def _sealed(trouble: Trouble | None) -> Verdict:
+    """Judge a recording that is sealed, and perhaps not whole."""
+    return Verdict("failed", trouble.kind, trouble.reason) if trouble else ARCHIVED

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from legato.errors import Refused
 from legato.model import CallId, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import date, datetime
 
 CALLS = "calls/"
-FOLDER_DEPTH = 7
+CALL_DEPTH = 7
 """Parts of a key that name a call's folder."""
 _MANIFEST = re.compile(r"/manifest-(\d+)\.json$")
 
@@ -24,27 +24,35 @@ def call_prefix(call: CallId, started_at: datetime) -> str:
     return f"{account}{started_at:%Y/%m/%d}/{encoded(call.call)}/"
 
 
-def call_of_prefix(prefix: str) -> CallId:
-    """Return the call of a folder, or of any key in it. Raises Refused for other keys."""
-    parts = prefix.split("/")
-    if f"{parts[0]}/" != CALLS or len(parts) < FOLDER_DEPTH:
-        raise Refused(f"{prefix} is not in the folder of a call")
-    return CallId.parse("/".join((*parts[1:3], parts[FOLDER_DEPTH - 1])))
-
-
-def folder_of(key: str) -> str:
-    """Return the folder of the call that an object belongs to, with its trailing slash."""
-    return "/".join(key.split("/")[:FOLDER_DEPTH]) + "/"
-
-
 def account_prefix(provider: str, account: str) -> str:
     """Return the folder of an account's calls, with its trailing slash."""
     return f"{CALLS}{encoded(provider)}/{encoded(account)}/"
 
 
+def day_prefix(account: str, day: date) -> str:
+    """Return the folder of a day's calls in the folder of an account."""
+    return f"{account}{day:%Y/%m/%d}/"
+
+
+def folder_of(key: str) -> str:
+    """Return the folder of the call that an object below `calls/` belongs to."""
+    return "/".join(key.split("/")[:CALL_DEPTH]) + "/"
+
+
+def call_in(folder: str) -> CallId:
+    """Return the call that a folder is of."""
+    _, provider, account, *_, call, _ = folder.split("/")
+    return CallId(unquote(provider), unquote(account), unquote(call))
+
+
+def legs_prefix(prefix: str) -> str:
+    """Return the folder of a call's legs."""
+    return f"{prefix}legs/"
+
+
 def leg_key(prefix: str, leg: str, extension: str) -> str:
     """Return the key of a leg, as the provider sent it."""
-    return f"{prefix}legs/{encoded(leg)}.{extension}"
+    return f"{legs_prefix(prefix)}{encoded(leg)}.{extension}"
 
 
 def leg_keys(prefix: str, leg: str) -> tuple[str, ...]:

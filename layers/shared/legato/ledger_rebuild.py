@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from legato import birthmark, chain, hold
 from legato.errors import LegatoError, Refused, Stale
 from legato.index import AT_ONCE, FOLDERS
-from legato.layout import CALLS, call_of_prefix, folder_of, manifest_key, newest_revision
+from legato.layout import CALLS, call_in, folder_of, manifest_key, newest_revision
 from legato.library import COLD, whole
 from legato.model import CallId, StoredObject, parse_time
 from legato.notes import change
@@ -125,7 +125,7 @@ def _remade(work: Remaking) -> Callable[[tuple[str, Sequence[Stored]]], _Found |
 
 def _folder(folder: str, objects: Sequence[Stored], work: Remaking) -> _Found:
     """Write what a folder says into the ledger's entry of its call. Raises LegatoError."""
-    call = call_of_prefix(folder)
+    call = call_in(folder)
     newest = newest_revision(stored.key for stored in objects)
     if not newest:
         return _Found(call=call, sealed=False, forgotten=_entered(call, folder, None, work))

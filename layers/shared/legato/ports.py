@@ -203,6 +203,14 @@ class Archive(Protocol):
         """Return the bytes of every object below the prefix, by key. Raises Retry."""
         ...
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the folders right below a prefix, each with it and a slash. Raises Retry."""
+        ...
+
+    def stored(self, key: str) -> StoredObject | None:
+        """Return what a key shows now, or None if it shows nothing. Raises Retry."""
+        ...
+
     def read(self, key: str, *, version_id: str) -> AbstractContextManager[Iterator[bytes]]:
         """Open an object for reading in pieces.
 

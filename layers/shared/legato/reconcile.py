@@ -8,25 +8,31 @@ than one invocation, so what it knows is kept after each page, and the next one 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from legato.absence import Absence, from_text, to_text
-from legato.errors import Barred, LegatoError, Retry, Stale, Wait
-from legato.judge import YOUNG, Judge
+from legato.absence import STRAY, Absence, from_text, to_text
+from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Wait
+from legato.inventory import AT_ONCE, Inventory, Listed, as_found
+from legato.judge import YOUNG, Judge, Verdict
 from legato.model import CallId, format_time, parse_time
 from legato.report.page import to_html
 from legato.report.reconciliation import Found, NotAsked, Reconciliation
 from legato.seal import JSON
-from legato.sweep import Tail
+from legato.sweep import STRAY as NO_CALL
+from legato.sweep import Tail, note_stray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from legato.catalogue import Catalogue
     from legato.model import Json
+    from legato.overview import Backlog
     from legato.ports import Archive, Clock, Jobs, Ledger, Lists, Notes
-    from legato.sweep import Page
+    from legato.sweep import Change, Page
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +56,19 @@ class Recorded(Tail, Protocol):
         """Return when the recording of a record began, as far as it says so."""
         ...
 
+    def covers(self, account: str, recording: str) -> bool:
+        """Say whether a recording of an account has to be in this list."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciling:
     """What a run works with: whole days from `begin` to `end`, in UTC.
 
-    `memory` keeps what an unfinished run knows, under its `name`. With `report_only` nothing is put
-    into the queue.
+    `memory` keeps what an unfinished run knows, under its `name`. Where the `backlogs` of the
+    queues are known, what was found and is in none of them is missing at once. Without a
+    `catalogue` no call is missed of which nothing is left in the bucket, and nothing in the list.
+    With `report_only` nothing is put into the queue.
     """
 
     name: str
@@ -71,7 +83,19 @@ class Reconciling:
     clock: Clock
     sleep: Callable[[float], None]
     settle_seconds: int
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
+    catalogue: Catalogue | None = None
     report_only: bool = False
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The providers that are asked."""
+        return tuple(dict.fromkeys(one.name for one in self.recorded))
+
+    def oldest(self, provider: str) -> datetime:
+        """Return since when a provider has all of its recordings."""
+        kept = min(one.kept for one in self.recorded if one.name == provider)
+        return self.clock.now() - kept
 
 
 def reconcile(
@@ -89,7 +113,7 @@ def reconcile(
         run = _Run(work)
         if run.finished:
             return None
-        return run.report() if run.read(until, tell) else None
+        return run.report() if run.read(until, tell) and run.compare(until, tell) else None
     except Stale:
         log.warning("another run reconciles the same days", extra={"run": work.name})
         return None
@@ -107,12 +131,13 @@ class _Run:
     def __init__(self, work: Reconciling) -> None:
         self._work = work
         self._judge = Judge(work)
+        self._inventory = Inventory(work, self._judge)
         self._note = work.memory.read(f"reconciling#{work.name}")
         span = [format_time(work.begin), format_time(work.end)]
         if self._note.content.get("span") != span:
             now = format_time(work.clock.now())
-            self._note = replace(self._note, content={"span": span, "began_at": now, "read": {}})
-            self._remember()
+            content: Json = {"span": span, "began_at": now, "read": {}, "compared": {}}
+            self._note = work.memory.write(replace(self._note, content=content))
         self.finished = self._note.content.get("finished", False)
 
     def read(self, until: datetime | None, tell: Callable[[str], None]) -> bool:
@@ -134,21 +159,37 @@ class _Run:
             tell(f"{one.watch}: {self._place(one).get('pages', 0)} pages read")
         return until is None or clock.now() <= until - RESERVE
 
+    def compare(self, until: datetime | None, tell: Callable[[str], None]) -> bool:
+        """Compare the archive's folders with all that was read; False if no time is left for it."""
+        listed = self._listed()
+        for provider in self._work.providers:
+            for day in self._days():
+                key = f"{provider}#archive#{day}"
+                if key in self._note.content["compared"]:
+                    continue
+                if until is not None and self._work.clock.now() > until - RESERVE:
+                    return False
+                tell(f"{provider}: the archive's folders of {day}")
+                self._compare(key, provider, day, listed[provider])
+        return until is None or self._work.clock.now() <= until - RESERVE
+
     def report(self) -> Reconciliation:
         """Write what was found, and say it."""
-        work, found = self._work, self._found()
+        work, found, flaws = self._work, self._found("found"), self._found("flaws")
         began_at = parse_time(self._note.content["began_at"])
         absence = Absence(work, self._judge, began_at)
-        providers = tuple(dict.fromkeys(one.name for one in work.recorded))
-        told = [absence.noted(one) for one in found.values()]
-        earlier = absence.earlier(providers, found)
+        flaws = {name: one for name, one in flaws.items() if name not in found}
+        told, earlier = absence.taken(self._listed(), [*found.values(), *flaws.values()])
+        told.sort(key=lambda one: (one.day, one.id, one.recording))
         report = Reconciliation(
+            run=work.name,
             begin=work.begin,
             end=work.end,
             began_at=began_at,
             ended_at=work.clock.now(),
-            providers=providers,
-            found=sorted(told, key=lambda one: (one.day, one.id, one.recording)),
+            providers=work.providers,
+            found=[one for one in told if (one.id, one.name) in found],
+            flaws=[one for one in told if (one.id, one.name) in flaws],
             earlier=earlier,
             not_asked=tuple(self._not_asked()),
             missing_over_a_day=absence.over_a_day,
@@ -163,6 +204,20 @@ class _Run:
         extra = {"run": work.name, "key": report.key("json"), **report.counts}
         log.info("reconciled", extra=extra | {"missing_over_a_day": report.missing_over_a_day})
         return report
+
+    def _compare(self, key: str, provider: str, day: date, listed: Listed) -> None:
+        """Compare the folders of a day, and put what they lack into the queue."""
+        try:
+            flaws = self._inventory.of_day(provider, day, listed)
+        except (Retry, Failed) as error:
+            compared = self._note.content["compared"] | {key: f"{day}: {error}"}
+            self._remember(compared=compared)
+            return
+        memory, note_key = self._work.memory, f"{self._note.key}#{key}"
+        content = {"found": [], "flaws": [_line(one) for one in flaws]}
+        memory.write(replace(memory.read(note_key), content=content))
+        queued = self._again(flaws, {})
+        self._remember(compared=self._note.content["compared"] | {key: ""}, queued=queued)
 
     def _go_on(self, one: Recorded, place: Json, *, patient: bool) -> None:
         """Read a page and write down what it says; where it cannot be read, when to try again."""
@@ -183,77 +238,135 @@ class _Run:
 
         What was judged stays judged: a job that is sent for a recording makes it look less missing.
         """
-        memory = self._work.memory
+        memory, began_at = self._work.memory, self._note.content["began_at"]
         note = memory.read(self._page_key(one, number))
-        ours = note.content.get("began_at") == self._note.content["began_at"]
-        known = {_name(line): line for line in note.content["found"]} if ours else {}
-        found = {_name(line): line for line in self._judged(one, page)}
-        content = {"began_at": self._note.content["began_at"], "found": [*(found | known).values()]}
+        ours = note.content if note.content.get("began_at") == began_at else {}
+        found, flaws = self._judged(one, page)
+        content: Json = {"began_at": began_at}
+        for name, lines in (("found", found), ("flaws", flaws)):
+            known = [_read(one.name, line) for line in ours.get(name, ())]
+            merged = {(each.id, each.name): each for each in [*lines, *known]}
+            content[name] = [_line(each) for each in merged.values()]
         memory.write(replace(note, content=content))
-        missing = [line for line in content["found"] if line[4] == "missing"]
-        if self._work.report_only or not missing:
-            return
-        records = {change.id: change.records for change in page.changes}
-        calls: dict[CallId, list[list[Any]]] = {}
-        queued = 0
-        for line in missing:
-            calls.setdefault(CallId(one.name, line[0], line[1]), []).append(line)
-        for call, lines in calls.items():
-            began = [parse_time(line[3]) for line in lines if line[3]]
+        wrong = [_read(one.name, line) for line in [*content["found"], *content["flaws"]]]
+        self._remember(queued=self._again(wrong, {each.id: each.records for each in page.changes}))
+
+    def _again(self, found: Iterable[Found], records: Mapping[CallId, Mapping[str, Json]]) -> int:
+        """Put what is missing into the queue; return for how much that was done in all."""
+        queued: int = self._note.content.get("queued", 0)
+        calls: dict[CallId, list[Found]] = {}
+        for one in found:
+            if one.fate == "missing" and not self._work.report_only:
+                calls.setdefault(one.id, []).append(one)
+        for call, missing in calls.items():
             queued += self._judge.again(
                 call,
-                {line[2] for line in lines},
-                began_at=min(began, default=None),
+                {one.recording for one in missing},
+                began_at=min((one.began_at for one in missing if one.began_at), default=None),
                 records=records.get(call, {}),
             )
-        self._remember(queued=self._note.content.get("queued", 0) + queued)
+        return queued
 
-    def _judged(self, one: Recorded, page: Page) -> Iterable[list[Any]]:
-        """Yield a line for each recording: account, call, id, its beginning, fate and reason."""
-        work = self._work
-        for change in page.changes:
-            wanted: dict[str, datetime | None] = {}
-            for name, record in change.records.items():
-                began = one.began_at(record)
-                if began is not None and not work.begin <= began < work.end:
-                    continue
-                try:
-                    ids = one.recordings([record])
-                except Retry as error:
-                    yield [*change.id[1:], name, to_text(began), "failed", str(error)]
-                    continue
-                wanted |= dict.fromkeys(ids, began)
-            verdicts = self._judge.verdicts(change.id, wanted)
-            for recording, (fate, reason) in verdicts.items():
-                began = wanted[recording]
-                yield [*change.id[1:], recording, to_text(began), fate, reason]
+    def _judged(self, one: Recorded, page: Page) -> tuple[list[Found], list[Found]]:
+        """Return what has become of each recording, and what else is wrong with their calls."""
+        found: list[Found] = []
+        flaws: list[Found] = []
+        with ThreadPoolExecutor(AT_ONCE) as workers:
+            for judged, wrong in workers.map(partial(self._judged_call, one), page.changes):
+                found += judged
+                flaws += wrong
         for stray in page.strays:
             began = one.began_at(stray)
-            if began is not None and not work.begin <= began < work.end:
-                continue
-            reason = "the provider lists it without saying which call it belongs to"
-            yield ["", "", str(stray.get("id", "?")), to_text(began), "failed", reason]
+            if self._within(began):
+                note_stray(stray, one.name, self._work.notes, self._work.clock)
+                recording = str(stray.get("id", "?"))
+                call = CallId(one.name, "", "")
+                found.append(self._fate(call, recording, began, Verdict("failed", STRAY, NO_CALL)))
+        return found, flaws
 
-    def _found(self) -> dict[tuple[CallId, str], Found]:
-        """Return every recording once, as it was when it was first judged."""
-        found: dict[tuple[CallId, str], Found] = {}
+    def _judged_call(self, one: Recorded, change: Change) -> tuple[list[Found], list[Found]]:
+        wanted: dict[str, datetime | None] = {}
+        found: list[Found] = []
+        for name, record in change.records.items():
+            began = one.began_at(record)
+            if not self._within(began):
+                continue
+            try:
+                wanted |= dict.fromkeys(one.recordings([record]), began)
+            except Retry as error:
+                unclear = Verdict("failed", "unreadable", str(error))
+                found.append(self._fate(change.id, name, began, unclear))
+        if not wanted:
+            return found, []
+        state = self._work.ledger.load(change.id)
+        verdicts, flaws = self._judge.verdicts(state, wanted)
+        for recording, verdict in verdicts.items():
+            began, revision = wanted[recording], state.revision
+            found.append(self._fate(change.id, recording, began, verdict, revision=revision))
+        began = min(filter(None, wanted.values()), default=None)
+        day = (began or self._work.begin).date()
+        return found, [as_found(state, flaw, day=day, began_at=began) for flaw in flaws]
+
+    def _within(self, began: datetime | None) -> bool:
+        return began is None or self._work.begin <= began < self._work.end
+
+    def _fate(
+        self,
+        call: CallId,
+        recording: str,
+        began_at: datetime | None,
+        verdict: Verdict,
+        *,
+        revision: int = 0,
+    ) -> Found:
+        return Found(
+            **call._asdict(),
+            recording=recording,
+            day=(began_at or self._work.begin).date(),
+            began_at=began_at,
+            fate=verdict.fate,
+            kind=verdict.kind,
+            reason=verdict.reason,
+            revision=revision,
+        )
+
+    def _pages(self) -> Iterable[tuple[str, Json]]:
+        """Yield all that was read and compared, with its provider."""
         for one in self._work.recorded:
             for number in range(self._place(one).get("pages", 0)):
-                content = self._work.memory.read(self._page_key(one, number)).content
-                for account, call, recording, began, fate, reason in content["found"]:
-                    began_at = from_text(began)
-                    line = Found(
-                        provider=one.name,
-                        account=account,
-                        call=call,
-                        recording=recording,
-                        day=(began_at or self._work.begin).date(),
-                        began_at=began_at,
-                        fate=fate,
-                        reason=reason,
-                    )
-                    found.setdefault((line.id, recording), line)
+                yield one.name, self._work.memory.read(self._page_key(one, number)).content
+        for key, reason in self._note.content["compared"].items():
+            if not reason:
+                content = self._work.memory.read(f"{self._note.key}#{key}").content
+                yield key.partition("#")[0], content
+
+    def _found(self, what: str) -> dict[tuple[CallId, str], Found]:
+        """Return each finding once, as it was when it was first judged."""
+        found: dict[tuple[CallId, str], Found] = {}
+        for provider, content in self._pages():
+            for line in content[what]:
+                one = _read(provider, line)
+                found.setdefault((one.id, one.name), one)
         return found
+
+    def _listed(self) -> dict[str, Listed]:
+        """Return what each provider's list has named."""
+        listed = {name: Listed() for name in self._work.providers}
+        for one in self._work.recorded:
+            if "reason" in self._place(one):
+                listed[one.name].whole = False
+        for named in self._found("found").values():
+            ours = listed[named.provider]
+            ours.calls.add(named.id)
+            ours.recordings.add(named.recording)
+            ours.days[named.account, named.day] += 1
+        return listed
+
+    def _days(self) -> Iterable[date]:
+        moment = self._work.begin
+        while moment < self._work.end:
+            yield moment.date()
+            moment += timedelta(days=1)
 
     def _not_asked(self) -> Iterable[NotAsked]:
         for one in self._work.recorded:
@@ -266,6 +379,9 @@ class _Run:
                     f"{format_time(oldest)} cannot be compared"
                 )
                 yield NotAsked(provider=one.name, what=one.watch, reason=reason)
+        for key, reason in self._note.content["compared"].items():
+            if reason:
+                yield NotAsked(provider=key.partition("#")[0], what="the archive", reason=reason)
 
     def _give_up(self, going: Iterable[Recorded]) -> None:
         for one in going:
@@ -287,7 +403,8 @@ class _Run:
 
     def _remember(self, **changes: object) -> None:
         content = self._note.content | changes
-        self._note = self._work.memory.write(replace(self._note, content=content))
+        if content != self._note.content:
+            self._note = self._work.memory.write(replace(self._note, content=content))
 
 
 def _stopped(error: LegatoError, place: Json, now: datetime, *, patient: bool) -> Json:
@@ -312,5 +429,26 @@ def _stopped(error: LegatoError, place: Json, now: datetime, *, patient: bool) -
     }
 
 
-def _name(line: list[Any]) -> tuple[str, str, str]:
-    return (line[0], line[1], line[2])
+def _line(one: Found) -> list[Any]:
+    """Write a finding for the next invocation."""
+    began_at, day = to_text(one.began_at), one.day.isoformat()
+    told = [one.account, one.call, one.recording, began_at, day, one.fate]
+    return [*told, one.kind, one.reason, one.revision, one.where]
+
+
+def _read(provider: str, line: list[Any]) -> Found:
+    """Read what _line has written."""
+    account, call, recording, began_at, day, fate, kind, reason, revision, where = line
+    return Found(
+        provider=provider,
+        account=account,
+        call=call,
+        recording=recording,
+        day=date.fromisoformat(day),
+        began_at=from_text(began_at),
+        fate=fate,
+        kind=kind,
+        reason=reason,
+        revision=revision,
+        where=where,
+    )

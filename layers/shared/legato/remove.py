@@ -112,6 +112,11 @@ def archived(state: CallState, notes: Notes, clock: Clock) -> None:
     change(_key(state.id), listed, notes)
 
 
+def is_removed(call: CallId, recording: str, notes: Notes) -> bool:
+    """Say whether a recording was removed at its provider by us. Raises Retry."""
+    return notes.read(_removed_key(call, recording)).version > 0
+
+
 def remove(work: Removal, *, until: datetime) -> RemovalReport:
     """Prove and remove what is due, the oldest first, until shortly before `until`.
 

@@ -39,6 +39,7 @@ again would look like other bytes.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 PIECE_BYTES = 256 * 1024
+_GONE = {"404", "NoSuchKey"}
 AT_ONCE = 8
 """S3 holds and releases one version a request."""
 
@@ -142,6 +143,24 @@ class S3Archive:
             )
             found = (item for page in pages for item in page.get("Contents", ()))
             return {item["Key"]: item["Size"] for item in found}
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the folders right below a prefix, each with it and a slash. Raises Retry."""
+        with translated(f"the archive cannot list {prefix}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, Delimiter="/"
+            )
+            return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
+
+    def stored(self, key: str) -> StoredObject | None:
+        """Return what a key shows now, or None if it shows nothing. Raises Retry."""
+        with translated(f"the archive cannot say what {key} is"):
+            try:
+                return self._head(key)
+            except ClientError as error:
+                if code(error) not in _GONE:
+                    raise
+                return None
 
     @contextmanager
     def read(self, key: str, *, version_id: str) -> Iterator[Iterator[bytes]]:

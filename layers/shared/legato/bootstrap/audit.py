@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from legato.aws.bucket import S3Archive
+from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.clients import client
 from legato.aws.dead_letters import SqsDeadLetters
+from legato.aws.depth import SqsDepth
 from legato.aws.queue import SqsJobs
 from legato.aws.signer import KmsSigner
 from legato.bootstrap import kazoo, ringcx, ringex
@@ -19,6 +21,7 @@ from legato.failed import Failures, Source
 from legato.model import PROVIDERS, Note
 from legato.providers.timestamps import TimestampAuthority
 from legato.reconcile import Reconciling, last_days
+from legato.report.reconciliation import DAILY
 from legato.settings import RingexSettings
 from legato.witness import Witnessing
 from legato.workshop import one_job
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from legato.settings import AuditorSettings, KazooSettings, RingcxSettings
 
 DAYS = 3
-DAILY = "daily"
 JOB_SECONDS = 5
 """A job appears when the records of its call stand in the ledger."""
 
@@ -140,6 +142,7 @@ def reconciling_by_hand(
         memory=Scratch(),
         providers=providers,
         report_only=report_only,
+        by_hand=True,
     )
 
 
@@ -170,9 +173,11 @@ def _reconciling(
     memory: Notes,
     providers: Collection[str] = (),
     report_only: bool = False,
+    by_hand: bool = False,
 ) -> Reconciling:
     sqs = client("sqs")
     queues = _queues(settings).items()
+    asked = queues if by_hand else ()  # a day is soon enough for what nobody waits for
     return Reconciling(
         name=name,
         begin=begin,
@@ -186,6 +191,8 @@ def _reconciling(
         clock=made.clock,
         sleep=time.sleep,
         settle_seconds=JOB_SECONDS,
+        backlogs={name: SqsDepth(sqs, queue=url) for name, (url, _) in asked},
+        catalogue=DynamoCatalogue(client("dynamodb"), table=settings.table),
         report_only=report_only,
     )
 

@@ -38,8 +38,9 @@ app = typer.Typer(rich_markup_mode=None)
     help=f"""Compare the archive with what the providers say was recorded.
 
     Asks each provider what it recorded on these days (in UTC, both included), and looks for each
-    recording in the ledger and in the bucket. What is missing is put into the queue again, unless
-    it is --report-only. A report is written into the bucket, as JSON and as a page for people.
+    recording in the ledger and in the bucket; and for each call that is archived in the provider's
+    list. What is missing is put into the queue again, unless it is --report-only. A report is
+    written into the bucket, as JSON and as a page for people; `legato status` says the findings.
 
     RingCX answers for 24 hours of a sub-account in a quarter of an hour, RingEX and Kazoo in
     seconds. It does not end with 0 if anything is missing or failed, or could not be asked.
@@ -118,10 +119,11 @@ def _show(report: Reconciliation) -> None:
 def _show_recordings(console: Console, title: str, found: Sequence[Found]) -> None:
     if not found:
         return
-    table = table_of("Call", "Recording", "Began", "Seen", "Why")
+    table = table_of("Call", "Recording", "What", "Began", "Seen", "Why")
     for one in found[:SHOWN]:
         began = moment(one.began_at) if one.began_at else f"{one.day}"
-        table.add_row(str(one.id), one.recording, began, f"{one.times_seen} x", one.reason)
+        seen = f"{one.times_seen} x"
+        table.add_row(str(one.id), one.recording, one.kind, began, seen, one.reason)
     typer.echo(f"\n{title}: {len(found)}")
     console.print(table)
     if len(found) > SHOWN:

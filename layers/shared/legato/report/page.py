@@ -76,8 +76,8 @@ _MISSING = (
     "Unless the run was asked only to report, each was put into the queue again."
 )
 _FAILED = (
-    "These cannot be archived as things are, each for its reason. <code>legato failed</code> lists "
-    "them, <code>legato retry</code> tries them again."
+    "These are not as they should be, each for its reason, and no job could mend them. "
+    "<code>legato status</code> says what to do next."
 )
 
 
@@ -162,14 +162,25 @@ def _recordings(title: str, found: Sequence[Found], words: str) -> Iterable[str]
             one.account,
             one.call,
             one.recording,
+            one.kind,
             one.reason,
             f"{one.times_seen}",
             _moment(one.first_seen) if one.first_seen else "",
         )
         for one in found[:SHOWN]
     )
-    head = ("Began", "Provider", "Account", "Call", "Recording", "Why", "Times seen", "First seen")
-    yield from _table(head, rows, ids=(2, 3, 4), times=(0, 7), numbers=(6,))
+    head = (
+        "Began",
+        "Provider",
+        "Account",
+        "Call",
+        "Recording",
+        "What",
+        "Why",
+        "Times seen",
+        "First seen",
+    )
+    yield from _table(head, rows, ids=(2, 3, 4), times=(0, 8), numbers=(7,))
     if len(found) > SHOWN:
         yield f"<p>And {len(found) - SHOWN} more, in the JSON beside this page.</p>"
 
@@ -200,9 +211,9 @@ def _table(
 def _words() -> Iterable[str]:
     words = (
         ("Recorded", "The provider's own list names the recording."),
-        ("Archived", "A sealed manifest names it, and its object is in the archive as sealed."),
+        ("Archived", "A sealed manifest names it, and S3 has its object as it was sealed."),
         ("Waiting", "It is young, or a job is known to wait for it or to be at work."),
-        ("Failed", "It cannot be archived as things are, and somebody was told."),
+        ("Failed", "It is not as it was sealed, or cannot be archived, or is not in the list."),
         ("Missing", "It is not in the archive, and nothing would have brought it there."),
     )
     yield "<h2>What the words mean</h2>"

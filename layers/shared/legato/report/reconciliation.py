@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 SCHEMA_VERSION = 1
+DAILY = "daily"
+"""The run that nobody asks for."""
 
 type Fate = Literal["archived", "waiting", "failed", "missing"]
 
@@ -25,10 +27,12 @@ FATES: tuple[Fate, ...] = ("archived", "waiting", "failed", "missing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A recording that a provider names, and what has become of it.
+    """A recording that a provider names, and what has become of it; or what else is wrong.
 
-    `reason` is empty where it is archived. `times_seen` counts the reconciliations that have found
-    it failed or missing, since `first_seen`.
+    `kind` and `reason` are empty where it is archived. `times_seen` counts the reconciliations that
+    have found it failed or missing, since `first_seen`. `revision` is the call's when it was
+    judged. `recording` is empty where it is a whole call, which may have a second folder `where`;
+    `call` too, where it is a day of an account.
     """
 
     provider: str
@@ -38,7 +42,10 @@ class Found:
     day: date
     began_at: datetime | None
     fate: Fate
+    kind: str = ""
     reason: str = ""
+    revision: int = 0
+    where: str = ""
     first_seen: datetime | None = None
     times_seen: int = 0
 
@@ -46,6 +53,17 @@ class Found:
     def id(self) -> CallId:
         """The call whose recording it is."""
         return CallId(self.provider, self.account, self.call)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether somebody has to know of it."""
+        return self.fate in ("missing", "failed")
+
+    @property
+    def name(self) -> str:
+        """What tells it from others of its call."""
+        day = "" if self.call else f"{self.day}"
+        return self.recording or " ".join(filter(None, (f"({self.kind})", self.where, day)))
 
     def to_json(self) -> Json:
         """Write it for the report."""
@@ -56,6 +74,8 @@ class Found:
             "recording": self.recording,
             "day": self.day.isoformat(),
             "began_at": self.began_at and format_time(self.began_at),
+            "fate": self.fate,
+            "kind": self.kind,
             "reason": self.reason,
             "first_seen": self.first_seen and format_time(self.first_seen),
             "times_seen": self.times_seen,
@@ -88,16 +108,19 @@ class Day:
 class Reconciliation:
     """What a run has found, of the time from `begin` to `end`.
 
-    `found` are all recordings of that time, `earlier` those of before it that are still missing.
-    Those that are `queued` were put into the queue again.
+    `found` are all recordings of that time that the providers name, `flaws` what else is wrong with
+    the calls and the lists of that time, `earlier` what was wrong before it and still is. Those
+    that are `queued` were put into the queue again.
     """
 
+    run: str
     begin: datetime
     end: datetime
     began_at: datetime
     ended_at: datetime
     providers: Sequence[str]
     found: Sequence[Found]
+    flaws: Sequence[Found] = ()
     earlier: Sequence[Found] = ()
     not_asked: Sequence[NotAsked] = ()
     missing_over_a_day: int = 0
@@ -113,11 +136,15 @@ class Reconciliation:
 
     @property
     def missing(self) -> list[Found]:
-        return [one for one in (*self.earlier, *self.found) if one.fate == "missing"]
+        return [one for one in self._wrong if one.fate == "missing"]
 
     @property
     def failed(self) -> list[Found]:
-        return [one for one in self.found if one.fate == "failed"]
+        return [one for one in self._wrong if one.fate == "failed"]
+
+    @property
+    def _wrong(self) -> tuple[Found, ...]:
+        return (*self.earlier, *self.found, *self.flaws)
 
     def days(self) -> list[Day]:
         """Return the figures of each day of each provider, also where there are none."""
@@ -141,6 +168,7 @@ class Reconciliation:
         return {
             "schema_version": SCHEMA_VERSION,
             "legato_version": __version__,
+            "run": self.run,
             "from": format_time(self.begin),
             "to": format_time(self.end),
             "began_at": format_time(self.began_at),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from legato.model import format_time, parse_time
 from legato.providers.kazoo.documents import began_at, length_of
+from legato.providers.kazoo.provider import RECORDING_ID
 from legato.providers.kazoo.tail import OVERLAP, KazooTail, month_of
 from legato.sweep import Page
 
@@ -78,6 +79,14 @@ class KazooRecorded(KazooTail):
     def began_at(self, record: Json) -> datetime | None:
         """Return when the recording began."""
         return began_at(record)
+
+    def covers(self, account: str, recording: str) -> bool:
+        """Say whether a recording has to be in this list: not what was pushed without a document.
+
+        Nor is it known whether a list of one user, or of some kinds, would name it.
+        """
+        ours = account == self._account and not self._user and not self._filters
+        return ours and RECORDING_ID.fullmatch(recording) is not None
 
     def share(self, cursor: Json) -> float:
         """Return how much of the stretch a reader with this cursor has read, 0 to 1."""

@@ -50,3 +50,8 @@ class RingcxRecorded(RingcxStretch):
     def began_at(self, record: Json) -> datetime | None:
         """Return when the row's segment began."""
         return began_at([record])
+
+    def covers(self, account: str, recording: str) -> bool:
+        """Say whether a segment of an account has to be in this list."""
+        del recording
+        return account == self.sub_account
