@@ -10,10 +10,11 @@ from legato.bootstrap.status import overview
 from legato.errors import Retry
 from legato.gate import Limit
 from legato.model import Note
+from legato.overview import Depth
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import _recordings_key
 from legato.providers.ringex.api import _key
-from legato.status import Depth, status
+from legato.status import status
 from legato.sweep import tail_key
 from local import aws
 from tests.unit.test_cli import SWEEPER
@@ -52,7 +53,7 @@ def look(aws_client, aws_endpoint, bucket, table, queue, monkeypatch):
         queues = {name: queue for name in SWEEPER if name.endswith(("_QUEUE", "_DEAD_LETTERS"))}
         environment = {**SWEEPER, **queues, "LEGATO_TABLE": table, "LEGATO_SECRET": arn, **told}
         outputs = {"ArchiveBucketName": bucket, "KeeperFunctionName": "keeper"}
-        return overview(environment, outputs, stack="archive", witnessed=False)
+        return overview(environment, outputs, {}, stack="archive")
 
     return made
 

@@ -7,19 +7,22 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from legato import digest, failed, keep, unarchived, witness
+from legato import chain, digest, failed, keep, unarchived, witness
 from legato.cli.app import app
 from legato.errors import Retry
 from legato.gate import Gate, Limit
 from legato.hold import LIST as HOLDS
-from legato.model import CallState, Note, format_time
+from legato.model import CallId, CallState, Note, Trouble, format_time
+from legato.overview import Depth, Followed, Overview
+from legato.provider_health import granted
 from legato.restore.note import LIST as RESTORES
-from legato.status import Depth, Followed, Overview, status
-from legato.sweep import tail_key
+from legato.status import status
+from legato.sweep import strays_list, tail_key
 from tests.fakes import NOON, FakeClock, FakeLedger, FakeLibrary, FakeNotes, a_job
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 REPORT = {
+    "run": "daily",
     "from": "2026-11-17T00:00:00.000Z",
     "to": "2026-11-20T00:00:00.000Z",
     "ended_at": "2026-11-20T06:00:00.000Z",
@@ -43,6 +46,13 @@ class FakeQueue:
         if self.refusal:
             raise self.refusal
         return self.held
+
+
+def a_trouble(kind, reason, next_at=None):
+    since = NOON - 2 * HOUR
+    return Trouble(
+        kind=kind, reason=reason, since=since, tried_at=NOON - MINUTE, tries=3, next_at=next_at
+    )
 
 
 class World:
@@ -75,12 +85,31 @@ class World:
         self.notes.write(replace(note, content=note.content | content))
         self.ledger.save(CallState(provider="ringex", account="1", call=call, status=state))
 
+    def find(self, call, *names, found_at, since=None, **state):
+        """Let a sweep have found a call, of which the ledger says `state`."""
+        note = Note(key=f"records#ringex/1/{call}", content={"seen": format_time(found_at)})
+        names, since = set(names or "r"), since or found_at
+        self.notes.write(unarchived.found(note, names, watch="ringex", since=since))
+        if state:
+            fresh = self.ledger.load(CallId("ringex", "1", call))
+            self.ledger.save(replace(fresh, **state))
+
+    def trouble(self, call, **troubles):
+        """Let recordings of a call be in trouble, each with a kind and a reason."""
+        self.fail(call, state="archived")
+        state = self.ledger.load(CallId("ringex", "1", call))
+        self.ledger.save(
+            replace(state, troubles={name: a_trouble(*one) for name, one in troubles.items()})
+        )
+
     def overview(self):
         ringex = Followed(
             provider="ringex",
             tails=["ringex"],
             kept_days={"ringex": 90},
             late=15 * MINUTE,
+            usual=14 * MINUTE,
+            longest=DAY,
             jobs=self.jobs,
             dead_letters=self.dead_letters,
             gates={CREDENTIAL: (Limit(10, 60),)},
@@ -117,26 +146,25 @@ def test_all_is_well_on_one_screen(world):
         gate.enter(CREDENTIAL)
     world.write("hold#ringex/1/s-1", listed=(HOLDS, format_time(NOON)))
     world.write("restore#ringcx/1/d-1", listed=(RESTORES, format_time(NOON)))
-    since = NOON - 5 * MINUTE
-    waiting = unarchived.found(Note(key="records#ringex/1/s-7"), {"r"}, watch="ringex", since=since)
-    world.notes.write(waiting)
+    world.find("s-7", found_at=NOON - 5 * MINUTE)
     ended = shown(world)
     assert ended.exit_code == 0, ended.output
     assert ended.output.splitlines() == [
         "RingEX",
         "  found           ringex: known up to 1 min ago",
         "  subscription    sub-1",
-        "  to be archived  oldest ringex/1/s-7, 5 min, 0% of the time for which it is kept",
+        "  to be archived  oldest ringex/1/s-7, 5 min, 0% of the time for which it is",
+        "                  kept",
         "  queue           12 waiting, 3 at work, 1 for later",
         "  dead letters    0",
-        "  failed calls    0",
+        "  in trouble      0",
         f"  limit           {CREDENTIAL}: 3 of 10 in 60 s",
         "",
         "Archive",
         "  digests         up to 2026-11-20T11:00:00.000Z, 1 h ago",
         "  time stamps     every day has one",
-        "  reconciled      2026-11-17 to 2026-11-20, at 2026-11-20T06:00:00.000Z: "
-        "2 missing of 2000 (1990 archived, 7 waiting, 1 failed)",
+        "  reconciled      2026-11-17 to 2026-11-20, at 2026-11-20T06:00:00.000Z: 2",
+        "                  missing of 2000 (1990 archived, 7 waiting, 1 failed)",
         "  held calls      1",
         "  restores        1 under way, 0 there",
         "",
@@ -161,9 +189,7 @@ def unread_tail(world):
 
 
 def old_call(world):
-    note = Note(key="records#ringex/1/s-7")
-    since = NOON - 70 * DAY
-    world.notes.write(unarchived.found(note, {"r"}, watch="ringex", since=since))
+    world.find("s-7", found_at=NOON - MINUTE, since=NOON - 70 * DAY)
 
 
 def dead_letters(world):
@@ -182,8 +208,24 @@ def no_stamp(world):
     world.write(witness.NOTE, waiting=[format_time(NOON - 3 * DAY), format_time(NOON - 2 * DAY)])
 
 
-def missing(world):
-    world.report(missing_over_a_day=2)
+def not_compared(world):
+    world.report(not_asked=[{"provider": "ringex", "what": "ringex", "reason": "403"}])
+
+
+def never_reconciled(world):
+    world.library.objects.clear()
+    read_to, began_at = format_time(NOON - MINUTE), format_time(NOON - 3 * DAY)
+    world.write(tail_key("ringex"), read_to=read_to, began_at=began_at)
+
+
+def only_by_hand(world):
+    not_reconciled(world)
+    world.report(run="by-hand")
+
+
+def never_digested(world):
+    world.write(digest.HEAD)
+    world.write("chained#x", listed=(chain.UNCHAINED, format_time(NOON - 4 * HOUR)))
 
 
 def not_reconciled(world):
@@ -196,29 +238,43 @@ def not_reconciled(world):
     [
         (no_subscription, "RingEX has no subscription", "invoke --function-name archive-Keeper-1"),
         (flawed_subscription, "sub-1: it is blacklisted", "aws lambda invoke"),
-        (old_tail, "not been read up to its end since 2026-11-20T11", "--name SweeperFunction"),
+        (old_tail, "not been read up to its end since 2026-11-20 11", "--name SweeperFunction"),
         (unread_tail, "ringex was never read", "sam logs --stack-name archive"),
-        (old_call, "ringex deletes ringex/1/s-7 soon", "legato failed"),
+        (
+            old_call,
+            "ringex deletes ringex/1/s-7 on 2026-12-10, and it is",
+            "legato retry ringex/1/s-7",
+        ),
         (dead_letters, "ringex has 2 dead letters", "legato failed --provider ringex"),
-        (failed_call, "1 call of ringex failed", "legato failed --provider ringex"),
+        (
+            failed_call,
+            "ringex/1/s-8 failed at 2026-11-20 12:00 UTC: too large",
+            "legato retry ringex/1/s-8",
+        ),
         (old_digest, "no digest since 2026-11-20T08", "--name AuditorFunction"),
         (no_stamp, "ended at 2026-11-17T12:00:00.000Z has no", "--name AuditorFunction"),
-        (missing, "2 recordings have been missing", "legato reconcile --from 2026-11-17"),
+        (never_digested, "no digest was ever written, and evidence waits", "AuditorFunction"),
+        (not_compared, "ringex was not compared with its list: 403", "legato reconcile --provider"),
         (not_reconciled, "not reconciled since 2026-11-17", "--name AuditorFunction"),
+        (never_reconciled, "not reconciled since 2026-11-17", "--name AuditorFunction"),
+        (only_by_hand, "not reconciled since 2026-11-17", "--name AuditorFunction"),
     ],
 )
 def test_what_needs_a_person_is_told_with_what_to_do(world, spoil, what, do):
     """And nothing else is, so that the exit code can ring a bell."""
     spoil(world)
-    [(told, next_step)] = world.looked().needs
-    assert what in told
-    assert do in next_step
+    [need] = world.looked().needs
+    assert what in need.what
+    assert do in need.do
     ended = shown(world)
     assert ended.exit_code == 1
-    assert f"Needs a person\n  {told}: `{next_step}`\n" in ended.output
+    said, _, needs = ended.output.partition("Needs a person\n")
+    assert need.what in " ".join(needs.split())
+    assert f"    $ {need.do}\n" in needs
     assert "All is well" not in ended.output
-    said = json.loads(shown(world, "--json").output)
-    assert (said["well"], said["needs"]) == (False, [{"what": told, "do": next_step}])
+    assert max(map(len, (said + needs).replace(need.do, "").splitlines())) <= 80
+    told = json.loads(shown(world, "--json").output)
+    assert (told["well"], told["needs"]) == (False, [need.to_json()])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +299,8 @@ def test_a_closed_gate_is_shown(world):
     gate.block(CREDENTIAL, seconds=600)
     ended = shown(world)
     assert ended.exit_code == 0
-    assert f"{CREDENTIAL}: 0 of 10 in 60 s, nobody until 2026-11-20 12:10 UTC" in ended.output
+    words = f"{CREDENTIAL}: 0 of 10 in 60 s, nobody until 2026-11-20 12:10 UTC"
+    assert words in " ".join(ended.output.split())
 
 
 def test_what_cannot_be_read_does_not_hide_the_rest(world):
@@ -272,3 +329,185 @@ def test_looking_changes_nothing(world):
     before = dict(world.notes.notes)
     world.looked()
     assert world.notes.notes == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("refused", "is refused to us"),
+        ("missing", "is not at the provider"),
+        ("failing", "cannot be fetched"),
+        ("limited", "is refused for its rate"),
+        ("damaged", "came damaged"),
+        ("short", "is shorter than the provider says"),
+        ("unreadable", "is listed in words that nobody understands"),
+        ("lost", "is lost"),
+    ],
+)
+def test_each_recording_in_trouble_is_a_sentence(world, kind, words):
+    """What, which, since when and why, although its call is archived."""
+    world.trouble("s-8", r7=(kind, "the reason", NOON + HOUR))
+    [need] = world.looked().needs
+    since = "since 2026-11-20 10:00 UTC: the reason"
+    assert need.what.startswith(f"ringex/1/s-8: recording r7 {words}")
+    assert need.what.endswith(since)
+    assert need.detail == "tried 3 times, again at 2026-11-20 13:00 UTC"
+    said = need.to_json()
+    assert (said["kind"], said["recording"], said["reason"]) == (kind, "r7", "the reason")
+    assert said["since"] == "2026-11-20T10:00:00.000Z"
+
+
+def test_the_first_ten_in_trouble_are_shown_and_the_rest_is_counted(world):
+    """A script reads all of them."""
+    for number in range(13):
+        world.trouble(f"s-{number:02}", r=("refused", "403"))
+    ended = shown(world)
+    assert ended.output.count("is refused to us") == 10
+    assert (
+        "  and 3 more in trouble at ringex\n    $ legato failed --provider ringex\n" in ended.output
+    )
+    assert len(json.loads(shown(world, "--json").output)["needs"]) == 13
+
+
+def test_a_long_reason_is_cut_in_the_sentence_and_whole_for_scripts(world):
+    """Nobody reads a page of HTML on a terminal."""
+    world.trouble("s-8", r=("failing", "so it is " * 100))
+    [need] = world.looked().needs
+    assert len(need.what) < 260
+    assert need.reason == "so it is " * 100
+
+
+def test_a_retry_of_which_nothing_comes_is_said_after_an_hour(world):
+    """Its message may have been lost."""
+    world.fail("s-8", retried_at=format_time(NOON))
+    world.clock.advance(3600)
+    kinds = {need.kind: need for need in world.looked().needs}
+    assert kinds["failed"].detail == "nothing came of the retry at 2026-11-20 12:00 UTC"
+
+
+def kinds(world):
+    return [(need.kind, need.call) for need in world.looked().needs]
+
+
+FOUND = NOON - 25 * MINUTE
+
+
+def test_what_was_found_and_has_no_message_is_stuck(world):
+    """The queue is empty, no worker holds it, and no message waits for its time."""
+    granted("ringex", world.notes, world.clock)
+    world.jobs = FakeQueue()
+    world.find("s-7", "r1", "r2", "r3", "r4", found_at=FOUND, status="waiting", reason="503")
+    [need] = world.looked().needs
+    assert need.what == (
+        "ringex/1/s-7: recording r1, r2, r3 and 1 more was found at 2026-11-20 11:35 UTC and is "
+        "not archived, and nobody is at work on it: 503"
+    )
+    assert need.do == "legato reconcile --provider ringex --from 2026-11-20"
+
+
+@pytest.mark.parametrize(
+    ("queue", "state"),
+    [
+        (FakeQueue(waiting=1), {}),
+        (FakeQueue(), {"lease_until": NOON + MINUTE}),
+        (FakeQueue(), {"next_look_at": NOON + 10 * MINUTE}),
+        (FakeQueue(), {"next_look_at": NOON - MINUTE}),
+        (FakeQueue(), {"looked_at": NOON - MINUTE}),
+    ],
+    ids=["in the queue", "at work", "has its moment", "its moment just passed", "just looked at"],
+)
+def test_what_somebody_sees_to_is_not_stuck(world, queue, state):
+    """Somebody holds it, or a message stands for it."""
+    granted("ringex", world.notes, world.clock)
+    world.jobs = queue
+    world.find("s-7", found_at=FOUND, status="waiting", **state)
+    assert world.looked().well
+
+
+def test_more_calls_than_messages_are_stuck(world):
+    """At least one of them has none, and nobody can say which."""
+    granted("ringex", world.notes, world.clock)
+    world.jobs = FakeQueue(waiting=1)
+    world.find("s-6", found_at=FOUND)
+    world.find("s-7", found_at=FOUND)
+    assert kinds(world) == [("stuck", "s-6"), ("stuck", "s-7")]
+
+
+def test_behind_others_in_the_queue_nobody_waits_for_more_than_half_a_day(world):
+    """Its message may have been lost among them."""
+    granted("ringex", world.notes, world.clock)
+    world.find("s-7", found_at=NOON - 13 * HOUR)
+    assert kinds(world) == [("stuck", "s-7")]
+
+
+def test_what_takes_longer_than_all_its_tries_is_late_whatever_it_waits_for(world):
+    """A message that comes back for ever is no progress."""
+    granted("ringex", world.notes, world.clock)
+    since = NOON - DAY - 6 * MINUTE
+    world.find(
+        "s-7", found_at=since, status="waiting", next_look_at=NOON + MINUTE, reason="not over"
+    )
+    [need] = world.looked().needs
+    assert (need.kind, need.since) == ("late", since)
+    assert need.what.endswith("is not archived, which takes too long: not over")
+
+
+def test_a_provider_that_hands_out_nothing_while_calls_wait_stands_still(world):
+    """Each call has a message and a moment, so none of them alone would be said."""
+    for call in ("s-6", "s-7"):
+        waits = {"status": "waiting", "next_look_at": NOON + MINUTE, "reason": "403"}
+        world.find(call, found_at=FOUND, **waits)
+    [need] = world.looked().needs
+    assert need.what == (
+        "ringex has handed out no recording since the beginning, and ringex/1/s-6 waits since "
+        "2026-11-20 11:35 UTC"
+    )
+    assert (need.kind, need.reason, need.detail) == ("standstill", "403", "2 calls in all")
+    granted("ringex", world.notes, world.clock)
+    assert world.looked().well
+    world.clock.advance(20 * 60)
+    assert "standstill" in [need.kind for need in world.looked().needs]
+
+
+def test_what_is_in_trouble_is_not_stuck_too(world):
+    """One sentence each."""
+    world.jobs = FakeQueue()
+    world.trouble("s-8", r=("refused", "403"))
+    world.find("s-8", found_at=FOUND)
+    assert kinds(world) == [("refused", "s-8")]
+
+
+def test_a_record_that_nobody_can_archive_is_said_for_as_long_as_the_provider_keeps_it(world):
+    """Its dead letter is dropped after two weeks."""
+    seen = format_time(NOON - 30 * DAY)
+    world.write("stray#ringex#1", listed=(strays_list("ringex"), seen), record="A7", seen=seen)
+    [need] = world.looked().needs
+    assert need.what == (
+        "ringex lists the recording of record A7 since 2026-10-21 12:00 UTC, and does not say of "
+        "which call"
+    )
+    world.clock.advance(61 * 86400)
+    assert "stray" not in [need.kind for need in world.looked().needs]
+
+
+def test_a_credential_that_is_set_aside_is_said_until_it_is_accepted(world):
+    """It is tried every quarter of an hour, and is no better in between."""
+    until = (NOON + 5 * MINUTE).timestamp()
+    world.write("credentials#ringex", abc={"until": until, "reason": "GET /x answers 403"})
+    [need] = world.looked().needs
+    assert need.what == "ringex refuses a credential of ours: GET /x answers 403"
+    assert need.detail == "tried again at 2026-11-20 12:05 UTC"
+    world.clock.advance(600)
+    assert "credential" in [need.kind for need in world.looked().needs]
+    world.clock.advance(301)
+    assert "credential" not in [need.kind for need in world.looked().needs]
+
+
+def test_a_tail_that_cannot_be_read_is_said_with_the_reason_before_it_is_late(world):
+    """After the next sweep, not after the first fault."""
+    fault = {"failing": "503", "failing_since": format_time(NOON - MINUTE)}
+    world.write(tail_key("ringex"), read_to=format_time(NOON - 3 * MINUTE), **fault)
+    assert world.looked().well
+    world.clock.advance(61)
+    [need] = world.looked().needs
+    assert need.what == "ringex cannot be read since 2026-11-20 11:59 UTC: 503"

@@ -1,22 +1,25 @@
 """The state of the whole system, from what the ledger, the queues and the bucket say of it.
 
-Nothing is changed, and no provider is asked. What needs a person is told with what to do next.
+Nothing is changed, and no provider is asked. What needs a person is told with what to do next. A
+sentence stays the same for as long as it is true, so that it can be told once.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from datetime import timedelta
+import shlex
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from legato import digest, keep, witness
+from legato import calls_in_need, chain, digest, keep, witness
 from legato.errors import LegatoError
 from legato.gate import usage
 from legato.hold import LIST as HOLDS
 from legato.library import whole
-from legato.model import Job, format_time, parse_time
+from legato.model import CallId, format_time, parse_time
+from legato.overview import EVER, MANY, Status, in_short, logs_of, minute
+from legato.report.reconciliation import DAILY
 from legato.restore.note import LIST as RESTORES
 from legato.restore.note import THERE as RESTORED
 from legato.rounds import URGENT_SHARE
@@ -25,88 +28,22 @@ from legato.unarchived import oldest
 from legato.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable
 
     from legato.gate import Limit
     from legato.library import Library
-    from legato.model import Json
-    from legato.ports import Clock, Ledger, Lists
+    from legato.model import CallState, Json
+    from legato.overview import Backlog, Followed, Overview
 
 DIGEST_LATE = timedelta(hours=3)
 WITNESS_LATE = timedelta(days=2)
 RECONCILED = timedelta(days=2)
 """As the alarms of template.yaml have it, and so are the ages of the tails in the bootstrap."""
 DAY = timedelta(days=1)
-MANY = 1000
-"""Lists are not counted any further."""
-_EVER = "9999"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Depth:
-    """How many messages a queue holds, about: to be taken, taken by somebody, to appear later."""
-
-    waiting: int
-    taken: int
-    delayed: int
-
-
-class Backlog(Protocol):
-    """A queue, of which only its depth is of interest."""
-
-    def depth(self) -> Depth:
-        """Return how many messages it holds. Raises Retry."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
-    """A provider. `tails` and `watches` are the names of its tails and of what is to be archived.
-
-    What was found is `late` when the newest knowledge is older. `kept_days` says by watch how long
-    the provider keeps its recordings, `gates` the limits by the gate's keys.
-    """
-
-    provider: str
-    tails: Sequence[str]
-    kept_days: Mapping[str, float]
-    late: timedelta
-    jobs: Backlog
-    dead_letters: Backlog
-    gates: Mapping[str, tuple[Limit, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """What is looked at of a stack. `keeper` is the name of a function, None where there is none.
-
-    `unknown` is what could not be found out before, with the reason.
-    """
-
-    stack: str
-    followed: Sequence[Followed]
-    ledger: Ledger
-    notes: Lists
-    library: Library
-    clock: Clock
-    keeper: str | None = None
-    witnessed: bool = False
-    unknown: Mapping[str, LegatoError] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Status:
-    """What was found, as JSON, what `needs` a person, with what to do, and what is `unknown`."""
-
-    said: Json = field(default_factory=dict)
-    needs: list[tuple[str, str]] = field(default_factory=list)
-    unknown: dict[str, LegatoError] = field(default_factory=dict)
-
-    @property
-    def well(self) -> bool:
-        """Whether nobody has to do anything, as far as that is known."""
-        return not self.needs and not self.unknown
+FAILING = timedelta(minutes=2)
+"""A fault that passes is over by the next sweep."""
+SET_ASIDE = timedelta(minutes=10)
+"""A credential that is still refused is set aside again by then."""
 
 
 def status(work: Overview) -> Status:
@@ -139,6 +76,7 @@ def _asked(what: str, ask: Callable[[Overview, Status], Any], work: Overview, fo
 
 def _provider(one: Followed, work: Overview, found: Status) -> Json:
     name = one.provider
+    troubled: dict[CallId, CallState] = {}
 
     def part(what: str, ask: Callable[[], Any]) -> Any:
         return _asked(f"{name}: {what}", lambda *_: ask(), work, found)
@@ -148,11 +86,17 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
         "subscription": part("subscription", lambda: _subscription(work, found))
         if name == "ringex" and work.keeper
         else None,
+        "credentials_refused": part("credentials", lambda: _credentials(name, work, found)),
         "tails": part("tails", lambda: [_tail(tail, one, work, found) for tail in one.tails]),
-        "unarchived": part("what is to be archived", lambda: _unarchived(one, work, found)),
         "queue": part("queue", lambda: _depth(one.jobs)),
         "dead_letters": part("dead letters", lambda: _dead(one, found)),
-        "failed": part("failed calls", lambda: _failed(name, work, found)),
+        "failed": part("failed calls", lambda: calls_in_need.troubled(name, troubled, work, found)),
+        "strays": part("records of no call", lambda: calls_in_need.strays(one, work, found)),
+        "wrong": part("findings", lambda: calls_in_need.findings(name, troubled, work, found)),
+        "unarchived": part("what is to be archived", lambda: _unarchived(one, work, found)),
+        "stuck": part(
+            "calls that are stuck", lambda: calls_in_need.stuck(one, troubled, work, found)
+        ),
         "limits": part("limits", lambda: [_gate(*each, work) for each in one.gates.items()]),
     }
 
@@ -162,8 +106,29 @@ def _subscription(work: Overview, found: Status) -> Json:
     name, flaw = note.get("subscription"), note.get("flaw")
     if name is None or flaw:
         what = f"RingEX's subscription {name}: {flaw}" if name else "RingEX has no subscription"
-        found.needs.append((what, f"aws lambda invoke --function-name {work.keeper} /dev/stdout"))
+        do = f"aws lambda invoke --function-name {work.keeper} /dev/stdout"
+        found.need("subscription", what, do, provider="ringex")
     return {"id": name, "made_at": note.get("made_at"), "flaw": flaw}
+
+
+def _credentials(provider: str, work: Overview, found: Status) -> int:
+    """Say which credentials are set aside, or were until a moment ago: they are tried again."""
+    now = work.clock.now()
+    refused: dict[str, float] = {}
+    for entry in work.notes.read(f"credentials#{provider}").content.values():
+        if now.timestamp() < entry["until"] + SET_ASIDE.total_seconds():
+            reason = entry["reason"]
+            refused[reason] = max(entry["until"], refused.get(reason, 0))
+    for reason, until in refused.items():
+        found.need(
+            "credential",
+            f"{provider} refuses a credential of ours: {in_short(reason)}",
+            logs_of(work, "SweeperFunction"),
+            provider=provider,
+            reason=reason,
+            detail=f"tried again at {minute(datetime.fromtimestamp(until, UTC))}",
+        )
+    return len(refused)
 
 
 def _tail(key: str, one: Followed, work: Overview, found: Status) -> Json:
@@ -172,16 +137,28 @@ def _tail(key: str, one: Followed, work: Overview, found: Status) -> Json:
     known_at = read_to or content.get("began_at")
     age = now - parse_time(known_at) if known_at else None
     late = "#again-" not in key and (age is None or age > one.late)
-    if late:
-        since = (
-            f"has not been read up to its end since {known_at}" if known_at else "was never read"
+    failing, since = content.get("failing", ""), content.get("failing_since")
+    fails = since is not None and now - parse_time(since) > FAILING
+    if late or fails:
+        what = f"{key} was never read"
+        if since and fails:
+            what = f"{key} cannot be read since {minute(parse_time(since))}: {in_short(failing)}"
+        elif known_at:
+            what = f"{key} has not been read up to its end since {minute(parse_time(known_at))}"
+        found.need(
+            "tail",
+            what,
+            logs_of(work, "SweeperFunction"),
+            provider=one.provider,
+            reason=failing,
         )
-        found.needs.append((f"{key} {since}", _logs(work, "SweeperFunction")))
     return {
         "tail": key,
         "read_to": read_to,
         "age_seconds": None if age is None else int(age.total_seconds()),
         "late": late,
+        "failing": failing,
+        "failing_since": since,
     }
 
 
@@ -193,8 +170,10 @@ def _unarchived(one: Followed, work: Overview, found: Status) -> list[Json]:
             continue
         share = waiting.age / timedelta(days=days)
         if share >= URGENT_SHARE:
-            what = f"{watch} deletes {waiting.call} soon, which is not archived: it is {share:.0%}"
-            found.needs.append((f"{what} of {days:g} days old", "legato failed"))
+            last = work.clock.now() - waiting.age + timedelta(days=days)
+            what = f"{watch} deletes {waiting.call} on {last:%Y-%m-%d}, and it is not archived"
+            do = f"legato retry {shlex.quote(str(waiting.call))}"
+            found.need("deleted soon", what, do, **waiting.call._asdict())
         age = int(waiting.age.total_seconds())
         said.append({"watch": watch, "call": str(waiting.call), "age_seconds": age, "share": share})
     return said
@@ -206,25 +185,11 @@ def _depth(queue: Backlog) -> Json:
 
 
 def _dead(one: Followed, found: Status) -> int:
-    depth = one.dead_letters.depth()
-    many = depth.waiting + depth.taken + depth.delayed
+    many = one.dead_letters.depth().all
     if many:
         what = f"{one.provider} has {counted(many, 'dead letter')}"
-        found.needs.append((what, f"legato failed --provider {one.provider}"))
-    return many
-
-
-def _failed(provider: str, work: Overview, found: Status) -> int:
-    """Count the calls that the ledger says failed, and that nobody has put into the queue again."""
-    listed = work.notes.listed(f"failed#{provider}", until=_EVER)
-    many = 0
-    for note in islice(listed, MANY):
-        job = Job.from_message(note.content["job"])
-        state = work.ledger.load(job.id)
-        many += state.status == "failed" and not note.content.get("retried_at")
-    if many:
-        what = f"{counted(many, 'call')} of {provider} failed"
-        found.needs.append((what, f"legato failed --provider {provider}"))
+        do = f"legato failed --provider {one.provider}"
+        found.need("dead letters", what, do, provider=one.provider)
     return many
 
 
@@ -242,10 +207,15 @@ def _gate(key: str, limits: tuple[Limit, ...], work: Overview) -> Json:
 def _digests(work: Overview, found: Status) -> Json | None:
     head, now = work.notes.read(digest.HEAD).content, work.clock.now()
     if not head:
+        first = work.notes.first(chain.UNCHAINED)
+        since = parse_time(first.listed[1]) if first is not None and first.listed else now
+        if now - since > DIGEST_LATE:
+            what = f"no digest was ever written, and evidence waits for one since {minute(since)}"
+            found.need("digest", what, logs_of(work, "AuditorFunction"))
         return None
     behind = now - parse_time(head["to"])
     if behind > DIGEST_LATE:
-        found.needs.append((f"no digest since {head['to']}", _logs(work, "AuditorFunction")))
+        found.need("digest", f"no digest since {head['to']}", logs_of(work, "AuditorFunction"))
     return {"to": head["to"], "key": head["key"], "behind_seconds": int(behind.total_seconds())}
 
 
@@ -255,38 +225,54 @@ def _stamps(work: Overview, found: Status) -> Json:
     behind = now - parse_time(waiting[0]) if waiting else timedelta()
     if behind > WITNESS_LATE:
         what = f"the day that ended at {waiting[0]} has no time stamp"
-        found.needs.append((what, _logs(work, "AuditorFunction")))
+        found.need("time stamp", what, logs_of(work, "AuditorFunction"))
     return {"days_without": len(waiting), "behind_seconds": int(behind.total_seconds())}
 
 
 def _reconciled(work: Overview, found: Status) -> Json | None:
-    """Read the newest report of the last days. There is none on a stack's first day."""
+    """Read the newest report of the last days, and the newest one that nobody asked for."""
     now = work.clock.now()
-    report = _newest_report(now, work.library)
-    if report is None:
+    newest, daily = _newest_reports(now, work.library)
+    ended_at = _began(work) if daily is None else parse_time(daily["ended_at"])
+    if ended_at is not None and now - ended_at > RECONCILED:
+        what = f"not reconciled since {minute(ended_at)}"
+        found.need("reconciliation", what, logs_of(work, "AuditorFunction"))
+    if daily is not None:
+        for gap in daily["not_asked"]:
+            found.need(
+                "not compared",
+                f"{gap['what']} was not compared with its list: {in_short(gap['reason'])}",
+                f"legato reconcile --provider {gap['provider']} --from {daily['from'][:10]}",
+                provider=gap["provider"],
+                reason=gap["reason"],
+            )
+    if newest is None:
         return None
-    said = {name: report[name] for name in ("from", "to", "ended_at", "recorded", "archived")}
-    said |= {name: report[name] for name in ("waiting", "failed", "missing")}
-    said |= {"missing_over_a_day": report["missing_over_a_day"], "not_asked": report["not_asked"]}
-    if now - parse_time(report["ended_at"]) > RECONCILED:
-        found.needs.append(
-            (f"not reconciled since {report['ended_at']}", _logs(work, "AuditorFunction"))
-        )
-    if report["missing_over_a_day"]:
-        what = f"{report['missing_over_a_day']} recordings have been missing for over a day"
-        found.needs.append((what, f"legato reconcile --from {report['from'][:10]} --report-only"))
-    return said
+    said = {name: newest[name] for name in ("run", "from", "to", "ended_at", "recorded")}
+    said |= {name: newest[name] for name in ("archived", "waiting", "failed", "missing")}
+    return said | {
+        "missing_over_a_day": newest["missing_over_a_day"],
+        "not_asked": newest["not_asked"],
+    }
 
 
-def _newest_report(now: datetime, library: Library) -> Json | None:
+def _began(work: Overview) -> datetime | None:
+    """Return when the first of the providers was looked at for the first time."""
+    tails = (work.notes.read(tail_key(tail)).content for one in work.followed for tail in one.tails)
+    began = [parse_time(tail["began_at"]) for tail in tails if "began_at" in tail]
+    return min(began, default=None)
+
+
+def _newest_reports(now: datetime, library: Library) -> tuple[Json | None, Json | None]:
+    newest: Json | None = None
     for day in (now, now - DAY, now - 2 * DAY, now - 3 * DAY):
-        keys = [one for one in library.listed(f"reports/{day:%Y/%m/%d}/") if _is_report(one.key)]
-        if keys:
-            newest = keys[-1]
-            body = whole(library, newest.key, version_id=newest.version_id)
-            report: Json = json.loads(body)
-            return report
-    return None
+        listed = [one for one in library.listed(f"reports/{day:%Y/%m/%d}/") if _is_report(one.key)]
+        for one in reversed(listed):
+            report: Json = json.loads(whole(library, one.key, version_id=one.version_id))
+            newest = newest if newest is not None else report
+            if report["run"] == DAILY:
+                return newest, report
+    return newest, None
 
 
 def _is_report(key: str) -> bool:
@@ -294,8 +280,4 @@ def _is_report(key: str) -> bool:
 
 
 def _count(name: str, work: Overview) -> int:
-    return sum(1 for _ in islice(work.notes.listed(name, until=_EVER), MANY))
-
-
-def _logs(work: Overview, function: str) -> str:
-    return f"sam logs --stack-name {work.stack} --name {function}"
+    return sum(1 for _ in islice(work.notes.listed(name, until=EVER), MANY))

@@ -11,11 +11,12 @@ from legato.aws.library import S3Library
 from legato.bootstrap import kazoo, ringcx, ringex
 from legato.bootstrap.shared import gate_limits, tools
 from legato.errors import Barred, LegatoError
+from legato.overview import Followed, Overview
+from legato.policy import Policy
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.tail import watch_name
 from legato.settings import sweeper_settings
-from legato.status import Followed, Overview
 from legato.sweep import tail_key
 
 if TYPE_CHECKING:
@@ -31,9 +32,13 @@ RINGEX_LATE, RINGCX_LATE, KAZOO_LATE = (timedelta(minutes=each) for each in (15,
 
 
 def overview(
-    environment: Mapping[str, str], outputs: Mapping[str, str], *, stack: str, witnessed: bool
+    environment: Mapping[str, str],
+    outputs: Mapping[str, str],
+    parameters: Mapping[str, str],
+    *,
+    stack: str,
 ) -> Overview:
-    """Return what is looked at, with the environment of SweeperFunction and the stack's outputs.
+    """Return what is looked at, with the environment of SweeperFunction, and what the stack says.
 
     Where the secret cannot be read, the windows of its credentials are unknown. Raises BadSettings,
     Retry.
@@ -48,11 +53,11 @@ def overview(
         unknown["limits of credentials"] = error
     followed: list[Followed] = []
     if any(secret.get("ringex", {}).values()) or made.ledger.read(tail_key("ringex")).version:
-        followed.append(_ringex(settings, secret))
+        followed.append(_ringex(settings, secret, parameters))
     if settings.ringcx.sub_accounts:
-        followed.append(_ringcx(settings, secret, made))
+        followed.append(_ringcx(settings, secret, made, parameters))
     if settings.kazoo.url:
-        followed.append(_kazoo(settings))
+        followed.append(_kazoo(settings, parameters))
     return Overview(
         stack=stack,
         followed=followed,
@@ -61,12 +66,13 @@ def overview(
         library=S3Library(client("s3"), bucket=outputs["ArchiveBucketName"]),
         clock=made.clock,
         keeper=outputs.get("KeeperFunctionName"),
-        witnessed=witnessed,
+        witnessed=bool(parameters.get("TimestampAuthorityUrl")),
         unknown=unknown,
     )
 
 
-def _ringex(settings: SweeperSettings, secret: Json) -> Followed:
+def _ringex(settings: SweeperSettings, secret: Json, said: Mapping[str, str]) -> Followed:
+    policy = _policy(said, settings, ladder="RingexLadderSeconds", named="RingexNamedLadderSeconds")
     round_ = ringex.sweeping(settings)
     gates = {f"ringex#{name}": settings.ringex_limits for name in _credentials(secret, "ringex")}
     return Followed(
@@ -74,13 +80,18 @@ def _ringex(settings: SweeperSettings, secret: Json) -> Followed:
         tails=[tail.key for tail in round_.tails],
         kept_days={tail.watch: ringex.RETENTION_DAYS for tail in round_.tails},
         late=RINGEX_LATE,
+        usual=policy.usual,
+        longest=policy.longest,
         jobs=SqsDepth(client("sqs"), queue=settings.ringex_queue),
         dead_letters=SqsDepth(client("sqs"), queue=settings.ringex_dead_letters),
         gates=_windows(gates),
     )
 
 
-def _ringcx(settings: SweeperSettings, secret: Json, made: Tools) -> Followed:
+def _ringcx(
+    settings: SweeperSettings, secret: Json, made: Tools, said: Mapping[str, str]
+) -> Followed:
+    policy = _policy(said, settings, named="RingcxLadderSeconds")
     ours, days = settings.ringcx, known_days(made.ledger)
     gates = {f"ringcx#{name}": _only(ours.limits, "Metadata") for name in ours.sub_accounts}
     for name in _credentials(secret, "ringcx"):
@@ -92,13 +103,16 @@ def _ringcx(settings: SweeperSettings, secret: Json, made: Tools) -> Followed:
             watch_name(name): days.get(name) or ours.retention_days for name in ours.sub_accounts
         },
         late=RINGCX_LATE,
+        usual=policy.usual,
+        longest=policy.longest,
         jobs=SqsDepth(client("sqs"), queue=ours.queue),
         dead_letters=SqsDepth(client("sqs"), queue=ours.dead_letters),
         gates=_windows(gates),
     )
 
 
-def _kazoo(settings: SweeperSettings) -> Followed:
+def _kazoo(settings: SweeperSettings, said: Mapping[str, str]) -> Followed:
+    policy = _policy(said, settings, named="KazooLadderSeconds")
     ours, round_ = settings.kazoo, kazoo.sweeping(settings)
     accounts = dict.fromkeys(source.partition("/")[0] for source in ours.sources)
     return Followed(
@@ -106,9 +120,30 @@ def _kazoo(settings: SweeperSettings) -> Followed:
         tails=[tail.key for tail in round_.tails],
         kept_days={tail.watch: settings.kazoo_retention_days for tail in round_.tails},
         late=KAZOO_LATE,
+        usual=policy.usual,
+        longest=policy.longest,
         jobs=SqsDepth(client("sqs"), queue=ours.queue),
         dead_letters=SqsDepth(client("sqs"), queue=ours.dead_letters),
         gates=_windows({f"kazoo#{name}": _only(ours.limits, "Requests") for name in accounts}),
+    )
+
+
+def _policy(
+    said: Mapping[str, str], settings: SweeperSettings, *, named: str, ladder: str = ""
+) -> Policy:
+    """Return how long calls wait, by the parameters of the stack."""
+    whole = Policy()
+
+    def waits(name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(map(int, said[name].split(","))) if said.get(name) else otherwise
+
+    longer = waits(named, whole.named_ladder)
+    return Policy(
+        settle=settings.settle_seconds,
+        ladder=waits(ladder, whole.ladder) if ladder else longer[:2],
+        named_ladder=longer,
+        max_attempts=int(said.get("MaxAttempts") or whole.max_attempts),
+        retry=int(said.get("RetrySeconds") or whole.retry),
     )
 
 

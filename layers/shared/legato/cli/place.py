@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from legato.index import Days, Rebuilt
     from legato.ledger_rebuild import Remade
     from legato.model import CallId
+    from legato.overview import Overview
     from legato.ports import Accesses
     from legato.push_urls import Pushing
     from legato.reconcile import Reconciling
     from legato.restore.survey import Restoring
-    from legato.status import Overview
     from legato.verify.evidence import Evidence
     from legato.verify.keys import PublicKey
 
@@ -232,8 +232,8 @@ class Place:
             return overview(
                 self._environment(),
                 self._outputs(),
+                parameters(self.stack),
                 stack=self.stack,
-                witnessed=bool(parameters(self.stack).get("TimestampAuthorityUrl")),
             )
 
     def signing_key(self) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,15 +14,18 @@ from legato.cli.say import FAILED, in_short, moment, printable, speaking, write_
 from legato.model import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from legato.model import Json
-    from legato.status import Status
+    from legato.overview import Need, Status
 
 EXIT_CODES = (
     "Exit codes: 0 all is well, 1 something needs a person, 2 wrong usage, 130 interrupted."
 )
 NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
+SHOWN = 10
+"""Of many needs that are alike. --json has all."""
+COLUMNS = 80
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -48,7 +53,7 @@ def command(context: typer.Context, as_json: AsJson = False) -> None:
         found = status(context.obj.overview())
     unknown = {what: in_short(error) for what, error in found.unknown.items()}
     if as_json:
-        needs = [{"what": what, "do": do} for what, do in found.needs]
+        needs = [need.to_json() for need in found.needs]
         said = found.said | {"well": found.well, "needs": needs, "unknown": unknown}
         write_json(said)
     else:
@@ -67,7 +72,7 @@ def _show(found: Status, unknown: dict[str, str]) -> None:
     if unknown:
         _part("Not known", (("", f"{what}: {reason}") for what, reason in unknown.items()))
     if found.needs:
-        _part("Needs a person", (("", f"{what}: `{do}`") for what, do in found.needs))
+        _needs(found.needs)
     elif not unknown:
         typer.echo("All is well.")
 
@@ -75,7 +80,34 @@ def _show(found: Status, unknown: dict[str, str]) -> None:
 def _part(title: str, lines: Iterator[tuple[str, str]]) -> None:
     typer.echo(title)
     for name, words in lines:
-        typer.echo(printable(f"  {name:<15} {words}" if name else f"  {words}"))
+        typer.echo(_wrapped(f"  {name:<15} " if name else "  ", words, hang=18 if name else 4))
+    typer.echo()
+
+
+def _wrapped(begins: str, words: str, *, hang: int) -> str:
+    return textwrap.fill(
+        printable(words),
+        COLUMNS,
+        initial_indent=begins,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _needs(needs: Iterable[Need]) -> None:
+    """Show each need with its next command, which is not folded: it is to be copied."""
+    typer.echo("Needs a person")
+    for alike, some in groupby(needs, key=lambda need: need.alike):
+        listed = list(some)
+        shown = listed[:SHOWN] if alike else listed
+        for need in shown:
+            words = f"{need.what} ({need.detail})" if need.detail else need.what
+            typer.echo(_wrapped("  ", words, hang=4))
+            typer.echo(printable(f"    $ {need.do}"))
+        if more := len(listed) - len(shown):
+            typer.echo(_wrapped("  ", f"and {more} more {alike}", hang=4))
+            typer.echo(printable(f"    $ {listed[-1].do_all}"))
     typer.echo()
 
 
@@ -97,10 +129,14 @@ def _provider(one: Json) -> Iterator[tuple[str, str]]:
             f"{queue['waiting']} waiting, {queue['taken']} at work, {queue['delayed']} for later"
         )
         yield "queue", words
-    if one["dead_letters"] is not None:
-        yield "dead letters", f"{one['dead_letters']}"
-    if one["failed"] is not None:
-        yield "failed calls", f"{one['failed']}"
+    for part, name in (
+        ("dead_letters", "dead letters"),
+        ("failed", "in trouble"),
+        ("strays", "of no call"),
+        ("stuck", "stuck"),
+    ):
+        if one[part] or (one[part] == 0 and part in ("dead_letters", "failed")):
+            yield name, f"{one[part]}"
     for window in one["limits"] or ():
         used = ", ".join(f"{u['calls']} of {u['of']} in {u['seconds']:g} s" for u in window["used"])
         until = window["blocked_until"]
