@@ -137,10 +137,18 @@ class Run:
             time.sleep(0 if received else 0.2)
 
     def jobs(self, provider: str = "ringex", *, seconds: float = 0) -> list[Job]:
-        """Empty the jobs queue of a provider. What S3 announces there is no job."""
+        """Empty the jobs queue of a provider, waiting that long for a job.
+
+        What S3 announces there is none.
+        """
         queue = self.system.endpoints.queues[provider]
-        bodies = [message["Body"] for message in self.take_messages(queue, seconds=seconds)]
-        return [Job.from_message(body) for body in bodies if "v" in json.loads(body)]
+        end_at = time.monotonic() + seconds
+        while True:
+            bodies = [message["Body"] for message in self.take_messages(queue)]
+            jobs = [Job.from_message(body) for body in bodies if "v" in json.loads(body)]
+            if jobs or time.monotonic() > end_at:
+                return jobs
+            time.sleep(0.2)
 
 
 def handshake(run: Run) -> None:
