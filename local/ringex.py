@@ -50,7 +50,7 @@ def settings(credentials: Credentials, given: Mapping[str, Any]) -> dict[str, An
 
 def parameters(url: str) -> dict[str, str]:
     """Return what the template wants to know."""
-    return {"RingexUrl": url, "RingexMediaUrl": url}
+    return {"RingexUrl": url}
 
 
 def fill_secret(

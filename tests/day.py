@@ -313,7 +313,7 @@ class Day:
 
         self._sweep = swept
         provider = TailedRingex(
-            Ringex(api, max_call_hours=4),
+            Ringex(api, self.notes, max_call_hours=4),
             self.notes,
             self.clock,
             sweep=swept,

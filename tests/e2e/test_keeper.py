@@ -54,6 +54,7 @@ def test_a_fresh_account_is_subscribed_when_the_stack_stands(system, ringex):
     assert set(one["eventFilters"]) == {
         f"{sessions}?statusCode=Disconnected",
         f"{sessions}?statusCode=Gone",
+        f"{sessions}?withRecordings=true",
         "/restapi/v1.0/subscription/~?threshold=259200&interval=43200",
     }
 

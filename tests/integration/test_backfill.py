@@ -134,6 +134,7 @@ class Ringex(Company):
                 self.world.api,
                 begin=self.begin,
                 end=self.end,
+                kept=90 * DAY,
                 key=backfill_key(self.begin, self.end),
                 behind=True,
             )

@@ -33,7 +33,7 @@ class Ringex:
         self.world.clock.reach((self.end + timedelta(hours=5)).timestamp())
 
     def recorded(self):
-        return [RingexRecorded(self.world.api, begin=self.begin, end=self.end)]
+        return [RingexRecorded(self.world.api, begin=self.begin, end=self.end, kept=90 * DAY)]
 
     def go_on(self):
         self.world.run(**NOTHING)

@@ -253,6 +253,7 @@ class RingexWorld(World):
                 a_ringex_account(),
                 begin=self.begin,
                 end=min(self.limit or self.clock.now(), self.clock.now()),
+                kept=90 * DAY,
                 key=backfill_key(self.begin, self.limit),
                 overlap=4 * HOUR,
                 behind=True,
@@ -762,8 +763,8 @@ class TestRingex:
     def test_downloads_go_behind_too(self):
         """The job says so, and its legs do."""
         records = [record(recording=recording("7"))]
-        (behind,) = listing(a_job(hints={"behind": True}), records).legs
-        (other,) = listing(a_job(), records).legs
+        (behind,) = listing(a_job(hints={"behind": True}), records, retention=DAY).legs
+        (other,) = listing(a_job(), records, retention=DAY).legs
         assert (behind.behind, other.behind) == (True, False)
 
 

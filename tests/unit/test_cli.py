@@ -23,7 +23,6 @@ SWEEPER = {
     "LEGATO_RINGEX_QUEUE": "https://queue",
     "LEGATO_RINGEX_DEAD_LETTERS": "https://dead",
     "LEGATO_RINGEX_URL": "https://platform",
-    "LEGATO_RINGEX_MEDIA_URL": "https://media",
     "LEGATO_RINGEX_LIMITS": "Heavy=10",
     "LEGATO_RINGEX_DISCOVERY": "sync",
     "LEGATO_RINGEX_SWEEP_HOURS": "24",

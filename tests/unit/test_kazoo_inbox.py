@@ -140,7 +140,8 @@ class Desk:
 
     def list(self, document):
         """Take in a document as the sweep does, and work on what comes of it."""
-        change = change_of(ACCOUNT, INTERACTION, {document["id"]: document})
+        found = {document["id"]: document}
+        change = change_of(ACCOUNT, INTERACTION, found, latest=self.clock.now())
         take(change, Account(ACCOUNT), self.jobs, self.notes, self.clock, 5)
         self.work()
 

@@ -1,17 +1,22 @@
 """Following Kazoo's recordings: each is listed once, also across the end of a month."""
 
+import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from legato.errors import Wait
 from legato.model import Job, Note
-from legato.providers.kazoo.documents import WITHHELD, to_gregorian
+from legato.providers.kazoo.documents import ARRIVED_AT, WITHHELD, listing, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
-from legato.providers.kazoo.tail import LONGEST, OVERLAP, KazooTail
-from legato.sweep import records_key, sweep
+from legato.providers.kazoo.tail import LONGEST, MOST_PAGES, OVERLAP, KazooTail
+from legato.sweep import records_key, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id, an_inbox
+from tests.unit.test_ringex_call_log import ABSURD, ANYTHING
 
 ACCOUNT = "a" * 32
 
@@ -215,6 +220,53 @@ def test_a_document_without_an_id_is_shown_once():
     assert len(desk.jobs.buried) == 2
 
 
+def test_an_odd_id_makes_no_call_of_another_name():
+    """A number is its text; an interaction that is none leaves the recording a call of its own."""
+    desk = Desk()
+    desk.saved(202611, interaction=63900000000)
+    for number, odd in enumerate((["x"], {"a": 1}, "x" * 129, "a\x00", "\ud800", True)):
+        desk.saved(f"202611-{number}", interaction=odd)
+        desk.saved(odd, interaction=None)
+    desk.source.saved.sort(key=lambda one: one[0])
+    assert desk.sweep().done
+    assert desk.found() == {
+        ("63900000000", "202611"),
+        *((f"202611-{number}", f"202611-{number}") for number in range(6)),
+    }
+    assert len(desk.jobs.buried) == 6
+
+
+def test_a_key_that_stays_the_same_ends_the_run():
+    """The page is taken in, and the next run asks again."""
+    desk = Desk()
+    desk.saved("202611-1")
+    page = desk.source.recordings
+
+    def endless(*arguments, **options):
+        return SimpleNamespace(documents=page(*arguments, **options).documents, next_start_key="0")
+
+    desk.source.recordings = endless
+    report = desk.sweep()
+    assert "stays the same" in str(report.stopped)
+    assert len(desk.found()) == 1
+    assert len(desk.source.asked) == 2
+    desk.source.recordings = page
+    desk.source.saved = []
+    note = desk.notes.read(tail_key(f"kazoo#{ACCOUNT}"))
+    assert note.content["cursor"]["key"] == "0"
+
+
+def test_pages_without_end_end_the_run_and_keep_what_was_read():
+    """Each with another key of the next one."""
+    desk = Desk()
+    keys = itertools.count()
+    desk.source.recordings = lambda *_, **__: SimpleNamespace(
+        documents=[], next_start_key=str(next(keys))
+    )
+    assert "no end" in str(desk.sweep().stopped)
+    assert next(keys) == MOST_PAGES
+
+
 def test_where_kazoo_pushed_a_recording_is_not_kept():
     """The address may hold our own token."""
     desk = Desk()
@@ -302,8 +354,85 @@ def test_a_document_with_no_field_at_all_but_its_id_is_enough():
     assert found.parties == ()
 
 
+@pytest.mark.parametrize("odd", [*ABSURD, "soon", 63_000_000_000_000, "1" * 400])
+def test_absurd_times_and_lengths_are_none(odd):
+    """The recording began with its interaction then."""
+    seconds = to_gregorian(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
+    found = Resolving().listing(
+        {
+            "id": "202611-1",
+            "interaction_id": f"{seconds}-0badcafe",
+            "start": odd,
+            "duration": odd,
+            "duration_ms": odd,
+        }
+    )
+    assert found.started_at == found.ended_at == datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+    assert found.legs[0].announced_ms is None
+
+
+def test_a_start_may_be_its_digits():
+    """Storage plans write it so."""
+    seconds = to_gregorian(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
+    found = Resolving().listing({"id": 7, "start": str(seconds)})
+    assert (found.started_at.hour, found.legs[0].id) == (9, "7")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "id",
+                "interaction_id",
+                "start",
+                "duration",
+                "duration_ms",
+                "from",
+                "caller_id_name",
+                "owner_id",
+                "url",
+                "direction",
+                ARRIVED_AT,
+                "created",
+            ]
+        ),
+        ANYTHING,
+    )
+)
+def test_whatever_stands_in_a_field_the_good_recording_is_found(fields):
+    """The other is a leg of some call, or is shown to somebody."""
+    desk = Desk()
+    desk.saved("202611-1")
+    desk.source.saved.append((NOON, {"id": "odd", "interaction_id": "i", **fields}))
+    assert desk.sweep().done
+    assert ("63900000000-0badcafe", "202611-1") in desk.found()
+    assert len(desk.jobs.sent) + len(desk.jobs.buried) == 2
+    found = listing(
+        Job(provider="kazoo", account=ACCOUNT, call="i", seen_at=NOON),
+        [{"id": "202611-1"}, {"id": "odd", **fields}],
+    )
+    assert "202611-1" in {leg.id for leg in found.legs}
+    assert all(2000 <= leg.started_at.year <= 2026 for leg in found.legs)
+    assert json.dumps(found.records, ensure_ascii=False, allow_nan=False).encode()
+
+
 def test_the_time_of_the_interaction_stands_in_for_a_start_that_lacks():
     """It is the first half of its id."""
     seconds = to_gregorian(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
     found = Resolving().listing({"id": "202611-1", "interaction_id": f"{seconds}-0badcafe"})
     assert found.started_at == datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def test_a_clock_that_is_a_day_ahead_for_some_sweeps_loses_no_recording():
+    """The tail goes back to where it was; what came meanwhile is found as soon as it is right."""
+    desk = Desk()
+    for number in range(60):
+        moment = number * timedelta(minutes=5)
+        desk.saved(f"202611-{number}", ago=-moment, interaction=f"i-{number}")
+        wrong = timedelta(days=1) if 20 <= number < 23 else timedelta()
+        desk.clock.moment = NOON + moment + wrong
+        desk.sweep()
+    desk.clock.moment = NOON + timedelta(hours=6)
+    desk.sweep()
+    assert len(desk.found()) == 60

@@ -97,6 +97,61 @@ def test_recordings_and_peers_are_passed_on_as_hints(jobs):
     assert job.hints == {"recordingIds": ["7", "8"], "peers": ["s-2"]}
 
 
+@pytest.mark.parametrize("code", ["Answered", "Hold", "Proceeding", "VoiceMail", None])
+def test_recordings_that_are_named_while_the_call_goes_on_are_remembered(jobs, code):
+    """The last notification of a call need not name them again, and the log may never list them."""
+    ongoing = party(code, recordings=[{"id": "44444444", "active": False}])
+    post(jobs, notification(ongoing))
+    [(job, _)] = jobs.sent
+    assert job.hints == {"recordingIds": ["44444444"], "ongoing": True}
+    post(jobs, notification(ongoing, party("Gone")))
+    assert jobs.sent[1][0].hints == {"recordingIds": ["44444444"]}
+
+
+def test_no_more_than_a_hundred_are_named(jobs):
+    """A job must fit into a message, whoever made it long."""
+    many = [{"id": f"r{number}"} for number in range(500)]
+    peers = [
+        {"status": {"code": "Gone", "peerId": {"telephonySessionId": f"s-{number}"}}}
+        for number in range(500)
+    ]
+    post(jobs, notification(party("Gone", recordings=many), *peers))
+    [(job, _)] = jobs.sent
+    assert [len(job.hints[name]) for name in ("recordingIds", "peers")] == [100, 100]
+
+
+ODD = [None, 7, 1.5, True, "", "a b", "a\n", "\x00", "\ud800", "x" * 129, [], ["7"], {"id": "7"}]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_no_id_is_passed_over(jobs, odd):
+    """Never a 500, which RingCentral would count against the subscription."""
+    peer = {"code": "Gone", "peerId": {"telephonySessionId": odd}}
+    parties = [
+        {**party("Gone", recordings=[{"id": odd}, odd, {"id": "7"}]), "status": peer},
+        {**party("Gone", recordings=odd), "status": {"code": "Gone", "peerId": odd}},
+        {"status": odd, "recordings": {"id": odd}},
+        odd,
+    ]
+    reply = post(jobs, notification(*parties))
+    assert reply.outcome == "Enqueued"
+    [(job, _)] = jobs.sent
+    assert job.hints == {"recordingIds": ["7"]}
+    assert job.to_message().encode()
+    assert post(jobs, notification(telephonySessionId=odd)).outcome == "Ignored"
+    event = f"/restapi/v1.0/account/{odd}/telephony/sessions"
+    assert post(jobs, notification(event=event)).status == 200
+    assert all(sent.to_message() and sent.account.isprintable() for sent, _ in jobs.sent)
+
+
+@pytest.mark.parametrize("name", ["Validation-Token", "VALIDATION-TOKEN", "validation-token"])
+def test_headers_may_be_spelled_in_any_case(jobs, name):
+    """`sam local start-api` passes them on as they came."""
+    assert post(jobs, b"", token=None, headers={name: "abc"}).outcome == "Handshake"
+    headers = {"Verification-Token": TOKEN}
+    assert post(jobs, notification(), token=None, headers=headers).outcome == "Enqueued"
+
+
 @pytest.mark.parametrize(
     "content",
     [

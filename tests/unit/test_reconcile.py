@@ -12,7 +12,7 @@ from legato import manifest
 from legato.archive import Message, archive
 from legato.errors import Barred, Failed, Retry, Stale, Wait
 from legato.layout import call_prefix, leg_key, manifest_key, peaks_key, recording_key
-from legato.model import CallState, format_time
+from legato.model import CallState, Unreadable, format_time
 from legato.reconcile import DEADLINE, RETRY_SECONDS, Reconciling, last_days, reconcile
 from legato.report.page import to_html
 from legato.sweep import Change, Page, records_key
@@ -60,10 +60,11 @@ class FakeRecorded:
         return Page(changes=changes, strays=strays, cursor={"page": number + 1}, more=more)
 
     def recordings(self, records):
-        found = [record["recording"] for record in records]
-        if "unclear" in found:
-            raise Retry("a recording without id")
-        return frozenset(found)
+        return frozenset(record["recording"] for record in records) - {"unclear"}
+
+    def unreadable(self, records):
+        unclear = [record for record in records if record["recording"] == "unclear"]
+        return [Unreadable(id="record 7", reason="a recording without id") for _ in unclear]
 
     def began_at(self, record):
         return record.get("began", BEGAN)
@@ -408,7 +409,7 @@ def test_records_that_nobody_understands_and_strays_are_failures(world):
     report = World(FakeRecorded(page)).run()
     assert {(one.call, one.recording, one.reason) for one in report.failed} == {
         ("", "7", "the provider lists a recording without saying which call it belongs to"),
-        ("s-1", "unclear", "a recording without id"),
+        ("s-1", "record 7", "a recording without id"),
     }
 
 

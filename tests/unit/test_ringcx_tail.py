@@ -237,7 +237,7 @@ def test_only_telephone_calls_count():
     """A chat that claims to have a recording is none of ours."""
     desk = Desk()
     desk.metadata.ended(NOON - timedelta(hours=1), channelClass="DIGITAL")
-    desk.metadata.ended(NOON - timedelta(hours=1), hasRecording=None)
+    desk.metadata.ended(NOON - timedelta(hours=1), hasRecording=False)
     desk.sweep()
     assert desk.found() == set()
     assert desk.jobs.buried == []
@@ -334,3 +334,16 @@ def test_every_segment_is_found_whatever_the_load_and_the_pauses(busy, pauses):
     begins = NOON - timedelta(hours=2)
     listed = {row["dialogId"] for moment, row in desk.metadata.rows if moment >= begins}
     assert desk.found() == listed
+
+
+def test_a_clock_that_is_a_day_ahead_for_some_sweeps_loses_no_segment():
+    """The tail goes back to where it was; what came meanwhile is found as soon as it is right."""
+    desk = Desk()
+    for sweep_number in range(60):
+        desk.metadata.ended(NOON + sweep_number * timedelta(minutes=5))
+        wrong = timedelta(days=1) if 20 <= sweep_number < 23 else timedelta()
+        desk.clock.moment = NOON + sweep_number * timedelta(minutes=5) + wrong
+        desk.sweep()
+    desk.clock.moment = NOON + timedelta(hours=6)
+    desk.sweep()
+    assert len(desk.found()) == 60

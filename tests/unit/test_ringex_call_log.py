@@ -1,11 +1,16 @@
 """RingCentral's call log, read leniently and never guessed at."""
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from legato.errors import Retry
-from legato.providers.ringex.call_log import listing
+from legato.model import parse_time
+from legato.providers.fields import DEEPEST
+from legato.providers.ringex import call_log
+from legato.providers.ringex.call_log import address_of, recording_ids, unreadable
 from tests.fakes import a_job, an_id
 
 CONTENT = "https://media.ringcentral.com:443/restapi/v1.0/account/1/recording/{}/content"
@@ -33,6 +38,10 @@ def record(start="2026-11-20T11:00:00.000Z", **fields):
 
 def leg(start="2026-11-20T11:00:00.000Z", **fields):
     return {"legType": "Accept", "startTime": start, "duration": 60, **fields}
+
+
+def listing(job, records):
+    return call_log.listing(job, records, retention=timedelta(days=90))
 
 
 def test_a_recording_that_is_named_thrice_is_one_leg():
@@ -109,20 +118,182 @@ def test_records_are_kept_verbatim():
     assert listing(a_job(), [odd]).records == (odd,)
 
 
+GOOD = leg(recording=recording("good"))
+ABSURD = [10**300, -1, True, "60", float("nan"), float("inf"), [], {}, None]
+
+
 @pytest.mark.parametrize(
-    ("broken", "named"),
+    ("odd", "where", "reason"),
     [
-        ({"startTime": None}, "startTime"),
-        ({"startTime": "soon"}, "startTime"),
-        ({"legs": "none"}, "legs"),
-        ({"legs": ["odd"]}, "legs"),
-        ({"recording": "odd"}, "without id"),
-        ({"recording": {"contentUri": "x"}}, "without id"),
-        ({"recording": {"id": "7"}}, "recording 7 has no contentUri"),
-        ({"legs": [leg(None, recording=recording("7"))]}, "startTime"),
+        ({"legs": [GOOD, leg(recording={})]}, "record rec, leg 2", "without id"),
+        ({"legs": [GOOD], "recording": {"contentUri": "x"}}, "record rec", "without id"),
+        ({"legs": [GOOD, leg(recording="odd")]}, "record rec, leg 2", "no object, but 'odd'"),
+        ({"legs": [GOOD, leg(recording=[])]}, "record rec, leg 2", "no object, but a list"),
+        ({"legs": [GOOD, leg(recording={"id": "7" * 129})]}, "record rec, leg 2", "id is none"),
+        ({"legs": [GOOD, leg(recording={"id": "a\nb"})]}, "record rec, leg 2", r"'a\nb'"),
+        ({"legs": [GOOD, leg(recording={"id": ".."})]}, "record rec, leg 2", "id is none"),
+        ({"legs": [GOOD, leg(recording={"id": "\ud800"})]}, "record rec, leg 2", "id is none"),
+        ({"legs": [GOOD, leg(recording={"id": True})]}, "record rec, leg 2", "id is none"),
+        ({"legs": [GOOD, "odd"]}, "record rec, leg 2", "the leg is no object"),
+        ({"legs": [GOOD, None]}, "record rec, leg 2", "the leg is no object, but None"),
+        ({"legs": "odd", "recording": recording("good")}, "record rec, legs", "no list"),
+        ({"id": None, "legs": [GOOD, leg(recording={})]}, "record 1, leg 2", "without id"),
     ],
 )
-def test_a_field_that_lacks_is_named(broken, named):
-    """So that the failure says what RingCentral sent."""
-    with pytest.raises(Retry, match=named):
-        listing(a_job(), [record(**broken)])
+def test_what_nobody_understands_is_named_and_keeps_no_other_from_the_archive(odd, where, reason):
+    """By where it stands, with what is odd; the good recording beside it is a leg."""
+    found = listing(a_job(), [record(**odd)])
+    assert [one.id for one in found.legs] == ["good"]
+    [one] = found.unreadable
+    assert one.id == where
+    assert reason in one.reason
+    assert recording_ids([record(**odd)]) == {"good"}
+    assert unreadable([record(**odd)]) == found.unreadable
+
+
+@pytest.mark.parametrize("legs", [None, []])
+def test_a_record_without_legs_is_nothing_odd(legs):
+    """No field is required."""
+    found = listing(a_job(), [record(legs=legs, recording=recording("7"))])
+    assert ([one.id for one in found.legs], found.unreadable) == (["7"], ())
+
+
+def test_an_id_may_be_a_number_or_hold_odd_characters():
+    """A printable text is one, and a number is read as its text."""
+    legs = [leg(recording=recording(name)) for name in (7, "a b/ü%2e")]
+    assert {one.id for one in listing(a_job(), [record(legs=legs)]).legs} == {"7", "a b/ü%2e"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [None, 7, "", "x", "/path", "https://", "https://h:port/", "https://a b/", "\ud800"],
+)
+def test_without_a_usable_address_it_is_built_from_the_id(address):
+    """As RingCentral documents it."""
+    odd = {"id": "a/b", "contentUri": address}
+    [one] = listing(a_job(), [record(recording=odd)]).legs
+    assert one.address == address_of("a/b") == "/restapi/v1.0/account/~/recording/a%2Fb/content"
+
+
+def test_an_address_on_another_domain_of_ringcentral_is_kept():
+    """AT&T's and Verizon's; whether it gets a token is decided where it is asked."""
+    given = "https://media.ringcentral.biz/restapi/v1.0/account/1/recording/1/content"
+    [one] = listing(a_job(), [record(recording={"id": "1", "contentUri": given})]).legs
+    assert one.address == given
+
+
+@pytest.mark.parametrize("length", ABSURD)
+def test_an_absurd_length_is_none(length):
+    """Nor does it end the call in another age."""
+    odd = record(duration=length, recording=recording("7"), durationMs=length)
+    found = listing(a_job(), [odd])
+    assert found.legs[0].announced_ms is None
+    assert found.ended_at == found.started_at
+    assert listing(a_job(), [odd | {"duration": 90}]).legs[0].announced_ms == 90_000
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        None,
+        "soon",
+        7,
+        [],
+        True,
+        float("nan"),
+        "0001-01-01T00:00:00+05:00",
+        "1999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-05:00",
+        "2026-11-21T12:00:01Z",
+        "9" * 400,
+    ],
+)
+def test_a_time_that_cannot_be_is_not_believed(time):
+    """A leg began with its record then, or else when it was seen; nothing is missing for that."""
+    eleven = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
+    found = listing(a_job(), [record(legs=[leg(time, recording=recording("7"))])])
+    assert found.legs[0].started_at == eleven
+    odd = record(time, recording=recording("7"))
+    found = listing(a_job(), [odd])
+    assert found.legs[0].started_at == a_job().seen_at
+    assert (found.started_at, found.ended_at) == (None, None)
+    assert (found.kept_until, found.unreadable) == (None, ())
+    assert listing(a_job(), [odd, record()]).ended_at == eleven + timedelta(seconds=90)
+
+
+def test_a_time_may_be_milliseconds():
+    """As a number, or as its digits."""
+    at = datetime(2026, 11, 20, 11, 0, 0, 500_000, tzinfo=UTC)
+    milliseconds = round(at.timestamp() * 1000)
+    for time in (milliseconds, float(milliseconds), str(milliseconds)):
+        assert listing(a_job(), [record(time, recording=recording("7"))]).legs[0].started_at == at
+
+
+def test_what_a_leg_says_of_its_beginning_goes_over_what_stands_in_for_it():
+    """Of two legs of one recording, the one without a time comes first."""
+    said = "2026-11-20T11:00:30Z"
+    legs = [leg(None, recording=recording("7")), leg(said, recording=recording("7"))]
+    [one] = listing(a_job(), [record(legs=legs)]).legs
+    assert one.started_at == parse_time(said)
+
+
+def test_what_json_or_utf8_cannot_write_is_replaced():
+    """Half of a character, numbers without digits, what is nested without an end."""
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    names = {"name": "A\ud800a", "phoneNumber": "+1"}
+    odd = record(**{"from": names}, deep=deep, nan=float("nan"), huge=10**2000, big=10**300)
+    found = listing(a_job(), [odd])
+    assert found.parties[0].name == "A\ufffda"
+    text = json.dumps(found.records, ensure_ascii=False, allow_nan=False, indent=2)
+    assert text.encode()
+    assert f"nested deeper than {DEEPEST} levels" in text
+    assert found.records[0]["big"] == 10**300
+
+
+def test_sides_that_are_odd_are_no_parties():
+    """And what is odd of a side is as if it were not there; texts are of a bearable length."""
+    odd = record(**{"from": "odd", "to": {"phoneNumber": ["x"], "name": "n" * 10**6}})
+    [one] = listing(a_job(), [odd]).parties
+    assert (one.role, one.number, len(one.name)) == ("to", None, 1000)
+    related = [leg(transferTarget=[], transferee={"telephonySessionId": {"a": 1}})]
+    assert listing(a_job(), [record(legs=related, direction=[])]).related == ()
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([10**300, -(10**300), float("inf"), "\ud800", "9999-12-31T23:59:59Z"])
+    | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+OF_RECORD = [*record(), "durationMs", "recording", "uri", "transferTarget", "finished", "result"]
+OF_LEG = ["recording", "startTime", "duration", "legType"]
+OF_RECORDING = ["id", "contentUri", "type"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    of_record=st.dictionaries(st.sampled_from(OF_RECORD), ANYTHING),
+    of_leg=st.dictionaries(st.sampled_from(OF_LEG), ANYTHING),
+    of_recording=st.dictionaries(st.sampled_from(OF_RECORDING), ANYTHING),
+)
+def test_whatever_stands_in_a_field_the_good_recording_is_found(of_record, of_leg, of_recording):
+    """And what is beside it is a leg, is named, or is no recording."""
+    odd_leg = leg(recording={**recording("odd"), **of_recording})
+    odd = record(**{"legs": [odd_leg, {**odd_leg, **of_leg}], **of_record})
+    found = listing(a_job(), [odd, record(id="good", recording=recording("good"))])
+    assert "good" in {one.id for one in found.legs}
+    assert found.started_at is not None
+    for one in found.legs:
+        assert 2000 <= one.started_at.year <= 2026
+        assert one.announced_ms is None or one.started_at + timedelta(milliseconds=one.announced_ms)
+        assert len(one.id.encode()) <= 128
+    written = [found.records, [party.to_json() for party in found.parties]]
+    assert json.dumps(written, ensure_ascii=False, allow_nan=False).encode()
+    without_id = isinstance(of_recording.get("id", ""), list | dict | bool | None)
+    assert found.unreadable or not without_id or "legs" in of_record

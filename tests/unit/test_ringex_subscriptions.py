@@ -40,6 +40,7 @@ def record(**changes):
         "eventFilters": [
             f"{SESSIONS}?statusCode=Gone",
             f"{SESSIONS}?statusCode=Disconnected",
+            f"{SESSIONS}?withRecordings=true",
             "/restapi/v1.0/subscription/~?threshold=259200&interval=43200",
         ],
         "disabledFilters": [],
@@ -54,7 +55,7 @@ def listed(*records):
     return RingexSubscriptions(Api({"records": list(records)})).list()
 
 
-def test_it_is_created_for_the_ends_of_calls():
+def test_it_is_created_for_the_ends_of_calls_and_their_recordings():
     """Under the one name that sets the token, for the longest time."""
     api = Api(record())
     made = RingexSubscriptions(api).create(address=HOOK, token="f" * 32, seconds=TEN_YEARS)
@@ -66,6 +67,7 @@ def test_it_is_created_for_the_ends_of_calls():
         "eventFilters": [
             "/restapi/v1.0/account/~/telephony/sessions?statusCode=Disconnected",
             "/restapi/v1.0/account/~/telephony/sessions?statusCode=Gone",
+            "/restapi/v1.0/account/~/telephony/sessions?withRecordings=true",
             "/restapi/v1.0/subscription/~?threshold=259200&interval=43200",
         ],
         "expiresIn": TEN_YEARS,
@@ -81,7 +83,7 @@ def test_a_short_one_has_no_reminder():
     """RingCentral refuses a threshold of more than half a life (SUB-516)."""
     api = Api(record())
     RingexSubscriptions(api).create(address=HOOK, token="f" * 32, seconds=518399)
-    assert len(api.asked[0][2]["eventFilters"]) == 2
+    assert len(api.asked[0][2]["eventFilters"]) == 3
 
 
 def test_it_is_renewed_and_deleted_by_its_id():
@@ -114,7 +116,8 @@ def test_a_good_one_has_no_flaw():
         ),
         (
             {"eventFilters": [SESSIONS, f"{SESSIONS}?statusCode=Gone"]},
-            "missing filters: /restapi/v1.0/account/~/telephony/sessions?statusCode=Disconnected",
+            "missing filters: /restapi/v1.0/account/~/telephony/sessions?statusCode=Disconnected, "
+            "/restapi/v1.0/account/~/telephony/sessions?withRecordings=true",
         ),
     ],
 )

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from legato.errors import Barred, NotYet, Retry, Wait
+from legato.errors import Barred, Failed, NotYet, Retry, Wait
 from legato.model import Listing, Note, format_time
+from legato.providers.ringex.retention import NOTE
 from legato.providers.ringex.tailed import TailedRingex
 from legato.sweep import SweepReport, records_key, tail_key
 from tests.fakes import NOON, FakeClock, FakeNotes, FakeProvider, a_job, a_listing, an_id
@@ -184,10 +185,57 @@ def test_a_recipe_that_fails_is_the_answer_for_its_calls_only(desk):
     assert found[an_id("s-2")] is desk.recipe.failure
 
 
-def test_records_that_nobody_understands_are_their_own_calls_error(desk):
-    """It spends attempts and is told in the end."""
-    desk.knows(record(startTime=None))
-    assert isinstance(desk.resolve(a_job())[an_id()], Retry)
+def test_what_nobody_understands_is_named_beside_the_good_recordings(desk):
+    """It is the call's own trouble, and no other's."""
+    desk.knows(record(legs=[{"recording": {}}], recording=recording("7")))
+    found = desk.resolve(a_job())[an_id()]
+    assert [leg.id for leg in found.legs] == ["7"]
+    assert [one.id for one in found.unreadable] == ["record rec, leg 1"]
+
+
+def test_a_note_that_cannot_be_read_is_its_own_calls_error(desk):
+    """The others of the batch are answered."""
+    desk.knows(record(recording=recording("7")), call="s-2")
+    read = desk.notes.read
+
+    def refusing(key):
+        if key == records_key(an_id()):
+            raise Retry("the ledger cannot be read")
+        return read(key)
+
+    desk.notes.read = refusing
+    found = desk.resolve(a_job(), a_job("s-2"))
+    assert isinstance(found[an_id()], Retry)
+    assert [leg.id for leg in found[an_id("s-2")].legs] == ["7"]
+
+
+@pytest.mark.parametrize("answers", [{}, {an_id(): Failed("400")}])
+def test_what_the_recipe_cannot_tell_stays_as_the_ledger_has_it(desk, answers):
+    """A close look for one recording must not lose another."""
+    desk.knows(record(recording=recording("7")))
+    desk.recipe.listings |= answers
+    found = desk.resolve(a_job(named=["7", "8"]), closely={an_id()})
+    assert [leg.id for leg in found[an_id()].legs] == ["7"]
+
+
+def test_a_clock_that_was_ahead_makes_nobody_wait_or_believe(desk):
+    """Neither what it read to nor when it saw a call counts; the tail is read now."""
+    ahead = timedelta(days=1)
+    desk.read_to(NOON + ahead)
+    desk.sweeps = [lambda: desk.knows(record(recording=recording("7")))]
+    found = desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()]
+    assert [leg.id for leg in found.legs] == ["7"]
+    found = desk.resolve(a_job("s-2", seen_at=NOON + ahead))[an_id("s-2")]
+    assert (found.final, desk.swept) == (True, 2)
+
+
+def test_how_long_recordings_are_kept_is_as_the_account_says(desk):
+    """Ninety days while nobody knows."""
+    desk.knows(record(recording=recording("7")))
+    ended_at = desk.resolve(a_job())[an_id()].ended_at
+    assert desk.resolve(a_job())[an_id()].kept_until == ended_at + timedelta(days=90)
+    desk.put(NOTE, {"days": 30})
+    assert desk.resolve(a_job())[an_id()].kept_until == ended_at + timedelta(days=30)
 
 
 def test_audio_comes_from_the_provider_itself(desk):

@@ -49,7 +49,6 @@ def test_what_the_keeper_needs():
             "LEGATO_SECRET": "arn:secret",
             "LEGATO_TABLE": "table",
             "LEGATO_RINGEX_URL": "https://platform",
-            "LEGATO_RINGEX_MEDIA_URL": "https://media",
             "LEGATO_RINGEX_LIMITS": "Light=50,Medium=40,Heavy=10,Auth=5",
             "LEGATO_RINGEX_WEBHOOK_URL": "https://hook",
             "LEGATO_RINGEX_SUBSCRIPTION_SECONDS": "315360000",
@@ -71,7 +70,6 @@ REMOVER = {
     "LEGATO_BUCKET": "bucket",
     "LEGATO_TABLE": "table",
     "LEGATO_RINGEX_URL": "https://platform",
-    "LEGATO_RINGEX_MEDIA_URL": "https://media",
     "LEGATO_RINGEX_LIMITS": "Light=50,Medium=40,Heavy=10,Auth=5",
     "LEGATO_KAZOO_LIMITS": "Requests=50/5",
 }

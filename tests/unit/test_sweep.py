@@ -1,12 +1,14 @@
 """Following a provider's changes: nothing is found twice, and nothing is ever passed over."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from legato.errors import Barred, Retry, Stale, Wait
-from legato.model import format_time, parse_time
+from legato import unarchived
+from legato.errors import Barred, Retry, Stale, TooLarge, Wait
+from legato.model import Unreadable, format_time, parse_time
 from legato.sweep import Change, Page, records_key, strays_list, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
@@ -40,10 +42,11 @@ class FakeTail:
         self.pages[at] = {"changes": changes, "more": more, "strays": tuple(strays)}
 
     def recordings(self, records):
-        records = list(records)
-        if any(record.get("odd") for record in records):
-            raise Retry("legs that are no list")
         return frozenset(name for record in records for name in record.get("recordings", ()))
+
+    def unreadable(self, records):
+        odd = [record["odd"] for record in records if "odd" in record]
+        return [Unreadable(id=name, reason="legs that are no list") for name in odd]
 
 
 def a_change(call="s-1", **records):
@@ -77,6 +80,20 @@ class Desk:
 
     def records(self, call="s-1"):
         return self.notes.read(records_key(an_id(call))).content.get("records", {})
+
+    def note(self, call="s-1"):
+        return self.notes.read(records_key(an_id(call)))
+
+    def refuses(self, call, error):
+        """Refuse the notes of the calls that begin so."""
+        prefix, write = records_key(an_id(call)), FakeNotes.write
+
+        def refused(note):
+            if error is not None and note.key.startswith(prefix):
+                raise error
+            return write(self.notes, note)
+
+        self.notes.write = refused
 
     def cursor(self):
         return self.notes.read(tail_key("ringex")).content
@@ -147,12 +164,44 @@ class TestFinding:
         assert len(desk.sent) == 1
         assert desk.records() == {"r1": {"id": "r1", "shortRecording": True}}
 
-    def test_records_that_nobody_understands_become_a_job(self, desk):
-        """It fails, and its reason is told; the tail goes on."""
-        desk.tail.holds(a_change("s-1", r1={"odd": 1}), a_change("s-2", r2=["a"]))
+    def test_a_recording_that_nobody_understands_becomes_a_job(self, desk):
+        """It is told of there; the tail goes on."""
+        desk.tail.holds(a_change("s-1", r1={"odd": "leg 2"}), a_change("s-2", r2=["a"]))
         report = desk.sweep()
         assert desk.sent == [("s-1", []), ("s-2", ["a"])]
         assert report.stopped is None
+        assert desk.note().content["unarchived"] == [unarchived.UNCLEAR]
+
+    def test_a_good_recording_beside_one_that_nobody_understands_is_named(self, desk):
+        """And what is odd is listed until it is clear; it makes one job, however often it comes."""
+        desk.tail.holds(a_change(r1={"recordings": ["a"], "odd": "leg 2"}))
+        desk.tail.holds(a_change(r1={"recordings": ["a"], "odd": "leg 2", "more": 1}), at=1)
+        desk.tail.holds(a_change(r1={"recordings": ["a", "b"]}), at=2)
+        desk.sweep()
+        desk.sweep()
+        assert desk.sent == [("s-1", ["a"])]
+        assert desk.note().content["unarchived"] == [unarchived.UNCLEAR, "a"]
+        desk.sweep()
+        assert desk.sent == [("s-1", ["a"]), ("s-1", ["b"])]
+        assert desk.note().content["unarchived"] == ["a", "b"]
+
+    def test_what_was_odd_and_is_no_recording_after_all_is_not_waited_for(self, desk):
+        """Its record was rewritten without it."""
+        desk.tail.holds(a_change(r1={"odd": "leg 2"}))
+        desk.tail.holds(a_change(r1={"shortRecording": True}), at=1)
+        desk.sweep()
+        desk.sweep()
+        assert desk.note().listed is None
+
+    def test_a_call_of_very_many_recordings_names_none_of_them(self, desk):
+        """A message of the queue has a limit; its job looks into the ledger."""
+        desk.tail.holds(a_change("s-1", r1=[f"n{n}" for n in range(101)]))
+        desk.tail.holds(a_change("s-2", r2=[f"n{n}" for n in range(100)]), at=1)
+        desk.sweep()
+        desk.sweep()
+        assert [job.hints.get("many") for job, _ in desk.jobs.sent] == [True, None]
+        assert [len(job.listed) for job, _ in desk.jobs.sent] == [0, 100]
+        assert len(desk.note().content["unarchived"]) == 101
 
     def test_a_recording_of_no_call_is_a_dead_letter(self, desk):
         """Nobody can archive it, so somebody is told."""
@@ -164,6 +213,165 @@ class TestFinding:
         assert desk.cursor()["cursor"] == {"at": 1}
         [note] = desk.notes.listed(strays_list("ringex"), until=format_time(NOON))
         assert note.content == {"record": "r9", "seen": format_time(NOON)}
+
+    def test_a_recording_of_no_call_that_is_no_small_one_is_a_dead_letter_in_short(self, desk):
+        """SQS takes no more than 256 KiB, and would refuse it for ever."""
+        desk.tail.holds(strays=[{"id": "r9", "x": "é" * 10**6}])
+        assert desk.sweep().stopped is None
+        [(body, _)] = desk.jobs.buried
+        assert len(body.encode()) < 200_000
+        assert '"r9' in json.loads(body)["beginning"]
+
+
+class TestOneCallAlone:
+    """What is wrong with one call stops no other."""
+
+    def test_records_that_are_more_than_a_note_holds_are_told_and_passed(self, desk):
+        """Once, and with a few of the recordings; the calls after it are found."""
+        many = [f"n{n}" for n in range(3500)]
+        desk.tail.holds(a_change("s-1", r1=many), a_change("s-2", r2=["b"]))
+        desk.tail.holds(a_change("s-1", r1=many), at=1)
+        desk.refuses("s-1", TooLarge("412,345 bytes are more than an item holds"))
+        assert desk.sweep().stopped is None
+        assert desk.sweep().stopped is None
+        assert ("s-2", ["b"]) in desk.sent
+        [(body, reason)] = desk.jobs.buried
+        assert "412,345 bytes" in reason
+        told = json.loads(body)
+        assert (told["provider"], told["account"], told["call"]) == ("ringex", "1", "s-1")
+        assert len(told["recordings"]) == 100
+
+    def test_a_note_that_is_refused_again_and_again_is_its_own_calls(self, desk):
+        """The page is read again twice; then the call is told of, and the tail goes on."""
+        desk.tail.holds(a_change("s-1", r1=["a"]), a_change("s-2", r2=["b"]))
+        desk.refuses("s-1", Retry("the ledger cannot be written"))
+        for _ in range(2):
+            report = desk.sweep()
+            assert "cannot be written" in str(report.stopped)
+            assert "cursor" not in desk.cursor()
+            assert desk.records("s-2")
+        report = desk.sweep()
+        assert report.stopped is None
+        assert desk.cursor()["cursor"] == {"at": 1}
+        assert "refused" not in desk.cursor()
+        [(body, reason)] = desk.jobs.buried
+        assert json.loads(body)["call"] == "s-1"
+        assert "cannot be written" in reason
+
+    def test_a_refusal_that_passes_is_forgotten(self, desk):
+        """It counts only if it comes again at once."""
+        desk.tail.holds(a_change("s-1", r1=["a"]))
+        desk.refuses("s-1", Retry("the ledger cannot be written"))
+        desk.sweep()
+        desk.sweep()
+        desk.refuses("", None)
+        assert desk.sweep().stopped is None
+        assert desk.jobs.buried == []
+        assert desk.records()
+        assert "refused" not in desk.cursor()
+
+    def test_a_ledger_that_refuses_all_is_nobodys_own(self, desk):
+        """No call is given up, and nobody waits for each of a thousand."""
+        desk.tail.holds(*[a_change(f"s-{n}", r=["a"]) for n in range(1000)])
+        desk.refuses("s-", Retry("the ledger cannot be written"))
+        for _ in range(5):
+            assert isinstance(desk.sweep().stopped, Retry)
+        assert desk.jobs.buried == []
+        assert {call for call, _ in desk.sent} == {f"s-{n}" for n in range(6)}
+        desk.refuses("", None)
+        assert desk.sweep().stopped is None
+
+    def test_a_queue_that_refuses_is_nobodys_own(self, desk):
+        """However often: the job of the call is sent in the end."""
+        desk.tail.holds(a_change("s-1", r1=["a"]))
+        desk.jobs.refusal = Retry("SQS is down")
+        for _ in range(5):
+            assert isinstance(desk.sweep().stopped, Retry)
+        desk.jobs.refusal = None
+        assert desk.sweep().stopped is None
+        assert desk.sent == [("s-1", ["a"])]
+
+    def test_a_fault_of_the_list_ends_the_run_after_its_page_is_taken_in(self, desk):
+        """What was read is kept, and the next run goes on after it."""
+        desk.tail.holds(a_change("s-1", r1=["a"]), more=True)
+        desk.tail.pages[0]["fault"] = Retry("the list has no end")
+        report = desk.sweep()
+        assert (str(report.stopped), report.done) == ("the list has no end", False)
+        assert desk.sent == [("s-1", ["a"])]
+        assert desk.cursor()["cursor"] == {"at": 1}
+        assert desk.cursor()["unfinished"]
+
+
+class TestClock:
+    """A clock that was a day ahead during some sweeps loses nothing."""
+
+    def test_the_tail_goes_back_to_where_it_was_before(self, desk):
+        """And is read at once, though it seems to have been read tomorrow."""
+        desk.sweep(rest=50)
+        desk.clock.advance(86_400)
+        desk.sweep(rest=50)
+        assert desk.tail.asked == [0, 1]
+        desk.clock.advance(60 - 86_400)
+        desk.tail.holds(a_change(r1=["a"]), at=1)
+        report = desk.sweep(rest=50)
+        assert desk.tail.asked == [0, 1, 1]
+        assert desk.sent == [("s-1", ["a"])]
+        assert (report.age, report.stopped) == (timedelta(), None)
+        assert parse_time(desk.cursor()["read_to"]) == desk.clock.now()
+
+    def test_also_after_hours_with_the_wrong_time(self, desk):
+        """A place of each hour is known, the last of the right time among them."""
+        for _ in range(30):
+            desk.sweep()
+            desk.clock.advance(300)
+        right = desk.cursor()["cursor"]
+        desk.clock.advance(86_400)
+        for _ in range(30):
+            desk.sweep()
+            desk.clock.advance(300)
+        assert len(desk.cursor()["checkpoints"]) <= 6
+        desk.clock.advance(-86_400)
+        desk.tail.asked.clear()
+        desk.sweep()
+        assert desk.tail.asked == [right["at"]]
+
+    def test_without_any_such_place_the_tail_begins_at_its_beginning(self, desk):
+        """As on the first day: what is known already makes no job."""
+        desk.clock.advance(86_400)
+        desk.tail.holds(a_change(r1=["a"]))
+        desk.sweep()
+        desk.sweep()
+        desk.clock.advance(-86_400)
+        report = desk.sweep()
+        assert desk.tail.asked == [0, 1, 0]
+        assert len(desk.sent) == 1
+        assert report.age == timedelta()
+
+    def test_a_clock_that_is_a_little_ahead_is_none_that_is_wrong(self, desk):
+        """No two are alike."""
+        desk.clock.advance(200)
+        desk.sweep()
+        desk.clock.advance(-200)
+        desk.sweep()
+        assert desk.tail.asked == [0, 1]
+
+    def test_a_lease_that_is_longer_than_any_reader_lives_is_not_believed(self, desk):
+        """Its reader had a wrong clock, and died."""
+        desk.clock.advance(86_400)
+        desk.tail.pages[0] = KeyError("killed")
+        with pytest.raises(KeyError):
+            desk.sweep(seconds=900)
+        desk.tail.pages.clear()
+        desk.clock.advance(-86_400)
+        report = desk.sweep()
+        assert (report.busy, report.stopped) == (False, None)
+
+    def test_nothing_is_listed_as_if_it_were_to_begin(self, desk):
+        """It would come after all others until tomorrow."""
+        change = a_change(r1=["a"])
+        desk.tail.holds(replace(change, began_at=NOON + timedelta(hours=20)))
+        desk.sweep()
+        assert parse_time(desk.note().listed[1]) == NOON
 
 
 class TestCursor:

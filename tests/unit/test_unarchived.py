@@ -16,7 +16,9 @@ WATCH = "ringcx#99"
 def find(notes, call, *recordings, hours_ago):
     note = notes.read(f"records#ringcx/1/{call}")
     since = NOON - timedelta(hours=hours_ago)
-    notes.write(unarchived.found(note, recordings or None, watch=WATCH, since=since))
+    notes.write(
+        unarchived.found(note, recordings or {unarchived.UNCLEAR}, watch=WATCH, since=since)
+    )
 
 
 def oldest(notes):

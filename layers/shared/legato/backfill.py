@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.gate import Limit
-    from legato.model import CallId, Job, Json, Note
+    from legato.model import CallId, Job, Json, Note, Unreadable
     from legato.ports import Clock, Jobs, Notes
     from legato.sweep import Change, Page, SweepReport
 
@@ -302,10 +302,13 @@ class _Walk:
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
         return self._stretch.recordings(records)
 
+    def unreadable(self, records: Iterable[Json]) -> Sequence[Unreadable]:
+        return self._stretch.unreadable(records)
+
     def _count(self, change: Change) -> None:
         found: set[str] = set()
         for record in change.records.values():
-            names = _recordings(self, record)
+            names = self.recordings([record])
             new = [name for name in names if f"{change.id}/{name}" not in self._recordings]
             self.progress.recordings += len(new)
             if new:
@@ -433,7 +436,7 @@ def _estimated(stretch: Stretch, cursor: Json, pages: int) -> Estimate:
             asked, cursor, more = asked + 1, page.cursor, page.more
             for change in page.changes:
                 for record in change.records.values():
-                    names |= {f"{change.id}/{name}" for name in _recordings(stretch, record)}
+                    names |= {f"{change.id}/{name}" for name in stretch.recordings([record])}
     except LegatoError:
         pass  # a run says it, and says it better
     covered = stretch.share(cursor) - share if more else 1 - share
@@ -446,13 +449,6 @@ def _estimated(stretch: Stretch, cursor: Json, pages: int) -> Estimate:
         recordings=round(len(names) * left),
         sampled=len(names),
     )
-
-
-def _recordings(tail: Tail, record: Json) -> frozenset[str]:
-    try:
-        return tail.recordings([record])
-    except Retry:
-        return frozenset()  # its job fails, and somebody is told
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -28,10 +28,14 @@ type Outcome = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An HTTP request. Header names are lower case."""
+    """An HTTP request. Header names are looked up in lower case, however they came."""
 
     headers: Mapping[str, str]
     body: bytes
+
+    def __post_init__(self) -> None:
+        lower = {name.lower(): value for name, value in self.headers.items()}
+        object.__setattr__(self, "headers", lower)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

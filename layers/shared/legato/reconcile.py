@@ -223,6 +223,8 @@ class _Run:
         """Read a page and write down what it says; where it cannot be read, when to try again."""
         try:
             page = one.page(place.get("cursor", {}), turn=place.get("turn", False))
+            if page.fault is not None:
+                raise page.fault
             self._take_in(one, page, place.get("pages", 0))
         except Stale:
             raise
@@ -287,15 +289,14 @@ class _Run:
     def _judged_call(self, one: Recorded, change: Change) -> tuple[list[Found], list[Found]]:
         wanted: dict[str, datetime | None] = {}
         found: list[Found] = []
-        for name, record in change.records.items():
+        for record in change.records.values():
             began = one.began_at(record)
             if not self._within(began):
                 continue
-            try:
-                wanted |= dict.fromkeys(one.recordings([record]), began)
-            except Retry as error:
-                unclear = Verdict("failed", "unreadable", str(error))
-                found.append(self._fate(change.id, name, began, unclear))
+            wanted |= dict.fromkeys(one.recordings([record]), began)
+            for odd in one.unreadable([record]):
+                unclear = Verdict("failed", "unreadable", odd.reason)
+                found.append(self._fate(change.id, odd.id, began, unclear))
         if not wanted:
             return found, []
         state = self._work.ledger.load(change.id)

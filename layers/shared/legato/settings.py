@@ -61,8 +61,6 @@ class RingexSettings(Protocol):
     @property
     def ringex_url(self) -> str: ...
     @property
-    def ringex_media_url(self) -> str: ...
-    @property
     def ringex_limits(self) -> Limits: ...
 
 
@@ -113,7 +111,6 @@ class SweeperSettings:
     ringex_queue: str
     ringex_dead_letters: str
     ringex_url: str
-    ringex_media_url: str
     ringex_limits: Limits
     ringex_discovery: str
     ringex_sweep_hours: float
@@ -138,7 +135,6 @@ class ProcessorSettings:
     ringex_queue: str
     ringex_dead_letters: str
     ringex_url: str
-    ringex_media_url: str
     ringex_storage_class: str
     ringex_limits: Limits
     ringex_discovery: str
@@ -176,7 +172,6 @@ class RemoverSettings:
     table: str
     delete_at_source: tuple[str, ...]
     ringex_url: str
-    ringex_media_url: str
     ringex_limits: Limits
     kazoo_url: str
     kazoo_limits: Limits
@@ -234,7 +229,6 @@ class KeeperSettings:
     secret: str
     table: str
     ringex_url: str
-    ringex_media_url: str
     ringex_limits: Limits
     ringex_webhook_url: str
     ringex_subscription_seconds: int
@@ -279,7 +273,6 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
         ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
         ringex_url=reader.text("LEGATO_RINGEX_URL"),
-        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
         ringex_storage_class=reader.text("LEGATO_RINGEX_STORAGE_CLASS"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
         ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
@@ -359,7 +352,6 @@ def remover_settings(environment: Mapping[str, str]) -> RemoverSettings:
         table=reader.text("LEGATO_TABLE"),
         delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
         ringex_url=reader.text("LEGATO_RINGEX_URL"),
-        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
         kazoo_url=reader.optional("LEGATO_KAZOO_URL"),
         kazoo_limits=reader.limits("LEGATO_KAZOO_LIMITS"),
@@ -390,7 +382,6 @@ def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
         secret=reader.text("LEGATO_SECRET"),
         table=reader.text("LEGATO_TABLE"),
         ringex_url=reader.text("LEGATO_RINGEX_URL"),
-        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
         ringex_webhook_url=reader.text("LEGATO_RINGEX_WEBHOOK_URL"),
         ringex_subscription_seconds=reader.whole("LEGATO_RINGEX_SUBSCRIPTION_SECONDS"),
@@ -407,7 +398,6 @@ def _sweeper(reader: _Reader) -> SweeperSettings:
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
         ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
         ringex_url=reader.text("LEGATO_RINGEX_URL"),
-        ringex_media_url=reader.text("LEGATO_RINGEX_MEDIA_URL"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
         ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
         ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),

@@ -11,19 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from legato import unarchived
-from legato.errors import Barred, LegatoError, Retry, Stale, Wait
+from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Wait
 from legato.model import Job, Json, Note, format_time, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from legato.model import CallId
+    from legato.model import CallId, Unreadable
     from legato.ports import Clock, Jobs, Notes
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,19 @@ PAGE_RESERVE = timedelta(seconds=30)
 """No page is asked for when less than this is left of the reader's time."""
 CALL_RESERVE = timedelta(seconds=5)
 STRAY = "the provider lists a recording without saying which call it belongs to"
+MOST_NAMED = 100
+"""A job with more recordings names none of them, but says that there are `many`."""
+LONGEST_LEASE = timedelta(minutes=20)
+"""No invocation lives longer than 15 minutes: what a lease has beyond is a clock that is wrong."""
+AHEAD = timedelta(minutes=5)
+"""The clocks of two readers may differ by so much; what overlaps makes up for it."""
+CHECKPOINT_EVERY = timedelta(hours=1)
+CHECKPOINTS = 6
+FEW_REFUSED = 5
+"""If more calls of a page cannot be written, it is the ledger, and none of these calls."""
+REFUSED_SWEEPS = 3
+LONGEST_SHOWN = 100_000
+"""Characters of a record in a dead letter. A message of SQS has 256 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,7 @@ class Page:
 
     `read_to` is the moment up to which nothing is left to read; None if there is `more`. `strays`
     are records with a recording that say of no call that they are its: nobody can archive them.
+    A `fault` ends the run once the page is taken in: it is no use to ask for the next one now.
     """
 
     changes: tuple[Change, ...]
@@ -60,6 +74,7 @@ class Page:
     more: bool
     read_to: datetime | None = None
     strays: tuple[Json, ...] = ()
+    fault: LegatoError | None = None
 
 
 class Found(Protocol):
@@ -74,7 +89,11 @@ class Found(Protocol):
     behind: bool
 
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the recordings that records name. Raises Retry if they are unclear."""
+        """Return the ids of the recordings that records name."""
+        ...
+
+    def unreadable(self, records: Iterable[Json]) -> Sequence[Unreadable]:
+        """Return the recordings that records name in words that nobody understands."""
         ...
 
 
@@ -131,17 +150,18 @@ def sweep(
     It is left alone for `rest` after it was read, since each read costs the provider's budget; with
     `unfinished_only` it is read only if the last run ended early. Jobs appear after `settle`
     seconds. Whatever ends a run early, the next one goes on where it stopped; only unforeseen
-    errors are raised.
+    errors are raised. What a clock wrote that was ahead of ours is not believed.
     """
     report, key = SweepReport(), tail_key(tail.key)
-    note, now = notes.read(key), clock.now()
+    now = clock.now()
+    note = _believed(notes.read(key), now)
     held, read_to = _time(note, "lease_until"), _time(note, "read_to")
-    if read_to is not None and now - read_to < rest:
+    if read_to is not None and timedelta() <= now - read_to < rest:
         return SweepReport(age=_age(note, now), rests=rest - (now - read_to))
     if unfinished_only and not note.content.get("unfinished"):
         return SweepReport(age=_age(note, now), done=True)
     try:
-        if held is not None and now < held:
+        if held is not None and now < held <= now + LONGEST_LEASE:
             raise Stale("another reader holds the tail")
         began_at = _time(note, "began_at") or now
         note = _changed(note, notes, lease_until=until, began_at=began_at, unfinished=True)
@@ -215,28 +235,99 @@ def _read(
         _in_time(clock, until - PAGE_RESERVE)
         page = tail.page(note.content.get("cursor", {}), turn=note.content.get("turn", False))
         for record in page.strays:
-            _buried(record, tail, jobs, notes, clock)
+            _shown_once(record, STRAY, tail, jobs, notes, clock)
+        refused: dict[str, tuple[Change, Retry]] = {}
         for change in page.changes:
             _in_time(clock, until - CALL_RESERVE)
-            report.jobs += take(change, tail, jobs, notes, clock, settle)
             report.calls += 1
             report.records += len(change.records)
-        moved: dict[str, object] = {"cursor": page.cursor, "turn": None}
+            try:
+                report.jobs += take(change, tail, jobs, notes, clock, settle)
+            except _Refused as error:
+                refused[str(change.id)] = (change, error)
+                if len(refused) > FEW_REFUSED:
+                    raise
+            except Failed as error:
+                _left_out(change, str(error), tail, jobs, notes, clock)
+        if refused or "refused" in note.content:
+            note = _refusals(refused, note, tail, jobs, notes, clock)
+        now = clock.now()
+        moved: dict[str, object] = {"cursor": page.cursor, "turn": None, "at": now}
+        moved["checkpoints"] = _checkpoints(note, now)
         if page.read_to is not None:
             moved["read_to"] = page.read_to
         if not page.more:
             moved["unfinished"] = None
         note = _changed(note, notes, **moved)
+        if page.fault is not None:
+            raise page.fault
         more = page.more
     return note
 
 
-def _buried(record: Json, tail: Tail, jobs: Jobs, notes: Notes, clock: Clock) -> None:
+def _believed(note: Note, now: datetime) -> Note:
+    """Return the tail's note without what a clock wrote that was ahead of ours.
+
+    The tail has passed over a time then of which the provider could say nothing yet. So it goes
+    back to where it was when the clock was not ahead; without any such place, to its beginning.
+    """
+    written_at = _time(note, "at")
+    if written_at is None or written_at <= now + AHEAD:
+        return note
+    known = note.content.get("checkpoints", [])
+    points = [point for point in known if parse_time(point["at"]) <= now + AHEAD]
+    last = points[-1] if points else {}
+    log.error("a clock was ahead", extra={"tail": note.key, "at": note.content["at"]})
+    kept = {name: note.content[name] for name in ("lease_until", "turn") if name in note.content}
+    began_at = min(_time(note, "began_at") or now, now)
+    content = {
+        **kept,
+        **last,
+        "checkpoints": points[:-1],
+        "began_at": format_time(began_at),
+        "unfinished": True,
+    }
+    return replace(note, content=content)
+
+
+def _checkpoints(note: Note, now: datetime) -> list[Json]:
+    """Return the places that the tail had, one an hour, with the one that it is about to leave."""
+    points: list[Json] = note.content.get("checkpoints", [])
+    left_at = _time(note, "at")
+    if left_at is None:
+        return points
+    if points and parse_time(points[-1]["at"]) + CHECKPOINT_EVERY > now:
+        return points
+    names = ("at", "cursor", "read_to")
+    place = {name: note.content[name] for name in names if name in note.content}
+    return [*points, place][-CHECKPOINTS:]
+
+
+def _left_out(
+    change: Change, reason: str, tail: Found, jobs: Jobs, notes: Notes, clock: Clock
+) -> None:
+    """Show a call to somebody whose records cannot be written down. Raises Retry."""
+    call: Json = {
+        **change.id._asdict(),
+        "records": len(change.records),
+        "recordings": sorted(tail.recordings(change.records.values()))[:MOST_NAMED],
+    }
+    reason = f"the records of {change.id} cannot be written down: {reason}"
+    _shown_once(call, reason, tail, jobs, notes, clock)
+
+
+def _shown_once(
+    record: Json, reason: str, tail: Found, jobs: Jobs, notes: Notes, clock: Clock
+) -> None:
     """Show a record to somebody that nobody can archive, once however often it is listed."""
-    if not notes.read(_stray_key(record, tail.name)).version:
-        jobs.bury(json.dumps(record, sort_keys=True), reason=STRAY)
-        log.error(STRAY, extra={"record": record.get("id")})
-        note_stray(record, tail.name, notes, clock)
+    if notes.read(_stray_key(record, tail.name)).version:
+        return
+    body = json.dumps(record, sort_keys=True)
+    if len(body) > LONGEST_SHOWN:
+        body = json.dumps({"characters": len(body), "beginning": body[: LONGEST_SHOWN // 2]})
+    jobs.bury(body, reason=reason)
+    log.error(reason, extra={"record": record.get("id"), "call": record.get("call")})
+    note_stray(record, tail.name, notes, clock)
 
 
 def note_stray(record: Json, provider: str, notes: Notes, clock: Clock) -> None:
@@ -254,28 +345,60 @@ def _stray_key(record: Json, provider: str) -> str:
     return f"stray#{provider}#{hashlib.sha256(body.encode()).hexdigest()}"
 
 
+def _refusals(
+    refused: Mapping[str, tuple[Change, Retry]],
+    note: Note,
+    tail: Tail,
+    jobs: Jobs,
+    notes: Notes,
+    clock: Clock,
+) -> Note:
+    """Give up the calls whose own notes are refused for some sweeps; raise for the others.
+
+    They are counted in the tail's note, so the ledger itself can be written.
+    """
+    before = note.content.get("refused", {})
+    counts = {call: before.get(call, 0) + 1 for call in refused}
+    hopeless = {call for call, count in counts.items() if count >= REFUSED_SWEEPS}
+    for call in sorted(hopeless):
+        change, error = refused[call]
+        _left_out(change, str(error), tail, jobs, notes, clock)
+    left = {call: count for call, count in counts.items() if call not in hopeless}
+    note = _changed(note, notes, refused=(counts if left else None))
+    for call in left:
+        raise refused[call][1]
+    return note
+
+
+class _Refused(Retry):
+    """The note of one call cannot be read or written."""
+
+
 def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, settle: int) -> bool:
     """Merge what changed into the call's note; say whether a job was sent for it.
 
-    Raises Retry.
+    Raises Retry, and Failed if its records are more than a note holds.
     """
     sent = False
     for _ in range(WRITE_TRIES):
         now = clock.now()
-        note = notes.read(records_key(change.id))
+        with _own_refusal():
+            note = notes.read(records_key(change.id))
         known = note.content.get("records", {})
         records = known | dict(change.records)
         if records == known:
             return sent
-        before = _recordings(tail, known) or frozenset()
-        found = _recordings(tail, records)
-        if not known and found is not None and not found:
+        before, found = tail.recordings(known.values()), tail.recordings(records.values())
+        odd_before, odd = _unreadable(tail, known), _unreadable(tail, records)
+        if not known and not found and not odd:
             return sent  # never recorded: it is not worth a write
-        new = None if found is None else found - before
-        if not sent and (new is None or new):
-            # Records that nobody understands get a job too: it fails, and somebody is told.
+        new = found - before
+        if not sent and (new or odd - odd_before):
+            # A recording that nobody understands gets a job too, so that somebody is told.
             hints: Json = {}
-            if new is not None:
+            if len(new) > MOST_NAMED:
+                hints["many"] = True
+            elif new:
                 hints = {"recordingIds": sorted(new), "listed": sorted(new)}
             if tail.behind:
                 hints["behind"] = True
@@ -284,22 +407,29 @@ def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, se
             sent = True
         content = note.content | {"records": records, "seen": format_time(now)}
         note = replace(note, content=content)
-        if new is None or new:
-            since = change.began_at or now
-            note = unarchived.found(note, new, watch=tail.watch, since=since)
+        if new or odd != odd_before:
+            since = min(change.began_at or now, now)
+            unclear = {unarchived.UNCLEAR} if odd else set()
+            note = unarchived.found(note, new | unclear, watch=tail.watch, since=since)
         try:
-            notes.write(note)
+            with _own_refusal():
+                notes.write(note)
         except Stale:
             continue
         return sent
-    raise Retry(f"the records of {change.id} are written faster than they are read")
+    raise _Refused(f"the records of {change.id} are written faster than they are read")
 
 
-def _recordings(tail: Found, records: Mapping[str, Json]) -> frozenset[str] | None:
+@contextmanager
+def _own_refusal() -> Iterator[None]:
     try:
-        return tail.recordings(records.values())
-    except Retry:
-        return None
+        yield
+    except Retry as error:
+        raise _Refused(str(error)) from error
+
+
+def _unreadable(tail: Found, records: Mapping[str, Json]) -> frozenset[str]:
+    return frozenset(one.id for one in tail.unreadable(records.values()))
 
 
 def _in_time(clock: Clock, end: datetime) -> None:
@@ -328,4 +458,4 @@ def _rounded(moment: datetime) -> datetime:
 
 def _age(note: Note, now: datetime) -> timedelta:
     known_at = _time(note, "read_to") or _time(note, "began_at") or now
-    return now - known_at
+    return max(now - known_at, timedelta())

@@ -20,24 +20,23 @@ if TYPE_CHECKING:
     from legato.ports import Clock, Lists, Notes
 
 UNCLEAR = "?"
-"""Stands for the recordings of records that nobody understands."""
+"""Stands for the recordings that nobody understands."""
 
 
-def found(note: Note, recordings: Collection[str] | None, *, watch: str, since: datetime) -> Note:
+def found(note: Note, recordings: Collection[str], *, watch: str, since: datetime) -> Note:
     """Return a call's note listed under `watch`, for recordings of which the oldest began `since`.
 
-    None of them known means that the records are unclear. `found_at` is when the first of them was
-    seen.
+    UNCLEAR among them stands for those that nobody understands, until they are clear. `found_at` is
+    when the first of them was seen.
     """
-    before = set(note.content.get("unarchived", ())) - {UNCLEAR}
-    names = before | ({UNCLEAR} if recordings is None else set(recordings))
+    names = set(note.content.get("unarchived", ())) - {UNCLEAR} | set(recordings)
     order = format_time(since)
     found_at = note.content.get("seen")
     if note.listed is not None:
         order = min(order, note.listed[1])
         found_at = note.content.get("found_at")
     content = note.content | {"unarchived": sorted(names), "found_at": found_at}
-    return replace(note, content=content, listed=(_name(watch), order))
+    return replace(note, content=content, listed=(_name(watch), order) if names else None)
 
 
 def archived(key: str, recordings: Collection[str] | None, notes: Notes) -> None:

@@ -21,6 +21,7 @@ from legato.providers.ringex.account import RingexAccount
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
 from legato.providers.ringex.recorded import RingexRecorded
+from legato.providers.ringex.retention import RingexRetention, known_retention
 from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
@@ -47,8 +48,7 @@ PROCESSORS_SWEEP = timedelta(seconds=60)
 SAMPLE_PAGES = 3
 SLICE = timedelta(minutes=5)
 """A page of a backfill has a thousand calls, and somebody's machine may be far from AWS."""
-RETENTION_DAYS = 90
-"""https://developers.ringcentral.com/guide/voice/call-log/archival"""
+_PLATFORM = "://platform."
 
 
 def sweeping(settings: SweeperSettings) -> Round:
@@ -64,7 +64,7 @@ def sweeping(settings: SweeperSettings) -> Round:
         clock=made.clock,
         settle_seconds=settings.settle_seconds,
         rest=timedelta(seconds=settings.ringex_tail_seconds),
-        retention=lambda: {tail.watch: RETENTION_DAYS},
+        retention=RingexRetention(api, made.ledger, made.clock, watch=tail.watch),
     )
 
 
@@ -103,8 +103,9 @@ def recorded(
     settings: RingexSettings, made: Tools, *, begin: datetime, end: datetime
 ) -> list[RingexRecorded]:
     """Return who says what was recorded in this time."""
-    api = _api(settings, made)
-    return [RingexRecorded(api, RingexAccount(api, made.ledger), begin=begin, end=end)]
+    api, kept = _api(settings, made), known_retention(made.ledger)
+    account = RingexAccount(api, made.ledger)
+    return [RingexRecorded(api, account, begin=begin, end=end, kept=kept)]
 
 
 def backfiller(
@@ -142,6 +143,7 @@ def backfiller(
         RingexAccount(api, made.ledger),
         begin=begin,
         end=min(end or now, now),
+        kept=known_retention(made.ledger),
         key=backfill_key(begin, end),
         overlap=timedelta(hours=settings.max_call_hours),
         behind=True,
@@ -158,7 +160,7 @@ def backfiller(
         listing=Allowance(group="Heavy", limits=heavy),
         fetching=Allowance(group="Heavy", limits=heavy),
         sample_pages=SAMPLE_PAGES,
-        kept_days={stretch.source: RETENTION_DAYS},
+        kept_days={stretch.source: stretch.kept / timedelta(days=1)},
         bytes_a_second=4000,
         sound="MP3 at 32 kbit/s",
         slice=SLICE,
@@ -183,6 +185,15 @@ def keeping(settings: KeeperSettings) -> Keeping:
     )
 
 
+def media_host(platform: str) -> str:
+    """Return the address of the host that hands out recordings, by that of the API.
+
+    https://developers.ringcentral.com/guide/basics/media. What is not called `platform`, as the
+    simulator, serves both.
+    """
+    return platform.replace(_PLATFORM, "://media.", 1)
+
+
 def _api(
     settings: RingexSettings,
     made: Tools,
@@ -192,7 +203,7 @@ def _api(
     """Return RingCentral behind the gate that all functions share; `users` picks some of them."""
     return RingexApi(
         platform=settings.ringex_url,
-        media=settings.ringex_media_url,
+        media=media_host(settings.ringex_url),
         credentials=lambda: users(made.secret.part("ringex", fresh=True)),
         limits=gate_limits(settings.ringex_limits),
         notes=made.ledger,
@@ -226,7 +237,7 @@ def _provider(
 ) -> Provider:
     """Return RingCentral, whose calls are found by the tail or by the recipe of its call log."""
     clock = made.clock
-    recipe = Ringex(api, max_call_hours=settings.max_call_hours)
+    recipe = Ringex(api, made.ledger, max_call_hours=settings.max_call_hours)
     if settings.ringex_discovery == "recipe":
         return recipe
     tail = _tail(settings, api, account, made)

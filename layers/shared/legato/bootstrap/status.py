@@ -16,6 +16,7 @@ from legato.policy import Policy
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.tail import watch_name
+from legato.providers.ringex.retention import known_retention
 from legato.settings import sweeper_settings
 from legato.sweep import tail_key
 
@@ -74,11 +75,12 @@ def overview(
 def _ringex(settings: SweeperSettings, secret: Json, said: Mapping[str, str]) -> Followed:
     policy = _policy(said, settings, ladder="RingexLadderSeconds", named="RingexNamedLadderSeconds")
     round_ = ringex.sweeping(settings)
+    kept = known_retention(round_.notes)
     gates = {f"ringex#{name}": settings.ringex_limits for name in _credentials(secret, "ringex")}
     return Followed(
         provider="ringex",
         tails=[tail.key for tail in round_.tails],
-        kept_days={tail.watch: ringex.RETENTION_DAYS for tail in round_.tails},
+        kept_days={tail.watch: kept / timedelta(days=1) for tail in round_.tails},
         late=RINGEX_LATE,
         usual=policy.usual,
         longest=policy.longest,

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from legato.model import Job, Json, Leg, Listing, Party, parse_time
+from legato.model import Job, Json, Leg, Listing, Party
+from legato.providers.fields import believed, id_of, kept, milliseconds_of, text_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,36 +32,39 @@ def to_gregorian(moment: datetime) -> int:
 
 def recording_of(document: Json) -> str | None:
     """Return the id of the recording."""
-    return _text(document.get("id"))
+    return id_of(document.get("id"))
 
 
 def call_of(document: Json) -> str | None:
     """Return the interaction; a recording without one is a call of its own, and names it."""
-    return _text(document.get("interaction_id")) or recording_of(document)
+    return id_of(document.get("interaction_id")) or recording_of(document)
 
 
 def without_secrets(document: Json) -> Json:
     """Return the document as it may be kept: where Kazoo pushed it to may hold our own token."""
-    return document | ({"url": WITHHELD} if document.get("url") else {})
+    found: Json = kept(document)
+    return found | ({"url": WITHHELD} if found.get("url") else {})
 
 
-def began_at(document: Json) -> datetime | None:
-    """Return when the recording began; without that, when its interaction did, or it arrived."""
-    start = document.get("start")
-    if not isinstance(start, int) or isinstance(start, bool):
-        found = _INTERACTION.fullmatch(str(document.get("interaction_id", "")))
-        start = int(found[1]) if found else None
-    if start is None and ARRIVED_AT in document:
-        return parse_time(document[ARRIVED_AT])
-    return None if start is None else _from_gregorian(start)
+def began_at(document: Json, *, latest: datetime) -> datetime | None:
+    """Return when the recording began; without that, when its interaction did, or it arrived.
+
+    What lies more than a day after `latest` is not believed.
+    """
+    interaction = _INTERACTION.fullmatch(text_of(document.get("interaction_id")) or "")
+    for seconds in (document.get("start"), interaction and interaction[1]):
+        moment = believed(_from_gregorian(seconds), latest=latest)
+        if moment is not None:
+            return moment
+    return time_of(document.get(ARRIVED_AT), latest=latest)
 
 
-def ended_at(documents: Iterable[Json]) -> datetime | None:
+def ended_at(documents: Iterable[Json], *, latest: datetime) -> datetime | None:
     """Return when the last of these recordings ended, as far as they say."""
     ends = [
         start + timedelta(milliseconds=length_of(document) or 0)
         for document in documents
-        if (start := began_at(document)) is not None
+        if (start := began_at(document, latest=latest)) is not None
     ]
     return max(ends, default=None)
 
@@ -72,19 +76,20 @@ def address(account: str, recording: str, *copy: str) -> str:
 
 def listing(job: Job, documents: Sequence[Json]) -> Listing:
     """Return what the documents of one account's interaction say."""
-    legs = [_leg(job, document) for document in documents]
-    directions = (_text(document.get("direction")) for document in documents)
+    legs = [_leg(job, document) for document in documents if recording_of(document)]
+    starts = [began_at(document, latest=job.seen_at) for document in documents]
+    directions = (text_of(document.get("direction")) for document in documents)
     direction = next(filter(None, directions), None)
     return Listing(
         call=job.call,
         account=job.account,
         legs=tuple(sorted(legs, key=lambda leg: (leg.started_at, leg.id))),
         final=True,
-        started_at=min(filter(None, map(began_at, documents)), default=None),
-        ended_at=ended_at(documents),
+        started_at=min(filter(None, starts), default=None),
+        ended_at=ended_at(documents, latest=job.seen_at),
         direction=direction and direction.lower(),
         parties=tuple(_parties(documents)),
-        records=tuple(documents),
+        records=tuple(map(kept, documents)),
     )
 
 
@@ -92,12 +97,12 @@ def _leg(job: Job, document: Json) -> Leg:
     recording = recording_of(document) or ""
     return Leg(
         id=recording,
-        started_at=began_at(document) or job.seen_at,
+        started_at=began_at(document, latest=job.seen_at) or job.seen_at,
         address=address(job.account, recording),
         announced_ms=length_of(document),
         behind=job.hints.get("behind") is True,
         details={
-            name: _text(document.get(name))
+            name: text_of(document.get(name))
             for name in ("call_id", "cdr_id", "owner_id", "endpoint_id", "direction", "origin")
         },
     )
@@ -114,28 +119,28 @@ def _parties(documents: Iterable[Json]) -> list[Party]:
 
 
 def _party(role: Literal["from", "to"], document: Json, side: str, address_of: str) -> Party:
-    user, _, _realm = (_text(document.get(address_of)) or "").partition("@")
+    user, _, _realm = (text_of(document.get(address_of)) or "").partition("@")
     return Party(
         role=role,
-        number=_text(document.get(f"{side}_id_number")) or user or None,
-        name=_text(document.get(f"{side}_id_name")),
-        agent=_text(document.get("owner_id")),
+        number=text_of(document.get(f"{side}_id_number")) or user or None,
+        name=text_of(document.get(f"{side}_id_name")),
+        agent=text_of(document.get("owner_id")),
     )
 
 
 def length_of(document: Json) -> int | None:
-    milliseconds, seconds = document.get("duration_ms"), document.get("duration")
-    if isinstance(milliseconds, int) and milliseconds >= 0:
+    """Return how many milliseconds a recording is long, if it says so."""
+    milliseconds = milliseconds_of(document.get("duration_ms"))
+    if milliseconds is not None:
         return milliseconds
-    return seconds * 1000 if isinstance(seconds, int) and seconds >= 0 else None
+    return milliseconds_of(document.get("duration"), each=1000)
 
 
-def _from_gregorian(seconds: int) -> datetime | None:
+def _from_gregorian(seconds: object) -> datetime | None:
+    """Return the time of Gregorian seconds, a number or its digits."""
+    if isinstance(seconds, bool) or not isinstance(seconds, str | int | float):
+        return None
     try:
-        return datetime.fromtimestamp(seconds - UNIX_EPOCH, UTC)
+        return datetime.fromtimestamp(float(seconds) - UNIX_EPOCH, UTC)
     except (OverflowError, OSError, ValueError):
         return None
-
-
-def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, str | int) and value not in ("", True, False) else None

@@ -211,7 +211,7 @@ class Inbox:
             _copy_key(account, recording), {"key": arrival.key, "version": arrival.version_id}
         )
         kept = {**without_secrets(document), "id": recording}
-        found = change_of(account, call, {recording: kept})
+        found = change_of(account, call, {recording: kept}, latest=self._clock.now())
         sent = take(found, Account(account), self._jobs, self._notes, self._clock, JOB_SECONDS)
         if not sent:
             # Its call is known, and may be waiting long for the audio that is here.

@@ -18,7 +18,7 @@ from legato.providers.kazoo.documents import (
     listing,
 )
 from legato.providers.kazoo.inbox import CALL
-from legato.sweep import records_key
+from legato.sweep import AHEAD, records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -131,12 +131,17 @@ class Kazoo:
         return list(records.values())
 
     def _young(self, job: Job, documents: Sequence[Json]) -> Wait | None:
-        ended = ended_at(documents)
+        ended = ended_at(documents, latest=job.seen_at)
         if ended is None:
             return None
-        # It was listed when it was seen, so a later end is a clock that is wrong.
-        left = (min(ended, job.seen_at) + self._quiet - self._clock.now()).total_seconds()
-        return Wait("the interaction may go on", seconds=left) if left > 0 else None
+        # It was listed when it was seen, so a later end is a clock that is wrong; and one that has
+        # seen it in the future was wrong, too.
+        now = self._clock.now()
+        last = min(ended, job.seen_at)
+        left = (last + self._quiet - now).total_seconds()
+        if left <= 0 or last > now + AHEAD:
+            return None
+        return Wait("the interaction may go on", seconds=left)
 
 
 class KazooSource:

@@ -66,7 +66,8 @@ class KazooRecorded(KazooTail):
         if self._is_read(cursor):
             return Page(changes=(), cursor=cursor, more=False, read_to=self.end)
         page = super().page(cursor, turn=turn)
-        place = page.cursor | {"reached": format_time(max(self._reached(cursor), _reached(page)))}
+        reached = max(self._reached(cursor), self._reached_by(page))
+        place = page.cursor | {"reached": format_time(reached)}
         if not page.more:
             place["read"] = format_time(self.end)
         return replace(page, cursor=place)
@@ -78,7 +79,7 @@ class KazooRecorded(KazooTail):
 
     def began_at(self, record: Json) -> datetime | None:
         """Return when the recording began."""
-        return began_at(record)
+        return began_at(record, latest=self.end)
 
     def covers(self, account: str, recording: str) -> bool:
         """Say whether a recording has to be in this list: not what was pushed without a document.
@@ -117,11 +118,10 @@ class KazooRecorded(KazooTail):
     def _reached(self, cursor: Json) -> datetime:
         return max(self.begin, parse_time(cursor["reached"])) if "reached" in cursor else self.begin
 
-
-def _reached(page: Page) -> datetime:
-    """Return about where a page ends: Kazoo's key of the next one says it to nobody else."""
-    place = page.cursor
-    if "key" not in place:
-        return parse_time(place["until"] if "until" in place else place["begin"])
-    records = (record for change in page.changes for record in change.records.values())
-    return max(filter(None, map(began_at, records)), default=parse_time(place["begin"]))
+    def _reached_by(self, page: Page) -> datetime:
+        """Return about where a page ends: Kazoo's key of the next one says it to nobody else."""
+        place = page.cursor
+        if "key" not in place:
+            return parse_time(place["until"] if "until" in place else place["begin"])
+        records = (record for change in page.changes for record in change.records.values())
+        return max(filter(None, map(self.began_at, records)), default=parse_time(place["begin"]))

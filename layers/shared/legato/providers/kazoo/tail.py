@@ -13,7 +13,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from legato.model import CallId, Json, format_time, parse_time
+from legato.errors import Retry
+from legato.model import CallId, Json, Unreadable, format_time, parse_time
+from legato.providers.fields import kept
 from legato.providers.kazoo.documents import began_at, call_of, recording_of, without_secrets
 from legato.sweep import Change, Page
 
@@ -27,6 +29,8 @@ LONGEST = timedelta(days=31)
 OVERLAP = timedelta(hours=3)
 """`max_recording_time_limit`: the longest that a recording can be."""
 PAGE_SIZE = 200
+MOST_PAGES = 1000
+"""Of a window; after so many, each with a key of the next one, somebody is told."""
 
 
 class Documents(Protocol):
@@ -58,9 +62,12 @@ class Recordings(Protocol):
         ...
 
 
-def change_of(account: str, call: str, documents: Mapping[str, Json]) -> Change:
+def change_of(
+    account: str, call: str, documents: Mapping[str, Json], *, latest: datetime
+) -> Change:
     """Return recordings of one call as the sweep takes them in."""
-    began = min(filter(None, map(began_at, documents.values())), default=None)
+    starts = (began_at(document, latest=latest) for document in documents.values())
+    began = min(filter(None, starts), default=None)
     return Change(id=CallId(Account.name, account, call), records=documents, began_at=began)
 
 
@@ -77,12 +84,17 @@ class Account:
         """Return the ids of the recordings."""
         return frozenset(filter(None, map(recording_of, records)))
 
+    def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
+        """Return none: a document without an id belongs to no call."""
+        del records
+        return ()
+
 
 class KazooTail(Account):
     """Follows one account's recordings, or those of one `user`, from `first` on, or to an `end`.
 
     `filters` are Kazoo's own, by their full names. The cursor holds the window's `begin` and
-    `until`, and the `key` of its next page.
+    `until`, the `key` of its next page, and how many `pages` of it came.
     """
 
     late = False
@@ -125,7 +137,8 @@ class KazooTail(Account):
             turn=turn,
             behind=self.behind,
         )
-        changes, strays = self._by_call(answer.documents)
+        changes, strays = self._by_call(answer.documents, now)
+        endless = None
         place: Json = {"begin": format_time(until - OVERLAP)}
         more = until < now - timedelta(seconds=1)
         later_month = month_of(until)
@@ -134,8 +147,14 @@ class KazooTail(Account):
                 "begin": format_time(begin),
                 "until": format_time(until),
                 "key": answer.next_start_key,
+                "pages": cursor.get("pages", 0) + 1,
             }
             more = True
+            if answer.next_start_key == cursor.get("key"):
+                endless = Retry("Kazoo's list goes on, but the key of its next page stays the same")
+            elif place["pages"] == MOST_PAGES:
+                endless = Retry(f"Kazoo's list has no end after {MOST_PAGES} pages")
+                del place["pages"]
         elif begin < later_month:
             place = {"begin": format_time(later_month), "until": format_time(until)}
             more = True
@@ -145,6 +164,7 @@ class KazooTail(Account):
             more=more,
             read_to=None if more else until,
             strays=strays,
+            fault=endless,
         )
 
     def window_end(self, begin: datetime) -> datetime:
@@ -152,21 +172,25 @@ class KazooTail(Account):
         after_two_months = month_of(month_of(begin) + timedelta(days=62))
         return min(begin + LONGEST, after_two_months)
 
-    def _by_call(self, documents: Iterable[object]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
+    def _by_call(
+        self, documents: Iterable[object], now: datetime
+    ) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
         """Gather the recordings of each call; return them, and those without an id."""
         calls: dict[str, dict[str, Json]] = {}
         strays: list[Json] = []
         for document in documents:
             if not isinstance(document, dict):
-                strays.append({"document": document})
+                strays.append({"document": kept(document)})
                 continue
-            kept = without_secrets(document)
-            call, recording = call_of(kept), recording_of(kept)
+            clean = without_secrets(document)
+            call, recording = call_of(clean), recording_of(clean)
             if call and recording:
-                calls.setdefault(call, {})[recording] = kept
+                calls.setdefault(call, {})[recording] = clean
             else:
-                strays.append(kept)
-        changes = tuple(change_of(self._account, call, found) for call, found in calls.items())
+                strays.append(clean)
+        changes = tuple(
+            change_of(self._account, call, found, latest=now) for call, found in calls.items()
+        )
         return changes, tuple(strays)
 
 

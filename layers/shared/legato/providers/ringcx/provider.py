@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from legato.accounts import siblings
-from legato.errors import Wait
+from legato.errors import LegatoError, Wait
 from legato.model import Job, Leg, Listing
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.rows import address, ended_at, is_voice, listing
-from legato.sweep import records_key
+from legato.sweep import AHEAD, records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from legato.model import CallId
+    from legato.model import CallId, Json
     from legato.ports import Clock, Notes
     from legato.providers.ringcx.api import RingcxApi
 
@@ -53,26 +53,32 @@ class Ringcx:
 
     def resolve(
         self, jobs: Sequence[Job], *, closely: Collection[CallId] = ()
-    ) -> Mapping[CallId, Listing | Wait]:
+    ) -> Mapping[CallId, Listing | LegatoError]:
         """Answer from the ledger. A dialog that has only just ended is to wait.
 
         RingCX asks for a quarter of an hour between a call's end and the first look at it
         (https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording).
         """
         del closely  # the ledger knows as much of one as of all
-        found: dict[CallId, Listing | Wait] = {}
+        found: dict[CallId, Listing | LegatoError] = {}
         days = known_days(self._notes)
         for job in jobs:
-            records = self._notes.read(records_key(job.id)).content.get("records")
-            if not records:
-                continue
-            rows = list(records.values())
-            # Before its turn: another sub-account's call of the same dialog can then name this one.
-            related = siblings(job.id, self._notes)
-            kept = timedelta(days=days.get(job.account) or self._otherwise)
-            listed = replace(listing(job, rows, retention=kept), related=related)
-            found[job.id] = self._young(job, rows) or listed
+            try:
+                if (answer := self._resolved(job, days)) is not None:
+                    found[job.id] = answer
+            except LegatoError as error:
+                found[job.id] = error
         return found
+
+    def _resolved(self, job: Job, days: Json) -> Listing | Wait | None:
+        rows = list(self._notes.read(records_key(job.id)).content.get("records", {}).values())
+        if not rows:
+            return None
+        # Before its turn: another sub-account's call of the same dialog can then name this one.
+        related = siblings(job.id, self._notes)
+        kept = timedelta(days=days.get(job.account) or self._otherwise)
+        listed = replace(listing(job, rows, retention=kept), related=related)
+        return self._young(job, rows) or listed
 
     def named_leg(self, job: Job, recording: str) -> Leg:
         """Return the leg for a segment that is known by its id only."""
@@ -89,11 +95,15 @@ class Ringcx:
         return self._api.stream(sub_account, dialog, segment, turn=turn, behind=leg.behind)
 
     def _young(self, job: Job, rows: Sequence[dict[str, object]]) -> Wait | None:
-        ended = ended_at(row for row in rows if is_voice(row))
-        if ended is None:
+        voice = list(filter(is_voice, rows))
+        ended = ended_at(voice, latest=job.seen_at)
+        if ended is None and not any(row.get("segmentEndTimeMs") for row in voice):
             return None
-        # It was listed when it was seen, so a later end is a clock that is wrong.
-        left = min(ended, job.seen_at) + self._settle - self._clock.now()
-        if left.total_seconds() <= 0:
+        # It was listed when it was seen, so a later end is a clock that is wrong; and one that has
+        # seen it in the future was wrong, too.
+        now = self._clock.now()
+        last = min(ended or job.seen_at, job.seen_at)
+        left = (last + self._settle - now).total_seconds()
+        if left <= 0 or last > now + AHEAD:
             return None
-        return Wait("the dialog has only just ended", seconds=left.total_seconds())
+        return Wait("the dialog has only just ended", seconds=left)

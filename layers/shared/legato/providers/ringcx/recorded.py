@@ -49,7 +49,7 @@ class RingcxRecorded(RingcxStretch):
 
     def began_at(self, record: Json) -> datetime | None:
         """Return when the row's segment began."""
-        return began_at([record])
+        return began_at([record], latest=self.end)
 
     def covers(self, account: str, recording: str) -> bool:
         """Say whether a segment of an account has to be in this list."""

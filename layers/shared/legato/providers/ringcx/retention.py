@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from legato.errors import LegatoError, Stale
 from legato.model import Json, format_time, parse_time
+from legato.providers.fields import days_of
 from legato.providers.ringcx.tail import watch_name
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class RingcxRetention:
         note, now = self._notes.read(NOTE), self._clock.now()
         asked_at = note.content.get("asked_at")
         days: Json = note.content.get("days", {})
-        if asked_at is None or now - parse_time(asked_at) >= ASKED_EVERY:
+        if asked_at is None or abs(now - parse_time(asked_at)) >= ASKED_EVERY:
             try:
                 days = self._read(self._api.accounts())
             except LegatoError as error:
@@ -71,14 +72,12 @@ class RingcxRetention:
         return {watch_name(name): days.get(name) or self._otherwise for name in self._sub_accounts}
 
     def _read(self, accounts: Iterable[Json]) -> Json:
-        days = {str(account.get("accountId")): _days(account) for account in accounts}
+        days = {
+            str(account.get("accountId")): days_of(account.get("audioRetentionDays"))
+            for account in accounts
+        }
         unknown = sorted(set(self._sub_accounts) - days.keys())
         if unknown:
             extra = {"configured": unknown, "visible": sorted(days)}
             log.error("RingCX shows us no such sub-account", extra=extra)
         return days
-
-
-def _days(account: Json) -> float | None:
-    days = account.get("audioRetentionDays")
-    return days if isinstance(days, int | float) and days > 0 else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from legato.backfill import backfill_key
 from legato.model import parse_time
+from legato.providers.ringcx.rows import length_of
 from legato.providers.ringcx.tail import LONGEST, RingcxTail
 
 if TYPE_CHECKING:
@@ -76,6 +77,4 @@ class RingcxStretch(RingcxTail):
 
     def length(self, record: Json) -> timedelta:
         """Return how long a segment's recording is as far as its row says, or no time at all."""
-        length = record.get("segmentDurationMs")
-        known = isinstance(length, int | float) and length > 0
-        return timedelta(milliseconds=length) if known and length else timedelta()
+        return timedelta(milliseconds=length_of(record) or 0)

@@ -12,8 +12,19 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from legato.model import CallId, Json, format_time, parse_time
-from legato.providers.ringcx.rows import began_at, dialog_of, is_recorded, is_voice, segment_of
+from legato.model import CallId, Json, Unreadable, format_time, parse_time
+from legato.providers.fields import kept
+from legato.providers.ringcx.rows import (
+    began_at,
+    clearer,
+    dialog_of,
+    is_recorded,
+    is_unclear,
+    is_voice,
+    recordings,
+    segment_of,
+    unreadable,
+)
 from legato.sweep import Change, Page
 
 if TYPE_CHECKING:
@@ -111,7 +122,7 @@ class RingcxTail:
             turn=turn,
             behind=self.behind,
         )
-        changes, strays = self._by_dialog(rows)
+        changes, strays = self._by_dialog(rows, now)
         place: Json = {"begin": begin, "until": until, "span": length.total_seconds()}
         more = True
         if len(rows) >= FULL and length > SHORTEST:
@@ -136,26 +147,34 @@ class RingcxTail:
 
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
         """Return the ids of the segments that have a recording."""
-        return frozenset(segment_of(row) or "" for row in records if is_recorded(row))
+        return recordings(records)
 
-    def _by_dialog(self, rows: Iterable[object]) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
+    def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
+        """Return the segments of which nobody knows whether they have a recording."""
+        return unreadable(records)
+
+    def _by_dialog(
+        self, rows: Iterable[object], now: datetime
+    ) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
         """Gather the telephone segments of each dialog; return them, and those without ids."""
         dialogs: dict[str, dict[str, Json]] = {}
         strays: list[Json] = []
-        for row in rows:
-            if not isinstance(row, dict):
-                strays.append({"row": row})
+        for listed in rows:
+            if not isinstance(listed, dict):
+                strays.append({"row": kept(listed)})
                 continue
+            row: Json = kept(listed)
             dialog, segment = dialog_of(row), segment_of(row)
             if dialog and segment and is_voice(row):
-                dialogs.setdefault(dialog, {})[segment] = row
-            elif is_recorded(row):
+                segments = dialogs.setdefault(dialog, {})
+                segments[segment] = clearer(row, segments.get(segment))
+            elif is_recorded(row) or is_unclear(row):
                 strays.append(row)
         changes = tuple(
             Change(
                 id=CallId(self.name, self.sub_account, dialog),
                 records=found,
-                began_at=began_at(row for row in found.values() if is_recorded(row)),
+                began_at=began_at(filter(is_recorded, found.values()), latest=now),
             )
             for dialog, found in dialogs.items()
         )

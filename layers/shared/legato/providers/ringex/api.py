@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from legato.providers.credentials import Credential
 
 MAX_REDIRECTS = 3
+SETTINGS = "/call-recording"
 DELETION = "/call-recordings"
 ACCOUNT = "/restapi/v1.0/account/~"
 CALL_RECORDINGS = f"{ACCOUNT}{DELETION}"
@@ -102,6 +103,10 @@ class RingexApi:
             if not response.is_success:
                 raise Retry(f"{answers.where(request)} answers {response.status_code}")
 
+    def serves(self, address: str) -> bool:
+        """Say whether a recording's address is on a host that gets our token."""
+        return origin(self._media.join(address)) in (origin(self._platform), origin(self._media))
+
     @contextmanager
     def stream(
         self, address: str, *, turn: bool = False, behind: bool = False
@@ -151,10 +156,9 @@ class RingexApi:
     ) -> Iterator[httpx.Response]:
         """Send a request with whichever credential has room, until one is accepted."""
         if origin(request.url) not in (origin(self._platform), origin(self._media)):
-            parameter = "RingexMediaUrl" if scope == RECORDING else "RingexUrl"
             raise Failed(
                 f"{request.url.host} is not a configured RingCentral host, so it gets no token; "
-                f"if it is RingCentral's, set the parameter {parameter}"
+                "if it is RingCentral's, set the parameter RingexUrl"
             )
         group = group_of(request.method, request.url.path)
 
@@ -199,8 +203,9 @@ def _check(response: httpx.Response, scope: str) -> None:
 
 def scope_of(path: str) -> str:
     """Return for which requests a 403 counts: those of the same app scope."""
-    if path.endswith(ACCOUNT):
-        return "account"
+    for end, scope in ((ACCOUNT, "account"), (SETTINGS, "settings")):
+        if path.endswith(end):
+            return scope
     own = {"/subscription": "subscription", DELETION: "removal"}
     return next((scope for part, scope in own.items() if part in path), "list")
 
@@ -209,7 +214,7 @@ def group_of(method: str, path: str) -> str:
     """Return the rate-limit group of a request, as the official API description has it."""
     if "/subscription" in path:
         return "Light" if method == "GET" or path.endswith("/renew") else "Medium"
-    if "/telephony/sessions" in path or path.endswith(ACCOUNT):
+    if "/telephony/sessions" in path or path.endswith((ACCOUNT, SETTINGS)):
         return "Light"
     # The call log and the recordings, media included; and for the rest the strictest is safe.
     return "Heavy"

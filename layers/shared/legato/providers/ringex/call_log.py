@@ -2,59 +2,146 @@
 
 A recording id stands on the record and again on several of its legs, so it counts once
 (https://developers.ringcentral.com/guide/voice/call-log/details). Only the fields that are needed
-are checked; everything else is kept as it came.
+are looked at; everything else is kept as it came. What nobody understands keeps no other recording
+from the archive: it is named, by where it stands.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
-from legato.errors import Retry
-from legato.model import Job, Json, Leg, Listing, Party, parse_time
+import httpx
+
+from legato.model import Job, Json, Leg, Listing, Party, Unreadable
+from legato.providers.fields import id_of, kept, milliseconds_of, shown, text_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-# https://developers.ringcentral.com/guide/voice/call-log/archival; an account may have it shorter,
-# none has it longer.
-RETENTION = timedelta(days=90)
+_ADDRESS = re.compile(r"https?://[\x21-\x7e]{1,2000}")
 
 
-def listing(job: Job, records: Sequence[Json]) -> Listing:
-    """Return what the records of one session say. Raises Retry, naming the field that lacks."""
-    spans = [_span(record, "record") for record in records]
-    sessions = {*_related(records), *job.hints.get("peers", ())} - {job.call}
-    direction = records[0].get("direction")
-    ended_at = max(span.ended_at for span in spans)
+def listing(job: Job, records: Sequence[Json], *, retention: timedelta) -> Listing:
+    """Return what the records of one session say; `retention` is how long recordings are kept."""
+    entries = list(_entries(records))
+    spans = [_span(entry.content, job.seen_at) for entry in entries if entry.leg is None]
+    sessions = {*_related(entries), *job.hints.get("peers", ())} - {job.call}
+    directions = (text_of(record.get("direction")) for record in records)
+    direction = next(filter(None, directions), None)
+    ended_at = max((span.ended_at for span in spans if span), default=None)
     return Listing(
         call=job.call,
         account=job.account,
-        legs=tuple(_legs(records, behind=job.hints.get("behind") is True)),
-        ongoing=any(_ongoing(entry) for entry in _entries(records)),
-        short=any(entry.get("shortRecording") is True for entry in _entries(records)),
-        started_at=min(span.started_at for span in spans),
+        legs=tuple(_legs(job, entries)),
+        ongoing=any(_ongoing(entry.content) for entry in entries),
+        short=any(entry.content.get("shortRecording") is True for entry in entries),
+        started_at=min((span.started_at for span in spans if span), default=None),
         ended_at=ended_at,
-        kept_until=ended_at + RETENTION,
-        direction=direction.lower() if isinstance(direction, str) else None,
+        kept_until=ended_at and ended_at + retention,
+        direction=direction and direction.lower(),
         parties=tuple(_parties(records)),
         related=tuple(job.id._replace(call=session) for session in sorted(sessions)),
-        records=tuple(records),
+        records=tuple(map(kept, records)),
+        unreadable=unreadable(records),
     )
 
 
+def session_of(record: Json) -> str | None:
+    """Return the session that a record belongs to.
+
+    `telephonySessionId` is not required, and older records have `sessionId` only, which is 0 for
+    every conference.
+    """
+    session = id_of(record.get("sessionId"))
+    return id_of(record.get("telephonySessionId")) or (None if session == "0" else session)
+
+
 def recording_ids(records: Iterable[Json]) -> frozenset[str]:
-    """Return the ids of all recordings that records and their legs name. Raises Retry."""
-    found = set()
-    for entry in _entries(records):
-        recording = entry.get("recording")
-        if recording is not None:
-            name = recording.get("id") if isinstance(recording, dict) else None
-            if not isinstance(name, str) or not name:
-                raise Retry(f"the call log's {_name(entry)} has a recording without id")
-            found.add(name)
-    return frozenset(found)
+    """Return the ids of all recordings that records and their legs name."""
+    return frozenset(filter(None, map(_recording_of, _entries(records))))
+
+
+def unreadable(records: Iterable[Json]) -> tuple[Unreadable, ...]:
+    """Return the recordings that cannot be fetched, because nobody understands what is said."""
+    return tuple(
+        Unreadable(id=entry.name, reason=reason)
+        for entry in _entries(records)
+        if (reason := entry.flaw or _flaw(entry)) is not None
+    )
+
+
+def length_of(entry: Json) -> int | None:
+    """Return how many milliseconds a record or a leg was long, if it says so."""
+    milliseconds = milliseconds_of(entry.get("durationMs"))
+    if milliseconds is not None:
+        return milliseconds
+    return milliseconds_of(entry.get("duration"), each=1000)
+
+
+def began_at(record: Json, *, latest: datetime) -> datetime | None:
+    """Return when a record's call began, if it says so and that is possible."""
+    return time_of(record.get("startTime"), latest=latest)
+
+
+def address_of(recording: str) -> str:
+    """Return the address of a recording that is built from its id.
+
+    https://developers.ringcentral.com/guide/voice/call-log/recordings
+    """
+    return f"/restapi/v1.0/account/~/recording/{quote(recording, safe='')}/content"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A record, or a leg of it by its number; its name says where it stands.
+
+    One with a `flaw` is a leg, or all the legs of a record, that cannot be read at all.
+    """
+
+    name: str
+    record: Json
+    content: Json
+    leg: int | None = None
+    flaw: str | None = None
+
+
+def _entries(records: Iterable[Json]) -> Iterator[_Entry]:
+    """Yield the legs of each record and the record itself."""
+    for number, record in enumerate(records, 1):
+        name = f"record {id_of(record.get('id')) or number}"
+        legs = record.get("legs")
+        if not isinstance(legs, list | None):
+            flaw = f"`legs` is no list, but {shown(legs)}"
+            yield _Entry(f"{name}, legs", record, {}, 0, flaw)
+            legs = None
+        for at, leg in enumerate(legs or (), 1):
+            if isinstance(leg, dict):
+                yield _Entry(f"{name}, leg {at}", record, leg, at)
+            else:
+                flaw = f"the leg is no object, but {shown(leg)}"
+                yield _Entry(f"{name}, leg {at}", record, {}, at, flaw)
+        yield _Entry(name, record, record)
+
+
+def _recording_of(entry: _Entry) -> str | None:
+    recording = entry.content.get("recording")
+    return id_of(recording.get("id")) if isinstance(recording, dict) else None
+
+
+def _flaw(entry: _Entry) -> str | None:
+    """Say why a recording cannot be read, if it cannot."""
+    recording: Any = entry.content.get("recording")
+    if recording is None or _recording_of(entry) is not None:
+        return None
+    if not isinstance(recording, dict):
+        return f"`recording` is no object, but {shown(recording)}"
+    if recording.get("id") is None:
+        return "a recording without id"
+    return f"the recording's id is none: {shown(recording['id'])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,62 +154,44 @@ class _Span:
         return self.started_at + timedelta(milliseconds=self.duration_ms or 0)
 
 
-def _span(entry: Json, what: str) -> _Span:
-    start = entry.get("startTime")
-    try:
-        started_at = parse_time(start)  # type: ignore[arg-type]  # anything else raises TypeError
-    except (TypeError, ValueError) as error:
-        raise Retry(f"the call log's {what} {_name(entry)} has no valid startTime") from error
-    return _Span(started_at, length_of(entry))
+def _span(entry: Json, latest: datetime) -> _Span | None:
+    started_at = began_at(entry, latest=latest)
+    return None if started_at is None else _Span(started_at, length_of(entry))
 
 
-def length_of(entry: Json) -> int | None:
-    """Return how many milliseconds a record or a leg was long, if it says so."""
-    milliseconds, seconds = entry.get("durationMs"), entry.get("duration")
-    if isinstance(milliseconds, int):
-        return milliseconds
-    return seconds * 1000 if isinstance(seconds, int) else None
-
-
-def _name(entry: Json) -> str:
-    return str(entry.get("id") or entry.get("legType") or "without id")
-
-
-def _entries(records: Iterable[Json]) -> Iterator[Json]:
-    """Yield the legs of each record and the record itself."""
-    for record in records:
-        legs = record.get("legs", [])
-        if not isinstance(legs, list) or not all(isinstance(leg, dict) for leg in legs):
-            raise Retry(f"the call log's record {_name(record)} has legs that are no list")
-        yield from legs
-        yield record
-
-
-def _legs(records: Iterable[Json], *, behind: bool) -> list[Leg]:
+def _legs(job: Job, entries: Iterable[_Entry]) -> list[Leg]:
     found: dict[str, Leg] = {}
-    for entry in _entries(records):
-        recording = entry.get("recording")
-        if recording is None:
+    own_time: set[str] = set()
+    for entry in entries:
+        name = _recording_of(entry)
+        if name is None:
             continue
-        name = recording.get("id") if isinstance(recording, dict) else None
-        address = recording.get("contentUri") if isinstance(recording, dict) else None
-        if not isinstance(name, str) or not name:
-            raise Retry(f"the call log's {_name(entry)} has a recording without id")
-        if not isinstance(address, str) or not address:
-            raise Retry(f"the call log's recording {name} has no contentUri")
-        span = _span(entry, "entry")
+        own = began_at(entry.content, latest=job.seen_at)
+        started_at = own or began_at(entry.record, latest=job.seen_at) or job.seen_at
         leg = Leg(
             id=name,
-            started_at=span.started_at,
-            address=address,
-            announced_ms=span.duration_ms,
-            behind=behind,
+            started_at=started_at,
+            address=_address(entry.content["recording"], name),
+            announced_ms=length_of(entry.content),
+            behind=job.hints.get("behind") is True,
         )
         # Legs come before their record: a leg tells better than the whole call when it began.
         known = found.setdefault(name, leg)
-        if "legType" in entry and leg.started_at < known.started_at:
+        if entry.leg is not None and own and (name not in own_time or own < known.started_at):
             found[name] = leg
+            own_time.add(name)
     return sorted(found.values(), key=lambda leg: (leg.started_at, leg.id))
+
+
+def _address(recording: Json, name: str) -> str:
+    """Return the address as it is given, or the one that is built from the id."""
+    given = recording.get("contentUri")
+    if isinstance(given, str) and _ADDRESS.fullmatch(given):
+        try:
+            return given if httpx.URL(given).host else address_of(name)
+        except httpx.InvalidURL:
+            pass
+    return address_of(name)
 
 
 def _ongoing(entry: Json) -> bool:
@@ -131,12 +200,12 @@ def _ongoing(entry: Json) -> bool:
     return in_progress or entry.get("finished") is False
 
 
-def _related(records: Iterable[Json]) -> Iterator[str]:
-    for entry in _entries(records):
+def _related(entries: Iterable[_Entry]) -> Iterator[str]:
+    for entry in entries:
         for name in ("transferTarget", "transferee"):
-            other = entry.get(name)
-            session = other.get("telephonySessionId") if isinstance(other, dict) else None
-            if isinstance(session, str) and session:
+            other = entry.content.get(name)
+            session = id_of(other.get("telephonySessionId")) if isinstance(other, dict) else None
+            if session:
                 yield session
 
 
@@ -152,14 +221,10 @@ def _parties(records: Iterable[Json]) -> list[Party]:
 
 
 def _party(role: Literal["from", "to"], side: Json) -> Party:
-    extension = side.get("extensionNumber") or side.get("extensionId")
+    extension = text_of(side.get("extensionNumber")) or text_of(side.get("extensionId"))
     return Party(
         role=role,
-        number=_text(side.get("phoneNumber")),
-        name=_text(side.get("name")),
-        extension=_text(extension),
+        number=text_of(side.get("phoneNumber")),
+        name=text_of(side.get("name")),
+        extension=extension,
     )
-
-
-def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, str | int) and value != "" else None

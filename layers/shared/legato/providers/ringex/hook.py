@@ -1,4 +1,4 @@
-"""RingCentral's webhook: the handshake, the token, and which notifications end a call.
+"""RingCentral's webhook: the handshake, the token, and which notifications are of interest.
 
 Rules: https://developers.ringcentral.com/guide/notifications/webhooks/creating-webhooks and
 https://developers.ringcentral.com/guide/voice/telephony-session-notifications. The token arrives
@@ -14,7 +14,7 @@ from legato.model import Job, Json
 from legato.receive import Reply, Request, among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
 JSON = {"Content-Type": "application/json"}
@@ -22,8 +22,12 @@ ENDED = {"disconnected", "gone"}
 
 # RingCentral reads at most 1,024 bytes of headers and body; the gateway adds about 200 of its own.
 _VALIDATION_TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
-_EVENT = re.compile(r"/restapi/v1\.0/account/(?P<account>[^/?]+)/(?:.*/)?telephony/sessions\b")
-_SESSION = re.compile(r"[\x21-\x7e]{1,200}")
+_EVENT = re.compile(
+    r"/restapi/v1\.0/account/(?P<account>[0-9A-Za-z_~-]{1,64})/(?:.*/)?telephony/sessions\b"
+)
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+MOST_NAMED = 100
+"""Recordings, or other sessions, of one notification; it is about one party."""
 
 
 class RingexHook:
@@ -46,14 +50,15 @@ class RingexHook:
 
     def authentic(self, request: Request) -> bool:
         """Compare `Verification-Token` in constant time; a rotated token is read once more."""
-        given = request.headers.get("verification-token", "").encode()
+        given = request.headers.get("verification-token", "").encode(errors="surrogatepass")
         return any(among(given, self._tokens(fresh=fresh)) for fresh in (False, True))
 
     def job(self, notification: Json, *, now: datetime) -> Job | None:
         """Return a job if a party of a telephony session has hung up or moved on.
 
         Each notification carries only the party that changed, so nothing here can tell whether the
-        whole call is over: the call log can.
+        whole call is over: the call log can. And one that names recordings makes a job while the
+        call goes on (`ongoing`): that of the last party need not name them again.
         """
         event = notification.get("event")
         body = notification.get("body")
@@ -61,16 +66,19 @@ class RingexHook:
         if matched is None or not isinstance(body, dict):
             return None
         session = body.get("telephonySessionId")
-        if not isinstance(session, str) or not _SESSION.fullmatch(session):
+        if not isinstance(session, str) or not _ID.fullmatch(session):
             return None
         parties = [party for party in _list(body.get("parties")) if isinstance(party, dict)]
-        if not any(_status(party) in ENDED for party in parties):
-            return None
         hints: Json = {}
         if recordings := _recordings(parties):
             hints["recordingIds"] = recordings
-        if peers := _peers(parties, session):
-            hints["peers"] = peers
+        if any(_status(party) in ENDED for party in parties):
+            if peers := _peers(parties, session):
+                hints["peers"] = peers
+        elif recordings:
+            hints["ongoing"] = True
+        else:
+            return None
         return Job(
             provider="ringex", account=matched["account"], call=session, seen_at=now, hints=hints
         )
@@ -89,12 +97,17 @@ def _status(party: Json) -> str:
 
 def _recordings(parties: list[Json]) -> list[str]:
     recordings = (item for party in parties for item in _list(party.get("recordings")))
-    ids = (item.get("id") for item in recordings if isinstance(item, dict))
-    return sorted({name for name in ids if isinstance(name, str) and _SESSION.fullmatch(name)})
+    return _ids(item.get("id") for item in recordings if isinstance(item, dict))
 
 
 def _peers(parties: list[Json], session: str) -> list[str]:
     statuses = (party["status"] for party in parties if isinstance(party.get("status"), dict))
     peers = (status.get("peerId") for status in statuses)
-    ids = {peer.get("telephonySessionId") for peer in peers if isinstance(peer, dict)}
-    return sorted(name for name in ids if isinstance(name, str) and name not in ("", session))
+    ids = _ids(peer.get("telephonySessionId") for peer in peers if isinstance(peer, dict))
+    return [name for name in ids if name != session]
+
+
+def _ids(values: Iterable[object]) -> list[str]:
+    """Return those that are ids, each once, and not more than are believed."""
+    found = {name for name in values if isinstance(name, str) and _ID.fullmatch(name)}
+    return sorted(found)[:MOST_NAMED]

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
-from legato.errors import Retry
+from legato.errors import LegatoError, Retry
 from legato.model import Job, Json, Leg, Listing, format_time
-from legato.providers.ringex.call_log import listing
+from legato.providers.fields import id_of, kept
+from legato.providers.ringex.call_log import address_of, listing, session_of
+from legato.providers.ringex.retention import known_retention
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from legato.model import CallId
+    from legato.ports import Notes
     from legato.providers.ringex.api import RingexApi
     from legato.remove import Recording
+
+log = logging.getLogger(__name__)
 
 CALL_LOG = "/restapi/v1.0/account/~/call-log"
 PAGE_RECORDS = 1000
 FEW_SESSIONS = 2
+MOST_PAGES = 100
+"""A hundred thousand calls are more than a company has in the hours that are asked for."""
+_TELEPHONY = "s-"
+"""Begins a `telephonySessionId`; the log can be asked for no other id of a session and a time."""
 
 
 class Ringex:
@@ -28,13 +38,14 @@ class Ringex:
 
     name = "ringex"
 
-    def __init__(self, api: RingexApi, *, max_call_hours: float) -> None:
+    def __init__(self, api: RingexApi, notes: Notes, *, max_call_hours: float) -> None:
         self._api = api
+        self._notes = notes
         self._look_back = timedelta(hours=max_call_hours)
 
     def resolve(
         self, jobs: Sequence[Job], *, closely: Collection[CallId] = ()
-    ) -> Mapping[CallId, Listing | Retry]:
+    ) -> Mapping[CallId, Listing | LegatoError]:
         """Read the company's call log: one or two sessions by name, more of them all at once.
 
         The recipe is RingCentral's own: every recorded call since the oldest, told apart by
@@ -45,45 +56,61 @@ class Ringex:
         alone = {job.id for job in jobs if job.id in closely}
         if len(jobs) - len(alone) <= FEW_SESSIONS:
             alone = {job.id for job in jobs}
+        alone = {call for call in alone if call.call.startswith(_TELEPHONY)}
         together = [job for job in jobs if job.id not in alone]
 
-        records: dict[str, list[Json]] = {}
-        if together:
-            calls = {job.call for job in together}
-            for record in self._pages(together, recordingType="All"):
-                session = record.get("telephonySessionId")
-                if session in calls:
-                    records.setdefault(session, []).append(record)
-        for job in jobs:
-            if job.id in alone:
-                found = self._pages([job], telephonySessionId=job.call)
-                records[job.call] = [
-                    record for record in found if record.get("telephonySessionId") == job.call
-                ]
-        return {job.id: _listing(job, records[job.call]) for job in jobs if records.get(job.call)}
+        asked = [(together, {"recordingType": "All"})] if together else []
+        asked += [([job], {"telephonySessionId": job.call}) for job in jobs if job.id in alone]
+        retention = known_retention(self._notes)
+        found: dict[CallId, Listing | LegatoError] = {}
+        for some, filters in asked:
+            try:
+                records = self._records(some, **filters)
+            except LegatoError as error:
+                found |= {job.id: error for job in some}
+                continue
+            found |= {
+                job.id: listing(job, records[job.call], retention=retention)
+                for job in some
+                if job.call in records
+            }
+        return found
 
     def named_leg(self, job: Job, recording: str) -> Leg:
-        """Return a leg by the address that is built from its id, for want of a call-log entry.
-
-        https://developers.ringcentral.com/guide/voice/call-log/recordings
-        """
+        """Return a leg by the address that is built from its id, for want of a call-log entry."""
         return Leg(
             id=recording,
             started_at=job.seen_at,
-            address=f"/restapi/v1.0/account/~/recording/{quote(recording, safe='')}/content",
+            address=address_of(recording),
             named_only=True,
         )
 
     def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
-        """Open a recording's content."""
-        return self._api.stream(leg.address, turn=turn, behind=leg.behind)
+        """Open a recording's content.
+
+        What is said to lie on another host is asked of ours, by its id: no token goes there.
+        """
+        address = leg.address if self._api.serves(leg.address) else address_of(leg.id)
+        if address != leg.address:
+            extra = {"leg": leg.id, "host": urlsplit(leg.address).hostname}
+            log.warning("an address is on a host that RingexUrl does not name", extra=extra)
+        return self._api.stream(address, turn=turn, behind=leg.behind)
+
+    def _records(self, jobs: Sequence[Job], **filters: str) -> dict[str, list[Json]]:
+        """Return the records of these calls."""
+        calls = {job.call for job in jobs}
+        found: dict[str, list[Json]] = {}
+        for record in self._pages(jobs, **filters):
+            session = session_of(record)
+            if session in calls:
+                found.setdefault(session, []).append(kept(record))
+        return found
 
     def _pages(self, jobs: Sequence[Job], **filters: str) -> Iterator[Json]:
-        """Yield every record of every page, each once."""
+        """Yield every record of every page, each once. Raises Retry for pages without end."""
         since = min(job.seen_at for job in jobs) - self._look_back
         seen: set[str] = set()
-        page = 1
-        while True:
+        for page in range(1, MOST_PAGES + 1):
             answer = self._api.get(
                 CALL_LOG,
                 {
@@ -95,17 +122,21 @@ class Ringex:
                 },
                 turn=any(job.turn for job in jobs),
             )
-            for record in records_of(answer):
+            records, new = records_of(answer), False
+            for record in records:
                 # A call that is logged between two requests moves others to the next page.
-                name = record.get("id")
-                if isinstance(name, str) and name in seen:
+                name = id_of(record.get("id")) if isinstance(record, dict) else None
+                if not isinstance(record, dict) or name in seen:
                     continue
-                if isinstance(name, str):
+                if name is not None:
                     seen.add(name)
+                new = True
                 yield record
             if not has_more(answer):
                 return
-            page += 1
+            if not new:
+                raise Retry(f"the call log has no end: nothing is new on its page {page}")
+        raise Retry(f"the call log has no end after {MOST_PAGES} pages")
 
 
 class RingexSource:
@@ -127,10 +158,10 @@ class RingexSource:
         self._api.delete_recordings([recording.id for recording in recordings])
 
 
-def records_of(answer: Json) -> list[Json]:
-    """Return the records of a page of the call log. Raises Retry."""
+def records_of(answer: Json) -> list[object]:
+    """Return what a page of the call log lists. Raises Retry if it lists nothing at all."""
     records = answer.get("records")
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+    if not isinstance(records, list):
         raise Retry("the call log's page has no list `records`")
     return records
 
@@ -139,10 +170,3 @@ def has_more(answer: Json) -> bool:
     """Say whether another page of the call log follows."""
     navigation = answer.get("navigation")
     return isinstance(navigation, dict) and bool(navigation.get("nextPage"))
-
-
-def _listing(job: Job, records: Sequence[Json]) -> Listing | Retry:
-    try:
-        return listing(job, records)
-    except Retry as error:
-        return error

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.model import Json, format_time, parse_time
-from legato.providers.ringex.call_log import RETENTION, length_of, recording_ids
+from legato.errors import Retry
+from legato.model import Json, Unreadable, format_time, parse_time
+from legato.providers.ringex.call_log import began_at, length_of, recording_ids, unreadable
 from legato.providers.ringex.provider import CALL_LOG, PAGE_RECORDS, has_more, records_of
 from legato.providers.ringex.tail import by_session
 from legato.sweep import Page
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
 SEAM = timedelta(seconds=1)
 """Whether a range's bounds belong to it is not documented."""
+MOST_PAGES = 100
+"""More have no calls that begin in the same second, nor a log that is out of order."""
 
 
 class RingexRecorded:
     """The recordings of the calls that began from `begin` to `end`, the newest first.
 
+    RingCentral keeps them for `kept`.
     `key` tells this reader from others. The cursor holds `to`, from where to go further back; the
     number of the `page`, where that is not enough; and `top`, where it all began. When all is read
     that is `read`: should the end have moved on by the next time, what is new is asked for, with an
@@ -38,7 +42,6 @@ class RingexRecorded:
     name = watch = "ringex"
     source = "company"
     late = False
-    kept = RETENTION
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class RingexRecorded:
         *,
         begin: datetime,
         end: datetime,
+        kept: timedelta,
         key: str = "#recorded",
         overlap: timedelta = timedelta(),
         behind: bool = False,
@@ -55,6 +59,7 @@ class RingexRecorded:
         self.behind = behind
         self.begin = begin
         self.end = end
+        self.kept = kept
         self._api = api
         self._account = account
         self._overlap = overlap
@@ -63,7 +68,8 @@ class RingexRecorded:
         """Return up to a thousand records. Raises Wait, Barred, Retry, Failed.
 
         The next page ends where this one did: by its number, calls would slip through whose
-        neighbours' recordings are removed meanwhile.
+        neighbours' recordings are removed meanwhile. A hundred numbered pages without an end are
+        taken for none: Retry.
         """
         floor, top = self._span(cursor)
         if floor >= top:
@@ -83,7 +89,7 @@ class RingexRecorded:
             behind=self.behind,
         )
         records = records_of(answer)
-        changes, strays = by_session(records, self._account)
+        changes, strays = by_session(records, self._account, latest=self.end)
         if not has_more(answer):
             more = top < self.end
             return Page(
@@ -93,6 +99,8 @@ class RingexRecorded:
                 read_to=None if more else self.end,
                 strays=strays,
             )
+        if number == MOST_PAGES:
+            raise Retry(f"the call log has no end after {number} pages up to {format_time(to)}")
         further = self._further_back(records)
         place: Json = {"to": format_time(to), "page": number + 1}
         if further is not None and further < to:
@@ -106,15 +114,16 @@ class RingexRecorded:
         )
 
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the recordings on records and their legs. Raises Retry."""
+        """Return the ids of the recordings on records and their legs."""
         return recording_ids(records)
+
+    def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
+        """Return the recordings that nobody understands."""
+        return unreadable(records)
 
     def began_at(self, record: Json) -> datetime | None:
         """Return when the record's call began."""
-        try:
-            return parse_time(record["startTime"])
-        except (KeyError, TypeError, ValueError):
-            return None
+        return began_at(record, latest=self.end)
 
     def covers(self, account: str, recording: str) -> bool:
         """Say whether a recording has to be in this list: the company has one account."""
@@ -145,9 +154,10 @@ class RingexRecorded:
             return self.begin, top
         return (top, top) if read >= top else (max(self.begin, read - self._overlap), top)
 
-    def _further_back(self, records: Sequence[Json]) -> datetime | None:
+    def _further_back(self, records: Sequence[object]) -> datetime | None:
         """Return where the next page ends, if the newest come first, as they do."""
-        moments = [moment for record in records if (moment := self.began_at(record)) is not None]
+        known = [record for record in records if isinstance(record, dict)]
+        moments = [moment for record in known if (moment := self.began_at(record)) is not None]
         in_order = len(moments) == len(records) and moments == sorted(moments, reverse=True)
         return moments[-1] + SEAM if moments and in_order else None
 

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 PATH = "/restapi/v1.0/subscription"
 SESSIONS = "/restapi/v1.0/account/~/telephony/sessions"
-# The ends of calls, and reminders that the subscription ends. Reminders need no handling: they
-# show in RingCentral's own log, and the keeper looks by itself.
+# The ends of calls; which recordings they have, of which the ends need not tell; and reminders that
+# the subscription ends. Reminders need no handling: they show in RingCentral's own log, and the
+# keeper looks by itself.
 FILTERS = (
     f"{SESSIONS}?statusCode=Disconnected",
     f"{SESSIONS}?statusCode=Gone",
+    f"{SESSIONS}?withRecordings=true",
     f"{PATH}/~?threshold=259200&interval=43200",
 )
 REMINDER_SECONDS = 2 * 259200
@@ -132,7 +134,7 @@ def _flaw(record: Json) -> str | None:
         named = sorted(f"{each.get('filter')} ({each.get('reason')})" for each in disabled)
         return f"disabled filters: {', '.join(named)}"
     present = {_filter(each) for each in record.get("eventFilters", [])}
-    missing = [each for each in FILTERS[:2] if _filter(each) not in present]
+    missing = [each for each in FILTERS[:-1] if _filter(each) not in present]
     return f"missing filters: {', '.join(missing)}" if missing else None
 
 

@@ -7,20 +7,20 @@ request for a thousand records, and a record that is rewritten comes again
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-import re
-from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from legato.errors import Failed, Retry
-from legato.model import CallId, Json, format_time, parse_time
-from legato.providers.ringex.call_log import recording_ids
+from legato.errors import Failed, NotYet, Retry
+from legato.model import CallId, Json, Unreadable, format_time, parse_time
+from legato.providers.fields import id_of, kept
+from legato.providers.ringex.call_log import began_at, recording_ids, session_of, unreadable
 from legato.sweep import Change, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable
 
     from legato.ports import Clock
     from legato.providers.ringex.account import RingexAccount
@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 
 EXTRACT_SYNC = "/restapi/v1.0/account/~/call-log-extract-sync"
 PAGE_RECORDS = 1000
-
-# A token that has expired, or that the server cannot read any more.
-_EXPIRED = re.compile(r"\bCLG-10[1-5]\b")
+MOST_PAGES = 200
+"""After so many, of which each said that there are more, a reader stops and somebody is told."""
 
 
 class RingexTail:
     """`first` is how far back the first read of all begins, `overlap` how far a new start.
 
-    The cursor holds the sync `token`; `since`, from where to start again without one; and `first`,
-    the moment before which nothing was ever read.
+    The cursor holds the sync `token`; `since`, from where to start again without one; `first`,
+    the moment before which nothing was ever read; `pages`, how many of them came without an end;
+    and `anew`, whether the last token was refused.
     """
 
     name = key = watch = "ringex"
@@ -64,7 +64,7 @@ class RingexTail:
         """Return up to a thousand changed records. Raises Wait, Barred, Retry, Failed."""
         asked_at = self._clock.now()
         first = cursor.get("first") or format_time(asked_at - self._first)
-        since = cursor.get("since") or first
+        since = min(cursor.get("since") or first, format_time(asked_at))
         token = cursor.get("token")
         if token is None:
             how: Json = {"syncType": "FSync", "dateFrom": since, "recordCount": PAGE_RECORDS}
@@ -72,77 +72,98 @@ class RingexTail:
             how = {"syncType": "ISync", "syncToken": token}
         try:
             answer = self._api.get(EXTRACT_SYNC, {"view": "Detailed", **how}, turn=turn)
-        except Failed as error:
-            if token is None or not _EXPIRED.search(str(error)):
+        except (Failed, NotYet) as error:
+            if token is None:
                 raise
-            log.warning("the sync token has expired", extra={"since": since, "reason": str(error)})
-            again = max(first, format_time(parse_time(since) - self._overlap))
-            return Page(changes=(), cursor={"first": first, "since": again}, more=True)
-
-        records, token, more = _read(answer)
-        changes, strays = by_session(records, self._account)
-        return Page(
-            changes=changes,
-            cursor={
-                "first": first,
-                "since": since if more else format_time(asked_at),
-                "token": token,
-            },
-            more=more,
-            read_to=None if more else asked_at,
-            strays=strays,
-        )
+            return self._anew(cursor, first, since, error)
+        return self._read(answer, cursor, first, since, asked_at)
 
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the recordings on records and their legs. Raises Retry."""
+        """Return the ids of the recordings on records and their legs."""
         return recording_ids(records)
 
+    def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
+        """Return the recordings that nobody understands."""
+        return unreadable(records)
 
-def _read(answer: Json) -> tuple[list[Json], str, bool]:
-    records, info = answer.get("records"), answer.get("syncInfo")
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise Retry("the call log's changes have no list `records`")
-    token = info.get("syncToken") if isinstance(info, dict) else None
-    if not isinstance(info, dict) or not isinstance(token, str) or not token:
-        raise Retry("the call log's changes have no `syncInfo.syncToken`")
-    return records, token, info.get("newerRecordsExist") is True
+    def _anew(self, cursor: Json, first: str, since: str, error: Failed | NotYet) -> Page:
+        """Begin with a full sync: the token has expired, or cannot be read, for whatever reason.
+
+        The codes for it are not all documented; RingCentral's own clients do so after any 400. If
+        it was a fresh token, the next one will be no better for now.
+        """
+        log.warning("the sync token is refused", extra={"since": since, "reason": str(error)})
+        again = max(first, format_time(parse_time(since) - self._overlap))
+        fault = Retry(f"a fresh sync token is refused: {error}") if cursor.get("anew") else None
+        place = {"first": first, "since": again, "anew": True}
+        return Page(changes=(), cursor=place, more=True, fault=fault)
+
+    def _read(self, answer: Json, cursor: Json, first: str, since: str, asked_at: datetime) -> Page:
+        """Return the page that an answer is; what is left of one that is odd counts all the same.
+
+        A list that does not end, by its own word, ends here for now.
+        """
+        records, info = answer.get("records"), answer.get("syncInfo")
+        if not isinstance(records, list):
+            raise Retry("the call log's changes have no list `records`")
+        changes, strays = by_session(records, self._account, latest=asked_at)
+        token = info.get("syncToken") if isinstance(info, dict) else None
+        if not isinstance(info, dict) or not isinstance(token, str) or not token:
+            fault = Retry("the call log's changes have no `syncInfo.syncToken`")
+            return Page(changes=changes, cursor=cursor, more=True, strays=strays, fault=fault)
+        asked = cursor.get("token")
+        place: Json = {"first": first, "since": since, "token": token}
+        if cursor.get("anew") and asked is None:
+            place["anew"] = True
+        if info.get("newerRecordsExist") is not True:
+            place["since"] = format_time(asked_at)
+            return Page(changes=changes, cursor=place, more=False, read_to=asked_at, strays=strays)
+        pages, endless = cursor.get("pages", 0) + 1, None
+        if token == asked:
+            endless = Retry("the call log's changes go on, but their sync token stays the same")
+        elif pages == MOST_PAGES:
+            endless = Retry(f"the call log's changes have no end after {pages} pages")
+        if endless is None:
+            place["pages"] = pages
+        return Page(changes=changes, cursor=place, more=True, strays=strays, fault=endless)
 
 
 def by_session(
-    records: Sequence[Json], account: RingexAccount
+    records: Iterable[object], account: RingexAccount, *, latest: datetime
 ) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
     """Gather the records of each session; return them, and those that name no session.
 
-    Raises Wait, Barred, Retry if it is not known whose they are.
+    `latest` is when the newest of them can have begun. Raises Wait, Barred, Retry if it is not
+    known whose they are.
     """
     sessions: dict[CallId, dict[str, Json]] = {}
     strays = []
-    accounts = account.of_records(records)
-    for number, (record, owner) in enumerate(zip(records, accounts, strict=True)):
-        session = record.get("telephonySessionId")
-        if isinstance(session, str) and session:
-            name = record.get("id")
-            key = name if isinstance(name, str) and name else f"without id, {number}"
-            sessions.setdefault(CallId("ringex", owner, session), {})[key] = record
-        elif _is_recorded(record):
+    for found in records:
+        if not isinstance(found, dict):
+            strays.append({"record": kept(found)})
+            continue
+        record: Json = kept(found)
+        session = session_of(record)
+        if session is not None:
+            call = CallId("ringex", account.of_record(record), session)
+            sessions.setdefault(call, {})[_key(record)] = record
+        elif recording_ids([record]) or unreadable([record]):
             strays.append(record)
     changes = tuple(
-        Change(id=call, records=found, began_at=_began_at(found))
+        Change(id=call, records=found, began_at=min(_moments(found.values(), latest), default=None))
         for call, found in sessions.items()
     )
     return changes, tuple(strays)
 
 
-def _began_at(records: Mapping[str, Json]) -> datetime | None:
-    started = []
-    for record in records.values():
-        with suppress(TypeError, ValueError):
-            started.append(parse_time(record.get("startTime", "")))
-    return min(started, default=None)
+def _key(record: Json) -> str:
+    """Return what tells a record from others of its session, the same whenever it is listed."""
+    name = id_of(record.get("id"))
+    if name is None:
+        body = json.dumps(record, sort_keys=True)
+        return f"without id, {hashlib.sha256(body.encode()).hexdigest()[:16]}"
+    return name
 
 
-def _is_recorded(record: Json) -> bool:
-    try:
-        return bool(recording_ids([record]))
-    except Retry:
-        return True  # what nobody understands is shown to somebody
+def _moments(records: Iterable[Json], latest: datetime) -> Iterable[datetime]:
+    return filter(None, (began_at(record, latest=latest) for record in records))

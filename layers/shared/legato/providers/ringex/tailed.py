@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from legato.errors import Barred, LegatoError, Retry, Wait
+from legato.errors import Barred, Failed, LegatoError, Wait
 from legato.model import Job, Json, Leg, Listing, parse_time
 from legato.providers.ringex.call_log import listing
-from legato.sweep import records_key, tail_key
+from legato.providers.ringex.retention import known_retention
+from legato.sweep import AHEAD, records_key, tail_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -74,11 +75,14 @@ class TailedRingex:
         ]
         if recipe:
             asked = {job.id for job in recipe}
-            found = {call: answer for call, answer in found.items() if call not in asked}
             try:
-                found |= self._recipe.resolve(recipe, closely=asked & set(closely))
+                answers = self._recipe.resolve(recipe, closely=asked & set(closely))
             except LegatoError as error:
-                found |= dict.fromkeys(asked, error)
+                answers = dict.fromkeys(asked, error)
+            for call, answer in answers.items():
+                # What the recipe cannot tell stays as the ledger has it.
+                if call not in found or not isinstance(answer, Failed):
+                    found[call] = answer
         return found
 
     def named_leg(self, job: Job, recording: str) -> Leg:
@@ -92,26 +96,32 @@ class TailedRingex:
     def _known(self, jobs: Sequence[Job]) -> dict[CallId, Listing | LegatoError]:
         """Return what the ledger has of these calls."""
         found: dict[CallId, Listing | LegatoError] = {}
+        retention = known_retention(self._notes)
         for job in jobs:
-            records = self._notes.read(records_key(job.id)).content.get("records")
-            if records:
-                found[job.id] = _listing(job, list(records.values()))
+            try:
+                note = self._notes.read(records_key(job.id))
+            except LegatoError as error:
+                found[job.id] = error
+                continue
+            if records := list(note.content.get("records", {}).values()):
+                listed = listing(job, records, retention=retention)
+                found[job.id] = replace(listed, final=True)
         return found
 
     def _settled(self, jobs: Sequence[Job]) -> dict[CallId, Listing | LegatoError]:
         """Answer for calls without records; those before the tail's beginning are left out."""
         now, tail = self._clock.now(), self._notes.read(tail_key(self.name)).content
-        ripe = [job for job in jobs if self._due(job) <= now and not self._before(tail, job)]
+        ripe = [job for job in jobs if self._due(job, now) <= now and not self._before(tail, job)]
         found: dict[CallId, Listing | LegatoError] = {}
         trouble: LegatoError = Wait("the tail is being read", seconds=BUSY_SECONDS)
-        if not all(self._due(job) <= _read_to(tail) for job in ripe):
+        if not all(self._due(job, now) <= _read_to(tail, now) for job in ripe):
             report = self._sweep()
             trouble = _trouble(report) or trouble
             found = self._known(ripe)
             tail = self._notes.read(tail_key(self.name)).content
-        read_to = _read_to(tail)
+        read_to = _read_to(tail, self._clock.now())
         for job in jobs:
-            due = self._due(job)
+            due = self._due(job, now)
             if job.id in found or self._before(tail, job):
                 continue
             if due <= read_to:
@@ -123,8 +133,9 @@ class TailedRingex:
                 found[job.id] = trouble
         return found
 
-    def _due(self, job: Job) -> datetime:
-        return job.seen_at + self._patience
+    def _due(self, job: Job, now: datetime) -> datetime:
+        """Return when the call is listed; one that a clock saw that was ahead of ours, by now."""
+        return now if job.seen_at > now + AHEAD else job.seen_at + self._patience
 
     def _before(self, tail: Json, job: Job) -> bool:
         """Say whether the call may have begun before the tail's first read did."""
@@ -149,17 +160,13 @@ def _trouble(report: SweepReport) -> LegatoError | None:
     return error and Wait(f"the tail cannot be read: {error}", seconds=TROUBLE_SECONDS)
 
 
-def _listing(job: Job, records: Sequence[Json]) -> Listing | LegatoError:
-    try:
-        return replace(listing(job, records), final=True)
-    except Retry as error:
-        return error
-
-
 def _lacks(job: Job, found: Listing | LegatoError) -> bool:
     """Say whether a notification has named a recording that is not listed."""
     return isinstance(found, Listing) and bool(job.named - {leg.id for leg in found.legs})
 
 
-def _read_to(tail: Json) -> datetime:
-    return parse_time(tail.get("read_to", "1970-01-01T00:00:00Z"))
+def _read_to(tail: Json, now: datetime) -> datetime:
+    """Return up to where the tail was read; a clock that was ahead of ours has said nothing."""
+    never = parse_time("1970-01-01T00:00:00Z")
+    read_to = parse_time(tail["read_to"]) if "read_to" in tail else never
+    return never if read_to > now + AHEAD else read_to
