@@ -587,9 +587,8 @@ def a_ringex_account(account="1", *, api=None, notes=None):
 
 def a_job(call="s-1", *, seen_at=NOON - timedelta(seconds=120), named=(), **fields):
     hints = {"recordingIds": list(named)} if named else {}
-    return Job(
-        provider="ringex", account="1", call=call, seen_at=seen_at, **{"hints": hints, **fields}
-    )
+    facts = {"provider": "ringex", "account": "1", "hints": hints}
+    return Job(call=call, seen_at=seen_at, **{**facts, **fields})
 
 
 def a_leg(name, *, minutes_ago=10.0, address=""):
