@@ -219,6 +219,34 @@ class TestNamed:
         with pytest.raises(Unknown, match=r"did you mean ringex/1/s-a0b1c2d3e4\?"):
             named("s-a0b1c2d3e5", store)
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "kazoo/b/k-1",
+            " 'kazoo/b/k%2D1' ",
+            "calls/kazoo/b/2026/11/20/k-1/legs/1.mp3",
+        ],
+    )
+    def test_an_address_names_one_call_of_several_with_the_same_id(self, store, text):
+        """As lists and hints print it."""
+        enter(store, *(a_row("k-1", provider="kazoo", account=account) for account in "abc"))
+        assert named(text, store).id == an_id("k-1", provider="kazoo", account="b")
+
+    def test_an_id_in_several_accounts_is_told_by_the_addresses(self, store):
+        """With its provider before it, calls of the others are not meant."""
+        enter(store, a_row("x-1", provider="kazoo", account="a"), a_row("x-1"))
+        assert named("kazoo/x-1", store).id == an_id("x-1", provider="kazoo", account="a")
+        enter(store, a_row("x-1", provider="kazoo", account="b"))
+        for text in ("x-1", "kazoo/x-1"):
+            with pytest.raises(Ambiguous, match=r"kazoo/a/x-1 of 2026-11-20 .*name one of them"):
+                named(text, store)
+
+    def test_an_address_never_leads_to_another_accounts_call(self, store):
+        """Which is only told."""
+        enter(store, a_row("x-a0b1c2d3", account="1"))
+        with pytest.raises(Unknown, match=r"did you mean ringex/1/x-a0b1c2d3\?"):
+            named("ringex/2/x-a0b1c2d3", store)
+
     def test_an_id_of_nothing_says_what_to_do(self, store):
         with pytest.raises(Unknown, match=r"nothing with the id zz: `legato find`"):
             named("zz", store)

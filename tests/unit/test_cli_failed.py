@@ -10,6 +10,7 @@ from legato.cli.app import app
 from legato.errors import Barred, Failed
 from legato.model import Job
 from legato.reconcile import Reconciling
+from tests.fakes import a_job
 from tests.unit.test_failed import World as FailedWorld
 from tests.unit.test_reconcile import BEGIN, DAY, END, FakeRecorded, a_page
 from tests.unit.test_reconcile import World as RecordedWorld
@@ -111,6 +112,18 @@ def test_retry_of_all_and_by_reason(place):
     assert queued(place) == ["s-2"]
     assert legato(place, "retry", "--all").exit_code == 0
     assert queued(place) == ["s-2", "s-1", "s-2"]
+
+
+def test_retry_of_an_id_that_failed_in_two_accounts_names_both(place):
+    """Nothing is tried again before somebody says which one."""
+    place.world.letters.add(a_job("s-2", account="2").to_message())
+    for text in ("s-2", "ringex/s-2"):
+        ended = legato(place, "retry", text)
+        assert ended.exit_code == 2
+        assert "several calls: name one of ringex/1/s-2, ringex/2/s-2" in ended.output
+        assert queued(place) == []
+    assert legato(place, "retry", "ringex/2/s-2").exit_code == 0
+    assert [Job.from_message(body).account for body in place.world.letters.jobs] == ["2"]
 
 
 def test_retry_of_a_call_that_did_not_fail_is_told(place):

@@ -461,6 +461,10 @@ class TestNames:
         assert leg == stem(replace(row, call="a")) + "_leg-1_b"
         assert stem(replace(row, call="a_leg-1_b")) != leg
 
+    def test_one_id_in_two_accounts_makes_two_names(self, shelf):
+        row = shelf.call()
+        assert stem(row) != stem(replace(row, account="2"))
+
     def test_calls_of_two_providers_with_one_name_are_refused(self, shelf, tmp_path):
         """Neither takes the other one's place."""
         rows = [shelf.call("c-1"), shelf.call("c-1", provider="kazoo")]
