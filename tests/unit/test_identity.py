@@ -132,7 +132,7 @@ class KazooDesk(Desk):
             "start": to_gregorian(BEGAN),
             "duration_ms": 60_000,
         }
-        change = change_of(account, INTERACTION, {leg: document})
+        change = change_of(account, INTERACTION, {leg: document}, latest=self.clock.now())
         take(change, Account(account), self.shop.jobs, self.shop.notes, self.clock, 5)
 
     def address(self, account):

@@ -128,7 +128,7 @@ def _chosen(
     def named(text: str, found: Sequence[Failure]) -> list[Failure]:
         meant = [one for one in found if one.id.is_meant_by(text)]
         if len(meant) > 1:
-            addresses = ", ".join(map(_named, meant))
+            addresses = ", ".join(sorted(map(_named, meant)))
             raise Refused(f"{text} is an id of several calls: name one of {addresses}")
         unknown.extend([] if meant else [text])
         return meant

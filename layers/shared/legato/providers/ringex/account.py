@@ -18,6 +18,8 @@ from legato.notes import change
 from legato.providers.ringex.api import ACCOUNT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from legato.model import Job, Json, Note
     from legato.ports import Notes
     from legato.providers.ringex.api import RingexApi
@@ -45,15 +47,16 @@ class RingexAccount:
             self._remember(job.account)
         return job
 
-    def of_record(self, record: Json) -> str:
-        """Return the account of a record of the credentials' call log.
+    def of_records(self, records: Iterable[Json]) -> list[str]:
+        """Return the account of each record of the credentials' call log.
 
         The first one that names it is remembered. Raises Wait, Barred, Retry.
         """
-        named = _named(record)
-        if named is not None and self._known() is None:
-            self._remember(named)
-        return named or self.id()
+        named = [_named(record) for record in records]
+        told = next(filter(None, named), None)
+        if told is not None and self._known() is None:
+            self._remember(told)
+        return [each or self.id() for each in named]
 
     def id(self) -> str:
         """Return the id. Raises Wait, Barred, Retry."""

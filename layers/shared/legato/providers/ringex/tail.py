@@ -137,16 +137,13 @@ def by_session(
     known whose they are.
     """
     sessions: dict[CallId, dict[str, Json]] = {}
-    strays = []
-    for found in records:
-        if not isinstance(found, dict):
-            strays.append({"record": kept(found)})
-            continue
-        record: Json = kept(found)
+    all_kept = [kept(record) for record in records]
+    strays = [{"record": record} for record in all_kept if not isinstance(record, dict)]
+    good = [record for record in all_kept if isinstance(record, dict)]
+    for record, owner in zip(good, account.of_records(good), strict=True):
         session = session_of(record)
         if session is not None:
-            call = CallId("ringex", account.of_record(record), session)
-            sessions.setdefault(call, {})[_key(record)] = record
+            sessions.setdefault(CallId("ringex", owner, session), {})[_key(record)] = record
         elif recording_ids([record]) or unreadable([record]):
             strays.append(record)
     changes = tuple(
