@@ -345,6 +345,10 @@ class FakeLibrary:
             kept_in = self.storage_classes[key]
             yield Stored(key=key, version_id=version_id, size=size, storage_class=kept_in)
 
+    def first(self, prefix, *, after=""):
+        keys = sorted(key for key, _ in self.objects if key.startswith(prefix) and key > after)
+        return next(iter(keys), None)
+
     def folders(self, prefix):
         below = (key[len(prefix) :] for key, _ in self.objects if key.startswith(prefix))
         yield from sorted({f"{prefix}{key.partition('/')[0]}/" for key in below if "/" in key})

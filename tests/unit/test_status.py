@@ -3,22 +3,23 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
-from legato import chain, digest, failed, keep, unarchived, witness
+from legato import calls_in_need, chain, digest, failed, keep, unarchived, witness
 from legato.cli.app import app
 from legato.errors import Retry
 from legato.gate import Gate, Limit
 from legato.hold import LIST as HOLDS
-from legato.model import CallId, CallState, Note, Trouble, format_time
+from legato.model import CallState, Note, Trouble, TroubleKind, format_time
 from legato.overview import Depth, Followed, Overview
 from legato.provider_health import granted
 from legato.restore.note import LIST as RESTORES
 from legato.status import status
 from legato.sweep import strays_list, tail_key
-from tests.fakes import NOON, FakeClock, FakeLedger, FakeLibrary, FakeNotes, a_job
+from tests.fakes import NOON, FakeClock, FakeLedger, FakeLibrary, FakeNotes, a_job, an_id
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 REPORT = {
@@ -91,13 +92,13 @@ class World:
         names, since = set(names or "r"), since or found_at
         self.notes.write(unarchived.found(note, names, watch="ringex", since=since))
         if state:
-            fresh = self.ledger.load(CallId("ringex", "1", call))
+            fresh = self.ledger.load(an_id(call))
             self.ledger.save(replace(fresh, **state))
 
     def trouble(self, call, **troubles):
         """Let recordings of a call be in trouble, each with a kind and a reason."""
         self.fail(call, state="archived")
-        state = self.ledger.load(CallId("ringex", "1", call))
+        state = self.ledger.load(an_id(call))
         self.ledger.save(
             replace(state, troubles={name: a_trouble(*one) for name, one in troubles.items()})
         )
@@ -233,6 +234,10 @@ def not_reconciled(world):
     world.report(days_ago=3, ended_at=format_time(NOON - 3 * DAY))
 
 
+def lost_ledger(world):
+    world.library.put("calls/ringex/1/2026/11/19/s-1/manifest-1.json", b"{}")
+
+
 @pytest.mark.parametrize(
     ("spoil", "what", "do"),
     [
@@ -253,6 +258,7 @@ def not_reconciled(world):
         ),
         (old_digest, "no digest since 2026-11-20T08", "--name AuditorFunction"),
         (no_stamp, "ended at 2026-11-17T12:00:00.000Z has no", "--name AuditorFunction"),
+        (lost_ledger, "the ledger has lost what the archive knows", "legato ledger rebuild"),
         (never_digested, "no digest was ever written, and evidence waits", "AuditorFunction"),
         (not_compared, "ringex was not compared with its list: 403", "legato reconcile --provider"),
         (not_reconciled, "not reconciled since 2026-11-17", "--name AuditorFunction"),
@@ -355,6 +361,33 @@ def test_each_recording_in_trouble_is_a_sentence(world, kind, words):
     said = need.to_json()
     assert (said["kind"], said["recording"], said["reason"]) == (kind, "r7", "the reason")
     assert said["since"] == "2026-11-20T10:00:00.000Z"
+
+
+def test_a_call_whose_recordings_cannot_be_joined_is_a_sentence(world):
+    """All of them are archived."""
+    world.trouble("s-8", joined=("unjoined", "ffmpeg: no"))
+    [need] = world.looked().needs
+    assert need.what == (
+        "ringex/1/s-8: the joined audio cannot be made since 2026-11-20 10:00 UTC: ffmpeg: no"
+    )
+
+
+def test_each_kind_of_trouble_has_its_words():
+    """A kind without words would end the command."""
+    assert calls_in_need.SAID.keys() == set(get_args(TroubleKind.__value__))
+
+
+def test_what_is_not_there_at_the_first_try_needs_nobody(world):
+    """Most of it comes at the second."""
+    once = Trouble(
+        kind="missing", reason="404", since=NOON, tried_at=NOON, tries=1, next_at=NOON + MINUTE
+    )
+    world.fail("s-8", state="waiting")
+    world.ledger.save(replace(world.ledger.load(an_id("s-8")), troubles={"r": once}))
+    assert world.looked().well
+    again = replace(once, tries=2)
+    world.ledger.save(replace(world.ledger.load(an_id("s-8")), troubles={"r": again}))
+    assert kinds(world) == [("missing", "s-8")]
 
 
 def test_the_first_ten_in_trouble_are_shown_and_the_rest_is_counted(world):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from legato import absence
+from legato import absence, troubles
 from legato.model import CallId, Job, format_time, parse_time
 from legato.overview import EVER, MANY, Need, in_short, logs_of, minute
 from legato.provider_health import last_granted
@@ -21,7 +21,7 @@ from legato.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from legato.model import CallState, Json, Note, Trouble
+    from legato.model import CallState, Json, Note, Trouble, TroubleKind
     from legato.overview import Followed, Overview, Status
 
 RETRIED = timedelta(hours=1)
@@ -29,7 +29,7 @@ RETRIED = timedelta(hours=1)
 AT_ONCE = 16
 """So many entries of the ledger are read at the same time."""
 
-_SAID = {
+SAID: dict[TroubleKind, str] = {
     "refused": "is refused to us",
     "missing": "is not at the provider (any more)",
     "failing": "cannot be fetched",
@@ -37,6 +37,7 @@ _SAID = {
     "damaged": "came damaged",
     "short": "is shorter than the provider says",
     "unreadable": "is listed in words that nobody understands",
+    "unjoined": "cannot be made",
     "lost": "is lost",
 }
 
@@ -60,31 +61,34 @@ def troubled(provider: str, named: dict[CallId, CallState], work: Overview, foun
     many = 0
     with ThreadPoolExecutor(AT_ONCE) as readers:
         for note, state in readers.map(loaded, notes[:MANY]):
-            if state.status != "failed" and not state.troubles:
+            told = {leg: one for leg, one in state.troubles.items() if troubles.is_told(one)}
+            if state.status != "failed" and not told:
                 continue
             named[state.id] = state
             retried_at = note.content.get("retried_at")
             if retried_at and now - parse_time(retried_at) < RETRIED:
                 continue
             many += 1
-            found.needs += _troubles(state, note, retried_at)
+            found.needs += _troubles(state, told, note, retried_at)
     return many
 
 
-def _troubles(state: CallState, note: Note, retried_at: str | None) -> Iterator[Need]:
+def _troubles(
+    state: CallState, told: Mapping[str, Trouble], note: Note, retried_at: str | None
+) -> Iterator[Need]:
     name, again = state.id, f"legato retry {shlex.quote(str(state.id))}"
     whose = {
         **state.id._asdict(),
         "alike": f"in trouble at {state.provider}",
         "do_all": f"legato failed --provider {state.provider}",
     }
-    for leg, trouble in sorted(state.troubles.items(), key=lambda one: (one[1].since, one[0])):
+    for leg, trouble in sorted(told.items(), key=lambda one: (one[1].since, one[0])):
         since = minute(trouble.since)
+        which = "the joined audio" if trouble.kind == "unjoined" else f"recording {leg}"
         yield Need(
             kind=trouble.kind,
             what=(
-                f"{name}: recording {leg} {_SAID[trouble.kind]} since {since}: "
-                f"{in_short(trouble.reason)}"
+                f"{name}: {which} {SAID[trouble.kind]} since {since}: {in_short(trouble.reason)}"
             ),
             # Nothing more can be done for what is lost: the list says what is left of the call.
             do=whose["do_all"] if trouble.kind == "lost" else again,
@@ -94,7 +98,7 @@ def _troubles(state: CallState, note: Note, retried_at: str | None) -> Iterator[
             detail=_tried(trouble),
             **whose,
         )
-    if not state.troubles:
+    if not told:
         failed_at = parse_time(note.content["failed_at"])
         reason = state.reason or note.content["reason"]
         yield Need(

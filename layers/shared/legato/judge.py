@@ -189,7 +189,8 @@ class Judge:
         if trouble is not None and (trouble.next_at is None or not promised(state, now)):
             return Verdict("failed", trouble.kind, trouble.reason)
         if promised(state, now):
-            return Verdict("waiting", reason=state.reason or "its job waits in the queue")
+            why = trouble.reason if trouble else state.reason
+            return Verdict("waiting", reason=why or "its job waits in the queue")
         if state.status == "failed":
             return Verdict("failed", "failed", state.reason or "its call failed")
         named = recording in note.content.get("unarchived", ())

@@ -71,6 +71,10 @@ class Library(Protocol):
         """Yield each folder right below this one, as a prefix of its own, by name. Raises Retry."""
         ...
 
+    def first(self, prefix: str, *, after: str = "") -> str | None:
+        """Return the first key below the prefix, or the first one after another. Raises Retry."""
+        ...
+
     def state(self, key: str, *, version_id: str) -> State:
         """Say how an object is stored. Raises Failed if it is gone, Retry."""
         ...

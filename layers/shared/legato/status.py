@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from legato import calls_in_need, chain, digest, keep, witness
+from legato import birthmark, calls_in_need, chain, digest, keep, witness
 from legato.errors import LegatoError
 from legato.gate import usage
 from legato.hold import LIST as HOLDS
@@ -52,6 +52,7 @@ def status(work: Overview) -> Status:
     found.said = {
         "at": format_time(work.clock.now()),
         "providers": [_provider(one, work, found) for one in work.followed],
+        "ledger_lost": _asked("ledger", _ledger, work, found),
         "digests": _asked("digests", _digests, work, found),
         "time_stamps": _asked("time stamps", _stamps, work, found) if work.witnessed else None,
         "reconciliation": _asked("reconciliation", _reconciled, work, found),
@@ -202,6 +203,14 @@ def _gate(key: str, limits: tuple[Limit, ...], work: Overview) -> Json:
         ],
         "blocked_until": now.blocked_until and format_time(now.blocked_until),
     }
+
+
+def _ledger(work: Overview, found: Status) -> bool:
+    lost = birthmark.is_lost(work.library, work.notes)
+    if lost:
+        what, _, do = birthmark.LOST.partition("; run ")
+        found.need("ledger", f"{what}, and nothing is sealed", do.strip("`"))
+    return lost
 
 
 def _digests(work: Overview, found: Status) -> Json | None:

@@ -62,6 +62,14 @@ class S3Library:
             for page in pages:
                 yield from (item["Prefix"] for item in page.get("CommonPrefixes", ()))
 
+    def first(self, prefix: str, *, after: str = "") -> str | None:
+        """Return the first key below the prefix, or the first one after another. Raises Retry."""
+        with translated(f"the archive cannot list {prefix}"):
+            found = self._s3.list_objects_v2(
+                Bucket=self._bucket, Prefix=prefix, StartAfter=after or prefix[:-1], MaxKeys=1
+            )
+        return next((item["Key"] for item in found.get("Contents", ())), None)
+
     def state(self, key: str, *, version_id: str) -> State:
         """Say how an object is stored. Raises Failed if it is gone, Retry."""
         with translated(f"the archive cannot say how {key} is stored"), _there(key):
