@@ -63,8 +63,8 @@ def test_the_library_of_congress_and_sha256sum_check_it(package, tmp_path, damag
     ("tampered", "says"),
     [
         (None, "valid"),
-        ("calls/kazoo/1/2026/11/20/k-1/legs/k1.wav", "k1.wav is named by no manifest"),
-        ("calls/kazoo/1/2026/11/20/k-1/manifest-1.json", "manifest-1.json is named by no digest"),
+        ("calls/kazoo/a/2026/11/20/k-1/legs/k1.wav", "k1.wav is named by no manifest"),
+        ("calls/kazoo/a/2026/11/20/k-1/manifest-1.json", "manifest-1.json is named by no digest"),
         ("digests/2026/11/20/2026-11-20T14.json", "signature: data/digests"),
     ],
 )
