@@ -19,6 +19,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from rich.console import Console
 from rich.table import Table
 
+from legato.model import CallId
 from local import aws
 from local.demo.calls import CALLS, DemoCall
 from local.demo.evidence import Evidence, gather
@@ -41,7 +42,7 @@ class Placed:
     """A call of the demo, and what became of it."""
 
     call: DemoCall
-    id: str
+    id: CallId
     entry: dict[str, Any]
     evidence: Evidence | None = None
     file: Path | None = None
@@ -116,7 +117,7 @@ def _place(system: System, calls: Iterable[DemoCall]) -> Iterable[Placed]:
             body["push"] = {"url": url, "keeps": False}
         answer = httpx.post(f"{simulator}/_sim/calls", json=body)
         answer.raise_for_status()
-        yield Placed(call=call, id=answer.json()[call.id_name], entry={})
+        yield Placed(call=call, id=call.id_of(answer.json()), entry={})
         if call.settings:
             httpx.post(f"{simulator}/_sim/drain", timeout=30).raise_for_status()
             calm = {"shuffle": False, "duplicateShare": 0}
@@ -140,7 +141,7 @@ def _wait(system: System, placed: list[Placed]) -> None:
 
 
 def _entry(dynamodb: Any, table: str, one: Placed) -> dict[str, Any]:
-    key = {"pk": {"S": f"call#{one.call.provider}#{one.id}"}, "sk": {"S": "state"}}
+    key = {"pk": {"S": f"call#{one.id}"}, "sk": {"S": "state"}}
     item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
     return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
 

@@ -10,22 +10,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from legato.model import CallId
+
 AUDIO = Path(__file__).parent / "audio"
 LEG_SECONDS = 3
 
 
 class _Names(NamedTuple):
-    """What a simulator calls the id of a call, its legs, and the start of a leg."""
+    """What a simulator calls the account and id of a call, its legs, and the start of a leg."""
 
+    account: str
     call: str
     legs: str
     start: str
 
 
 _NAMES = {
-    "ringex": _Names("telephonySessionId", "legs", "startTime"),
-    "ringcx": _Names("dialogId", "segments", "startTime"),
-    "kazoo": _Names("interactionId", "recordings", "start"),
+    "ringex": _Names("accountId", "telephonySessionId", "legs", "startTime"),
+    "ringcx": _Names("subAccountId", "dialogId", "segments", "startTime"),
+    "kazoo": _Names("accountId", "interactionId", "recordings", "start"),
 }
 
 
@@ -46,10 +49,10 @@ class DemoCall:
     pushed: bool = False
     """Whether Kazoo sends the audio to Legato, and keeps none itself."""
 
-    @property
-    def id_name(self) -> str:
-        """Return what the provider calls the id of a call."""
-        return _NAMES[self.provider].call
+    def id_of(self, placed: dict[str, Any]) -> CallId:
+        """Return which call it is, by what the simulator answers."""
+        names = _NAMES[self.provider]
+        return CallId(self.provider, placed[names.account], placed[names.call])
 
     @property
     def file_name(self) -> str:

@@ -7,11 +7,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from legato.model import CallId
 from legato.sweep import records_key
 from tests.audio import tone, write_pcm
 from tests.e2e.cluster import FIRST, KAZOO, PARAMETERS, SCHEDULED, SECOND, Cluster
 from tests.e2e.swept import Placed
-from tests.fakes import an_id
 from tests.patience import until
 
 __all__ = ["KAZOO", "PARAMETERS", "SCHEDULED"]
@@ -157,13 +157,13 @@ def test_a_push_without_a_query_is_archived_under_what_is_known(cluster):
     [key] = cluster.tags().keys() - before
     until(lambda: cluster.tags()[key] == {"legato": "archived"})
     today = cluster.s3.list_objects_v2(
-        Bucket=cluster.system.endpoints.bucket, Prefix=f"calls/kazoo/{datetime.now(UTC):%Y/%m/%d}/"
+        Bucket=cluster.system.endpoints.bucket,
+        Prefix=f"calls/kazoo/{FIRST}/{datetime.now(UTC):%Y/%m/%d}/",
     )
-    found = {item["Key"].split("/")[5] for item in today["Contents"]}
+    found = {item["Key"].split("/")[6] for item in today["Contents"]}
     [call] = (call for call in found if call.startswith("arrived-"))
-    [record] = (
-        cluster.ledger.read(records_key(an_id(call, provider="kazoo"))).content["records"].values()
-    )
+    note = cluster.ledger.read(records_key(CallId("kazoo", FIRST, call)))
+    [record] = note.content["records"].values()
     assert record["call_id"] == call_id
 
 

@@ -1,8 +1,9 @@
 """The side under `/_sim/`, which is not RingCentral's: what happens, what breaks, what was seen.
 
-`POST /_sim/calls` places a call that has ended, and answers 201 with `telephonySessionId`,
-`sessionId`, `recordingIds`, `recordIds` and `notifications` (how many are sent). Every field is
-optional but a leg's `duration`; times are ISO 8601 in UTC, lengths in seconds:
+`POST /_sim/calls` places a call that has ended, and answers 201 with `accountId`,
+`telephonySessionId`, `sessionId`, `recordingIds`, `recordIds` and `notifications` (how many are
+sent). Every field is optional but a leg's `duration`; times are ISO 8601 in UTC, lengths in
+seconds:
 
 - `telephonySessionId`, `sessionId`: a known session gets one more record.
 - `legs`: a list of `recordingId`, `extensionId`, `startTime` (default: after the one before, ending
@@ -102,7 +103,7 @@ class Control:
         hint = fields.flag("hintRecordings", default=True)
         order = call_order(fields, extension=f"{world.config.account_id[:-3]}101")
         session, rows = world.calls.place(order)
-        answer = placed(session, rows)
+        answer = placed(session, rows) | {"accountId": world.config.account_id}
         answer["notifications"] = 0
         if emit:
             changes = list(changes_of(rows, world.config.account_id, hint=hint))
