@@ -14,11 +14,11 @@ import httpx
 
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
+from legato.model import CallId
 from local import aws
 from local.kazoo import ACCOUNTS
 from tests.authority import OpensslAuthority
-from tests.e2e.swept import ALWAYS
-from tests.fakes import an_id
+from tests.e2e.swept import ALWAYS, RINGEX_ACCOUNT
 from tests.forked import answering, legato
 from tests.patience import until
 
@@ -39,9 +39,10 @@ PAST = {"ringex": "s-past", "ringcx": "s-v-past", "kazoo": "63957000000-past"}
 MINUTES = 5
 """So long is the dialog."""
 ACCOUNT = ACCOUNTS[0]
+RINGCX_ACCOUNT = "12345"
 
 RINGCX = {
-    "subAccounts": ["12345"],
+    "subAccounts": [RINGCX_ACCOUNT],
     "limits": {
         group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
     },
@@ -227,7 +228,7 @@ class Office:
     # What there is to see afterwards
 
     def state(self, call):
-        return self.ledger.load(an_id(call, provider=provider_of(call)))
+        return self.ledger.load(call_id(call))
 
     def is_archived(self, call):
         until(lambda: self.state(call).status == "archived")
@@ -251,10 +252,12 @@ class Office:
         return package
 
 
-def provider_of(call):
+def call_id(call):
     if call.startswith("s-v-"):
-        return "ringcx"
-    return "ringex" if call.startswith("s-") else "kazoo"
+        return CallId("ringcx", RINGCX_ACCOUNT, call)
+    if call.startswith("s-"):
+        return CallId("ringex", RINGEX_ACCOUNT, call)
+    return CallId("kazoo", ACCOUNT, call)
 
 
 def a_day_with_time_left():

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 import httpx
 
 from legato.aws.ledger import DynamoLedger
+from legato.model import CallId
 from legato.sweep import records_key
 from local import aws
 from local.demo.evidence import gather
 from tests.audio import tone, write_pcm
-from tests.fakes import an_id
 from tests.patience import until
 
+RINGEX_ACCOUNT = "401555000"
+"""The one of the simulator."""
 ALWAYS = 1000
 """So often that a fault never ends before it is taken back."""
 
@@ -83,7 +85,7 @@ class Swept:
 
     def records(self, placed):
         """Return what is known of a call, by leg."""
-        note = self.ledger.read(records_key(an_id(placed.id, provider=self.provider)))
+        note = self.ledger.read(records_key(self.call_of(placed)))
         return note.content.get("records", {})
 
     def find(self, *calls):
@@ -107,8 +109,11 @@ class Swept:
                 found.append((message["Body"], reason))
         return found
 
+    def call_of(self, placed):
+        return CallId(self.provider, placed.account, placed.id)
+
     def state(self, placed):
-        return self.ledger.load(an_id(placed.id, provider=self.provider, account=placed.account))
+        return self.ledger.load(self.call_of(placed))
 
     def versions(self, state):
         """Return the class and tag of every version of every object of a call."""

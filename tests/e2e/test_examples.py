@@ -27,12 +27,15 @@ from tests.e2e.office import (
     SESSION,
     Example,
     Office,
+    call_id,
     sha256,
 )
 from tests.patience import until
 from tests.unit.test_cli_help import EXAMPLES
 
 __all__ = ["KAZOO", "PARAMETERS", "RINGCX"]
+
+SESSION_AT, DIALOG_AT, INTERACTION_AT = map(str, map(call_id, (SESSION, DIALOG, INTERACTION)))
 
 
 def example(line, *says, **more):
@@ -179,6 +182,12 @@ def a_catalogue(_office, ended):
     assert found["unread"] == {}
 
 
+def a_ledger(_office, ended):
+    found = json.loads(ended.stdout)
+    assert found["calls"] >= 4
+    assert (found["unread"], found["forgotten"]) == ({}, 0)
+
+
 def all_accesses(_office, ended):
     found = {one["action"] for one in json.loads(ended.stdout)}
     assert {"show", "get", "link", "export", "exported", "restore", "hold"} <= found
@@ -222,22 +231,22 @@ STAGES = (
     (
         Office.mend,
         (
-            example(f"legato retry {SESSION}", f"ringex {SESSION}: put into the queue again"),
+            example(f"legato retry {SESSION_AT}", f"{SESSION_AT}: put into the queue again"),
             example(
                 'legato retry --reason "404" --provider kazoo',
-                f"kazoo {INTERACTION}: put into the queue again\n1 put into the queue again",
+                f"{INTERACTION_AT}: put into the queue again\n1 put into the queue again",
             ),
         ),
     ),
     (
         None,
-        (example("legato retry --all --yes", f"ringcx {DIALOG}: put into the queue again"),),
+        (example("legato retry --all --yes", f"{DIALOG_AT}: put into the queue again"),),
     ),
     (
         Office.are_archived,
         (
             example(
-                f'legato restore {DIALOG} --reason "subpoena 4711" --case {CASE}',
+                f'legato restore {DIALOG_AT} --reason "subpoena 4711" --case {CASE}',
                 "Which tier",
                 "S3 was asked for 2 objects of 1 call",
                 answer="Bulk\n",
@@ -245,40 +254,41 @@ STAGES = (
             ),
             example(
                 f'legato hold {SESSION} --case {CASE} --reason "complaint of a customer"',
-                f"ringex {SESSION} is held for {CASE}",
+                f"{SESSION_AT} is held for {CASE}",
                 then=held(SESSION),
             ),
             example(
-                f'legato hold {INTERACTION} --provider kazoo --case {CASE} --reason "the same"',
-                f"kazoo {INTERACTION} is held for {CASE}",
+                f'legato hold {INTERACTION_AT} --case {CASE} --reason "the same"',
+                f"{INTERACTION_AT} is held for {CASE}",
                 then=held(INTERACTION),
             ),
             example(
                 'legato find --number "+1 555 123 0000" --from 2026-11-01',
-                SESSION,
-                DIALOG,
-                INTERACTION,
+                SESSION_AT,
+                DIALOG_AT,
+                INTERACTION_AT,
             ),
             example(
                 'legato find --agent "Dev Shah" --from 2026-11-19T08:00 --to 2026-11-19T12:00 '
                 "--zone Europe/Berlin",
-                f"{SESSION}\nTimes are Europe/Berlin",
+                f"{SESSION_AT}\nTimes are Europe/Berlin",
             ),
             example(
                 "legato find --provider ringcx --direction inbound --min-duration 5m --json",
                 then=the_long_dialog,
             ),
             example(
-                f'legato show {SESSION} --reason "complaint 4711"',
+                f'legato show {SESSION_AT} --reason "complaint 4711"',
                 "Dev Shah",
                 "nothing was recorded for 3.0 s",
                 "show by alice: complaint 4711",
             ),
             example(
-                f'legato get {SESSION} --reason "subpoena 4711" --case {CASE}', then=the_recording
+                f'legato get {SESSION_AT} --reason "subpoena 4711" --case {CASE}',
+                then=the_recording,
             ),
             example(
-                f'legato link {SESSION} --reason "review with the agent"',
+                f'legato link {SESSION_AT} --reason "review with the agent"',
                 "for whoever has the address",
                 then=opens_the_recording,
             ),
@@ -311,7 +321,7 @@ STAGES = (
         None,
         (
             example(
-                f'legato export {SESSION} --case {CASE} --reason "subpoena 4711"',
+                f'legato export {SESSION_AT} --case {CASE} --reason "subpoena 4711"',
                 "1 call,",
                 then=packed(".", SESSION),
             ),
@@ -345,7 +355,7 @@ STAGES = (
                 '--reason "complaint"',
                 then=all_of_the_number,
             ),
-            example(f'legato get {SESSION} --reason "subpoena 4711"', then=the_recording),
+            example(f'legato get {SESSION_AT} --reason "subpoena 4711"', then=the_recording),
             example(f"{STACK} reconcile --from 2026-11-19 --json", then=nothing_missing),
             example(
                 f"{STACK} backfill ringex --from 2026-09-01 --yes", "3 recordings of 2 calls found"
@@ -383,7 +393,7 @@ STAGES = (
             example("legato status", "All is well"),
             example("legato --local status", "held calls +2"),
             example(
-                f'legato release {SESSION} --case {CASE} --reason "settled"',
+                f'legato release {SESSION_AT} --case {CASE} --reason "settled"',
                 "alice has asked to release it: another person must confirm that",
             ),
         ),
@@ -393,7 +403,7 @@ STAGES = (
         (
             example(
                 f"legato release {SESSION} --case {CASE} --confirm",
-                f"ringex {SESSION} is free: no case holds it",
+                f"{SESSION_AT} is free: no case holds it",
                 by="bob",
                 then=released(SESSION),
             ),
@@ -412,7 +422,7 @@ STAGES = (
                 READ,
                 "Nothing is wrong",
             ),
-            example("legato restore --list", rf"ringcx +{DIALOG} .*can be read until"),
+            example("legato restore --list", rf"{DIALOG_AT} .*can be read until"),
             example(f"{STACK} kazoo push-urls --rotate", "new push key", then=other_addresses),
         ),
     ),
@@ -432,11 +442,13 @@ STAGES = (
             ),
             example("legato index rebuild", r"\d calls are in the catalogue"),
             example("legato index rebuild --json", then=a_catalogue),
+            example("legato ledger rebuild", r"\d calls are sealed in the bucket, \d are held"),
+            example("legato ledger rebuild --json", then=a_ledger),
             example(
                 "legato index rebuild --from 2026-11-01 --to 2026-11-30",
                 r"\d calls are in the catalogue",
             ),
-            example(f"legato accesses {SESSION}", "link", "show", "hold", "alice"),
+            example(f"legato accesses {SESSION_AT}", "link", "show", "hold", "alice"),
             example("legato accesses --from 2026-11-01 --to 2026-11-30", DIALOG, INTERACTION),
             example("legato accesses --json", then=all_accesses),
         ),

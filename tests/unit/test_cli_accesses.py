@@ -131,7 +131,7 @@ class TestAccesses:
     def test_help_has_an_example_and_the_exit_codes(self):
         """As of every command."""
         shown = legato(None, "--help")
-        assert "legato accesses s-a0b1c2d3e4f5" in shown.output
+        assert "legato accesses ringex/401555000/s-a0b1c2d3e4f5" in shown.output
         assert "0 done, 1 failed, 2 wrong usage, 130 interrupted" in shown.output
 
     def test_who_looked_at_a_call_is_listed(self, log):

@@ -146,7 +146,7 @@ def test_retry_leaves_what_is_no_job_and_does_not_end_well(place):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["retry"], "say what: calls by their ids, or --all, or --reason TEXT"),
+        (["retry"], "say what: calls by address or id, or --all, or --reason TEXT"),
         (["retry", "s-1", "--all"], "say what"),
         (["retry", "--all", "--reason", "404"], "say what"),
         (["failed", "--provider", "zoom"], "'zoom' is not one of ringex, ringcx, kazoo"),

@@ -34,7 +34,7 @@ app = typer.Typer(rich_markup_mode=None)
 
     \b
     Examples:
-      legato accesses s-a0b1c2d3e4f5
+      legato accesses ringex/401555000/s-a0b1c2d3e4f5
       legato accesses --from 2026-11-01 --to 2026-11-30
       legato accesses --json
 
@@ -44,7 +44,8 @@ app = typer.Typer(rich_markup_mode=None)
 def list_accesses(
     context: typer.Context,
     call: Annotated[
-        str | None, typer.Argument(metavar="CALL", help="The call, by its address or an id.")
+        str | None,
+        typer.Argument(metavar="CALL", help="The call, by its address or any of its ids."),
     ] = None,
     first: Annotated[
         date | None, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")

@@ -67,7 +67,7 @@ app = typer.Typer(
     \b
     Examples:
       legato find --number "+1 555 123 0000" --from 2026-11-01
-      legato get s-a0b1c2d3e4f5 --reason "subpoena 4711"
+      legato get ringex/401555000/s-a0b1c2d3e4f5 --reason "subpoena 4711"
       legato hold s-a0b1c2d3e4f5 --case 2026-117 --reason "complaint of a customer"
       legato --stack archive --region eu-central-1 verify --deep
       legato --local status

@@ -39,7 +39,7 @@ app = typer.Typer(rich_markup_mode=None)
 
     \b
     Examples:
-      legato export s-a0b1c2d3e4f5 --case 2026-117 --reason "subpoena 4711"
+      legato export ringex/401555000/s-a0b1c2d3e4f5 --case 2026-117 --reason "subpoena 4711"
       legato export --query "--number +15551230000 --from 2026-11-01" --case 2026-117 --to court
       legato export --query "--case 2026-117" --case 2026-117 --to discs --max-size 650MB \\
           --all-revisions

@@ -78,7 +78,7 @@ def list_failed(
 
     \b
     Examples:
-      legato retry s-a0b1c2d3e4f5
+      legato retry ringex/401555000/s-a0b1c2d3e4f5
       legato retry --reason "404" --provider kazoo
       legato retry --all --yes
 
@@ -100,7 +100,7 @@ def retry_failed(
     from legato.failed import retry
 
     if [bool(calls), everything, bool(reason)].count(True) != 1:
-        raise typer.BadParameter("say what: calls by their ids, or --all, or --reason TEXT")
+        raise typer.BadParameter("say what: calls by address or id, or --all, or --reason TEXT")
     retried, left, unknown = 0, 0, list[str]()
     with speaking("interrupted; the same command goes on"):
         work: Failures = context.obj.failures(providers=provider or ())

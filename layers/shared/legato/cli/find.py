@@ -49,6 +49,9 @@ app = typer.Typer(rich_markup_mode=None)
     played at once is `ready`; what is `cold` has to be restored first, and `legato show` says
     whether it was. Nothing found is no failure: the command ends with 0.
 
+    The last column is the call's address, provider/account/call, which every command takes. An id
+    alone is enough where only one call has it.
+
     \b
     Examples:
       legato find --number "+1 555 123 0000" --from 2026-11-01

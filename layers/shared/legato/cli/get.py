@@ -34,7 +34,7 @@ app = typer.Typer(rich_markup_mode=None)
 
     \b
     Examples:
-      legato get s-a0b1c2d3e4f5 --reason "subpoena 4711" --case 2026-117
+      legato get ringex/401555000/s-a0b1c2d3e4f5 --reason "subpoena 4711" --case 2026-117
       legato get s-a0b1c2d3e4f5 --legs --manifest --to evidence --reason "subpoena 4711"
       legato get --query "--number +15551230000 --from 2026-11-01" --to calls --reason "complaint"
       legato get s-a0b1c2d3e4f5 --play --reason "quality"

@@ -32,7 +32,8 @@ Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why it may be 
     \b
     Examples:
       legato hold s-a0b1c2d3e4f5 --case 2026-117 --reason "complaint of a customer"
-      legato hold ringcx/99999/s-v-a0b1c2d3 --case 2026-117 --reason "the same"
+      legato hold kazoo/5a2d994fbae69b1d6b01eb9f0e7dfe62/63962447024-1a2b \\
+          --case 2026-117 --reason "the same"
 
     {EXIT_CODES}
     """,
@@ -59,7 +60,7 @@ def place_hold(
 
     \b
     Examples:
-      legato release s-a0b1c2d3e4f5 --case 2026-117 --reason "settled"
+      legato release ringex/401555000/s-a0b1c2d3e4f5 --case 2026-117 --reason "settled"
       legato release s-a0b1c2d3e4f5 --case 2026-117 --confirm
 
     {EXIT_CODES}

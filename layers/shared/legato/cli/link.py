@@ -26,7 +26,7 @@ app = typer.Typer(rich_markup_mode=None)
 
     \b
     Examples:
-      legato link s-a0b1c2d3e4f5 --reason "review with the agent"
+      legato link ringex/401555000/s-a0b1c2d3e4f5 --reason "review with the agent"
       legato link 63962447024-1a2b --leg 202611-9f1c --minutes 60 --reason "subpoena 4711"
 
     {EXIT_CODES}
@@ -34,7 +34,9 @@ app = typer.Typer(rich_markup_mode=None)
 )
 def command(
     context: typer.Context,
-    call: Annotated[str, typer.Argument(metavar="CALL", help="The call, by any of its ids.")],
+    call: Annotated[
+        str, typer.Argument(metavar="CALL", help="The call, by its address or any of its ids.")
+    ],
     leg: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this leg, as the provider sent it.")
     ] = None,

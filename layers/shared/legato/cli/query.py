@@ -99,7 +99,9 @@ Id = Annotated[
 
 Calls = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CALL", help="Calls, by any of their ids.", show_default=False),
+    typer.Argument(
+        metavar="CALL", help="Calls, by their addresses or any of their ids.", show_default=False
+    ),
 ]
 QueryText = Annotated[
     str | None,
@@ -189,7 +191,9 @@ def chosen(catalogue: Catalogue, calls: Sequence[str] | None, query_text: str | 
     for calls that nobody knows: all of them at once. Raises Retry.
     """
     if bool(calls) == (query_text is not None):
-        raise Refused("say which calls: by their ids, or with --query as `legato find` takes it")
+        raise Refused(
+            "say which calls: by address or id, or with --query as `legato find` takes it"
+        )
     if query_text is None:
         found = _named(catalogue, calls or ())
     else:

@@ -63,7 +63,7 @@ def _tier(text: str) -> Tier:
 
     \b
     Examples:
-      legato restore s-v-a0b1c2d3 --reason "subpoena 4711" --case 2026-117
+      legato restore ringcx/12345/s-v-a0b1c2d3 --reason "subpoena 4711" --case 2026-117
       legato restore s-v-a0b1c2d3 --tier Standard --days 30 --yes --wait --reason "subpoena 4711"
       legato restore --query "--agent 4711 --from 2026-11-01" --tier Bulk --days 14 --reason "audit"
       legato restore s-v-c4d5e6f7 --tier Expedited --yes-expedited --yes --reason "subpoena 4711"

@@ -38,7 +38,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command(
     name="show",
-    help=f"""Show all that is known of one call, of whichever id.
+    help=f"""Show all that is known of one call.
 
     Its parties, its legs on a time line with gaps and overlaps, how it is stored and locked, which
     cases hold it, which digest proves it, its revisions, related calls, and who looked at it. That
@@ -46,7 +46,7 @@ app = typer.Typer(rich_markup_mode=None)
 
     \b
     Examples:
-      legato show s-a0b1c2d3e4f5 --reason "complaint 4711"
+      legato show ringex/401555000/s-a0b1c2d3e4f5 --reason "complaint 4711"
       legato show 63962447024-1a2b --reason "audit" --case 2026-117 --json
 
     {EXIT_CODES}
@@ -54,7 +54,9 @@ app = typer.Typer(rich_markup_mode=None)
 )
 def command(
     context: typer.Context,
-    call: Annotated[str, typer.Argument(metavar="CALL", help="The call, by any of its ids.")],
+    call: Annotated[
+        str, typer.Argument(metavar="CALL", help="The call, by its address or any of its ids.")
+    ],
     reason: Reason = None,
     case: Case = None,
     zone: Zone = None,
