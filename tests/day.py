@@ -26,6 +26,7 @@ from legato.gate import Limit
 from legato.model import AudioFacts, Job
 from legato.policy import Policy
 from legato.ports import Levels
+from legato.providers.ringex.account import RingexAccount
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex
 from legato.providers.ringex.tail import RingexTail
@@ -299,7 +300,14 @@ class Day:
             sleep=self.clock.sleep,
             transport=self.line,
         )
-        tail = RingexTail(api, self.clock, first=timedelta(hours=24), overlap=timedelta(minutes=10))
+        self.account = RingexAccount(api, self.notes)
+        tail = RingexTail(
+            api,
+            self.account,
+            self.clock,
+            first=timedelta(hours=24),
+            overlap=timedelta(minutes=10),
+        )
 
         def swept() -> Any:
             return sweep(
@@ -328,6 +336,7 @@ class Day:
             notes=self.notes,
             archive=self.archive,
             stitcher=Deaf(),
+            identified=self.account.identified,
             clock=self.clock,
             policy=Policy(),
         )

@@ -11,6 +11,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.model import Job
 from local import aws
 from tests.audio import tone, write_pcm
+from tests.e2e.swept import RINGEX_ACCOUNT
 from tests.fakes import an_id
 from tests.patience import until
 
@@ -48,7 +49,9 @@ def bad_calls(system, ledger, tmp_path_factory):
         calls[kind] = answer.json()["telephonySessionId"]
 
     def at_rest():
-        states = {kind: ledger.load(an_id(call)) for kind, call in calls.items()}
+        states = {
+            kind: ledger.load(an_id(call, account=RINGEX_ACCOUNT)) for kind, call in calls.items()
+        }
         statuses = {state.status for state in states.values()}
         return statuses <= {"archived", "empty", "failed"} and states
 
@@ -119,7 +122,9 @@ def dead_letters(system):
 def test_a_message_that_is_no_job_is_buried_and_stops_nothing(system, bad_calls):
     """Each with its own reason."""
     sqs = aws.client("sqs", system.endpoints.aws)
-    good = Job(provider="ringex", account="1", call="s-unlisted", seen_at=datetime.now(UTC))
+    good = Job(
+        provider="ringex", account=RINGEX_ACCOUNT, call="s-unlisted", seen_at=datetime.now(UTC)
+    )
     version_9 = good.to_message().replace('"v":1', '"v":9')
     zoom = good.to_message().replace('"ringex"', '"zoom"')
     for body in ("nonsense", version_9, zoom, good.to_message()):

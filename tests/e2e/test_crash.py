@@ -12,6 +12,7 @@ from local import aws
 from local.demo.evidence import gather
 from local.worker import environment
 from tests.e2e.dying import process
+from tests.e2e.swept import RINGEX_ACCOUNT
 from tests.fakes import an_id
 
 FUNCTIONS = False
@@ -38,7 +39,7 @@ def place(system):
         answer = httpx.post(f"{system.endpoints.simulators['ringex']}/_sim/calls", json=order)
         answer.raise_for_status()
         call = answer.json()["telephonySessionId"]
-        return Job(provider="ringex", account="1", call=call, seen_at=datetime.now(UTC))
+        return Job(provider="ringex", account=RINGEX_ACCOUNT, call=call, seen_at=datetime.now(UTC))
 
     return place
 
@@ -75,7 +76,9 @@ def test_a_worker_may_die_after_every_single_step(system, processor, place, tmp_
 def assert_archived_once(system, call, *, died_after):
     s3 = aws.client("s3", system.endpoints.aws)
     dynamodb = aws.client("dynamodb", system.endpoints.aws)
-    state = DynamoLedger(dynamodb, table=system.endpoints.table).load(an_id(call))
+    state = DynamoLedger(dynamodb, table=system.endpoints.table).load(
+        an_id(call, account=RINGEX_ACCOUNT)
+    )
     assert (state.status, state.revision) == ("archived", 1), died_after
     assert state.lease_until is None, died_after
     described = {

@@ -13,6 +13,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.cli.place import Place
 from legato.errors import Refused
 from local import aws
+from tests.e2e.swept import RINGEX_ACCOUNT
 from tests.fakes import an_id
 from tests.forked import legato
 from tests.patience import until
@@ -46,7 +47,7 @@ class Archived:
 
     def wait(self, *, revision):
         def archived():
-            state = self.ledger.load(an_id(self.call))
+            state = self.ledger.load(an_id(self.call, account=RINGEX_ACCOUNT))
             return (state.status, state.revision) == ("archived", revision)
 
         until(archived)
@@ -54,7 +55,7 @@ class Archived:
     def guards(self, prefix=None):
         """Return mode, years and hold of every version, by key."""
         bucket = self.system.endpoints.bucket
-        prefix = prefix or self.ledger.load(an_id(self.call)).prefix
+        prefix = prefix or self.ledger.load(an_id(self.call, account=RINGEX_ACCOUNT)).prefix
         found = {}
         for item in self.s3.list_object_versions(Bucket=bucket, Prefix=prefix)["Versions"]:
             version = {"Bucket": bucket, "Key": item["Key"], "VersionId": item["VersionId"]}
@@ -123,7 +124,7 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
     recorder = Place(stack="legato").recorder()
     before = json.loads(archived.legato("accesses", archived.call, "--json").stdout)
 
-    call = ("ringex", archived.call)
+    call = an_id(archived.call, account=RINGEX_ACCOUNT)
     with pytest.raises(Refused, match="say why with --reason"):
         recorder.record("get", [call])
     said = recorder.record("get", [call], reason="subpoena", case=CASE, details={"bytes": 7})
@@ -131,7 +132,9 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
     bucket = archived.system.endpoints.bucket
     record = json.loads(archived.s3.get_object(Bucket=bucket, Key=said["key"])["Body"].read())
     assert record["by"] == "arn:aws:iam::123456789012:user/carol"
-    assert record["calls"] == [{"provider": "ringex", "account": "1", "call": archived.call}]
+    assert record["calls"] == [
+        {"provider": "ringex", "account": RINGEX_ACCOUNT, "call": archived.call}
+    ]
     assert all_of(archived.guards("access/"), ("GOVERNANCE", 9, False))
     listed = archived.ledger.listed("unchained", until="9999")
     assert f"chained#{said['key']}" in {note.key for note in listed}
@@ -149,7 +152,9 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
 def steps_of(archived):
     """Return what was done about holding the call, by its records, in their order."""
     bucket = archived.system.endpoints.bucket
-    found = archived.s3.list_objects_v2(Bucket=bucket, Prefix=f"holds/ringex/{archived.call}/")
+    found = archived.s3.list_objects_v2(
+        Bucket=bucket, Prefix=f"holds/ringex/{RINGEX_ACCOUNT}/{archived.call}/"
+    )
     bodies = (
         archived.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
         for each in found.get("Contents", ())
@@ -170,4 +175,4 @@ def test_a_call_that_nobody_knows_is_refused_with_what_may_be_meant(archived):
     """In one line."""
     ended = archived.legato("hold", archived.call.upper(), "--case", CASE, "--reason", "complaint")
     assert ended.returncode == 2
-    assert f"did you mean ringex {archived.call}?" in ended.stderr
+    assert f"did you mean {an_id(archived.call, account=RINGEX_ACCOUNT)}?" in ended.stderr

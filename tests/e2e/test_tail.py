@@ -7,6 +7,7 @@ import pytest
 
 from legato.aws.ledger import DynamoLedger
 from local import aws
+from tests.e2e.swept import RINGEX_ACCOUNT
 from tests.fakes import an_id
 from tests.patience import until
 
@@ -43,7 +44,7 @@ def at_rest(ledger):
 
     def wait(call, status, revision=0):
         def rests():
-            state = ledger.load(an_id(call))
+            state = ledger.load(an_id(call, account=RINGEX_ACCOUNT))
             found = (state.status, state.revision, state.lease_until)
             return found == (status, revision, None) and state
 
@@ -121,12 +122,16 @@ def test_both_sessions_of_a_warm_transfer_name_each_other(system, ledger, place)
     s3 = aws.client("s3", system.endpoints.aws)
 
     def related(call):
-        state = ledger.load(an_id(call))
+        state = ledger.load(an_id(call, account=RINGEX_ACCOUNT))
         if state.manifest is None or state.status != "archived":
             return None
         body = s3.get_object(Bucket=system.endpoints.bucket, Key=state.manifest.key)["Body"].read()
         return json.loads(body)["related"]
 
+    def addresses(call):
+        return [str(an_id(call, account=RINGEX_ACCOUNT))]
+
     consultation = place(legs=TWO_LEGS[:1], emit=True)
     call = place(legs=TWO_LEGS[:1], emit=True, transferTarget=consultation)
-    until(lambda: (related(call), related(consultation)) == ([consultation], [call]))
+    expected = (addresses(consultation), addresses(call))
+    until(lambda: (related(call), related(consultation)) == expected)

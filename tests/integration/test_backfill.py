@@ -132,6 +132,7 @@ class Ringex(Company):
         return [
             RingexRecorded(
                 self.world.api,
+                self.world.account,
                 begin=self.begin,
                 end=self.end,
                 kept=90 * DAY,

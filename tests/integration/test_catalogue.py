@@ -140,7 +140,7 @@ class Endless:
     def query(self, **asked):
         self.asked += 1
         moment = format_time(NOON - timedelta(days=self.asked))
-        last = {"pk": {"S": "find#all"}, "sk": {"S": f"{moment}#ringex#s-{self.asked}"}}
+        last = {"pk": {"S": "find#all"}, "sk": {"S": f"{moment}#ringex/1/s-{self.asked}"}}
         return {"Items": [], "LastEvaluatedKey": last}
 
 
@@ -180,7 +180,7 @@ def test_a_row_of_any_size_is_read_and_taken_out(dynamo, aws_client, table):
     """Its entries apart, of which there are ever so many."""
     many = a_conference(10_000)
     dynamo._items.put(
-        {"pk": {"S": "call#ringex#s-many"}, "sk": {"S": "catalogue"}}, many.to_json(), over=0
+        {"pk": {"S": "call#ringex/1/s-many"}, "sk": {"S": "catalogue"}}, many.to_json(), over=0
     )
     place = {"pk": {"S": "find#all"}, "sk": {"S": many.place}}
     aws_client("dynamodb").put_item(TableName=table, Item=place)
@@ -272,7 +272,7 @@ class World:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, StorageClass=storage_class)
 
     def seal(self, provider, call, *, day=20, storage_class="GLACIER_IR", revision=1):
-        prefix = f"calls/{provider}/2026/11/{day}/{call}/"
+        prefix = f"calls/{provider}/1/2026/11/{day}/{call}/"
         began = f"2026-11-{day}T12:00:00.000Z"
         self.put(f"{prefix}legs/leg-1.mp3", b"mp3", storage_class)
         for number in range(1, revision + 1):

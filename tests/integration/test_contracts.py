@@ -623,7 +623,7 @@ class TestDynamoAccesses:
 
             def leave_undone(parsed, **_):
                 if len(pauses) < times:
-                    key = {"pk": {"S": "access#ringex#s-1"}, "sk": {"S": f"{NOON_TEXT}#1"}}
+                    key = {"pk": {"S": "access#ringex/1/s-1"}, "sk": {"S": f"{NOON_TEXT}#1"}}
                     item = dynamodb.get_item(TableName=table, Key=key)["Item"]
                     dynamodb.delete_item(TableName=table, Key=key)
                     parsed["UnprocessedItems"] = {table: [{"PutRequest": {"Item": item}}]}

@@ -33,7 +33,9 @@ class Ringex:
         self.world.clock.reach((self.end + timedelta(hours=5)).timestamp())
 
     def recorded(self):
-        return [RingexRecorded(self.world.api, begin=self.begin, end=self.end, kept=90 * DAY)]
+        account = self.world.account
+        days = {"begin": self.begin, "end": self.end, "kept": 90 * DAY}
+        return [RingexRecorded(self.world.api, account, **days)]
 
     def go_on(self):
         self.world.run(**NOTHING)

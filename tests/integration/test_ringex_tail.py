@@ -7,7 +7,7 @@ import pytest
 from legato.errors import Failed
 from legato.providers.ringex.tail import RingexTail
 from legato.sweep import records_key, sweep
-from tests.fakes import FakeJobs, FakeNotes, an_id
+from tests.fakes import FakeJobs, FakeNotes, a_ringex_account, an_id
 from tests.integration.simulators.ringex_driver import driving
 
 HOURS = timedelta(hours=1)
@@ -21,7 +21,7 @@ class Follower:
         self.ringex = ringex
         self.jobs = FakeJobs()
         self.notes = FakeNotes()
-        self.tail = RingexTail(self, self, first=24 * HOURS, overlap=4 * HOURS)
+        self.tail = RingexTail(self, a_ringex_account(), self, first=24 * HOURS, overlap=4 * HOURS)
 
     def now(self):
         return datetime.fromtimestamp(self.ringex.clock.now, UTC)
@@ -42,7 +42,7 @@ class Follower:
         return sum(self.ringex.stats()["requests"]["call-log-extract-sync"].values())
 
     def records(self, call):
-        return self.notes.read(records_key(an_id(call))).content["records"]
+        return self.notes.read(records_key(an_id(call, account="401555000"))).content["records"]
 
 
 @pytest.fixture
