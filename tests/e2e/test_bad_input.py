@@ -58,30 +58,32 @@ def bad_calls(system, ledger, tmp_path_factory):
     return until(at_rest)
 
 
-def objects(system, state):
+def kept(system, state):
+    """Return the keys of all that is kept of a call."""
     s3 = aws.client("s3", system.endpoints.aws)
-    listed = s3.list_objects_v2(Bucket=system.endpoints.bucket, Prefix=state.prefix)
-    return sorted(item["Key"].removeprefix(state.prefix) for item in listed.get("Contents", []))
+    listed = s3.list_objects_v2(Bucket=system.endpoints.bucket).get("Contents", [])
+    return sorted(item["Key"] for item in listed if f"/{state.call}/" in item["Key"])
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [("html", "HTML"), ("json", "JSON"), ("empty", "empty"), ("unknown", "Ogg")],
 )
-def test_what_is_no_audio_fails_with_its_reason_and_is_not_kept(system, bad_calls, kind, reason):
-    """The ledger says what came instead of audio."""
+def test_what_is_no_audio_fails_with_its_reason(system, bad_calls, kind, reason):
+    """The ledger says what came instead of audio, and nothing is sealed."""
     state = bad_calls[kind]
     assert state.status == "failed"
     assert reason.lower() in state.reason.lower()
-    assert objects(system, state) == []
+    assert all(key.startswith(f"refused/{state.id}/") for key in kept(system, state))
+    assert len(kept(system, state)) == (kind != "empty"), "the bytes that came are kept, if any did"
 
 
 def test_truncated_audio_fails_and_stays_as_evidence(system, bad_calls):
-    """Under the leg's key, and nothing is sealed."""
+    """Apart from the archived calls, and nothing is sealed."""
     state = bad_calls["truncated"]
     assert state.status == "failed"
-    [kept] = objects(system, state)
-    assert kept.startswith("legs/")
+    assert all(key.startswith(f"refused/{state.id}/") for key in kept(system, state))
+    assert kept(system, state)
 
 
 def test_good_legs_beside_a_truncated_one_are_sealed(system, bad_calls):
@@ -93,7 +95,7 @@ def test_good_legs_beside_a_truncated_one_are_sealed(system, bad_calls):
     manifest = json.loads(body)
     assert manifest["recording"]["duration_ms"] == 2000
     [missing] = manifest["missing"]
-    assert missing["evidence"]["key"] in {f"{state.prefix}{key}" for key in objects(system, state)}
+    assert f"refused/{state.id}/{missing['leg']}-1" in kept(system, state)
     assert missing["leg"] in state.reason
 
 

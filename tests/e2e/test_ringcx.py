@@ -354,7 +354,7 @@ def wrong_account(centre, logical, log):
         "LEGATO_RINGCX_ACCOUNT": MAIN_ACCOUNT,
         "LEGATO_RINGCX_SUB_ACCOUNTS": MISTAKEN,
     }
-    worker = Worker(function, variables, log)
+    worker = Worker(function, variables, log, scratch=str(log.parent))
     try:
         yield worker
     finally:

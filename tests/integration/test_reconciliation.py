@@ -33,9 +33,15 @@ class Ringex:
         self.world.clock.reach((self.end + timedelta(hours=5)).timestamp())
 
     def recorded(self):
-        account = self.world.account
-        days = {"begin": self.begin, "end": self.end, "kept": 90 * DAY}
-        return [RingexRecorded(self.world.api, account, **days)]
+        return [
+            RingexRecorded(
+                self.world.api,
+                self.world.account,
+                begin=self.begin,
+                end=self.end,
+                kept=90 * DAY,
+            )
+        ]
 
     def go_on(self):
         self.world.run(**NOTHING)
