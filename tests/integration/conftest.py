@@ -4,6 +4,9 @@ import uuid
 
 import pytest
 
+from legato.aws.clients import client
+from local import aws
+
 
 @pytest.fixture
 def bucket(aws_client):
@@ -39,3 +42,11 @@ def table(aws_client):
         ],
     )
     return name
+
+
+@pytest.fixture
+def own_client(aws_endpoint, monkeypatch):
+    """Return a function that makes a client as the functions have it."""
+    for name, value in aws.environment(aws_endpoint).items():
+        monkeypatch.setenv(name, value)
+    return client

@@ -1,6 +1,7 @@
 """What AWS answers too late, in part or not at all costs a repetition and nothing else."""
 
 import io
+import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -23,7 +24,9 @@ from legato.aws.bucket import PART_BYTES, S3Archive
 from legato.aws.errors import translated
 from legato.aws.evidence import S3Evidence
 from legato.aws.inbox import S3Inbox
+from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
+from legato.aws.secret import Secret
 from legato.errors import Retry, Unavailable
 from legato.verify.evidence import Version
 from tests.lost_answers import lose_answers
@@ -178,6 +181,57 @@ def test_a_body_that_breaks_off_is_aws_fault(s3, bucket, archive, reader, error)
     s3.meta.events.register("before-send.s3.GetObject", answer)
     with pytest.raises(Unavailable, match=r"k broke off|cannot read k"):
         READERS[reader](s3, bucket, stored)
+
+
+class TestAnswersThatAreCut:
+    """botocore takes half an answer for all of it, and what it cannot parse for an empty one."""
+
+    @staticmethod
+    def cut(client, operation, *, times):
+        """Let connections end in the middle of an answer."""
+        left = [times]
+
+        def answer(request, **_):
+            if not left[0]:
+                return None
+            left[0] -= 1
+            raw = HTTPResponse(io.BytesIO(b'{"Item": {"a'), preload_content=False)
+            return AWSResponse(request.url, 200, {"content-length": "500"}, raw)
+
+        service = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register(f"before-send.{service}.{operation}", answer)
+
+    def test_what_the_ledger_knows_is_read_once_more(self, own_client, table):
+        """Not taken for a call that nobody knows."""
+        dynamodb = own_client("dynamodb")
+        ledger = DynamoLedger(dynamodb, table=table)
+        state = ledger.save(ledger.load("kazoo", "1", "c"))
+        self.cut(dynamodb, "GetItem", times=2)
+        assert ledger.load("kazoo", "1", "c") == state
+        self.cut(dynamodb, "GetItem", times=3)
+        with pytest.raises(Unavailable, match="cannot be read: ConnectionClosedError"):
+            ledger.load("kazoo", "1", "c")
+
+    def test_so_is_a_secret(self, own_client):
+        secrets = own_client("secretsmanager")
+        arn = secrets.create_secret(Name=str(uuid.uuid4()), SecretString='{"a": 1}')["ARN"]
+        self.cut(secrets, "GetSecretValue", times=2)
+        assert Secret(secrets, arn=arn).read() == {"a": 1}
+
+    def test_so_is_a_list_of_objects(self, own_client, bucket):
+        s3 = own_client("s3")
+        archive = S3Archive(s3, bucket=bucket)
+        stored = archive.put_bytes("k", BODY, media_type=WAV)
+        self.cut(s3, "ListObjectsV2", times=2)
+        assert archive.find("") == {"k": stored}
+
+    def test_what_has_no_body_or_is_read_in_pieces_is_not_cut(self, own_client, bucket):
+        """A HEAD says the length of what it does not send."""
+        archive = S3Archive(own_client("s3"), bucket=bucket)
+        stored = archive.put_bytes("k", BODY, media_type=WAV)
+        assert archive.find("") == {"k": stored}
+        with archive.read("k", version_id=stored.version_id) as pieces:
+            assert b"".join(pieces) == BODY
 
 
 def refusal(code, status):

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from legato.aws.clients import client
 from legato.aws.items import MOST_PARTS, PART_BYTES, Items
 from legato.aws.ledger import DynamoLedger
 from legato.errors import Stale, TooLarge, Unavailable
@@ -18,13 +17,8 @@ KEY = {"pk": {"S": "k"}, "sk": {"S": "note"}}
 
 
 @pytest.fixture
-def dynamodb(aws_endpoint, aws_client, monkeypatch):
-    """Return a client as the functions have it."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    return client("dynamodb")
+def dynamodb(own_client):
+    return own_client("dynamodb")
 
 
 @pytest.fixture
