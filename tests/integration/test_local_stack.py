@@ -139,7 +139,7 @@ def test_the_queue_buries_what_crashes_again_and_again(created: Stack, aws_endpo
     url = created.outputs["RingexJobsQueueUrl"]
     values = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert values["VisibilityTimeout"] == "5400"
-    assert '"maxReceiveCount": 5' in values["RedrivePolicy"]
+    assert '"maxReceiveCount": 10' in values["RedrivePolicy"]
 
 
 def test_what_is_left_out_has_a_reason(created: Stack) -> None:

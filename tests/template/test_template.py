@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from legato.archive import MOST_RECEIVES
 from legato.keep import HOLD
 from legato.remove import PUT_OFF
 from local.template import broken_rules, routes
@@ -617,7 +618,7 @@ class TestQueues:
                 assert watched[logical]["Threshold"] == 1
                 assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
             else:
-                assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5, logical
+                assert queue["RedrivePolicy"]["maxReceiveCount"] == MOST_RECEIVES, logical
 
     def test_a_backlog_raises_an_alarm(self, sam: Template) -> None:
         watched = alarms_on(sam, "ApproximateAgeOfOldestMessage", "QueueName")

@@ -603,13 +603,25 @@ class TestDeadly:
         assert 1 <= delay <= 60
         assert shop.jobs.deleted == ["r0"]
 
+    def test_who_is_set_apart_finds_the_call_free(self, shop):
+        """The worker that held it by the old message is dead; a new one need not wait for it."""
+        jobs = self.calls(shop, "s-1", "s-2")
+        held = entry(shop, "s-1").changed(
+            lease_until=NOON + timedelta(minutes=10), lease_messages=frozenset({"m0"})
+        )
+        shop.ledger.save(held)
+        run(shop, *jobs, receives={0: 2, 1: 3})
+        [(job, _)] = shop.jobs.sent
+        run(shop, job)
+        assert entry(shop, "s-1").status == "archived"
+
     def test_a_message_that_no_worker_survived_is_given_up_with_a_reason(self, shop):
         """SQS would bury it next time, without a word."""
         jobs = self.calls(shop, "s-1", "s-2")
-        _, failed = run(shop, replace(jobs[0], crashes=2), jobs[1], receives={0: 3})
+        _, failed = run(shop, replace(jobs[0], crashes=7), jobs[1], receives={0: 3})
         [(body, reason)] = shop.jobs.buried
         assert Job.from_message(body).crashes == 0
-        assert reason.startswith("4 workers ended on it without an answer")
+        assert reason.startswith("9 workers ended on it without an answer")
         assert entry(shop, "s-1").status == "failed"
         assert len(in_trouble(shop)) == 1
         assert entry(shop, "s-2").status == "archived"

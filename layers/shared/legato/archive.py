@@ -54,8 +54,11 @@ BUSY_WAIT = timedelta(seconds=120)
 ACCOUNT_SECONDS = 60
 """Until it is asked again whose call it is, where the provider failed to say it."""
 ABOUT_TO_BE_DELETED = timedelta(days=10)
-MOST_RECEIVES = 5
-"""SQS's `maxReceiveCount`: a message that came so often is buried here, with a reason."""
+MOST_RECEIVES = 10
+"""SQS's `maxReceiveCount`: a message that came so often is buried here, with a reason.
+
+Many, because a worker may die of something else nine times: a deadly message takes nobody along.
+"""
 APART_SECONDS = 60
 """Messages that may have killed a worker come back within so many seconds, each at another time."""
 LONGEST_OUTAGE = timedelta(days=2)
@@ -161,9 +164,16 @@ def _acknowledge(message: Message, shop: Workshop) -> None:
 
 
 def _set_apart(message: Message, shop: Workshop, report: Report) -> None:
-    """Let a suspect come back as a new message, at another moment than the others."""
+    """Let a suspect come back as a new message, at another moment than the others.
+
+    Whoever held its call by the old one is dead: the queue delivers none that somebody works on.
+    """
     delay = timedelta(seconds=random.randint(1, APART_SECONDS))  # noqa: S311 - no secret
     for job in _read(message, shop, report):
+        state = shop.ledger.load(job.id)
+        if message.id in state.lease_messages:
+            with suppress(Stale):
+                shop.ledger.save(state.changed(lease_until=None, lease_messages=frozenset()))
         send_back(replace(job, crashes=_crashes(message)), delay, shop.jobs)
     _acknowledge(message, shop)
 
