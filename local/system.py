@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,14 @@ class System:
     endpoints: Endpoints
     stack: Stack
     directory: Path
-    invoke: Callable[[str, Any], Any]
-    """Runs a function, by its logical id, with an event. Raises InvocationError."""
+    pools: Mapping[str, Pool]
+    """The processes of each function, by its logical id; none if somebody else runs them."""
+
+    def invoke(self, logical: str, event: Any) -> Any:
+        """Run a function, by its logical id, with an event. Raises InvocationError."""
+        if logical not in self.pools:
+            raise InvocationError(f"{logical}: this local system runs no functions")
+        return self.pools[logical].invoke(event)
 
 
 @contextlib.contextmanager
@@ -51,13 +58,16 @@ def running(
     ringex_settings: Mapping[str, Any] | None = None,
     ringcx_settings: Mapping[str, Any] | None = None,
     kazoo_settings: Mapping[str, Any] | None = None,
+    through: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext,
 ) -> Iterator[System]:
     """Run the local system until the block is left.
 
     `functions=False` leaves out what runs the functions (gateway, pollers, schedules, custom
     resources, workers), for somebody else to run them. `scheduled` names the functions whose
     schedules run, by their logical ids; without it all do. `parameters` go over
-    local/parameters.json, the `…_settings` into the simulators' configuration. Raises LocalError.
+    local/parameters.json, the `…_settings` into the simulators' configuration. `through` runs what
+    stands between the functions and AWS: it takes AWS's address and yields its own. Raises
+    LocalError.
     """
     first = endpoints.first_port() if port is None else port
     ports = {name: first + offset for offset, name in enumerate(PORTS)}
@@ -103,20 +113,17 @@ def running(
         accounts = configured["kazoo"]["accounts"] if address else []
         pushes = kazoo.push_urls(kazoos, address, accounts)
         found = _endpoints(created, endpoint, token, pushes, simulators)
-        invoke: Callable[[str, Any], Any] = _nobody
+        pools: Mapping[str, Pool] = {}
         if scheduled is not None:
             kept = [each for each in created.schedules if each.function in scheduled]
             created = replace(created, schedules=kept)
         if functions:
-            parts = _functions_running(created, endpoint, host, ports, logs)
-            invoke = cleanup.enter_context(parts)
+            seen = cleanup.enter_context(through(endpoint))
+            parts = _functions_running(created, endpoint, seen, host, ports, logs)
+            pools = cleanup.enter_context(parts)
         endpoints.write(found, where)
         cleanup.callback(endpoints.remove, found, where)
-        yield System(endpoints=found, stack=created, directory=where, invoke=invoke)
-
-
-def _nobody(logical: str, _event: Any) -> Any:
-    raise InvocationError(f"{logical}: this local system runs no functions")
+        yield System(endpoints=found, stack=created, directory=where, pools=pools)
 
 
 def _clean_logs(where: Path) -> Path:
@@ -137,15 +144,16 @@ def _clean_logs(where: Path) -> Path:
 
 @contextlib.contextmanager
 def _functions_running(
-    created: Stack, endpoint: str, host: str, ports: Mapping[str, int], logs: Path
-) -> Iterator[Callable[[str, Any], Any]]:
+    created: Stack, endpoint: str, seen: str, host: str, ports: Mapping[str, int], logs: Path
+) -> Iterator[Mapping[str, Pool]]:
+    """Run the functions, which see AWS at the address `seen`, and what calls them."""
     with contextlib.ExitStack() as cleanup:
         pools: dict[str, Pool] = {}
         for logical, function in created.functions.items():
             concurrency = sum(s.concurrency for s in created.sources if s.function == logical)
             pools[logical] = Pool(
                 function,
-                endpoint=endpoint,
+                endpoint=seen,
                 log=logs / f"{function.code.name}.log",
                 size=concurrency or WEBHOOK_PROCESSES,
             )
@@ -166,7 +174,7 @@ def _functions_running(
         cleanup.callback(_at_once, [part.stop for part in parts])
         for part in parts:
             part.start()
-        yield lambda logical, event: invokes[logical](event)
+        yield pools
 
 
 def _hurried(created: Stack) -> set[str]:

@@ -78,6 +78,12 @@ class Worker:
             raise InvocationError(f"{function.logical}: its process is gone") from error
         return self._take(function.timeout, "the invocation").get("result")
 
+    @property
+    def pid(self) -> int:
+        """Return the id of the process."""
+        assert self._process.pid is not None  # noqa: S101 - it was started
+        return self._process.pid
+
     def alive(self) -> bool:
         return self._process.is_alive()
 
@@ -129,6 +135,11 @@ class Pool:
                 return worker.invoke(event)
             finally:
                 self._give_back(worker)
+
+    def processes(self) -> list[int]:
+        """Return the ids of the processes that there are now."""
+        with self._lock:
+            return sorted(worker.pid for worker in self._all if worker.alive())
 
     def close(self) -> None:
         """End all processes, also those at work."""
