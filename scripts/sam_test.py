@@ -34,10 +34,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from samcli.yamlhelper import yaml_parse
 
 from legato.aws.ledger import DynamoLedger
-from legato.model import Job, Note, format_time, parse_time
+from legato.layout import call_in, call_prefix, folder_of, hold_prefix
+from legato.model import CallId, Job, Note, format_time, parse_time
 from legato.push import KAZOO_PUSH_KEY
 from legato.receive import CURRENT_TOKEN
 from legato.reconcile import last_days
+from legato.restore.note import key_of as restore_key
 from local import aws, custom, endpoints
 from local.demo.calls import AUDIO
 from local.demo.evidence import read, storage_class
@@ -216,7 +218,7 @@ def ringcx_dialog(run: Run) -> None:
     run.jobs("ringcx", seconds=10)
     answer = run.invoke_jobs("ringcx")
     expect(answer == {"batchItemFailures": []}, f"SQS would deliver again: {answer}")
-    check_apart(run, f"calls/{job.provider}/{started_at:%Y/%m/%d}/{job.call}/", segments)
+    check_apart(run, call_prefix(job.id, started_at), segments)
 
 
 def ringcx_schedule(run: Run) -> None:
@@ -316,7 +318,7 @@ def remover_schedule(run: Run) -> None:
     expect(stats["deletes"].get(recording) == 1, f"deleted at Kazoo: {stats['deletes']}")
     dynamodb = aws.client("dynamodb", run.system.endpoints.aws)
     ledger = DynamoLedger(dynamodb, table=run.system.endpoints.table)
-    note = ledger.read(f"removed#kazoo#{recording}").content
+    note = ledger.read(f"removed#{job.id._replace(call=recording)}").content
     expect(note.get("proof") == "read-back", f"the ledger says {note}")
 
 
@@ -379,7 +381,7 @@ def held(run: Run) -> None:
     request = json.loads(run.read()["body"])
     expect(list(answer["cases"]) == [request["case"]], f"held for {answer['cases']}")
     s3, bucket = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.bucket
-    folder = f"holds/{request['provider']}/{request['call']}/"
+    folder = hold_prefix(CallId.parse(request["call"]))
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=folder).get("Contents", [])
     records = [s3.get_object(Bucket=bucket, Key=o["Key"])["Body"].read() for o in listed]
     steps = [json.loads(record) for record in records]
@@ -431,8 +433,7 @@ def under_way(run: Run) -> tuple[DynamoLedger, Note]:
     ledger = DynamoLedger(
         aws.client("dynamodb", run.system.endpoints.aws), table=run.system.endpoints.table
     )
-    _, provider, _, _, _, call, *_ = told["key"].split("/")
-    note = ledger.read(f"restore#{provider}#{call}")
+    note = ledger.read(restore_key(call_in(folder_of(told["key"]))))
     at = format_time(datetime.now(UTC))
     objects = {told["key"]: {"version_id": told["version-id"], "bytes": 1}}
     order = {"request": at, "requested_at": at, "tier": "Standard", "days": 7}
@@ -580,7 +581,7 @@ def check_apart(run: Run, prefix: str, segments: list[str]) -> None:
 def check_archive(run: Run, job: Job) -> None:
     """Expect both legs, the joined recording, all of it at hand, and a manifest that fits them."""
     s3, bucket = aws.client("s3", run.system.endpoints.aws), run.system.endpoints.bucket
-    prefix = f"calls/{job.provider}/{job.seen_at:%Y/%m/%d}/{job.call}/"
+    prefix = call_prefix(job.id, job.seen_at)
     keys = {o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])}
     names = sorted(key.removeprefix(prefix) for key in keys if "/legs/" not in key)
     expect(names == ["manifest-1.json", "peaks-1.json", "recording-1.mp3"], f"archived: {names}")
