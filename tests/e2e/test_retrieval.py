@@ -114,7 +114,7 @@ def test_a_subpoena_is_answered(officer, monkeypatch):
     assert "GLACIER, cold: `legato restore` makes it readable" in shown
 
     cold = officer.types("get", *calls, "--to", officer.folder, *WHY, ends=1)
-    assert f"legato restore {officer.ringcx}" in cold.stderr
+    assert f"legato restore ringcx/21550001/{officer.ringcx}" in cold.stderr
     assert list(officer.folder.iterdir()) == [], "what is cold is told before anything is fetched"
     priced = officer.types("restore", officer.ringcx, *WHY, ends=2)
     assert "Standard" in priced.stdout
