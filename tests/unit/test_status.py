@@ -16,6 +16,7 @@ from legato.hold import LIST as HOLDS
 from legato.model import CallState, Note, Trouble, TroubleKind, format_time
 from legato.overview import Depth, Followed, Overview
 from legato.provider_health import granted
+from legato.providers.credentials import Forbidden, Pool, read_credentials
 from legato.restore.note import LIST as RESTORES
 from legato.status import status
 from legato.sweep import strays_list, tail_key
@@ -525,8 +526,12 @@ def test_a_record_that_nobody_can_archive_is_said_for_as_long_as_the_provider_ke
 
 def test_a_credential_that_is_set_aside_is_said_until_it_is_accepted(world):
     """It is tried every quarter of an hour, and is no better in between."""
-    until = (NOON + 5 * MINUTE).timestamp()
-    world.write("credentials#ringex", abc={"until": until, "reason": "GET /x answers 403"})
+    secret = {"clientId": "c", "clientSecret": "s", "jwt": ["one", "two"]}
+    one, two = read_credentials(secret, "ringex")
+    pool = Pool(lambda: secret, world.notes, world.clock, provider="ringex")
+    pool.set_aside(one, "GET /x answers 403", seconds=300, scope="content")
+    # One recording that is refused says nothing of the other credential.
+    pool.refused(two, Forbidden("GET /y answers 403"), recording="y", scope="content")
     [need] = world.looked().needs
     assert need.what == "ringex refuses a credential of ours: GET /x answers 403"
     assert need.detail == "tried again at 2026-11-20 12:05 UTC"

@@ -116,7 +116,10 @@ def _credentials(provider: str, work: Overview, found: Status) -> int:
     """Say which credentials are set aside, or were until a moment ago: they are tried again."""
     now = work.clock.now()
     refused: dict[str, float] = {}
-    for entry in work.notes.read(f"credentials#{provider}").content.values():
+    credentials = work.notes.read(f"credentials#{provider}").content.values()
+    scoped = [entry for scopes in credentials for entry in scopes.values()]
+    # Where there is no time, a recording or two were refused to it and it is in use.
+    for entry in (entry for entry in scoped if "until" in entry):
         if now.timestamp() < entry["until"] + SET_ASIDE.total_seconds():
             reason = entry["reason"]
             refused[reason] = max(entry["until"], refused.get(reason, 0))
