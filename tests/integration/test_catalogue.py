@@ -111,7 +111,10 @@ def test_what_was_taken_out_is_found_by_nothing(store):
 
 def test_ids_that_begin_alike_are_suggested(store):
     enter(store, a_row("s-a0b1c2d3e4"), a_row("s-a0b1c2ffff"), a_row("s-ffffffff"))
-    assert set(store.beginning("S-A0B1C2zzzz")) == {"s-a0b1c2d3e4", "s-a0b1c2ffff"}
+    assert set(store.beginning("S-A0B1C2zzzz")) == {
+        an_id("s-a0b1c2d3e4"),
+        an_id("s-a0b1c2ffff"),
+    }
 
 
 class Death(Exception):

@@ -92,11 +92,11 @@ def test_a_record_rewritten_two_hours_later_makes_revision_two(tmp_path):
     )
     nothing_else = {"sessions": 0, "recorded": 0, "recordings": 0, "minutes": 0}
     day.run(**nothing_else, quiet=60)
-    state = day.ledger.load(an_id(session.id, account=day.config.account_id))
+    state = day.ledger.load(an_id(session.id, account=day.world.config.account_id))
     assert (state.revision, len(state.legs)) == (1, 2)
     before = dict(day.archive.objects)
 
     day.run(**nothing_else, quiet=120)
-    state = day.ledger.load(an_id(session.id, account=day.config.account_id))
+    state = day.ledger.load(an_id(session.id, account=day.world.config.account_id))
     assert (state.status, state.revision, len(state.legs)) == ("archived", 2, 3)
     assert before.items() <= day.archive.objects.items()

@@ -113,7 +113,7 @@ class TestSize:
         state = ledger.load(an_id("c", provider="ringcx")).changed(
             legs={leg: dice.randbytes(32).hex() for leg in ids},
             named=frozenset(ids),
-            related=frozenset(ids[:100]),
+            related=frozenset(map(an_id, ids[:100])),
             troubles=dict.fromkeys(ids[::10], trouble),
             reason="; ".join(ids),
         )

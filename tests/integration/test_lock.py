@@ -230,7 +230,7 @@ class Call:
     def hold(self, action="hold", by=ALICE, **asked):
         shop = self.shop
         work = Holding(archive=shop.archive, ledger=shop.ledger, notes=shop.notes, clock=shop.clock)
-        request = {"action": action, "call": "s-1", "case": "c", "reason": "r"} | asked
+        request = {"action": action, "call": "ringex/1/s-1", "case": "c", "reason": "r"} | asked
         reply = answer(json.dumps(request).encode(), by=by, work=work)
         assert reply.status == 200, reply.body
 
