@@ -49,7 +49,7 @@ def ask(provider: str, jobs: Jobs, notes: Lists, clock: Clock) -> int:
 
 
 def _key(job: Job) -> str:
-    return f"named#{job.provider}#{job.account}#{job.call}"
+    return f"named#{job.id}"
 
 
 def _list(provider: str) -> str:
