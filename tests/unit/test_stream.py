@@ -9,11 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from legato import unarchived
+from legato import stream, unarchived
 from legato.archive import Message, archive
 from legato.errors import Denied, NotAudio, NotYet, Unavailable, Wait
 from legato.model import CallState
 from legato.policy import Policy
+from legato.providers.line import TIMEOUT
 from legato.sweep import records_key
 from tests.fakes import (
     NOON,
@@ -273,6 +274,11 @@ def test_a_segment_that_does_not_arrive_in_time_costs_an_attempt(desk):
     desk.work()
     assert "too slow" in desk.state().troubles["a"].reason
     assert desk.archive.objects == {}
+
+
+def test_a_read_that_stands_still_ends_before_the_invocation_does():
+    """Else the worker is killed, and its whole batch waits to be handed out again."""
+    assert timedelta(seconds=TIMEOUT.read + 10) < stream.TIME_TO_REST
 
 
 def test_a_refusal_of_the_store_is_a_passing_fault(desk):

@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 4096
 _SEALED_FACTS = ("media_type", "codec", "sample_rate", "channels", "duration_ms", "lacks_ms")
-TIME_TO_REST = timedelta(seconds=20)
-"""What is left of an invocation is needed to put the job back."""
+TIME_TO_REST = timedelta(seconds=50)
+"""What is left of an invocation is needed to put the job back.
+
+A read that began before may stand still for 30 s of it (legato.providers.line.TIMEOUT).
+"""
 
 
 def stream_leg(fetching: Fetching, shop: Workshop) -> FetchedLeg:
