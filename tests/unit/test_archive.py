@@ -627,6 +627,50 @@ class TestDeadly:
         assert entry(shop, "s-2").status == "archived"
         assert failed == []
 
+    def test_a_recording_that_ends_its_workers_keeps_no_other_out(self, shop):
+        """The second death shows which one it is, and a third worker seals the call without it."""
+        legs = [a_leg("leg-1", minutes_ago=12), a_leg("leg-2"), a_leg("leg-3", minutes_ago=8)]
+        shop.provider.listings["s-1"] = a_listing(*legs)
+        shop.provider.audio |= {"leg-1": b"mp3 1", "leg-3": b"mp3 3"}
+        opened = shop.provider.open_leg
+        deaths = []
+
+        @contextmanager
+        def deadly(leg, *, turn=False):
+            if leg.id == "leg-2":
+                deaths.append(leg.id)
+                raise KilledError
+            with opened(leg, turn=turn) as pieces:
+                yield pieces
+
+        shop.provider.open_leg = deadly
+        for receives in (1, 2):
+            with pytest.raises(KilledError):
+                run(shop, a_job(), receives={0: receives})
+            shop.clock.advance(5400)
+        run(shop, a_job(), receives={0: 3})
+        state = entry(shop)
+        assert state.legs.keys() == {"leg-1", "leg-3"}
+        assert state.troubles["leg-2"].kind == "deadly"
+        [note] = in_trouble(shop)
+        assert "a worker that fetched it died" in note.content["reason"]
+
+        [(job, _)] = shop.jobs.sent
+        shop.clock.advance(120)
+        with pytest.raises(KilledError):
+            run(shop, job)
+        shop.clock.advance(5400)
+        shop.jobs.sent.clear()
+        run(shop, job, receives={0: 2})
+        [(job, _)] = shop.jobs.sent
+        shop.clock.advance(600)
+        with pytest.raises(KilledError):
+            run(shop, job)
+        shop.clock.advance(5400)
+        run(shop, job, receives={0: 2})
+        assert (len(deaths), entry(shop).status) == (4, "failed")
+        assert entry(shop).revision == 1
+
     def test_who_survives_is_no_suspect_any_more(self, shop):
         """A job that was answered for begins to count anew."""
         [job] = self.calls(shop, "s-1")

@@ -219,6 +219,7 @@ class _Jobs:
 
     jobs: list[Job] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    is_suspect: bool = False
 
     def merged(self) -> Job:
         """Return one job for all: the newest sign counts, and every hint."""
@@ -250,6 +251,7 @@ def _by_call(
                 jobs = calls.setdefault(job.id, _Jobs())
                 jobs.jobs.append(job)
                 jobs.messages.append(message.id)
+                jobs.is_suspect |= _is_suspect(message)
     return list(calls.values())
 
 
@@ -330,7 +332,8 @@ def _claimed_once(
             remove.archived(state, shop.notes, shop.clock)
         report.count("JobCovered")
         return []
-    return [Work(claimed.job, state, tuple(jobs.messages), until, was_troubled)]
+    messages = tuple(jobs.messages)
+    return [Work(claimed.job, state, messages, until, was_troubled, jobs.is_suspect)]
 
 
 def _resolved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from legato.seal import index, known, read_manifest, seal
 from legato.stream import known_objects, stream_leg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from legato.model import CallStatus, Listing, StoredLeg, StoredObject
@@ -229,14 +230,18 @@ def _fetched(
 
     Raises what is no recording's fault: all that is fetched is safe in the archive by then.
     """
-    fetched: list[FetchedLeg] = []
-    for number, leg in enumerate(legs):
+    fetched: dict[str, FetchedLeg] = {}
+    # What was in trouble before comes last: it may be slow or deadly, and what is granted to the
+    # others tells its own fault from the provider's.
+    for number, leg in enumerate(sorted(legs, key=lambda leg: leg.id in work.state.troubles)):
         before = work.state.troubles.get(leg.id)
         kept = kept_leg(leg.id, prefix, present)
-        if kept is None and before and not troubles.is_due(before, shop.clock.now()):
+        if kept is None and before and not _is_due(work, leg, before, shop):
             continue
+        path = folder / f"leg-{number}"
         try:
-            got = _fetched_leg(work, leg, prefix, present, folder / f"leg-{number}", shop)
+            with _told_before(work, leg, before, shop) if kept is None else nullcontext():
+                got = _fetched_leg(work, leg, before, prefix, present, path, shop)
         except Unavailable:
             raise
         except LegatoError as error:
@@ -248,17 +253,44 @@ def _fetched(
                 continue
             _troubled(work, listing, leg, error, shop)
         else:
-            fetched.append(got)
+            fetched[leg.id] = got
             if kept is None:
                 _settled(work, leg)
                 if got.stored.short_ms:
                     _is_short(work, got.stored, shop)
-    return fetched
+    return [fetched[leg.id] for leg in legs if leg.id in fetched]
+
+
+def _is_due(work: Work, leg: Leg, before: Trouble, shop: Workshop) -> bool:
+    """Say whether a leg is to be asked for; not by the first worker after one that died of it."""
+    now = shop.clock.now()
+    if not (work.is_suspect and before.kind == "deadly"):
+        return troubles.is_due(before, now)
+    later = troubles.outlived(before, now=now, policy=shop.policy)
+    work.state = work.state.changed(troubles=work.state.troubles | {leg.id: later})
+    return False
+
+
+@contextmanager
+def _told_before(work: Work, leg: Leg, before: Trouble | None, shop: Workshop) -> Iterator[None]:
+    """Write down which leg is fetched where a worker has died of one, and nobody knows of which."""
+    deadly = before is not None and before.kind == "deadly"
+    if not (work.is_suspect or deadly):
+        yield
+        return
+    known = work.state.troubles
+    trouble = troubles.deadly(before, now=shop.clock.now(), policy=shop.policy)
+    work.state = shop.ledger.save(work.state.changed(troubles=known | {leg.id: trouble}))
+    try:
+        yield
+    finally:
+        work.state = work.state.changed(troubles=known)
 
 
 def _fetched_leg(
     work: Work,
     leg: Leg,
+    before: Trouble | None,
     prefix: str,
     present: Mapping[str, StoredObject],
     path: Path,
@@ -266,7 +298,6 @@ def _fetched_leg(
 ) -> FetchedLeg:
     if not leg.address and kept_leg(leg.id, prefix, present) is None:
         raise Failed("it was sealed, its object is gone, and the provider lists it no more")
-    before = work.state.troubles.get(leg.id)
     spent = before.spent if before else 0
     fetching = Fetching(
         leg=replace(leg, tries=before.tries) if before else leg,

@@ -34,6 +34,7 @@ SAID: dict[TroubleKind, str] = {
     "missing": "is not at the provider (any more)",
     "failing": "cannot be fetched",
     "limited": "is refused for its rate, and others are not",
+    "deadly": "ends the workers that fetch it",
     "damaged": "came damaged",
     "short": "is shorter than the provider says",
     "unreadable": "is listed in words that nobody understands",

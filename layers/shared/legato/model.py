@@ -350,6 +350,7 @@ type TroubleKind = Literal[
     "missing",
     "failing",
     "limited",
+    "deadly",
     "damaged",
     "short",
     "unreadable",
@@ -363,10 +364,10 @@ class Trouble:
     """Why one recording of a call is not in the archive, or not as it should be.
 
     `refused`: the provider hands it out to nobody. `missing`: it answers 404. `failing`: 5xx, a
-    broken connection, too slow. `limited`: 429 for this one, while others are granted. `damaged`:
-    what came is no whole recording. `short`: it lacks more than the provider says it is long.
-    `unreadable`: nobody understands how it is listed. `unjoined`: all legs are kept and cannot be
-    joined. `lost`: nothing more can be done.
+    broken connection, too slow. `limited`: 429 for this one, while others are granted. `deadly`: a
+    worker ended on it without a word. `damaged`: what came is no whole recording. `short`: it lacks
+    more than the provider says it is long. `unreadable`: nobody understands how it is listed.
+    `unjoined`: all legs are kept and cannot be joined. `lost`: nothing more can be done.
 
     `tries` counts how often it was asked for since `since`, `spent` those that were not the
     provider's own outage. `tried_at` is the last time, `next_at` the next one; None where only a

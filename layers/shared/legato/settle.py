@@ -54,6 +54,8 @@ class Work:
     until: datetime
     was_troubled: bool = False
     """Whether the call was in somebody's list when it was claimed."""
+    is_suspect: bool = False
+    """Whether a worker that had it before ended without a word."""
 
 
 def done(work: Work, status: CallStatus, shop: Workshop, report: Report) -> None:

@@ -39,6 +39,13 @@ MANY = 10
 ROUNDING = timedelta(seconds=1)
 """A queue delays by whole seconds."""
 
+MOST_DEATHS = 3
+"""So many workers may end on a recording before it is left to a person."""
+DEADLY = (
+    "a worker that fetched it died, ran out of time or memory, or met an error that nobody foresaw;"
+    " see the processor's log"
+)
+
 _PATIENCE: dict[TroubleKind, int] = {"missing": 3, "failing": 2, "limited": 2, "damaged": 2}
 _KINDS: tuple[tuple[type[LegatoError], TroubleKind], ...] = (
     (Denied, "refused"),
@@ -109,6 +116,33 @@ def troubled(
         spent=spent,
         next_at=None if wait is None else now + timedelta(seconds=math.ceil(wait)),
     )
+
+
+def deadly(before: Trouble | None, *, now: datetime, policy: Policy) -> Trouble:
+    """Return the trouble of a recording that is about to be fetched, should this worker die of it.
+
+    It is written down before, since nobody can afterwards.
+    """
+    deaths = 1 + (before.spent if before and before.kind == "deadly" else 0)
+    return Trouble(
+        kind="deadly",
+        reason=DEADLY,
+        since=before.since if before else now,
+        tried_at=now,
+        tries=1 + (before.tries if before else 0),
+        spent=deaths,
+        next_at=_after_death(deaths, now, policy),
+    )
+
+
+def outlived(trouble: Trouble, *, now: datetime, policy: Policy) -> Trouble:
+    """Return the trouble of a recording of which a worker has just died: the others come first."""
+    return replace(trouble, next_at=_after_death(trouble.spent, now, policy))
+
+
+def _after_death(deaths: int, now: datetime, policy: Policy) -> datetime | None:
+    ladder = policy.named_ladder[: MOST_DEATHS - 1]
+    return now + timedelta(seconds=ladder[deaths - 1]) if deaths <= len(ladder) else None
 
 
 def begun_anew(troubles: dict[str, Trouble], now: datetime) -> dict[str, Trouble]:
