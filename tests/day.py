@@ -11,19 +11,20 @@ import hashlib
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 
-from legato.archive import Message, archive
+from legato.archive import MOST_RECEIVES, Message, archive
 from legato.errors import NotAudio
 from legato.gate import Limit
 from legato.model import AudioFacts, Job
+from legato.overview import Depth
 from legato.policy import Policy
 from legato.ports import Levels
 from legato.providers.ringex.account import RingexAccount
@@ -67,44 +68,63 @@ class VirtualClock:
 
 
 class VirtualQueue:
-    """Messages by the moment at which they appear."""
+    """Messages by the moment at which they appear, as SQS hands them out."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._order = itertools.count()
-        self._messages: list[tuple[float, int, str]] = []
+        self._messages: list[tuple[float, int, Message]] = []
+        self._taken: dict[str, Message] = {}
         self.buried: list[tuple[str, str]] = []
         self.sent = 0
 
     def send(self, job: Job, *, delay: int) -> None:
-        due = self._clock.seconds() + delay
-        heapq.heappush(self._messages, (due, next(self._order), job.to_message()))
+        self.put(job.to_message(), delay=delay)
         self.sent += 1
+
+    def put(self, body: str, *, delay: float = 0) -> None:
+        """Let anything appear as a new message."""
+        number = next(self._order)
+        self._push(Message(str(number), body, receives=0), delay=delay)
 
     def bury(self, body: str, *, reason: str) -> None:
         self.buried.append((body, reason))
 
     def delete(self, receipt: str) -> None:
-        """Do nothing: what was taken is gone until somebody puts it back."""
+        self._taken.pop(receipt, None)
 
-    def put_back(self, batch: list[Message], *, delay: float) -> None:
-        """Let messages appear again that nobody acknowledged."""
-        due = self._clock.seconds() + delay
+    def put_back(self, batch: Iterable[Message], *, delay: float) -> None:
+        """Let messages of the last batch appear again that nobody acknowledged."""
         for message in batch:
-            heapq.heappush(self._messages, (due, next(self._order), message.body))
+            if message.id not in self._taken:
+                continue
+            if message.receives >= MOST_RECEIVES:
+                self.bury(message.body, reason="it was handed out too often")
+            else:
+                self._push(message, delay=delay)
 
     def next_at(self) -> float | None:
         return self._messages[0][0] if self._messages else None
 
+    def depth(self) -> Depth:
+        """Return how many messages there are. None is in anybody's hands between two batches."""
+        ready = sum(due <= self._clock.seconds() for due, _, _ in self._messages)
+        return Depth(waiting=ready, taken=0, delayed=len(self._messages) - ready)
+
     def take(self) -> list[Message]:
-        """Return a batch of what has appeared."""
+        """Return a batch of what has appeared; who fails with it puts it back."""
         taken = []
         while (
             self._messages and len(taken) < BATCH and self._messages[0][0] <= self._clock.seconds()
         ):
-            _, number, body = heapq.heappop(self._messages)
-            taken.append(Message(str(number), body))
+            _, _, message = heapq.heappop(self._messages)
+            taken.append(replace(message, receives=message.receives + 1, receipt=message.id))
+        self._taken = {message.id: message for message in taken}
         return taken
+
+    def _push(self, message: Message, *, delay: float) -> None:
+        due = self._clock.seconds() + delay
+        heapq.heappush(self._messages, (due, next(self._order), message))
 
 
 class HasEnded(Protocol):
@@ -301,7 +321,7 @@ class Day:
             transport=self.line,
         )
         self.account = RingexAccount(api, self.notes)
-        tail = RingexTail(
+        self.tail = tail = RingexTail(
             api,
             self.account,
             self.clock,
@@ -390,6 +410,10 @@ class Day:
             legs=tuple(LegOrder(extension_id="401555101", seconds=1) for _ in range(legs)),
             seconds=60,
         )
+        self.place(order)
+
+    def place(self, order: CallOrder) -> None:
+        """Let a call end, and notify of it."""
         session, _rows = self.world.calls.place(order)
         if self._notify:
             # The last two of a call's notifications: the parties hang up a moment apart.

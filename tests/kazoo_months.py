@@ -165,6 +165,10 @@ class Months:
 
     def sweep(self) -> None:
         """Go a round as a fresh process."""
+        go_round(self.round(), until=self.clock.now() + timedelta(seconds=120))
+
+    def round(self) -> Round:
+        """Return what a sweeper works with."""
         tails = [
             KazooTail(
                 self.api,
@@ -174,7 +178,7 @@ class Months:
             )
             for account in self.config.accounts
         ]
-        work = Round(
+        return Round(
             provider="kazoo",
             tails=tails,
             jobs=self.queue,
@@ -184,7 +188,6 @@ class Months:
             rest=timedelta(),
             retention=lambda: {tail.watch: 180 for tail in tails},
         )
-        go_round(work, until=self.clock.now() + timedelta(seconds=120))
 
     def _work(self, batch: Any) -> None:
         @contextmanager

@@ -105,7 +105,7 @@ class Days:
         secret = {
             "clientId": self.config.client_id,
             "clientSecret": self.config.client_secret,
-            "jwt": next(iter(self.config.jwts)),
+            "jwt": list(self.config.jwts),
         }
         self.api = RingcxApi(
             platform="https://platform.ringcentral.com",
@@ -188,6 +188,12 @@ class Days:
     def sweep(self, *, going_on: bool = False) -> RoundReport | None:
         """Go a round as a fresh process; None if it was killed."""
         until = self.clock.now() + timedelta(seconds=LAMBDA_SECONDS)
+        with self._may_die():
+            return go_round(self.round(), until=until, unfinished_only=going_on)
+        return None
+
+    def round(self) -> Round:
+        """Return what a sweeper works with."""
         settings = SimpleNamespace(
             ringcx=SimpleNamespace(
                 sub_accounts=tuple(self.config.sub_accounts),
@@ -197,7 +203,7 @@ class Days:
             ringcx_sweep_hours=24,
             ringcx_look_again_hours=self._look_again_hours,
         )
-        work = Round(
+        return Round(
             provider="ringcx",
             tails=tails(settings, self.api, self.clock),  # type: ignore[arg-type]
             jobs=self.queue,
@@ -207,9 +213,6 @@ class Days:
             rest=timedelta(),
             retention=lambda: {f"ringcx#{name}": 90 for name in self.config.sub_accounts},
         )
-        with self._may_die():
-            return go_round(work, until=until, unfinished_only=going_on)
-        return None
 
     def backfill(self, begin: datetime, end: datetime) -> bool:
         """Walk a stretch of the past as the command does; say whether it came to its end."""
