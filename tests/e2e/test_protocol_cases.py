@@ -191,6 +191,7 @@ def test_what_lies_on_another_host_is_fetched_from_the_configured_one(place):
     assert leg["id"] == "9003"
 
 
+@pytest.mark.parametrize("number", ROWS)
 def test_an_odd_row_is_understood_or_shown(place, number):
     """It is never taken, in silence, for a segment that was not recorded."""
     dialog = dialog_of_row(number)
