@@ -211,3 +211,18 @@ def test_json_that_is_nested_too_deeply_is_none():
     response = httpx.Response(200, content=b"[" * 200_000, request=request)
     with pytest.raises(Retry):
         answers.read_json(response)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'["\xff\xfe", "good"]', ["\ufffd\ufffd", "good"]),
+        (b'["\xed\xa0\x80", "good"]', ["\ufffd" * 3, "good"]),
+        (b"[" + b"9" * 5000 + b', "good"]', ["9" * 5000, "good"]),
+        (b'[-12, 1e999, "good"]', [-12, float("inf"), "good"]),
+        ('["ü", "good"]'.encode("utf-16"), ["ü", "good"]),
+    ],
+)
+def test_what_one_record_holds_that_json_cannot_costs_no_other(body, value):
+    """A page of a list is read all the same."""
+    assert answers.parsed(body) == value

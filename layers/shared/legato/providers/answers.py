@@ -28,6 +28,8 @@ JSON_SECONDS = 60
 """A body that arrives byte by byte never meets the timeout of one read."""
 LONGEST_LIFE_SECONDS = 24 * 3600
 MAX_RESUMES = 3
+MAX_DIGITS = 1000
+"""Python itself reads no integer of more than 4,300."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
 
@@ -122,11 +124,20 @@ def broken_off(response: httpx.Response, error: httpx.HTTPError) -> Retry:
 
 
 def parsed(body: bytes) -> Any:
-    """Return the JSON of a body. Raises ValueError for what is none, or nested too deeply."""
+    """Return the JSON of a body. Raises ValueError for what is none, or nested too deeply.
+
+    Bytes that are no text, and numbers too long to count with, are one record's, and not the
+    body's: the bytes become U+FFFD, the numbers their digits as text.
+    """
+    text = body.decode(json.detect_encoding(body), errors="replace")
     try:
-        return json.loads(body)
+        return json.loads(text, parse_int=_integer)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
 
 
 def read_json(response: httpx.Response) -> Any:
