@@ -281,6 +281,8 @@ def test_a_wrong_account_id_is_named_and_loses_nothing(centre, tmp_path):
 
     record = {
         "messageId": "m",
+        "receiptHandle": "of a message that this queue never had",
+        "attributes": {"ApproximateReceiveCount": "1"},
         "body": job_of(dialog).to_message(),
         "eventSourceARN": queue_arn(centre),
     }

@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from legato import chain, hold
+from legato.accounts import meant, siblings
 from legato.birthmark import Birthmark, is_lost
 from legato.digest import Chaining, digest
 from legato.hold import Asked, Holding, cases_of
 from legato.ledger_rebuild import Remaking, rebuild
 from legato.model import CallId
 from legato.policy import Policy
+from legato.relate import related_to
 from legato.sweep import records_key
 from tests.fakes import FakeLedger, FakeLibrary, FakeNotes, a_job, a_leg, a_listing, a_workshop
 from tests.unit.test_archive import run
@@ -160,6 +162,21 @@ def test_the_providers_records_are_known_again(world):
     world.rebuild()
     records = world.shop.notes.read(records_key(FIRST)).content["records"]
     assert records == {"record of s-1": {"id": "record of s-1"}}
+
+
+def test_calls_that_belong_to_each_other_are_known_again(world):
+    """Both those that a manifest names and those of other accounts that have the same id."""
+    world.shop.provider.listings["s-1"] = replace(
+        a_listing(a_leg("a")), related=(SECOND,), records=({"id": "r"},)
+    )
+    world.shop.provider.audio |= {"a": b"mp3 a"}
+    run(world.shop, a_job("s-1", seen_at=world.clock.now()))
+    world.lose()
+    world.rebuild()
+    assert related_to(FIRST, world.shop) == {SECOND}
+    elsewhere = FIRST._replace(account="2")
+    assert siblings(elsewhere, world.shop.notes) == (FIRST,)
+    assert meant("s-1", world.shop.notes) == [FIRST, elsewhere]
 
 
 def test_legal_holds_are_known_again(world):

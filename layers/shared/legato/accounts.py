@@ -51,7 +51,7 @@ def only_account_key(provider: str) -> str:
 def _named(provider: str, call: str, notes: Notes) -> Iterator[CallId]:
     only = notes.read(only_account_key(provider)).content.get("account")
     several = notes.read(_key(CallId(provider, "", call))).content.get("accounts", ())
-    for account in (*((only,) if only else ()), *several):
+    for account in sorted({*([only] if only else ()), *several}):
         yield CallId(provider, account, call)
 
 

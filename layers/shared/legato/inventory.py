@@ -41,13 +41,13 @@ MARGIN = timedelta(days=1)
 
 @dataclass(slots=True, kw_only=True)
 class Listed:
-    """What a provider's list has named: `calls` and `recordings`, and how many by account and day.
+    """What a provider's list has named: `calls`, and `recordings` with their accounts.
 
-    It is `whole` where all of it was read.
+    `days` counts the recordings by account and day. It is `whole` where all of it was read.
     """
 
     calls: set[CallId] = field(default_factory=set)
-    recordings: set[str] = field(default_factory=set)
+    recordings: set[tuple[str, str]] = field(default_factory=set)
     days: Counter[tuple[str, date]] = field(default_factory=Counter)
     whole: bool = True
 
@@ -126,7 +126,7 @@ class Inventory:
             kind = "wrong account" if named.account != state.account else "wrong call"
             yield Flaw(kind=kind, reason=f"{key} is the manifest of {named}")
 
-    def _lacking(self, one: _Call, *, listed: Collection[str]) -> list[str]:
+    def _lacking(self, one: _Call, *, listed: Collection[tuple[str, str]]) -> list[str]:
         """Return the archived legs of a call that the list should name, and does not."""
         state = one.state
         if state.prefix != one.folder or state.manifest is None:
@@ -135,7 +135,8 @@ class Inventory:
         covered = {
             leg
             for leg in state.legs
-            if leg not in listed and any(each.covers(state.account, leg) for each in lists)
+            if (state.account, leg) not in listed
+            and any(each.covers(state.account, leg) for each in lists)
         }
         if not covered or state.manifest.key not in one.sizes:
             return []

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from itertools import batched, groupby
 from typing import TYPE_CHECKING
 
-from legato import birthmark, chain, hold
+from legato import birthmark, chain, hold, relate
+from legato.accounts import siblings
 from legato.errors import LegatoError, Refused, Stale
 from legato.index import AT_ONCE, FOLDERS
 from legato.layout import CALLS, call_in, folder_of, manifest_key, newest_revision
@@ -142,6 +143,8 @@ def _folder(folder: str, objects: Sequence[Stored], work: Remaking) -> _Found:
         sha256=hashlib.sha256(body).hexdigest(),
     )
     _remember_records(call, content, work)
+    relate.remember(call, map(CallId.parse, content["related"]), work.notes)
+    siblings(call, work.notes)
     _remember_cold(content, objects, work)
     return _Found(call=call, sealed=True, forgotten=_entered(call, folder, (sealed, content), work))
 

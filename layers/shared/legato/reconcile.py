@@ -359,7 +359,7 @@ class _Run:
         for named in self._found("found").values():
             ours = listed[named.provider]
             ours.calls.add(named.id)
-            ours.recordings.add(named.recording)
+            ours.recordings.add((named.account, named.recording))
             ours.days[named.account, named.day] += 1
         return listed
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from legato.errors import Retry, Stale
 from legato.model import CallId, Job
+from legato.notes import change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from legato.model import Note
+    from legato.ports import Notes
     from legato.workshop import Workshop
 
 TRIES = 10
@@ -23,6 +26,17 @@ TRIES = 10
 def related_to(call: CallId, shop: Workshop) -> frozenset[CallId]:
     """Return the calls that have said they belong to this one."""
     return frozenset(map(CallId.parse, shop.notes.read(_key(call)).content.get("calls", ())))
+
+
+def remember(call: CallId, others: Iterable[CallId], notes: Notes) -> None:
+    """Note calls that belong to this one, as its sealed manifest has them. Raises Retry."""
+    told = {str(other) for other in others}
+
+    def noted(note: Note) -> Note:
+        calls = sorted(told.union(note.content.get("calls", ())))
+        return replace(note, content={"calls": calls}) if calls else note
+
+    change(_key(call), noted, notes)
 
 
 def tell(job: Job, others: Iterable[CallId], shop: Workshop) -> None:
