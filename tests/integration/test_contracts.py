@@ -423,6 +423,7 @@ class TestLedger:
         assert ledger.load(an_id("s-1")) == saved
         assert ledger.load(an_id("s-2")).version == 0
         assert ledger.load(an_id("s-1", provider="kazoo")).version == 0
+        assert ledger.load(an_id("s-1", account="2")).version == 0
 
     def test_nobody_writes_over_what_he_has_not_read(self, ledger):
         """Of two who read the same version, one is told."""
