@@ -30,7 +30,7 @@ from local.system import System, running
 PATIENCE_SECONDS = 120
 AT_REST = ("archived", "empty", "failed")
 
-WIDTH_OF_A_FILE = 190
+WIDTH_OF_A_FILE = 100
 
 console = Console()
 if not console.is_terminal:
@@ -80,6 +80,12 @@ class Placed:
         """Return how the legs were joined, if they were."""
         recording = self.manifest["recording"]
         return "apart" if recording is None else str(recording["how"])
+
+    @property
+    def key(self) -> str:
+        """Return where the recording is in the bucket; where its legs are, if they lie apart."""
+        recording = self.manifest["recording"]
+        return f"{Path(self.legs[-1]['key']).parent}/" if recording is None else recording["key"]
 
     @property
     def storage_class(self) -> str:
@@ -161,9 +167,10 @@ def _verify(system: System, placed: list[Placed]) -> None:
 
 def _show(placed: list[Placed]) -> None:
     table = Table(title="Archived", title_justify="left")
-    headings = ("call", "legs", "length", "how joined", "storage class", "key", "SHA-256 verified")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    table.add_column("call")
+    for heading in ("legs", "length", "joined", "kept in"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("SHA-256 verified")
     for one in placed:
         table.add_row(one.call.title, str(len(one.legs)), *_cells(one))
     console.print(table)
@@ -172,29 +179,25 @@ def _show(placed: list[Placed]) -> None:
             "Restored: an object in GLACIER cannot be read as it is, so a copy of it was ordered "
             "with restore_object. At AWS that takes minutes or hours; here it takes a moment."
         )
-    files = [one.file for one in placed if one.file is not None]
-    if files:
-        console.print(f"Listen to them in {files[0].parent}:")
-        for path in files:
-            console.print(f"  {path.name}")
+    console.print("Where they lie in the bucket, and where to listen to them:")
+    for one in placed:
+        if one.file is not None:
+            # In one piece, so that it can be copied, however narrow the window.
+            console.print(f"  {one.key}\n    {one.file}", soft_wrap=True, highlight=False)
 
 
 def _cells(one: Placed) -> Iterable[str]:
     """Return what the table says of a call behind the number of its legs."""
     if one.evidence is None:
-        return ("-", "-", "-", f"({one.entry.get('status', 'unknown')} in the ledger)", "-")
+        return ("-", "-", "-", f"- ({one.entry.get('status', 'unknown')} in the ledger)")
     recording, last = one.manifest["recording"], one.legs[-1]
-    if recording is None:
-        length, key = last["offset_ms"] + last["duration_ms"], f"{Path(last['key']).parent}/"
-    else:
-        length, key = recording["duration_ms"], recording["key"]
+    length = (recording or last)["duration_ms"] + (0 if recording else last["offset_ms"])
     good = one.evidence.checked - len(one.evidence.wrong)
     restored = f", {one.evidence.restored} restored" if one.evidence.restored else ""
     return (
         f"{length / 1000:.2f} s",
         one.how,
         one.storage_class,
-        key,
         f"{'NO' if one.evidence.wrong else 'yes'}: {good} of {one.evidence.checked}{restored}",
     )
 
