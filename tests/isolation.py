@@ -782,7 +782,7 @@ class Run:
             clock=world.clock,
         )
         found = status(overview)
-        needs = [need for need in found.needs if need.kind not in AUDITED]
+        needs = [need for need in found.needs if need.kind not in self._not_of_it]
         sentences = [f"{need.what} → {need.do}" for need in needs]
         sentences += [f"unknown: {what}: {error}" for what, error in found.unknown.items()]
         source = Source(provider=company.name, letters=letters, jobs_of=world._shop.read)
@@ -790,6 +790,12 @@ class Run:
             sources=[source], ledger=world.ledger, notes=world.notes, clock=world.clock
         )
         return sentences, [f"{one.call}: {one.reason}" for one in failed(failures)]
+
+    @property
+    def _not_of_it(self) -> Sequence[str]:
+        """Return the kinds of sentences that would not be there, were other calls going on."""
+        quiet = self.cell is not None and self.cell.unit in ("leg", "call", "batch")
+        return (*AUDITED, "standstill") if quiet else AUDITED
 
     def _named(self, sentences: list[str], listed: list[str]) -> str:
         """Return the sentence that tells a person of what is bad; empty if there is none."""

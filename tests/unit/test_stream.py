@@ -276,6 +276,27 @@ def test_a_segment_that_does_not_arrive_in_time_costs_an_attempt(desk):
     assert desk.archive.objects == {}
 
 
+def test_no_segment_is_begun_when_the_time_is_over(desk):
+    """The next invocation begins with it; what is known of the first stands in the ledger."""
+    desk.has("a", "b")
+    opened = []
+
+    @contextmanager
+    def slow(leg, *, turn=False):
+        opened.append(leg.id)
+        desk.clock.advance(880)
+        yield iter([b"wav" + bytes(5000)])
+
+    desk.provider.open_leg = slow
+    desk.work()
+    assert opened == ["a"]
+    [(job, delay)] = desk.jobs.sent
+    assert (job.attempt, delay) == (0, 1)
+    desk.clock.advance(1)
+    desk.work()
+    assert opened == ["a", "b"]
+
+
 def test_a_read_that_stands_still_ends_before_the_invocation_does():
     """Else the worker is killed, and its whole batch waits to be handed out again."""
     assert timedelta(seconds=TIMEOUT.read + 10) < stream.TIME_TO_REST

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from legato import layout, troubles
+from legato import failed, layout, troubles
 from legato.errors import Failed, LegatoError, Limited, NotYet, Unavailable, Wait
 from legato.fetch import FetchedLeg, Fetching, fetch_leg, kept_leg
 from legato.hold import Holding, inherited
@@ -18,7 +18,7 @@ from legato.model import Leg, Trouble, parse_time
 from legato.provider_health import last_granted
 from legato.relate import related_to, tell
 from legato.seal import index, known, read_manifest, seal
-from legato.stream import known_objects, stream_leg
+from legato.stream import TIME_TO_REST, known_objects, stream_leg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -230,14 +230,19 @@ def _fetched(
 
     Raises what is no recording's fault: all that is fetched is safe in the archive by then.
     """
+    _survived(work, shop)
     fetched: dict[str, FetchedLeg] = {}
+    asked = False
     # What was in trouble before comes last: it may be slow or deadly, and what is granted to the
     # others tells its own fault from the provider's.
     for number, leg in enumerate(sorted(legs, key=lambda leg: leg.id in work.state.troubles)):
         before = work.state.troubles.get(leg.id)
         kept = kept_leg(leg.id, prefix, present)
-        if kept is None and before and not _is_due(work, leg, before, shop):
+        if kept is None and before and not troubles.is_due(before, shop.clock.now()):
             continue
+        if kept is None and asked and shop.clock.now() >= work.until - _spare(shop):
+            raise Wait("this invocation has no time left for another leg", seconds=1)
+        asked = asked or kept is None
         path = folder / f"leg-{number}"
         try:
             with _told_before(work, leg, before, shop) if kept is None else nullcontext():
@@ -261,14 +266,25 @@ def _fetched(
     return [fetched[leg.id] for leg in legs if leg.id in fetched]
 
 
-def _is_due(work: Work, leg: Leg, before: Trouble, shop: Workshop) -> bool:
-    """Say whether a leg is to be asked for; not by the first worker after one that died of it."""
-    now = shop.clock.now()
-    if not (work.is_suspect and before.kind == "deadly"):
-        return troubles.is_due(before, now)
-    later = troubles.outlived(before, now=now, policy=shop.policy)
-    work.state = work.state.changed(troubles=work.state.troubles | {leg.id: later})
-    return False
+def _spare(shop: Workshop) -> timedelta:
+    """Return how much of an invocation is left for what comes after the legs."""
+    return TIME_TO_REST if shop.policy.apart else timedelta(seconds=shop.policy.reserve)
+
+
+def _survived(work: Work, shop: Workshop) -> None:
+    """Put off the recordings that workers have died of: the others come first.
+
+    The call is listed at once, since this worker may die of another one of them.
+    """
+    now, policy = shop.clock.now(), shop.policy
+    deadly = {
+        leg: troubles.outlived(one, now=now, policy=policy)
+        for leg, one in work.state.troubles.items()
+        if one.kind == "deadly"
+    }
+    if work.is_suspect and deadly:
+        work.state = work.state.changed(troubles=work.state.troubles | deadly)
+        failed.noted(work.job.anew(), troubles.described(deadly), shop.notes, shop.clock)
 
 
 @contextmanager
