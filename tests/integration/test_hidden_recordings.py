@@ -14,6 +14,7 @@ from legato.aws.bucket import PART_BYTES, S3Archive
 from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
+from legato.birthmark import mark_anew
 from legato.layout import call_prefix, leg_key
 from legato.overview import Followed, Overview
 from legato.policy import Policy
@@ -54,6 +55,7 @@ class Company:
         self.ledger = DynamoLedger(aws_client("dynamodb"), table=table)
         self.catalogue = DynamoCatalogue(aws_client("dynamodb"), table=table)
         self.library = S3Library(self.s3, bucket=bucket)
+        mark_anew(self.archive, self.ledger, self.clock)
         self.listed = list(LISTED)
         for call, legs in CALLS.items():
             self.seal(call, legs, scratch, streamed=call == "s-4")
