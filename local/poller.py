@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -104,7 +104,7 @@ class Poller:
         done = [message for message in batch if message["MessageId"] not in failed]
         for message in kept:
             # The function may have deleted it, and failed for another one.
-            with self._told():
+            with self._told(), suppress(self._sqs.exceptions.ReceiptHandleIsInvalid):
                 self._sqs.change_message_visibility(
                     QueueUrl=self._source.queue_url,
                     ReceiptHandle=message["ReceiptHandle"],

@@ -19,9 +19,10 @@ ANSWER = b"HTTP/1.1 %d Broken\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Breaker:
-    """Breaks this `share` of all operations. `broken` counts them by service and way.
+    """Breaks this `share` of all operations; `seen` counts those that were in danger.
 
-    Which ones is drawn with a seed, in the order in which they come.
+    `broken` counts requests by service and way. Which operations are broken is drawn with a seed,
+    in the order in which they come.
     """
 
     def __init__(self, seed):
@@ -93,7 +94,7 @@ class Breaker:
         """Return how a request breaks, if it does: botocore says which operation it is a try of."""
         operation = headers.get("amz-sdk-invocation-id")
         if operation not in self._fates:
-            self.seen += 1
+            self.seen += self.share > 0
             doomed = self._dice.random() < self.share
             tries = self._dice.choice(TRIES) if doomed else 0
             self._fates[operation] = self._dice.choices(WAYS, k=tries)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from legato.errors import Retry
     from legato.model import Json
 
-LONGEST = {"call": 500, "case": 200, "reason": 2000}
+LONGEST = {"call": 1000, "case": 200, "reason": 2000}
 """In characters."""
 
 
