@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.archive import Message, archive
 from legato.bootstrap import workshop
+from legato.errors import Stale, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -57,6 +58,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def guard(ids: Collection[str]) -> Iterator[None]:
         try:
             yield
+        except (Stale, Unavailable) as error:
+            logger.warning("SQS delivers these messages again", reason=str(error), messages=ids)
+            failed.update(ids)
         except Exception:
             logger.exception("unforeseen error: SQS delivers these messages again", messages=ids)
             failed.update(ids)
