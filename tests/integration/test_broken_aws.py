@@ -29,6 +29,7 @@ from legato.aws.library import S3Library
 from legato.aws.secret import Secret
 from legato.errors import Retry, Unavailable
 from legato.verify.evidence import Version
+from tests.fakes import an_id
 from tests.lost_answers import lose_answers
 
 WAV = "audio/wav"
@@ -205,12 +206,12 @@ class TestAnswersThatAreCut:
         """Not taken for a call that nobody knows."""
         dynamodb = own_client("dynamodb")
         ledger = DynamoLedger(dynamodb, table=table)
-        state = ledger.save(ledger.load("kazoo", "1", "c"))
+        state = ledger.save(ledger.load(an_id("c", provider="kazoo")))
         self.cut(dynamodb, "GetItem", times=2)
-        assert ledger.load("kazoo", "1", "c") == state
+        assert ledger.load(an_id("c", provider="kazoo")) == state
         self.cut(dynamodb, "GetItem", times=3)
         with pytest.raises(Unavailable, match="cannot be read: ConnectionClosedError"):
-            ledger.load("kazoo", "1", "c")
+            ledger.load(an_id("c", provider="kazoo"))
 
     def test_so_is_a_secret(self, own_client):
         secrets = own_client("secretsmanager")
