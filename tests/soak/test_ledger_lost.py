@@ -140,5 +140,6 @@ def test_the_ledger_is_lost_while_calls_come(system, how):
         reconciled = place.legato("reconcile", "--from", today, "--report-only", "--json")
         report = json.loads(reconciled.stdout)
         assert (report["missing"], report["failed"]) == (0, 0), reconciled.stdout[-2000:]
-        verified = place.legato("verify", "--deep")
-        assert verified.returncode == 0, verified.stdout[-2000:]
+        verified = json.loads(place.legato("verify", "--deep", "--json").stdout)
+        # The hour is not over, so there is no digest yet.
+        assert {one["kind"] for one in verified["findings"]} <= {"chain-missing"}, verified

@@ -445,6 +445,25 @@ class TestFailing:
         assert sum(waits) == pytest.approx(24 * 3600, abs=600)
         assert entry(shop).status == "archived"
 
+    @pytest.mark.parametrize("known", [False, True])
+    def test_what_came_before_its_worker_died_is_in_trouble_no_more(self, shop, known):
+        """The leg is in the archive, sealed or not, and the ledger still waits for it."""
+        call_of(shop, "a", "b")
+        shop.provider.audio["a"] = NotYet("404")
+        run(shop, a_job())
+        [(job, _)] = shop.jobs.sent
+        shop.provider.audio["a"] = b"mp3-a"
+        shop.clock.advance(121)
+        before = entry(shop)
+        run(shop, job)
+        if not known:
+            del shop.archive.objects[f"{PREFIX}manifest-1.json"]
+        shop.ledger.entries[before.id] = replace(before, version=entry(shop).version)
+        shop.jobs.sent.clear()
+        run(shop, job)
+        assert (entry(shop).status, entry(shop).troubles) == ("archived", {})
+        assert shop.jobs.sent == []
+
     def test_legs_that_cannot_be_joined_are_sealed_apart(self, shop):
         """Each is in the archive and can be heard; a person is told why they are not one."""
 

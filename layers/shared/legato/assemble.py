@@ -210,7 +210,13 @@ def _begin_troubles(work: Work, legs: Sequence[Leg], listing: Listing, shop: Wor
     """Keep the troubles of the recordings that there are, with those that nobody can read."""
     now, before = shop.clock.now(), work.state.troubles
     ids = {leg.id for leg in legs}
-    kept = {leg: one for leg, one in before.items() if leg in ids and one.kind != "unreadable"}
+    kept = {
+        leg: one
+        for leg, one in before.items()
+        if leg in ids
+        and one.kind != "unreadable"
+        and (leg not in work.state.legs or _is_accepted(one))
+    }
     for odd in listing.unreadable:
         since = before[odd.id].since if odd.id in before else now
         kept[odd.id] = Trouble(kind="unreadable", reason=odd.reason, since=since, tried_at=now)
@@ -259,7 +265,8 @@ def _fetched(
             _troubled(work, listing, leg, error, shop)
         else:
             fetched[leg.id] = got
-            if kept is None:
+            # A worker may have died between the archive and the ledger: what is kept is settled.
+            if kept is None or not (before is None or _is_accepted(before)):
                 _settled(work, leg)
                 if got.stored.short_ms:
                     _is_short(work, got.stored, shop)
@@ -345,6 +352,11 @@ def _troubled(work: Work, listing: Listing, leg: Leg, error: LegatoError, shop: 
     work.state = work.state.changed(troubles=work.state.troubles | {leg.id: found})
     if isinstance(error, Limited) and found.spent <= troubles.LIMITED_TRIES:
         raise error
+
+
+def _is_accepted(trouble: Trouble) -> bool:
+    """Say whether the recording is in the archive all the same, and a person is told."""
+    return trouble.kind == "short" and trouble.next_at is None
 
 
 def _settled(work: Work, leg: Leg) -> None:
