@@ -690,6 +690,14 @@ class TestDeadly:
         assert (len(deaths), entry(shop).status) == (4, "failed")
         assert entry(shop).revision == 1
 
+    def test_what_was_archived_before_its_worker_died_is_not_given_up(self, shop):
+        """However often the message of a call that is done comes again."""
+        jobs = self.calls(shop, "s-1")
+        run(shop, *jobs)
+        report, _ = run(shop, *jobs, receives={0: 10})
+        assert report.counts == {"JobCovered": 1}
+        assert (shop.jobs.buried, entry(shop).status) == ([], "archived")
+
     def test_who_survives_is_no_suspect_any_more(self, shop):
         """A job that was answered for begins to count anew."""
         [job] = self.calls(shop, "s-1")

@@ -11,7 +11,7 @@ import pytest
 
 from legato import stream, unarchived
 from legato.archive import Message, archive
-from legato.errors import Denied, NotAudio, NotYet, Unavailable, Wait
+from legato.errors import Denied, NotAudio, NotYet, Retry, Unavailable, Wait
 from legato.model import CallState
 from legato.policy import Policy
 from legato.providers.line import TIMEOUT
@@ -227,6 +227,24 @@ def test_a_forbidden_segment_costs_no_other(desk):
     assert [leg["id"] for leg in desk.manifest()["legs"]] == ["b", "c"]
     assert [one["leg"] for one in desk.manifest()["missing"]] == ["a"]
     assert desk.archive.storage_classes[f"{PREFIX}legs/b.wav"] == "GLACIER"
+
+
+@pytest.mark.parametrize("lacks", [(5, 5), (9, 5, 5)])
+def test_what_lacks_a_little_of_what_its_header_promises_is_taken_when_it_lacks_the_same_again(
+    desk, lacks
+):
+    """A cut lacks something else each time, and another fault before it proves nothing."""
+    desk.has("a", a=Retry("503"))
+    desk.work()
+    desk.has("a")
+    judge = desk.shop.stitcher.judge
+    for lack in lacks:
+        assert desk.archive.objects == {}
+        desk.clock.advance(48000)
+        desk.shop.stitcher.judge = lambda body, lack=lack: replace(judge(body), lacks_ms=lack)
+        desk.work()
+    assert desk.manifest()["legs"][0]["lacks_ms"] == 5
+    assert desk.state().troubles == {}
 
 
 def test_a_segment_that_is_too_short_is_fetched_again_and_then_said_to_be_short(tmp_path):

@@ -186,6 +186,9 @@ def _bury_deadly(message: Message, shop: Workshop, report: Report) -> None:
     )
     for job in _read(message, shop, report):
         state = shop.ledger.load(job.id)
+        if state.status == "archived" and not state.troubles and job.named <= state.legs.keys():
+            report.count("JobCovered")
+            continue  # whoever died had done it
         fresh = job.anew()
         shop.jobs.bury(fresh.to_message(), reason=reason)
         failed.noted(fresh, reason, shop.notes, shop.clock)

@@ -127,14 +127,22 @@ def checked_length(audio: AudioFacts, fetching: Fetching, shop: Workshop) -> int
     """Return how much shorter a leg is than the provider states, in milliseconds; 0 if it is not.
 
     Raises ShortAudio while more of it may come: a short one is fetched three times, one whose own
-    header promises a little more than came twice.
+    header promises a little more than came until it lacks the same again.
     """
     short_ms = _short_ms(audio, fetching.leg, shop)
-    wanted = SHORT_TRIES if short_ms else 2 if audio.lacks_ms else 1
-    tries = 1 + (fetching.trouble.tries if fetching.trouble else 0)
-    if tries < wanted:
-        lasts, lacks = audio.duration_ms / 1000, (short_ms or audio.lacks_ms) / 1000
-        raise ShortAudio(f"leg {fetching.leg.id} lasts {lasts:.3f} s, which is {lacks:.3f} s short")
+    if not (short_ms or audio.lacks_ms):
+        return 0
+    lasts, lacks = audio.duration_ms / 1000, (short_ms or audio.lacks_ms) / 1000
+    reason = f"leg {fetching.leg.id} lasts {lasts:.3f} s, which is {lacks:.3f} s short"
+    before = fetching.trouble
+    if before is None or before.kind != "short":
+        enough = False
+    elif short_ms:
+        enough = before.tries + 1 >= SHORT_TRIES
+    else:
+        enough = before.reason == reason
+    if not (enough or fetching.last_try):
+        raise ShortAudio(reason)
     return short_ms
 
 
