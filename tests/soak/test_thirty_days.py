@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from legato import layout
 from legato.digest import Chaining, digest
 from legato.hold import Asked, Holding, hold, holds
-from legato.model import parse_time
+from legato.model import CallId, parse_time
 from legato.verify import verify
 from legato.verify.evidence import Folder
 from legato.verify.witness import read_authorities
@@ -96,12 +96,12 @@ class Audited(Months):
         if self.dice.random() > 0.1 and self._hours not in range(400, 411):
             self._audit()
         if self._hours in (240, 480):
-            for _, call in list(self.ledger.entries)[-5:]:
-                self._step("hold", call, by="one")
+            for call in list(self.ledger.entries)[-5:]:
+                self._step("hold", str(call), by="one")
         if self._hours == 600:
             for held in holds(self.notes, self.clock)[:2]:
-                self._step("request-release", held.call, by="one")
-                self._step("confirm-release", held.call, by="two")
+                self._step("request-release", str(held.id), by="one")
+                self._step("confirm-release", str(held.id), by="two")
         return now + 3600
 
     def _audit(self):
@@ -262,7 +262,7 @@ def tamper(archive, forger):
     do.edit(do.holds[0])
     do.remove(do.holds[3])
     _, [manifest] = do.call()
-    key = layout.hold_key("kazoo", manifest["call"], manifest["sealed_at"], 1)
+    key = layout.hold_key(CallId.of(manifest), manifest["sealed_at"], 1)
     do.slip_in(key, b"{}\n", kind="unchained")
 
     # What they name.
