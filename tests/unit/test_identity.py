@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -187,6 +188,18 @@ class RingcxDesk(Desk):
 
     def address(self, account):
         return (account, DIALOG, f"p-{account}")
+
+
+@pytest.mark.parametrize("kind", [KazooDesk, RingcxDesk])
+def test_what_began_after_an_old_message_lies_under_its_own_day(tmp_path, kind):
+    """What the list said when it was read is believed, however old the job is."""
+    desk = kind(tmp_path)
+    desk.find(desk.accounts[0])
+    sent = desk.shop.jobs.sent
+    sent[:] = [(replace(job, seen_at=BEGAN - timedelta(days=9)), delay) for job, delay in sent]
+    desk.work()
+    call = CallId(desk.shop.provider.name, desk.accounts[0], desk.call)
+    assert f"/{BEGAN:%Y/%m/%d}/" in desk.shop.ledger.load(call).prefix
 
 
 @pytest.mark.parametrize("kind", [KazooDesk, RingcxDesk])

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
-from legato.model import Listing, Note, format_time
+from legato.model import Listing, Note, format_time, parse_time
 from legato.providers.ringex.retention import NOTE
 from legato.providers.ringex.tailed import TailedRingex
 from legato.sweep import SweepReport, records_key, tail_key
@@ -62,6 +62,16 @@ def desk():
     desk = Desk()
     desk.read_to(NOON)
     return desk
+
+
+def test_what_began_after_an_old_message_began_when_the_log_says(desk):
+    """The log had listed it by then, however old the job is."""
+    desk.put(
+        records_key(an_id()),
+        {"records": {"r": record(recording=recording("7"))}, "seen": format_time(NOON)},
+    )
+    found = desk.resolve(a_job(seen_at=NOON - timedelta(days=9)))[an_id()]
+    assert found.started_at == parse_time(record()["startTime"])
 
 
 def test_a_call_that_the_tail_has_found_asks_nothing(desk):

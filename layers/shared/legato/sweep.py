@@ -205,6 +205,15 @@ def records_key(call: CallId) -> str:
     return f"records#{call}"
 
 
+def as_listed(job: Job, note: Note) -> Job:
+    """Return the job as seen when its call's records, of which this is the note, were last listed.
+
+    An old message may ask for recordings that began after it: no time of theirs is in its future.
+    """
+    seen = note.content.get("seen")
+    return replace(job, seen_at=max(job.seen_at, parse_time(seen))) if seen else job
+
+
 def strays_list(provider: str) -> str:
     """Return the name under which the records of a provider are listed that nobody can archive."""
     return f"stray#{provider}"

@@ -18,7 +18,7 @@ from legato.providers.kazoo.documents import (
     listing,
 )
 from legato.providers.kazoo.inbox import CALL
-from legato.sweep import AHEAD, records_key
+from legato.sweep import AHEAD, as_listed, records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -75,12 +75,14 @@ class Kazoo:
     def _resolved(self, job: Job) -> Listing | LegatoError | None:
         if job.call.startswith(CALL):
             return self._inbox.take_in(job)
-        documents = self._known(job)
+        note = self._notes.read(records_key(job.id))
+        documents = list(note.content.get("records", {}).values())
         if not documents:
             return None
         # Before its turn: another account's call of the same interaction can then name this one.
         related = siblings(job.id, self._notes)
-        return self._young(job, documents) or self._listed(job, documents, related)
+        young = self._young(job, documents)
+        return young or self._listed(as_listed(job, note), documents, related)
 
     def _listed(self, job: Job, documents: Sequence[Json], related: tuple[CallId, ...]) -> Listing:
         """Return the listing, with the copies that the inbox has."""
@@ -125,10 +127,6 @@ class Kazoo:
                 f"{error}: it goes on over the end of a month, and some versions of Kazoo list "
                 "such a recording but cannot hand it out"
             ) from error
-
-    def _known(self, job: Job) -> list[Json]:
-        records: Json = self._notes.read(records_key(job.id)).content.get("records", {})
-        return list(records.values())
 
     def _young(self, job: Job, documents: Sequence[Json]) -> Wait | None:
         ended = ended_at(documents, latest=job.seen_at)

@@ -16,7 +16,7 @@ from legato.errors import LegatoError, Wait
 from legato.model import Job, Leg, Listing
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.rows import address, ended_at, is_voice, listing
-from legato.sweep import AHEAD, records_key
+from legato.sweep import AHEAD, as_listed, records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -71,14 +71,15 @@ class Ringcx:
         return found
 
     def _resolved(self, job: Job, days: Json) -> Listing | Wait | None:
-        rows = list(self._notes.read(records_key(job.id)).content.get("records", {}).values())
+        note = self._notes.read(records_key(job.id))
+        rows = list(note.content.get("records", {}).values())
         if not rows:
             return None
         # Before its turn: another sub-account's call of the same dialog can then name this one.
         related = siblings(job.id, self._notes)
         kept = timedelta(days=days.get(job.account) or self._otherwise)
-        listed = replace(listing(job, rows, retention=kept), related=related)
-        return self._young(job, rows) or listed
+        listed = listing(as_listed(job, note), rows, retention=kept)
+        return self._young(job, rows) or replace(listed, related=related)
 
     def named_leg(self, job: Job, recording: str) -> Leg:
         """Return the leg for a segment that is known by its id only."""

@@ -13,7 +13,7 @@ from legato.errors import Barred, Failed, LegatoError, Wait
 from legato.model import Job, Json, Leg, Listing, parse_time
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.retention import known_retention
-from legato.sweep import AHEAD, records_key, tail_key
+from legato.sweep import AHEAD, as_listed, records_key, tail_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -104,7 +104,7 @@ class TailedRingex:
                 found[job.id] = error
                 continue
             if records := list(note.content.get("records", {}).values()):
-                listed = listing(job, records, retention=retention)
+                listed = listing(as_listed(job, note), records, retention=retention)
                 found[job.id] = replace(listed, final=True)
         return found
 
