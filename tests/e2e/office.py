@@ -231,7 +231,13 @@ class Office:
         return self.ledger.load(call_id(call))
 
     def is_archived(self, call):
-        until(lambda: self.state(call).status == "archived")
+        """Wait until a call is there, with all its recordings."""
+
+        def is_whole():
+            state = self.state(call)
+            return state.status == "archived" and not state.troubles
+
+        until(is_whole)
 
     def manifest(self, call):
         return json.loads(self.body(self.state(call).manifest.key))
