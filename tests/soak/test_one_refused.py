@@ -23,8 +23,12 @@ RINGCX = {
         group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
     },
 }
-SLOWER_AT_MOST = 1.5
-"""So much longer may all others take than without it, in the same run."""
+SLOWER_AT_MOST = 2.5
+"""So much longer may all others take than without it, on a machine that others use too.
+
+How long exactly, tests/unit/test_refusals.py says, in virtual time. A provider that is stopped takes
+for ever.
+"""
 
 
 class Place:
@@ -92,7 +96,9 @@ def a_place(directory, port, **settings):
 
 
 @pytest.mark.parametrize("users", [1, 4])
-def test_all_others_are_archived_as_fast_as_without_it(tmp_path, first_port, users):
+def test_all_others_are_archived_as_fast_as_without_it(
+    tmp_path, first_port, users, record_property
+):
     """With one user and with four; status names the refused one, and no other."""
     jwts = {f"local.user-{number}": OPERATOR_EXTENSION for number in range(4)}
     ringex = {"limits": FAST, "logLag": 0.5, "jwts": jwts}
@@ -101,6 +107,7 @@ def test_all_others_are_archived_as_fast_as_without_it(tmp_path, first_port, use
         place.archives("8", refused=False)  # processes that are cold and tokens that lack
         without = place.archives("7", refused=False)
         took = place.archives("9", refused=True)
+        record_property("seconds", f"{without:.0f} without it, {took:.0f} with it")
         assert took <= SLOWER_AT_MOST * without + 5
         assert "s-9-0" not in place.sealed("ringex")
         needs = until(lambda: json.loads(place.status().stdout)["needs"])
