@@ -26,8 +26,7 @@ RINGCX = {
 SLOWER_AT_MOST = 2.5
 """So much longer may all others take than without it, on a machine that others use too.
 
-How long exactly, tests/unit/test_refusals.py says, in virtual time. A provider that is stopped takes
-for ever.
+How long exactly, tests/unit/test_refusals.py says, in virtual time. Who is stopped takes for ever.
 """
 
 
