@@ -60,6 +60,7 @@ class Months:
         self, scratch: Path, *, faults: float = 0, seed: int = 1, version: str = "4.3"
     ) -> None:
         self.dice = random.Random(seed)
+        random.seed(seed)  # for the code under test, so that a world can be had again
         self.clock = VirtualClock(0)
         self.clock._now = SEPTEMBER.timestamp()
         self.config = Config.from_json({"version": version})

@@ -82,6 +82,7 @@ class Days:
         bad_rows: bool = True,
     ) -> None:
         self.dice = random.Random(seed)
+        random.seed(seed)  # for the code under test, so that a world can be had again
         self.clock = VirtualClock(0)
         self.config = Config.from_json(
             {"settleSeconds": SETTLE.total_seconds(), **(settings or {})}
