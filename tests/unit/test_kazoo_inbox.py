@@ -321,7 +321,7 @@ def test_an_object_stays_until_its_call_is_archived(tmp_path):
     """Waiting costs less and less: what fails is looked at until somebody mends it."""
     cluster = FakeCluster(a_document(start=to_gregorian(NOON), duration_ms=7_000_000))
     desk = Desk(tmp_path, cluster)
-    desk.work(desk.arrive(PUSHED, b"<html>", account_id=ACCOUNT, recording_id=RECORDING), hours=48)
+    desk.work(desk.arrive(PUSHED, b"<html>", account_id=ACCOUNT, recording_id=RECORDING), hours=72)
     assert (
         desk.ledger.load(an_id(INTERACTION, provider="kazoo", account=ACCOUNT)).status == "failed"
     )

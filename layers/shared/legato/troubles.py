@@ -96,12 +96,15 @@ def troubled(
 
     `granted_at` is when the provider last granted anything, `asked` how often the recording was
     looked for before its trouble began. A 5xx or a 429 while nothing at all is granted is the
-    provider's and takes no step of the ladder.
+    provider's and takes no step of the ladder. What comes late has all of it left when it is there:
+    a 404 is final two days after the call, so no recording begins anew for ever.
     """
     kind = next(kind for class_, kind in _KINDS if isinstance(error, class_))
     since = before.since if before else now
     tries = (before.tries if before else asked) + 1
     spent = (before.spent if before else asked) + 1
+    if before is not None and before.kind == "missing" != kind:
+        spent = 1
     if before is not None and kind in ("failing", "limited"):
         granted = granted_at is not None and granted_at > before.tried_at
         if not granted and now - since < LONGEST_OUTAGE:
