@@ -362,7 +362,14 @@ def nothing_waits(days: Days) -> bool:
 
 def assert_nothing_lost(days: Days, ended: list[Ended]) -> None:
     """Each segment is in Glacier exactly once, and no rule of RingCX was broken."""
-    assert legs_of(days) == sent_of(days)
+    archived, sent = legs_of(days), sent_of(days)
+    wrong = {leg for leg, _ in archived.items() ^ sent.items()}
+    troubled = [
+        f"{entry.call} is {entry.status}: {entry.troubles}"
+        for entry in days.ledger.entries.values()
+        if entry.troubles or wrong & entry.named
+    ]
+    assert not wrong, (wrong, troubled, [reason for _, reason in days.queue.buried])
     assert classes_of(days) == {"GLACIER"}
     assert sealed_of(days) == dialogs_of(ended)
     assert {entry.status for entry in days.ledger.entries.values()} == {"archived"}
