@@ -278,6 +278,39 @@ class TestHosts:
             read(api, address)
         assert server.requests == []
 
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "https://[::1/x",
+            "https://h:99999/x",
+            "https://xn--/x",
+            "https://\x00/x",
+            "https://\u2100.com/x",
+            "https://h/\ud800",
+            "javascript:alert(1)",
+        ],
+    )
+    @pytest.mark.parametrize("by", ["the log", "a redirect"])
+    def test_an_address_that_leads_nowhere_is_its_recordings_failure(
+        self, api, server, address, by
+    ):
+        """Whoever wrote it, the call log or a redirect."""
+        if by == "a redirect":
+            location = [(b"location", address.encode(errors="surrogatepass"))]
+            server.answers[CONTENT_PATH] = lambda _: httpx.Response(302, headers=location)
+            address = CONTENT_PATH
+        with pytest.raises((Denied, Retry)):
+            read(api, address)
+
+    def test_a_user_in_an_address_is_not_logged_in_with(self, api, server):
+        """The token goes along all the same, so the credential is not blamed for it."""
+        server.answers[CONTENT_PATH] = httpx.Response(200, content=b"audio")
+        with_user = f"https://someone:secret@media.ringcentral.com{CONTENT_PATH}"
+        assert read(api, with_user) == read(api)
+        asked = [one for one in server.requests if one.url.path == CONTENT_PATH]
+        assert {one.headers["authorization"] for one in asked} == {"Bearer t1"}
+        assert [one.url.userinfo for one in asked] == [b"", b""]
+
     def test_a_redirect_to_another_host_is_not_followed(self, api, server):
         """The recording stays where it is, and the failure says why."""
         away = {"Location": "https://evil.example.com/x"}

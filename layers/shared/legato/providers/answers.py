@@ -186,7 +186,7 @@ def pieces(
         with ExitStack() as stack:
             try:
                 response = stack.enter_context(opened(headers))
-            except (Denied, Failed, httpx.InvalidURL) as error:
+            except (Denied, Failed) as error:
                 if begun.received:
                     raise Retry(f"a recording that broke off cannot be resumed: {error}") from error
                 raise Denied(str(error)) from error

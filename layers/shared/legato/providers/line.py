@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from legato import __version__
-from legato.errors import Limited, Retry
+from legato.errors import Failed, Limited, Retry
 from legato.providers import answers
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ HEADERS = {
     "User-Agent": f"Legato/{__version__}",
     "Accept-Encoding": "identity",
 }
+PORTS = 1 << 16
 
 
 class Line:
@@ -75,7 +76,8 @@ class Line:
         self._gate.enter(key, calls=calls, turn=turn, behind=behind)
         try:
             response = self._client.send(request, auth=auth, stream=True)
-        except httpx.TransportError as error:
+        # httpx looks where a redirect leads, and not all that is wrong there is a TransportError.
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
             reason = f"{answers.where(request)}: {type(error).__name__}: {error}"
             raise Retry(reason) from error
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
@@ -91,6 +93,22 @@ class Line:
         seconds = answers.retry_after(response, self._clock.now(), usual=self._penalty) + 1
         self._gate.block(key, seconds=seconds)
         return Limited(f"{self._provider}'s rate limit is reached", seconds=seconds, turn=turn)
+
+
+def joined(base: httpx.URL, address: str) -> httpx.URL:
+    """Return where an address leads that a provider has written, without the user in it, if any.
+
+    It may be relative to `base`. Raises Failed for one that leads nowhere.
+    """
+    try:
+        # A user in it would be logged in with, instead of by our token.
+        url = base.join(address).copy_with(userinfo=b"")
+        leads = url.scheme in ("https", "http") and url.host and 0 <= (url.port or 0) < PORTS
+    except (httpx.InvalidURL, ValueError) as error:  # what idna refuses is no InvalidURL
+        raise Failed(f"{address[:60]!r} is no address: {error}") from error
+    if not leads:
+        raise Failed(f"{address[:60]!r} is no address of a host")
+    return url
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:

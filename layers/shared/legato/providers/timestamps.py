@@ -28,7 +28,7 @@ class TimestampAuthority:
         asked = self._client.build_request("POST", self._url, content=request)
         try:
             response = self._client.send(asked, stream=True)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
             reason = f"{answers.where(asked)}: {type(error).__name__}: {error}"
             raise Retry(reason) from error
         try:

@@ -22,7 +22,7 @@ from legato.providers.credentials import (
     Pool,
     Unaccepted,
 )
-from legato.providers.line import Line, origin
+from legato.providers.line import Line, joined, origin
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, platform_tokens
 from legato.providers.session import Session
 
@@ -103,9 +103,16 @@ class RingexApi:
             if not response.is_success:
                 raise Retry(f"{answers.where(request)} answers {response.status_code}")
 
-    def serves(self, address: str) -> bool:
-        """Say whether a recording's address is on a host that gets our token."""
-        return origin(self._media.join(address)) in (origin(self._platform), origin(self._media))
+    def other_host(self, address: str) -> str | None:
+        """Return the host of an address that gets no token of ours, or None if it gets one.
+
+        What leads nowhere is on the host "nowhere".
+        """
+        try:
+            url = joined(self._media, address)
+        except Failed:
+            return "nowhere"
+        return None if origin(url) in (origin(self._platform), origin(self._media)) else url.host
 
     @contextmanager
     def stream(
@@ -119,7 +126,7 @@ class RingexApi:
         """
 
         def opened(headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
-            request = self._line.request("GET", self._media.join(address), headers=headers)
+            request = self._line.request("GET", joined(self._media, address), headers=headers)
             # What has begun does not go behind: all that came so far would be lost.
             return self._followed(request, turn=turn, behind=behind and not headers)
 
@@ -141,7 +148,8 @@ class RingexApi:
                     return
                 location = response.headers.get("location", "")
                 headers = {"Range": request.headers["Range"]} if "Range" in request.headers else {}
-                request = self._line.request("GET", request.url.join(location), headers=headers)
+                url = joined(request.url, location)
+                request = self._line.request("GET", url, headers=headers)
         raise Retry(f"{answers.where(request)} redirects too often")
 
     @contextmanager

@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-import httpx
-
 from legato.model import Job, Json, Leg, Listing, Party, Unreadable
 from legato.providers.fields import id_of, kept, milliseconds_of, shown, text_of, time_of
 
@@ -187,10 +185,7 @@ def _address(recording: Json, name: str) -> str:
     """Return the address as it is given, or the one that is built from the id."""
     given = recording.get("contentUri")
     if isinstance(given, str) and _ADDRESS.fullmatch(given):
-        try:
-            return given if httpx.URL(given).host else address_of(name)
-        except httpx.InvalidURL:
-            pass
+        return given
     return address_of(name)
 
 

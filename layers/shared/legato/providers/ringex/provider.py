@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from legato.errors import LegatoError, Retry
 from legato.model import Job, Json, Leg, Listing, format_time
@@ -90,11 +89,12 @@ class Ringex:
 
         What is said to lie on another host is asked of ours, by its id: no token goes there.
         """
-        address = leg.address if self._api.serves(leg.address) else address_of(leg.id)
-        if address != leg.address:
-            extra = {"leg": leg.id, "host": urlsplit(leg.address).hostname}
-            log.warning("an address is on a host that RingexUrl does not name", extra=extra)
-        return self._api.stream(address, turn=turn, behind=leg.behind)
+        host = self._api.other_host(leg.address)
+        if host is None:
+            return self._api.stream(leg.address, turn=turn, behind=leg.behind)
+        extra = {"leg": leg.id, "host": host}
+        log.warning("an address is on a host that RingexUrl does not name", extra=extra)
+        return self._api.stream(address_of(leg.id), turn=turn, behind=leg.behind)
 
     def _records(self, jobs: Sequence[Job], **filters: str) -> dict[str, list[Json]]:
         """Return the records of these calls."""
