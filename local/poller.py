@@ -1,7 +1,7 @@
 """Stands in for Lambda's SQS event source mapping: batches, window, concurrency, partial failures.
 
 One difference on purpose: messages of a failed invocation become visible again after
-RETRY_VISIBLE_SECONDS instead of the queue's visibility timeout, so that nobody waits 90 minutes in
+RETRY_VISIBLE_SECONDS instead of when the queue or the function has said, so that nobody waits in
 front of a laptop. How often a message may be received before it is a dead letter is still the
 queue's own rule.
 """

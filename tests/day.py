@@ -43,6 +43,8 @@ BASE = "https://platform.ringcentral.com"
 MORNING = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 BATCH = 100
 WINDOW = 2.0
+VISIBILITY = 5400
+"""Seconds until the queue hands out a message again, as template.yaml has it."""
 SETTLE = 120
 LIMITS = {"Light": 50, "Medium": 40, "Heavy": 10, "Auth": 5}
 
@@ -75,6 +77,7 @@ class VirtualQueue:
         self._order = itertools.count()
         self._messages: list[tuple[float, int, Message]] = []
         self._taken: dict[str, Message] = {}
+        self._again_at: dict[str, float] = {}
         self.buried: list[tuple[str, str]] = []
         self.sent = 0
 
@@ -93,15 +96,18 @@ class VirtualQueue:
     def delete(self, receipt: str) -> None:
         self._taken.pop(receipt, None)
 
-    def put_back(self, batch: Iterable[Message], *, delay: float) -> None:
-        """Let messages of the last batch appear again that nobody acknowledged."""
+    def redeliver(self, receipts: Sequence[str], *, after: int) -> None:
+        self._again_at |= dict.fromkeys(receipts, self._clock.seconds() + after)
+
+    def put_back(self, batch: Iterable[Message]) -> None:
+        """Let messages of the last batch that nobody acknowledged appear when it is time."""
         for message in batch:
             if message.id not in self._taken:
                 continue
             if message.receives >= MOST_RECEIVES:
                 self.bury(message.body, reason="it was handed out too often")
             else:
-                self._push(message, delay=delay)
+                self._push(message, delay=self._again_at[message.id] - self._clock.seconds())
 
     def next_at(self) -> float | None:
         return self._messages[0][0] if self._messages else None
@@ -120,6 +126,7 @@ class VirtualQueue:
             _, _, message = heapq.heappop(self._messages)
             taken.append(replace(message, receives=message.receives + 1, receipt=message.id))
         self._taken = {message.id: message for message in taken}
+        self._again_at = dict.fromkeys(self._taken, self._clock.seconds() + VISIBILITY)
         return taken
 
     def _push(self, message: Message, *, delay: float) -> None:

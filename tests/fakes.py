@@ -70,6 +70,7 @@ class FakeJobs:
         self.sent = []
         self.buried = []
         self.deleted = []
+        self.redelivered = []
         self.refusal = None
 
     def send(self, job, *, delay):
@@ -86,6 +87,11 @@ class FakeJobs:
         if self.refusal:
             raise self.refusal
         self.deleted.append(receipt)
+
+    def redeliver(self, receipts, *, after):
+        if self.refusal:
+            raise self.refusal
+        self.redelivered.append((list(receipts), after))
 
 
 class FakeLedger:

@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, unquote
 
 import httpx
 
-from legato.archive import Message, archive
+from legato.archive import REDELIVERY_MARGIN, Message, archive
 from legato.bootstrap.status import KAZOO_LATE, RINGCX_LATE, RINGEX_LATE
 from legato.failed import Failures, Letter, Source, failed
 from legato.overview import Depth, Followed, Overview
@@ -59,7 +59,8 @@ Counted from when the call would have been archived, since nobody misses anythin
 """
 LAMBDA, SWEEPER = timedelta(seconds=900), timedelta(seconds=120)
 """Timeouts of template.yaml: then the process ends, whatever it does."""
-VISIBILITY = timedelta(seconds=5400)
+DEATH = LAMBDA + REDELIVERY_MARGIN
+"""What it costs that a worker dies: then what it had comes again."""
 LOOK = timedelta(minutes=5)
 """How often the status is asked for."""
 HORIZON = timedelta(hours=36)
@@ -107,9 +108,8 @@ FAULTS = {
         Fault(name="huge"),
         # One invocation is in its hands, twice, and nobody else works in this world.
         Fault(name="slow", costs=LAMBDA, waits=LAMBDA),
-        # What died with it is handed out again when it has been invisible for so long. The second
-        # death shows which recording it is.
-        Fault(name="crash", shown=3 * VISIBILITY, costs=VISIBILITY, waits=2 * VISIBILITY),
+        # What died with it is handed out again then. The second death shows which recording it is.
+        Fault(name="crash", costs=DEATH, waits=2 * DEATH),
         # No call is longer than a day.
         Fault(name="in progress", shown=AT_LAST, waits=AT_LAST),
     )
@@ -570,7 +570,7 @@ class Run:
             archive(batch, shop=self.world._shop, until=_after(self.world, LAMBDA), guard=guard)
             again = caught
         kept = [message for message in batch if message.id in again]
-        self.world.queue.put_back(kept, delay=VISIBILITY.total_seconds())
+        self.world.queue.put_back(kept)
 
     @contextmanager
     def _lambda(self, timeout: timedelta) -> Iterator[None]:

@@ -50,7 +50,6 @@ FAULTS = (
 )
 BAD_ROWS = tuple(Fault(route="metadata", kind="bad-row", damage=damage) for damage in DAMAGES)
 QUIET = timedelta(hours=30)
-VISIBILITY = 5400
 LAMBDA_SECONDS = 120
 
 
@@ -259,7 +258,7 @@ class Days:
             archive(batch, shop=self._shop, until=until, guard=strict)
             died = False
         if died:
-            self.queue.put_back(batch, delay=VISIBILITY)
+            self.queue.put_back(batch)
 
     def _place(self, ended: Ended) -> None:
         names = self.config.sub_accounts

@@ -709,6 +709,23 @@ class TestQueue:
             jobs.send(a_job(), delay=0)
         with pytest.raises(Retry, match="jobs queue does not delete"):
             jobs.delete("receipt")
+        with pytest.raises(Retry, match="does not change when messages come again"):
+            jobs.redeliver(["receipt"], after=960)
+
+    def test_messages_come_again_when_it_is_said(self, sqs, urls):
+        """More than one request takes, and one that is gone costs the others nothing."""
+        jobs = SqsJobs(sqs, queue=urls[0])
+        for _ in range(12):
+            jobs.send(a_job(), delay=0)
+        taken = [*self.receive(sqs, urls[0]), *self.receive(sqs, urls[0])]
+        assert len(taken) == 12
+        receipts = [message["ReceiptHandle"] for message in taken]
+        jobs.delete(receipts[3])
+        jobs.redeliver(receipts, after=0)
+        again = [*self.receive(sqs, urls[0]), *self.receive(sqs, urls[0])]
+        gone = {taken[3]["MessageId"]}
+        assert {one["MessageId"] for one in again} == {one["MessageId"] for one in taken} - gone
+        jobs.redeliver([], after=0)
 
     def test_a_message_is_deleted_by_its_receipt(self, sqs, urls):
         """And again without an error: the answer to the first time may have been lost."""

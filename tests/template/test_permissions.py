@@ -31,6 +31,7 @@ ACTIONS = {
     "put_object_tagging": "s3:PutObjectVersionTagging",  # always by version id
     "list_objects_v2": "s3:ListBucket",
     "send_message": "sqs:SendMessage",
+    "change_message_visibility_batch": "sqs:ChangeMessageVisibility",
     "publish": "sns:Publish",
     "get_item": "dynamodb:GetItem",
     "put_item": "dynamodb:PutItem",

@@ -1,7 +1,7 @@
 """Archiving a batch of jobs: what ends where, whatever happens in between."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,6 +23,7 @@ from legato.errors import (
 from legato.model import Job, Unreadable
 from legato.policy import Policy
 from legato.provider_health import granted
+from tests.day import VirtualClock, VirtualQueue
 from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop, an_id
 
 PREFIX = "calls/ringex/1/2026/11/20/s-1/"
@@ -612,15 +613,100 @@ class TestDeadly:
         assert deleted == ["r1", "r2"]
         assert {entry(shop, name).status for name in ("s-2", "s-3")} == {"archived"}
 
-    def test_other_suspects_come_back_as_new_messages(self, shop):
-        """So no innocent one is counted out with a deadly one; each remembers its crashes."""
+    def test_suspects_follow_one_another_and_the_worst_comes_last(self, shop):
+        """Each is acknowledged before the next is begun, so an outage makes no endless round."""
+        jobs = self.calls(shop, "s-1", "s-2", "s-3")
+        acknowledged = self.watched(shop)
+        run(shop, *jobs, receives={0: 2, 1: 3, 2: 2})
+        assert acknowledged == {"leg-s-3": [], "leg-s-1": ["r2"], "leg-s-2": ["r2", "r0"]}
+        assert shop.jobs.deleted == ["r2", "r0", "r1"]
+        assert shop.jobs.sent == []
+
+    def test_what_is_not_begun_when_a_suspect_kills_is_left_as_it_is(self, shop):
+        """The queue has it still, and hands it out again."""
+        jobs = self.calls(shop, "s-1", "s-2", "s-3")
+        self.watched(shop, deadly="leg-s-2")
+        with pytest.raises(KilledError):
+            run(shop, *jobs, receives={0: 2, 1: 2, 2: 2})
+        assert entry(shop, "s-3").status == "archived"
+        assert shop.jobs.deleted == ["r2"]
+        assert (shop.jobs.sent, shop.jobs.buried) == ([], [])
+
+    def test_a_suspect_that_fails_in_a_way_nobody_foresaw_is_not_acknowledged(self, shop):
+        """The next one is worked on all the same."""
         jobs = self.calls(shop, "s-1", "s-2")
-        run(shop, *jobs, receives={0: 2, 1: 3})
-        assert entry(shop, "s-2").status == "archived"
+        shop.provider.audio["leg-s-2"] = None
+        _, failed = run(shop, *jobs, receives={0: 2, 1: 2})
+        assert [name for name, _ in failed] == ["m1"]
+        assert shop.jobs.deleted == ["r0"]
+        assert entry(shop, "s-1").status == "archived"
+
+    def test_suspects_for_which_there_is_no_time_come_back_as_new_messages(self, shop):
+        """At different moments; each remembers its crashes."""
+        jobs = self.calls(shop, "s-1", "s-2", "s-3")
+        self.watched(shop, seconds=310)
+        run(shop, *jobs, receives={0: 2, 1: 2, 2: 2})
+        assert {entry(shop, name).status for name in ("s-2", "s-3")} == {"archived"}
         [(job, delay)] = shop.jobs.sent
         assert (job.call, job.crashes) == ("s-1", 1)
         assert 1 <= delay <= 60
-        assert shop.jobs.deleted == ["r0"]
+        assert shop.jobs.deleted == ["r2", "r1", "r0"]
+
+    def test_who_came_very_often_is_in_nobody_elses_batch(self, shop):
+        """So no neighbour uses up its receives: it goes back as a new message before others."""
+        jobs = self.calls(shop, "s-1", "s-2", "s-3")
+        acknowledged = self.watched(shop)
+        run(shop, *jobs, receives={0: 6, 1: 2, 2: 8})
+        assert acknowledged == {"leg-s-2": ["r0", "r2"]}
+        assert [(job.call, job.crashes) for job, _ in shop.jobs.sent] == [("s-1", 5), ("s-3", 7)]
+
+    def test_of_those_that_came_very_often_one_is_worked_on(self, shop):
+        """The one that would be given up first."""
+        jobs = self.calls(shop, "s-1", "s-2")
+        run(shop, *jobs, receives={0: 6, 1: 8})
+        assert entry(shop, "s-2").status == "archived"
+        assert [(job.call, job.crashes) for job, _ in shop.jobs.sent] == [("s-1", 5)]
+
+    def test_no_innocent_one_is_given_up_with_deadly_ones(self, tmp_path):
+        """However many there are, each that can be archived is, and only the others are told of."""
+        clock = VirtualClock(0)
+        clock.advance = clock.sleep
+        queue = VirtualQueue(clock)
+        shop = a_workshop(tmp_path, clock=clock, jobs=queue)
+        names = [f"s-{number:02}" for number in range(30)]
+        jobs = self.calls(shop, *names)
+        deadly = {f"leg-{name}" for name in names[::3]}
+        self.watched(shop, deadly=deadly)
+        for job in jobs:
+            queue.send(job, delay=0)
+        while (due := queue.next_at()) is not None:
+            clock.reach(due)
+            batch = queue.take()
+            with suppress(KilledError):
+                until = clock.now() + timedelta(minutes=15)
+                archive(batch, shop=shop, until=until, guard=nullcontext)
+                batch = []
+            queue.put_back(batch)
+        assert {entry(shop, name).status for name in names} == {"archived", "failed"}
+        assert {f"leg-{name}" for name in names if entry(shop, name).status == "failed"} == deadly
+        assert all("leg leg-" in reason for _, reason in queue.buried)
+
+    def watched(self, shop, *, deadly=(), seconds=0):
+        """Note what is acknowledged when a leg is fetched, and let some end the worker."""
+        acknowledged = {}
+        opened = shop.provider.open_leg
+
+        @contextmanager
+        def open_leg(leg, *, turn=False):
+            acknowledged[leg.id] = list(getattr(shop.jobs, "deleted", ()))
+            if leg.id in deadly:
+                raise KilledError
+            with opened(leg, turn=turn) as pieces:
+                yield pieces
+            shop.clock.advance(seconds)
+
+        shop.provider.open_leg = open_leg
+        return acknowledged
 
     def test_who_is_set_apart_finds_the_call_free(self, shop):
         """The worker that held it by the old message is dead; a new one need not wait for it."""
@@ -629,7 +715,7 @@ class TestDeadly:
             lease_until=NOON + timedelta(minutes=10), lease_messages=frozenset({"m0"})
         )
         shop.ledger.save(held)
-        run(shop, *jobs, receives={0: 2, 1: 3})
+        run(shop, *jobs, receives={0: 6, 1: 7})
         [(job, _)] = shop.jobs.sent
         run(shop, job)
         assert entry(shop, "s-1").status == "archived"
@@ -912,11 +998,49 @@ class TestCrashes:
         assert shop.provider.asked == []
 
     def test_the_claim_of_a_dead_worker_lapses(self, shop):
-        """Its end is known: the end of its invocation."""
+        """Its end is known. Another message of the call takes it over, in a batch of its own."""
         held = entry(shop).changed(status="working", lease_until=NOON - timedelta(seconds=1))
         shop.ledger.save(held)
         call_of(shop, "a")
         run(shop, a_job())
+        [(job, delay)] = shop.jobs.sent
+        assert (job.crashes, delay) == (1, 1)
+        assert shop.provider.asked == []
+        run(shop, job)
+        assert entry(shop).status == "archived"
+
+    def test_messages_come_again_when_the_invocation_is_over(self, shop):
+        """Not only after the queue's own timeout, should this worker die."""
+        call_of(shop, "a")
+        run(shop, a_job(), a_job("s-2"), minutes=14.001)
+        assert shop.jobs.redelivered == [(["r0", "r1"], 14 * 60 + 61)]
+
+    def test_a_claim_outlives_the_wait_of_its_messages(self, shop):
+        """They know of the crash, so they come before other messages of the call take it over."""
+        call_of(shop, "a")
+        shop.provider.failure = KilledError()
+        with pytest.raises(KilledError):
+            run(shop, a_job())
+        [(_, after)] = shop.jobs.redelivered
+        assert after == 16 * 60
+        assert entry(shop).lease_until == NOON + timedelta(minutes=18)
+
+    def test_who_came_very_often_comes_as_late_as_the_queue_has_it(self, shop):
+        """An outage of AWS of several hours must not use up its receives."""
+        call_of(shop, "a")
+        run(shop, a_job(), a_job("s-2"), receives={0: 5, 1: 6})
+        assert shop.jobs.redelivered == [(["r0"], 16 * 60)]
+
+    def test_a_queue_that_does_not_hear_of_it_stops_nobody(self, shop):
+        """Then a crash costs what the queue's own timeout says."""
+        call_of(shop, "a")
+
+        def refuse(receipts, *, after):
+            raise Unavailable("SQS is down")
+
+        shop.jobs.redeliver = refuse
+        _, failed = run(shop, a_job())
+        assert failed == []
         assert entry(shop).status == "archived"
 
     def test_a_redelivered_message_takes_over_at_once(self, shop):
@@ -928,7 +1052,7 @@ class TestCrashes:
         )
         shop.ledger.save(held)
         call_of(shop, "a")
-        run(shop, a_job())
+        run(shop, a_job(), receives={0: 2})
         assert entry(shop).status == "archived"
         assert entry(shop).lease_messages == frozenset()
 

@@ -7,9 +7,9 @@ call is archived or found empty, or when its successor stands safely in a queue.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import re
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -59,6 +59,21 @@ MOST_RECEIVES = 10
 
 Many, because a worker may die of something else nine times: a deadly message takes nobody along.
 """
+MOST_TOGETHER = 5
+"""A message that ended so many workers, as far as anybody knows, is in no other one's batch.
+
+It also comes again as late as the queue has it, so that no outage of a night uses up its receives.
+"""
+REDELIVERY_MARGIN = timedelta(seconds=60)
+"""After the end of an invocation, until its messages come again if it has died.
+
+It must be over by then: a claim falls to whoever gets one of its messages (legato.claim).
+"""
+CLAIM_MARGIN = 3 * REDELIVERY_MARGIN
+"""After the end of an invocation, until its claims lapse: its own messages come again before.
+
+They know that a worker died with them. Another message of the call does not.
+"""
 APART_SECONDS = 60
 """Messages that may have killed a worker come back within so many seconds, each at another time."""
 LONGEST_OUTAGE = timedelta(days=2)
@@ -83,12 +98,17 @@ def archive(
 ) -> Report:
     """Work on a batch until `until`, when this worker is ended and its claims lapse.
 
-    A message that came before may have killed the worker that had it. It is worked on alone, when
-    all others are acknowledged, so that it takes no neighbour along; one of them a batch, the rest
-    come back as new messages that remember it.
+    A message that came before may have killed the worker that had it. Such suspects are worked on
+    one after the other, each when all before it are acknowledged, those that came most often last.
+    One that came very often is not in the queue as it is while another one is worked on: its
+    receives are to count its own crashes. It comes back as a new message that remembers them, and
+    so does each suspect for which there is no time.
     """
     report = Report()
-    suspects = deque(sorted(filter(_is_suspect, messages), key=lambda one: -one.receives))
+    _come_again_soon(messages, until, shop)
+    # A worker begins with the oldest job. Of those that it leaves, that one is the likeliest to
+    # have ended it, and takes none of the others along when it comes last.
+    suspects = sorted(filter(_is_suspect, reversed(messages)), key=_crashes)
     fresh = [message for message in messages if message not in suspects]
     unfinished = _worked_on(fresh, shop=shop, until=until, guard=guard, report=report)
     if not suspects:
@@ -96,16 +116,43 @@ def archive(
     for message in fresh:
         if message.id not in unfinished:
             _acknowledge(message, shop)
-    alone = suspects.popleft()
+    kept = [one for one in suspects if _crashes(one) < MOST_TOGETHER] or suspects[-1:]
     for message in suspects:
-        with guard([message.id]):
-            _set_apart(message, shop, report)
-    if _crashes(alone) + 1 >= MOST_RECEIVES:
-        with guard([alone.id]):
-            _bury_deadly(alone, shop, report)
-    else:
-        _worked_on([alone], shop=shop, until=until, guard=guard, report=report)
+        if message not in kept:
+            with guard([message.id]):
+                _set_apart(message, shop, report)
+    for number, message in enumerate(kept):
+        if number and shop.clock.now() > until - timedelta(seconds=shop.policy.reserve):
+            with guard([message.id]):
+                _set_apart(message, shop, report)
+        elif not _worked_on_alone(message, shop=shop, until=until, guard=guard, report=report):
+            _acknowledge(message, shop)
     return report
+
+
+def _come_again_soon(messages: Sequence[Message], until: datetime, shop: Workshop) -> None:
+    """Let the messages not wait for the queue's own timeout, should this worker die.
+
+    It is much longer, since it must do for messages that wait until a function takes them.
+    """
+    seconds = math.ceil((until - shop.clock.now() + REDELIVERY_MARGIN).total_seconds())
+    receipts = [one.receipt for one in messages if _crashes(one) < MOST_TOGETHER]
+    try:
+        shop.jobs.redeliver(receipts, after=seconds)
+    except Retry as error:
+        log.warning("messages keep the queue's timeout", extra={"reason": str(error)})
+
+
+def _worked_on_alone(
+    message: Message, *, shop: Workshop, until: datetime, guard: Guard, report: Report
+) -> set[str]:
+    """Work on a suspect, or give it up; return its id if SQS shall deliver it again."""
+    if _crashes(message) + 1 < MOST_RECEIVES:
+        return _worked_on([message], shop=shop, until=until, guard=guard, report=report)
+    with guard([message.id]):
+        _bury_deadly(message, shop, report)
+        return set()
+    return {message.id}
 
 
 def _worked_on(
@@ -318,11 +365,15 @@ def _claimed_once(
         job,
         messages=frozenset(jobs.messages),
         now=now,
-        until=until,
+        until=until + CLAIM_MARGIN,
         settle=shop.policy.settle,
     )
     if claimed.verdict == "busy":
         send_back(job, min((state.lease_until or now) - now, BUSY_WAIT), shop.jobs)
+        return []
+    if claimed.verdict == "taken" and state.lease_until is not None and not jobs.is_suspect:
+        # Who claimed it never answered. Whoever takes it over may die of it too, and so does alone.
+        send_back(replace(job, crashes=max(1, job.crashes)), timedelta(seconds=1), shop.jobs)
         return []
     was_troubled = bool(state.troubles) or state.status == "failed"
     if claimed.state != state:

@@ -373,10 +373,6 @@ class _Counted:
             self._jobs.bury(body, reason=reason)
         self._progress.buried += 1
 
-    def delete(self, receipt: str) -> None:
-        if self._jobs is not None:
-            self._jobs.delete(receipt)
-
 
 class _Recent[T](OrderedDict[str, T]):
     """What was written last, and not all that ever was: memory must not grow with the past."""

@@ -43,8 +43,8 @@ def claim(
 ) -> Claim:
     """Decide about one job, which came in these queue messages.
 
-    A worker that is killed loses its claim at `until`, or as soon as one of its messages comes
-    again: the queue delivers none while the invocation that took it is alive.
+    A worker that is killed loses its claim at `until`, after the end of its invocation, or as soon
+    as one of its messages comes again: the queue delivers none while that invocation is alive.
     """
     held = state.lease_until is not None and now < state.lease_until
     if held and not messages & state.lease_messages:

@@ -45,10 +45,21 @@ class Jobs(Protocol):
         """Put a message in the dead-letter queue with the reason. Raises Retry when refused."""
         ...
 
+
+class ReceivedJobs(Jobs, Protocol):
+    """The queues, for whoever is handed messages of the jobs queue."""
+
     def delete(self, receipt: str) -> None:
         """Acknowledge a message of the jobs queue by the receipt that came with it.
 
         Again is no error. Raises Retry when the queue refuses.
+        """
+        ...
+
+    def redeliver(self, receipts: Sequence[str], *, after: int) -> None:
+        """Have messages of the jobs queue come again `after` seconds from now, unless deleted.
+
+        One whose receipt the queue does not take keeps its time. Raises Retry when it refuses all.
         """
         ...
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from legato.catalogue import Catalogue
     from legato.policy import Policy
-    from legato.ports import Archive, Clock, Jobs, Ledger, Notes, Provider, Stitcher
+    from legato.ports import Archive, Clock, Ledger, Notes, Provider, ReceivedJobs, Stitcher
 
 
 def one_job(body: str) -> list[Job]:
@@ -36,7 +36,7 @@ class Workshop:
     """
 
     provider: Provider
-    jobs: Jobs
+    jobs: ReceivedJobs
     ledger: Ledger
     notes: Notes
     archive: Archive

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from legato.aws.errors import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_sqs import SQSClient
 
     from legato.model import Job
 
 # SQS takes 256 characters and more in an attribute, but a reason is for people.
 _REASON_CHARACTERS = 1000
+_BATCH = 10
+"""Messages that SQS takes in one request."""
 
 
 class SqsJobs:
@@ -46,3 +51,15 @@ class SqsJobs:
         """Delete a message of the jobs queue that was received. Raises Retry."""
         with translated("the jobs queue does not delete a message"):
             self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=receipt)
+
+    def redeliver(self, receipts: Sequence[str], *, after: int) -> None:
+        """Set how long received messages stay invisible from now on. Raises Retry."""
+        for some in batched(receipts, _BATCH, strict=False):
+            with translated("the jobs queue does not change when messages come again"):
+                self._sqs.change_message_visibility_batch(
+                    QueueUrl=self._queue,
+                    Entries=[
+                        {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": after}
+                        for number, receipt in enumerate(some)
+                    ],
+                )
