@@ -65,9 +65,13 @@ class Watched:
         self._countdown.done(step)
 
 
-def process(environment, body, *, journal: Path, die_after=0) -> int:
-    """Work on one message in a process of its own; return its exit code (-9 when killed)."""
-    worker = FORKS.Process(target=_work, args=(environment, body, journal, die_after))
+def process(environment, body, *, journal: Path, die_after=0, receives=1) -> int:
+    """Work on one message in a process of its own; return its exit code (-9 when killed).
+
+    `receives` says how often the queue has handed it out.
+    """
+    message = Message("m", body, receives=receives)
+    worker = FORKS.Process(target=_work, args=(environment, message, journal, die_after))
     worker.start()
     worker.join(60)
     return worker.exitcode
@@ -94,7 +98,7 @@ def _sweep(environment, journal, die_after):
     go_round(work, until=work.clock.now() + SWEEP_TIME)
 
 
-def _work(environment, body, journal, die_after):
+def _work(environment, message, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
     shop = workshop(environment["LEGATO_RINGEX_QUEUE"].replace("/", ":"), environment)
@@ -103,4 +107,4 @@ def _work(environment, body, journal, die_after):
     with tempfile.TemporaryDirectory() as scratch:
         shop = replace(shop, **watched, scratch=Path(scratch))
         until = shop.clock.now() + timedelta(minutes=15)
-        archive([Message("m", body)], shop=shop, until=until, guard=lambda _: nullcontext())
+        archive([message], shop=shop, until=until, guard=lambda _: nullcontext())

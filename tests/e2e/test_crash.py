@@ -69,7 +69,7 @@ def test_a_worker_may_die_after_every_single_step(system, processor, place, tmp_
         assert code == -9, f"not killed after step {number}"
         assert steps_of(journal) == steps[:number]
         again = tmp_path / f"again-{number}"
-        assert process(processor, job.to_message(), journal=again) == 0
+        assert process(processor, job.to_message(), journal=again, receives=2) == 0
         assert_archived_once(system, job.call, died_after=f"step {number}, {steps[number - 1]}")
 
 
