@@ -301,7 +301,8 @@ class Day:
     ) -> None:
         self.clock = VirtualClock(skew)
         users = {f"jwt-{n}": str(401555101 + n) for n in range(credentials)}
-        config = Config.from_json({"jwts": users, "logLag": 20, "sessionsPerUser": 5})
+        settings = {"jwts": users, "logLag": 20, "sessionsPerUser": 5}
+        self.config = config = Config.from_json(settings)
         self.app = create_app(config, clock=self.clock.seconds, sleep=stall)
         self.world = self.app.state.world
         self.line = InProcess(self.app)

@@ -30,6 +30,7 @@ from legato.failed import Failures, Letter, Source, failed
 from legato.overview import Depth, Followed, Overview
 from legato.policy import Policy
 from legato.providers.answers import JSON_SECONDS
+from legato.providers.credentials import Credential
 from legato.providers.line import TIMEOUT
 from legato.rounds import go_round
 from legato.status import status
@@ -48,6 +49,7 @@ from tests.ringcx_days import Days, KilledError, a_wave
 CALLS, BAD = 40, 7
 EVERY = 30
 """Seconds between the ends of two calls."""
+BAD_USER = "jwt-1"
 BAD_LEGS = 3
 """Of which the second is bad, where one leg is."""
 TOLERANCE = timedelta(minutes=15)
@@ -210,6 +212,7 @@ class Company(ABC):
     retention_days: float
     sweeps_every: float
     accounts: Sequence[str] = ("~",)
+    client_id = ""
     world: Day | Days | Months
 
     def __init__(self, world: Day | Days | Months) -> None:
@@ -224,6 +227,11 @@ class Company(ABC):
     @property
     def bad_leg(self) -> str:
         return self.names(BAD)[1]
+
+    @property
+    def bad_credential(self) -> str:
+        """Return its id, by which status names it."""
+        return Credential(self.client_id, "", BAD_USER).id
 
     @property
     def bad_account(self) -> str:
@@ -277,6 +285,7 @@ class Ringex(Company):
 
     def __init__(self, scratch: Path) -> None:
         super().__init__(Day(scratch, credentials=2))
+        self.client_id = self.world.config.client_id
 
     def call(self, number: int) -> str:
         return f"s-{number:032x}"
@@ -321,7 +330,8 @@ class Ringcx(Company):
     world: Days
 
     def __init__(self, scratch: Path) -> None:
-        world = Days(scratch, settings={"jwts": {"jwt-0": "401555101", "jwt-1": "401555102"}})
+        world = Days(scratch, settings={"jwts": {"jwt-0": "401555101", BAD_USER: "401555102"}})
+        self.client_id = world.config.client_id
         self.accounts = tuple(world.config.sub_accounts)
         super().__init__(world)
         self._quarter = self.start
@@ -647,7 +657,7 @@ class Run:
             case "account":
                 return company.bad_account in path
             case "credential":
-                return self._user_of(request) == "jwt-1"
+                return self._user_of(request) == BAD_USER
             case "provider":
                 return True
         raise LookupError(self.cell.unit)
@@ -805,6 +815,7 @@ class Run:
             "leg": (company.bad_call, company.bad_leg),
             "call": (company.bad_call, *company.names(BAD)),
             "account": (company.bad_account,),
+            "credential": (company.bad_credential,),
         }.get(unit, ())
         for sentence in sentences:
             if not names or any(name in sentence for name in names):
@@ -928,12 +939,15 @@ def tried(cell: Cell) -> Verdict:
         company = COMPANIES[cell.provider](Path(scratch))
         run = Run(company, cell)
         others = _others(company, cell)
-        shown_by = usually[company.bad_call] + fault.shown
+        # What a credential is refused is told apart from a provider's limit or outage by the other.
+        is_credential = cell.unit == "credential"
+        shown_by = usually[company.bad_call] + (SOON if is_credential else fault.shown)
         good = bool(run._good_legs())
 
         def well(outcome: Outcome) -> bool:
             archived = outcome.whole_at.keys() >= others
-            settled = outcome.named_at is not None or len(outcome.whole_at) == CALLS
+            whole = len(outcome.whole_at) == CALLS and not is_credential
+            settled = outcome.named_at is not None or whole
             return archived and settled and (outcome.good_at is not None or not good)
 
         outcome = run.until(well)
@@ -945,7 +959,6 @@ def tried(cell: Cell) -> Verdict:
         flaws.append(f"{len(others - archived)} others are not archived")
     if late > allowed:
         flaws.append(f"others are {_minutes(late)} min late")
-    refused = (cell.unit, cell.fault) == ("credential", "403")
     good_said = "-"
     if good:
         good_said = "none" if outcome.good_at is None else _minutes(outcome.good_at)
@@ -953,7 +966,7 @@ def tried(cell: Cell) -> Verdict:
             flaws.append("its good parts are not archived")
         elif outcome.good_at > usually[company.bad_call] + TOLERANCE + fault.waits:
             flaws.append("its good parts are late")
-    if len(outcome.whole_at) == CALLS and cell.unit != "provider" and not refused:
+    if len(outcome.whole_at) == CALLS and cell.unit not in ("provider", "credential"):
         pass  # nothing is missing, so there is nothing to tell
     elif outcome.named_at is None:
         flaws.append("no status tells of it")

@@ -13,6 +13,8 @@ import pytest
 from legato import __version__
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
 from legato.gate import Limit
+from legato.provider_health import unserved
+from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi
 from tests.fakes import FakeClock, FakeNotes, FakeServer
@@ -375,8 +377,8 @@ class TestLogIn:
         """Neither those nor what renews them."""
         rows(api)
         text = json.dumps([note.content for note in notes.notes.values()])
-        assert "cx1" not in text
-        assert "fresh1" not in text
+        assert '"cx1"' not in text
+        assert '"fresh1"' not in text
 
     def test_a_refused_user_does_not_stop_the_others(self, server, clock, notes):
         """Each has a token of its own."""
@@ -388,6 +390,27 @@ class TestLogIn:
         server.answers[METADATA_PATH] = answer
         many = {**CREDENTIALS, "jwt": ["a", "b"]}
         assert rows(an_api(server, clock, notes, credentials=lambda: many)) == [{"dialogId": "s"}]
+
+    @pytest.mark.parametrize("path", [TOKEN_PATH, EXCHANGE_PATH])
+    def test_a_user_that_cannot_log_in_is_known_after_half_an_hour(
+        self, server, clock, notes, path
+    ):
+        """At whichever step, while another one is served."""
+        many = {**CREDENTIALS, "jwt": ["a", "b"]}
+        own = server.answers[path]
+        first = "assertion=a" if path == TOKEN_PATH else "=rc1"
+
+        def answer(request):
+            return httpx.Response(503) if first in request.content.decode() else own(request)
+
+        server.answers[path] = answer
+        api = an_api(server, clock, notes, credentials=lambda: many)
+        for _ in range(17):
+            assert rows(api) == []
+            clock.advance(120)
+        [one] = unserved("ringcx", notes, clock)
+        assert one.credential == read_credentials(many, "ringcx")[0].id
+        assert one.reason.endswith("answers 503")
 
 
 class TestInteractions:

@@ -1,13 +1,16 @@
 """RingCentral over HTTP: tokens, limits, hosts, and bodies that break off."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
+from legato.errors import Barred, Denied, Failed, LegatoError, NotYet, Retry, Wait
 from legato.gate import Limit
+from legato.provider_health import unserved
+from legato.providers.credentials import read_credentials
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
 from legato.remove import Recording
@@ -17,6 +20,7 @@ PLATFORM = "https://platform.ringcentral.com"
 MEDIA = "https://media.ringcentral.com"
 CONTENT = f"{MEDIA}:443/restapi/v1.0/account/1/recording/7/content"
 CREDENTIALS = {"clientId": "id", "clientSecret": "s", "jwt": "header.body.sign"}
+TWO_USERS = {**CREDENTIALS, "jwt": ["jwt-one", "jwt-two"]}
 LIMITS = {group: (Limit(10, 60),) for group in ("Light", "Medium", "Heavy", "Auth")}
 
 
@@ -259,6 +263,92 @@ class TestLimits:
         assert server.tokens().count("t1") == 1
         assert [record.message for record in caplog.records] == ["credential set aside"]
         assert "jwt-" not in str(caplog.records[0].__dict__)
+
+
+class TestUnserved:
+    """One of two users is served nothing, and the other all that it asks for."""
+
+    def refusing(self, server, answer):
+        """Let the user with the first token be answered this, whatever it asks for."""
+
+        def answered(request):
+            ours = request.headers["authorization"] == "Bearer t1"
+            return answer if ours else httpx.Response(200, json={})
+
+        server.answers["/x"] = server.answers[CONTENT_PATH] = answered
+
+    def asked(self, api, clock, ask, *, minutes):
+        """Ask as often in each minute as it takes to need both users."""
+        for _ in range(minutes):
+            for _ in range(8):
+                with suppress(LegatoError):
+                    ask(api)
+            clock.advance(60)
+
+    def unserved(self, notes, clock):
+        return [(one.credential, one.reason) for one in unserved("ringex", notes, clock)]
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (httpx.Response(429), "RingCentral's rate limit is reached"),
+            (httpx.Response(404), "GET platform.ringcentral.com/x answers 404"),
+            (httpx.Response(503), "GET platform.ringcentral.com/x answers 503"),
+        ],
+    )
+    def test_whose_requests_fail_is_known_after_half_an_hour(
+        self, server, clock, notes, answer, reason
+    ):
+        """And forgotten with the first one that is granted."""
+        self.refusing(server, answer)
+        api = an_api(server, clock, notes, TWO_USERS)
+        self.asked(api, clock, lambda api: api.get("/x", {}), minutes=29)
+        assert self.unserved(notes, clock) == []
+        self.asked(api, clock, lambda api: api.get("/x", {}), minutes=2)
+        [one, _] = read_credentials(TWO_USERS, "ringex")
+        assert self.unserved(notes, clock) == [(one.id, reason)]
+        del server.answers["/x"]
+        server.answers["/x"] = lambda _: httpx.Response(200, json={})
+        self.asked(api, clock, lambda api: api.get("/x", {}), minutes=2)
+        assert self.unserved(notes, clock) == []
+
+    def test_whose_log_in_fails_is_known_too(self, server, clock, notes):
+        """It is not set aside: it comes last, and is tried again."""
+
+        def mint(request):
+            first = "jwt-one" in request.content.decode()
+            return httpx.Response(503) if first else server._minted(request)
+
+        server.answers["/restapi/oauth/token"] = mint
+        server.answers["/x"] = lambda _: httpx.Response(200, json={})
+        api = an_api(server, clock, notes, TWO_USERS)
+        self.asked(api, clock, lambda api: api.get("/x", {}), minutes=31)
+        [one, _] = read_credentials(TWO_USERS, "ringex")
+        reason = "POST platform.ringcentral.com/restapi/oauth/token answers 503"
+        assert self.unserved(notes, clock) == [(one.id, reason)]
+        assert notes.read("credentials#ringex").content == {}
+
+    @pytest.mark.parametrize("status", [403, 404])
+    def test_a_recording_that_is_not_there_says_nothing_of_who_asks(
+        self, server, clock, notes, status
+    ):
+        """Nor does one that is refused."""
+        server.answers[CONTENT_PATH] = lambda _: httpx.Response(status)
+        server.answers["/x"] = lambda _: httpx.Response(200, json={})
+        api = an_api(server, clock, notes, TWO_USERS)
+        self.asked(api, clock, read, minutes=31)
+        assert "credentials" not in notes.read("health#ringex").content
+
+    def test_it_is_noted_once_a_minute(self, server, clock, notes):
+        """However often it is asked, by however many workers."""
+        self.refusing(server, httpx.Response(503))
+        for _ in range(3):
+            api = an_api(server, clock, notes, TWO_USERS)
+            for _ in range(8):
+                with suppress(LegatoError):
+                    api.get("/x", {})
+        # Each user once, and both kinds of what is granted.
+        assert 0 < notes.read("health#ringex").version <= 3
 
 
 class TestHosts:

@@ -15,6 +15,7 @@ from legato.gate import Gate, Limit
 from legato.hold import LIST as HOLDS
 from legato.model import CallState, Note, Trouble, TroubleKind, format_time
 from legato.overview import Depth, Followed, Overview
+from legato.provider_health import failed as health_failed
 from legato.provider_health import granted
 from legato.providers.credentials import Forbidden, Pool, read_credentials
 from legato.restore.note import LIST as RESTORES
@@ -533,11 +534,31 @@ def test_a_credential_that_is_set_aside_is_said_until_it_is_accepted(world):
     # One recording that is refused says nothing of the other credential.
     pool.refused(two, Forbidden("GET /y answers 403"), recording="y", scope="content")
     [need] = world.looked().needs
-    assert need.what == "ringex refuses a credential of ours: GET /x answers 403"
+    assert need.what == f"ringex refuses the credential {one.id}: GET /x answers 403"
     assert need.detail == "tried again at 2026-11-20 12:05 UTC"
     world.clock.advance(600)
     assert "credential" in [need.kind for need in world.looked().needs]
     world.clock.advance(301)
+    assert "credential" not in [need.kind for need in world.looked().needs]
+
+
+def test_a_credential_that_is_served_nothing_is_named_until_it_is_served(world):
+    """While another one is: with its id, since when, and the last answer."""
+    about = {"credential": "0a1b", "among": ("0a1b", "2c3d")}
+    for _ in range(30):
+        granted("ringex", world.notes, world.clock, **about | {"credential": "2c3d"})
+        health_failed("ringex", world.notes, world.clock, reason="POST /token answers 503", **about)
+        assert "credential" not in [need.kind for need in world.looked().needs]
+        world.clock.advance(60)
+    found = world.looked()
+    [need] = [need for need in found.needs if need.kind == "credential"]
+    assert need.what == (
+        "ringex serves the credential 0a1b nothing since 2026-11-20 12:00 UTC, and serves another: "
+        "POST /token answers 503"
+    )
+    assert need.do == "sam logs --stack-name archive --name ProcessorFunction"
+    assert found.said["providers"][0]["credentials_refused"] == 1
+    granted("ringex", world.notes, world.clock, **about)
     assert "credential" not in [need.kind for need in world.looked().needs]
 
 

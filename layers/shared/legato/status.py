@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from legato import birthmark, calls_in_need, chain, digest, keep, witness
+from legato import birthmark, calls_in_need, chain, digest, keep, provider_health, witness
 from legato.errors import LegatoError
 from legato.gate import usage
 from legato.hold import LIST as HOLDS
@@ -113,26 +113,42 @@ def _subscription(work: Overview, found: Status) -> Json:
 
 
 def _credentials(provider: str, work: Overview, found: Status) -> int:
-    """Say which credentials are set aside, or were until a moment ago: they are tried again."""
+    """Say which credentials are set aside, or were until a moment ago: they are tried again.
+
+    Others are in use, and the provider serves them nothing.
+    """
     now = work.clock.now()
-    refused: dict[str, float] = {}
+    refused: dict[tuple[str, str], float] = {}
     credentials = work.notes.read(f"credentials#{provider}").content.values()
     scoped = [entry for scopes in credentials for entry in scopes.values()]
     # Where there is no time, a recording or two were refused to it and it is in use.
     for entry in (entry for entry in scoped if "until" in entry):
         if now.timestamp() < entry["until"] + SET_ASIDE.total_seconds():
-            reason = entry["reason"]
-            refused[reason] = max(entry["until"], refused.get(reason, 0))
-    for reason, until in refused.items():
+            key = (entry["credential"], entry["reason"])
+            refused[key] = max(entry["until"], refused.get(key, 0))
+    for (name, reason), until in refused.items():
         found.need(
             "credential",
-            f"{provider} refuses a credential of ours: {in_short(reason)}",
+            f"{provider} refuses the credential {name}: {in_short(reason)}",
             logs_of(work, "SweeperFunction"),
             provider=provider,
             reason=reason,
             detail=f"tried again at {minute(datetime.fromtimestamp(until, UTC))}",
         )
-    return len(refused)
+    set_aside = {name for name, _ in refused}
+    unserved = provider_health.unserved(provider, work.notes, work.clock)
+    for one in unserved:
+        if one.credential not in set_aside:
+            found.need(
+                "credential",
+                f"{provider} serves the credential {one.credential} nothing since "
+                f"{minute(one.since)}, and serves another: {in_short(one.reason)}",
+                logs_of(work, "ProcessorFunction"),
+                provider=provider,
+                since=one.since,
+                reason=one.reason,
+            )
+    return len(set_aside | {one.credential for one in unserved})
 
 
 def _tail(key: str, one: Followed, work: Overview, found: Status) -> Json:

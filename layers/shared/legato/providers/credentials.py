@@ -150,7 +150,8 @@ class AnyPool[C: AnyCredential]:
     is used for the others.
 
     The note `credentials#{provider}` holds by credential and scope: `refused`, the recordings that
-    were refused in a row; `until`, `seconds` and `reason` of one that is set aside; `probing`.
+    were refused in a row; `until`, `seconds`, `reason` and `credential` (its id) of one that is set
+    aside; `probing`.
     """
 
     def __init__(
@@ -180,6 +181,10 @@ class AnyPool[C: AnyCredential]:
             seconds, reason = min(waits)
             raise Barred(reason, seconds=seconds)
         return usable
+
+    def ids(self) -> list[str]:
+        """Return the ids of all that there are. Raises Barred if the secret is incomplete."""
+        return [credential.id for credential in self._read()]
 
     def claim_probe(self, credential: C, scope: str) -> bool:
         """Say whether this request may try a credential that was set aside; only one may."""
@@ -263,6 +268,7 @@ class AnyPool[C: AnyCredential]:
             extra={"credential": credential.id, "reason": reason, "seconds": seconds},
         )
         aside = {"until": now + seconds, "seconds": seconds, "reason": reason, "at": now}
+        aside["credential"] = credential.id
         return {name: entry[name] for name in entry if name != "probing"} | aside
 
     def _change(self, credential: C, becomes: Callable[[Json, float], Json]) -> None:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 import httpx
 
 from legato import provider_health
-from legato.errors import Barred, Denied, LegatoError, Limited, Retry, Wait
+from legato.errors import (
+    Barred,
+    Denied,
+    LegatoError,
+    Limited,
+    NotYet,
+    Retry,
+    Unavailable,
+    Wait,
+)
 from legato.providers.credentials import PROBE_SECONDS, Expired, Forbidden, Unaccepted
 
 if TYPE_CHECKING:
@@ -63,7 +72,8 @@ class Session[C: AnyCredential]:
         self._clock = clock
         self._provider = provider
         self._failed: dict[str, tuple[datetime, LegatoError]] = {}
-        self._noted: dict[provider_health.Kind, datetime] = {}
+        self._noted: dict[tuple[str, str], datetime] = {}
+        """When a kind was last noted as granted, or `failed`, by it and the credential's id."""
 
     def answer[R: Answered](
         self,
@@ -102,8 +112,11 @@ class Session[C: AnyCredential]:
                 denied.append(str(refusal))
             except Barred as error:
                 barred = error
-            except LegatoError:
+            except LegatoError as error:
                 self._shows_nothing(usable, scope)
+                # A recording that is not there says nothing of who asks for it.
+                if recording is None or not isinstance(error, NotYet):
+                    self._failed_with(one, error)
                 raise
             else:
                 if answer.is_success:
@@ -160,6 +173,7 @@ class Session[C: AnyCredential]:
     def _remember(self, credential: C, error: LegatoError, seconds: float) -> None:
         until = self._clock.now() + timedelta(seconds=seconds + FAILED_SECONDS)
         self._failed[credential.id] = (until, error)
+        self._failed_with(credential, error)
 
     def _failed_lately(self, credential: C) -> LegatoError | None:
         until, error = self._failed.get(credential.id, (self._clock.now(), None))
@@ -175,10 +189,43 @@ class Session[C: AnyCredential]:
             # What was granted is not lost because that cannot be noted now.
             with suppress(Retry):
                 self._pool.granted(usable.credential, scope)
-        now, noted = self._clock.now(), self._noted.get(kind)
-        if noted is None or now - noted >= provider_health.EVERY:
-            self._noted[kind] = now
-            provider_health.granted(self._provider, self._notes, self._clock, kind=kind)
+        name = usable.credential.id
+        if self._is_news(kind, name):
+            self._noted.pop(("failed", name), None)
+            with suppress(LegatoError):
+                provider_health.granted(
+                    self._provider,
+                    self._notes,
+                    self._clock,
+                    kind=kind,
+                    credential=name,
+                    among=self._pool.ids(),
+                )
+
+    def _failed_with(self, credential: C, error: LegatoError) -> None:
+        """Note what the provider answers to a credential instead of serving it."""
+        answered = isinstance(error, (Limited, Retry, NotYet)) and not isinstance(
+            error, Unavailable
+        )
+        if answered and self._is_news("failed", credential.id):
+            for kind in ("recording", "list"):
+                self._noted.pop((kind, credential.id), None)
+            with suppress(LegatoError):
+                provider_health.failed(
+                    self._provider,
+                    self._notes,
+                    self._clock,
+                    reason=str(error),
+                    credential=credential.id,
+                    among=self._pool.ids(),
+                )
+
+    def _is_news(self, what: str, name: str) -> bool:
+        now, noted = self._clock.now(), self._noted.get((what, name))
+        if noted is not None and now - noted < provider_health.EVERY:
+            return False
+        self._noted[what, name] = now
+        return True
 
     def _refusal(
         self,
