@@ -846,10 +846,10 @@ class Letters:
         ]
 
     def put_back(self, body: str) -> None:
-        raise NotImplementedError
+        self._world.queue.put(body)
 
     def delete(self, letter: Letter) -> None:
-        raise NotImplementedError
+        self._world.queue.buried.remove((letter.body, letter.reason))
 
 
 def _typed(response: httpx.Response) -> dict[str, str]:

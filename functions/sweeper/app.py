@@ -12,6 +12,7 @@ from aws_lambda_powertools.logging.utils import copy_config_to_registered_logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import sweeper
+from legato.errors import Unavailable
 from legato.rounds import go_round
 
 if TYPE_CHECKING:
@@ -38,15 +39,22 @@ def rounds(provider: str) -> Round:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take `{"provider": …, "goOn": …}`; answer with what was found.
 
-    `goOn` only goes on where the last run ended early. Without a provider it is RingEX.
+    `goOn` only goes on where the last run ended early. Without a provider it is RingEX. A sweep for
+    which our own ledger does not answer is left to the next one; the alarm for late tails rings if
+    AWS does not answer for long.
     """
     provider = event.get("provider", "ringex")
     work = rounds(provider)
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
     until = work.clock.now() + left
-    report = go_round(work, until=until, unfinished_only=event.get("goOn") is True)
-    seconds = MetricUnit.Seconds
     metrics.add_dimension(name="provider", value=provider)
+    try:
+        report = go_round(work, until=until, unfinished_only=event.get("goOn") is True)
+    except Unavailable as error:
+        metrics.add_metric(name="SweepFailed", unit=MetricUnit.Count, value=1)
+        logger.error("the sweep failed", reason=str(error))
+        return {"swept": False, "failed": str(error)}
+    seconds = MetricUnit.Seconds
     metrics.add_metric(name="SweptRecords", unit=MetricUnit.Count, value=report.records)
     metrics.add_metric(name="SweptCalls", unit=MetricUnit.Count, value=report.calls)
     metrics.add_metric(name="JobsFromTail", unit=MetricUnit.Count, value=report.jobs)
