@@ -40,7 +40,7 @@ CALLING_SECONDS = 180
 CHAOS_SECONDS = 240
 """Then it is calm, so that what is late comes to its end."""
 PATIENCE_SECONDS = 1200
-"""A processor that dies keeps others from its calls for 15 minutes at most."""
+"""A processor that dies keeps others from its calls for 18 minutes at most."""
 SCHEDULED = ("SweeperFunction",)
 RINGCX = {
     "limits": {

@@ -64,12 +64,15 @@ class Desk:
         self.provider.listings[call] = a_listing(*legs, call=call)
         self.provider.audio |= {name: f"wav {name}".encode() for name in names} | audio
 
-    def work(self, *calls, guard=lambda _ids: nullcontext(), **fields):
+    def work(self, *calls, guard=lambda _ids: nullcontext(), receives=1, **fields):
         jobs = [
             a_job(call, named=[leg.id for leg in self.provider.listings[call].legs])
             for call in calls or ("s-1",)
         ]
-        messages = [Message(f"m-{at}", self.message(job, **fields)) for at, job in enumerate(jobs)]
+        messages = [
+            Message(f"m-{at}", self.message(job, **fields), receives=receives)
+            for at, job in enumerate(jobs)
+        ]
         until = self.clock.now() + timedelta(minutes=15)
         return archive(messages, shop=self.shop, until=until, guard=guard)
 
@@ -174,7 +177,7 @@ def test_a_worker_that_dies_at_any_step_fetches_no_segment_twice_that_was_stored
         stored = {key for key in desk.archive.objects if "/legs/" in key}
         fetched = len(desk.provider.fetched)
         desk.clock.advance(3600)
-        desk.work()
+        desk.work(receives=2)
         assert len(desk.provider.fetched) - fetched == 2 - len(stored)
         assert desk.state().status == "archived"
         assert len(desk.manifest()["legs"]) == 2
