@@ -928,6 +928,19 @@ class TestFollowed:
         report, _ = run(shop, second)
         assert report.counts == {"JobCovered": 1}
 
+    def test_the_job_that_waits_looks_after_what_it_does_not_name(self, shop):
+        """Another job has left it a leg that is tried again; its own one is archived by then."""
+        call_of(shop, "a", "b")
+        shop.provider.audio["b"] = Denied("403")
+        run(shop, listed("a"))
+        [(waiting, delay)] = shop.jobs.sent
+        report, _ = run(shop, listed("b"))
+        assert report.counts == {"JobCovered": 1}
+        shop.clock.advance(delay)
+        shop.provider.audio["b"] = b"mp3-b"
+        run(shop, waiting)
+        assert [leg["id"] for leg in manifest(shop, 2)["legs"]] == ["a", "b"]
+
     def test_a_listed_leg_that_waits_goes_on_waiting(self, shop):
         """Its own job is not covered by itself."""
         call_of(shop, "a")

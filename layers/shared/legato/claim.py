@@ -74,16 +74,19 @@ def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:
         return False
     if state.status == "archived" and not job.related <= state.related:
         return False
-    # A job that waits in the queue will look after us. Once its time has come, this is it.
-    awaited = state.next_look_at is not None and now < state.next_look_at
+    # A job that waits in the queue will look after us. Once its time has come, this is it, whatever
+    # it names: another may have left it what it had come for.
+    awaited = state.next_look_at is not None
+    if state.next_look_at is not None and now >= state.next_look_at:
+        return False
     if job.listed:
         # The provider lists legs: nothing else decides than whether they are in the archive, or
         # tried again by a job that waits. Another may come hours later, and an earlier look did not
         # see them.
         archived = state.status == "archived" and job.named <= state.legs.keys()
         return archived or (awaited and job.named <= state.legs.keys() | state.troubles.keys())
-    if state.next_look_at is not None:
-        return awaited and not job.hints.get("many")
+    if awaited:
+        return not job.hints.get("many")
     if state.status not in ("archived", "empty") or state.looked_at is None:
         # A job for a call that failed is somebody's retry.
         return False

@@ -77,7 +77,7 @@ def postpone(
     wait = timedelta(seconds=max(1, math.ceil(seconds)))
     due = shop.clock.now() + wait
     send_back(replace(job, not_before=due, crashes=0), wait, shop.jobs)
-    status = work.state.status if work.state.revision else "waiting"
+    status: CallStatus = "archived" if work.state.revision else "waiting"
     _tell_troubles(work, job, shop, report)
     work.state = shop.ledger.save(
         _released(work.state, status=status, next_look_at=due, reason=reason)
