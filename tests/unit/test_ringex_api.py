@@ -629,6 +629,23 @@ class TestResolving:
             }
         ]
 
+    def test_a_list_that_cannot_be_read_is_asked_for_call_by_call(self, ringex, server):
+        """One of them may be what is bad about it: it costs itself."""
+        answers = [httpx.Response(503), self.page(entry("s-1")), httpx.Response(503)]
+        server.answers[LOG] = [*answers, self.page(entry("s-3"))]
+        found = ringex.resolve([a_job(f"s-{n}") for n in (1, 2, 3)])
+        assert isinstance(found.pop(an_id("s-2")), Retry)
+        assert list(found) == [an_id("s-1"), an_id("s-3")]
+        assert all(found[call].records for call in found)
+
+    def test_an_outage_is_asked_three_times_and_not_for_each_call(self, ringex, server):
+        """It is the answer for all of them."""
+        server.answers[LOG] = [httpx.Response(503)] * 3
+        found = ringex.resolve([a_job(f"s-{n}") for n in range(50)])
+        assert len(self.queries(server)) == 3
+        assert len(found) == 50
+        assert all(isinstance(error, Retry) for error in found.values())
+
     def test_every_page_is_read(self, ringex, server):
         """By number: the address of the next page is not ours to trust. A double counts once."""
         server.answers[LOG] = [

@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.errors import LegatoError, Retry
+from legato.errors import LegatoError, Retry, Wait
 from legato.model import Job, Json, Leg, Listing, format_time
 from legato.providers.fields import id_of, kept
 from legato.providers.ringex.call_log import address_of, listing, session_of
@@ -28,6 +28,8 @@ PAGE_RECORDS = 1000
 FEW_SESSIONS = 2
 MOST_PAGES = 100
 """A hundred thousand calls are more than a company has in the hours that are asked for."""
+MOST_FAILURES = 3
+"""After so many it is none of the calls that is bad."""
 _TELEPHONY = "s-"
 """Begins a `telephonySessionId`; the log can be asked for no other id of a session and a time."""
 
@@ -62,11 +64,21 @@ class Ringex:
         asked += [([job], {"telephonySessionId": job.call}) for job in jobs if job.id in alone]
         retention = known_retention(self._notes)
         found: dict[CallId, Listing | LegatoError] = {}
+        failures = 0
         for some, filters in asked:
             try:
                 records = self._records(some, **filters)
             except LegatoError as error:
                 found |= {job.id: error for job in some}
+                if isinstance(error, Wait):
+                    continue
+                failures += 1
+                if failures == MOST_FAILURES:
+                    return dict.fromkeys((job.id for job in jobs), error) | found
+                if len(some) > 1:
+                    # What is bad about the list may be one of these calls, or none of them.
+                    named = [job for job in some if job.call.startswith(_TELEPHONY)]
+                    asked += [([job], {"telephonySessionId": job.call}) for job in named]
                 continue
             found |= {
                 job.id: listing(job, records[job.call], retention=retention)
