@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legato.errors import Wait
+from legato.errors import Failed, Wait
+from legato.gaps import gaps_of
 from legato.model import Job, Note
 from legato.providers.kazoo.documents import ARRIVED_AT, WITHHELD, listing, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import LONGEST, MOST_PAGES, OVERLAP, KazooTail
+from legato.rounds import Round, go_round
 from legato.sweep import records_key, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id, an_inbox
 from tests.unit.test_ringex_call_log import ABSURD, ANYTHING
@@ -28,6 +30,7 @@ class FakeRecordings:
         self.saved = []
         self.asked = []
         self.interrupt_after = None
+        self.bad = None
 
     def recordings(
         self,
@@ -51,6 +54,8 @@ class FakeRecordings:
             for number, (at, document) in enumerate(self.saved)
             if created_from <= at <= created_to
         )
+        if self.bad is not None and created_from <= self.bad <= created_to:
+            raise Failed("400")
         first = int(start_key or 0)
         page, rest = found[first : first + 2], found[first + 2 :]
         return SimpleNamespace(
@@ -436,3 +441,64 @@ def test_a_clock_that_is_a_day_ahead_for_some_sweeps_loses_no_recording():
     desk.clock.moment = NOON + timedelta(hours=6)
     desk.sweep()
     assert len(desk.found()) == 60
+
+
+class TestGaps:
+    """A window that cannot be read."""
+
+    def rounds(self, desk, many, *, minutes=5):
+        for _ in range(many):
+            tail = KazooTail(desk.source, desk.clock, account=ACCOUNT, **desk.fields)
+            work = Round(
+                provider="kazoo",
+                tails=[tail],
+                jobs=desk.jobs,
+                notes=desk.notes,
+                clock=desk.clock,
+                settle_seconds=5,
+                rest=timedelta(),
+                retention=lambda: {f"kazoo#{ACCOUNT}": 90},
+            )
+            go_round(work, until=desk.clock.now() + timedelta(seconds=120))
+            desk.clock.advance(minutes * 60)
+
+    def test_all_recordings_but_those_of_the_bad_seconds_are_found(self):
+        """At the second sweep, and no later one asks for the gap, though it lies in its overlap."""
+        desk = Desk()
+        for number in range(30):
+            ago = timedelta(minutes=7 * number + 1)
+            desk.saved(f"202611-{number}", interaction=f"i-{number}", ago=ago)
+        desk.source.bad = NOON - timedelta(minutes=7 * 10 + 1)
+        self.rounds(desk, 3)
+        assert {call for call, *_ in desk.found()} == {f"i-{n}" for n in range(30)} - {"i-10"}
+        gaps = [gap for gap in gaps_of(f"kazoo#{ACCOUNT}", desk.notes) if gap.lacks]
+        assert gaps
+        assert all(gap.end - gap.begin <= timedelta(seconds=2) for gap in gaps)
+        desk.source.asked.clear()
+        self.rounds(desk, 5)
+        assert len(desk.source.asked) == 5
+
+    def test_what_is_saved_late_beside_a_gap_is_found_when_three_hours_have_passed(self):
+        """No overlap reaches back there any more, so it is read once more."""
+        desk = Desk()
+        desk.source.bad = NOON - timedelta(minutes=30)
+        self.rounds(desk, 3)
+        desk.saved("202611-1", ago=timedelta(minutes=40))
+        self.rounds(desk, 40)
+        assert {call for call, *_ in desk.found()} == {"63900000000-0badcafe"}
+        assert all(gap.lacks for gap in gaps_of(f"kazoo#{ACCOUNT}", desk.notes))
+        assert desk.notes.read(f"tail#kazoo#{ACCOUNT}").content["cursor"].keys() == {"begin"}
+
+    def test_nothing_is_stepped_over_while_a_month_is_three_hours_old(self):
+        """What began before it may lie in the older month's database, which must be opened too."""
+        first = datetime(2026, 12, 1, tzinfo=UTC)
+        desk = Desk(first=first - timedelta(hours=1))
+        desk.clock.advance((first + timedelta(minutes=50) - NOON).total_seconds())
+        desk.source.bad = first + timedelta(minutes=10)
+        self.rounds(desk, 20)
+        assert list(gaps_of(f"kazoo#{ACCOUNT}", desk.notes)) == []
+        self.rounds(desk, 20)
+        gaps = [gap for gap in gaps_of(f"kazoo#{ACCOUNT}", desk.notes) if gap.lacks]
+        assert gaps
+        month = [begin for begin, until, *_ in desk.source.asked if until > first > begin]
+        assert month, "each part of the gap opens both databases"

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legato.errors import Wait
+from legato.errors import Retry, Wait
+from legato.gaps import gaps_of
 from legato.model import format_time
 from legato.providers.ringcx.tail import FULL, LONGEST, RingcxTail
+from legato.rounds import Round, go_round
 from legato.sweep import records_key, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
@@ -38,6 +40,7 @@ class FakeMetadata:
         self.rows = []
         self.asked = []
         self.refusal = None
+        self.bad = None
 
     def ended(self, moment, **fields):
         self.rows.append((moment, a_row(len(self.rows), moment, **fields)))
@@ -49,6 +52,8 @@ class FakeMetadata:
         assert begin.microsecond == 0
         assert timedelta(seconds=1) <= end - begin <= LONGEST
         self.asked.append((begin, end))
+        if self.bad is not None and begin <= self.bad < end:
+            raise Retry("503")
         found = [row for moment, row in self.rows if begin <= moment < end]
         return found[:FULL]
 
@@ -347,3 +352,60 @@ def test_a_clock_that_is_a_day_ahead_for_some_sweeps_loses_no_segment():
     desk.clock.moment = NOON + timedelta(hours=6)
     desk.sweep()
     assert len(desk.found()) == 60
+
+
+class TestGaps:
+    """A window that cannot be read."""
+
+    def sweep(self, desk, tail, many):
+        for _ in range(many):
+            work = Round(
+                provider="ringcx",
+                tails=[tail],
+                jobs=desk.jobs,
+                notes=desk.notes,
+                clock=desk.clock,
+                settle_seconds=5,
+                rest=timedelta(),
+                retention=lambda: {tail.watch: 90},
+            )
+            go_round(work, until=desk.clock.now() + timedelta(seconds=120))
+            desk.clock.advance(60)
+
+    def test_all_segments_but_those_of_the_bad_seconds_are_found(self):
+        """Also those behind them, and those that end meanwhile."""
+        desk = Desk(first=NOON - SETTLE - timedelta(hours=1))
+        for minute in range(60):
+            desk.metadata.ended(NOON - SETTLE - timedelta(minutes=minute))
+        desk.metadata.bad = desk.metadata.rows[20][0]
+        self.sweep(desk, desk.tail(), 5)
+        assert desk.found() == {f"s-v-{n}" for n in range(60)} - {"s-v-20"}
+        gaps = list(gaps_of("ringcx#99", desk.notes))
+        assert gaps
+        assert all(gap.end - gap.begin <= timedelta(seconds=2) for gap in gaps)
+
+    def test_no_later_window_reaches_back_into_a_gap(self):
+        """Its overlap would fail anew with each sweep."""
+        desk = Desk(first=NOON - SETTLE - timedelta(hours=1), overlap=timedelta(minutes=10))
+        desk.metadata.bad = NOON - SETTLE - timedelta(minutes=5)
+        self.sweep(desk, desk.tail(), 5)
+        tail = desk.notes.read(tail_key("ringcx#99")).content
+        assert "failing" not in tail
+        self.sweep(desk, desk.tail(), 12)
+        assert "floor" not in desk.notes.read(tail_key("ringcx#99")).content["cursor"]
+
+    def test_a_second_look_has_gaps_of_its_own(self):
+        """What the first one has read shows that they are none of the list."""
+        desk = Desk(first=NOON - timedelta(hours=8))
+        late = {"key": "#again-4h", "lag": timedelta(hours=4), "first": NOON - timedelta(hours=8)}
+        desk.metadata.bad = NOON - timedelta(hours=6)
+        self.sweep(desk, desk.tail(), 5)
+        desk.fields |= late
+        looking = desk.tail()
+        self.sweep(desk, looking, 3)
+        desk.fields = {"first": NOON - timedelta(hours=8)}
+        self.sweep(desk, desk.tail(), 1)
+        self.sweep(desk, looking, 1)
+        gaps = list(gaps_of("ringcx#99#again-4h", desk.notes))
+        assert gaps
+        assert all(gap.end - gap.begin <= timedelta(seconds=2) for gap in gaps)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from legato.errors import Barred, Failed, NotYet, Retry
+from legato.model import format_time
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.providers.ringex.tail import EXTRACT_SYNC, MOST_PAGES, RingexTail
 from tests.fakes import FakeClock, a_ringex_account, an_id
@@ -278,3 +279,31 @@ def test_a_log_of_the_past_without_an_end_is_read_no_further(api):
     with pytest.raises(Retry, match="no end after 100 pages"):
         log.page(page.cursor)
     assert asked == [99, 100]
+
+
+def test_what_cannot_be_read_is_stepped_over_by_a_full_sync_from_now_on(tail, api):
+    """What it has not said is read in the call log, as are the calls that were going on."""
+    beyond = tail.beyond({"first": BEFORE, "since": "2026-11-20T11:00:00.000Z", "token": "t1"})
+    assert beyond.cursor == {"first": NOON, "since": NOON}
+    assert (format_time(beyond.begin), format_time(beyond.end)) == (
+        "2026-11-20T07:00:00.000Z",
+        NOON,
+    )
+    assert beyond.again_after == timedelta(hours=4)
+    tail.page(beyond.cursor)
+    assert (api.asked[-1]["syncType"], api.asked[-1]["dateFrom"]) == ("FSync", NOON)
+
+
+def test_what_was_stepped_over_before_is_not_in_the_next_gap(tail):
+    """A sync that never works makes gaps that touch each other."""
+    beyond = tail.beyond({"first": "2026-11-20T11:58:00.000Z", "since": "2026-11-20T11:58:00.000Z"})
+    assert format_time(beyond.begin) == "2026-11-20T11:58:00.000Z"
+    assert format_time(tail.beyond({}).begin) == BEFORE
+
+
+def test_a_gap_is_read_in_the_call_log(tail):
+    """By the time at which calls began, under a cursor of its own."""
+    beyond = tail.beyond({"first": BEFORE, "since": BEFORE})
+    stretch = tail.stretch(beyond.begin, beyond.end, key="ringex#gap-x")
+    assert isinstance(stretch, RingexRecorded)
+    assert (stretch.begin, stretch.end, stretch.key) == (beyond.begin, beyond.end, "ringex#gap-x")

@@ -254,3 +254,32 @@ def test_audio_comes_from_the_provider_itself(desk):
     assert leg.named_only
     with pytest.raises(NotYet), desk.provider.open_leg(leg):
         pass
+
+
+class TestATailThatCannotBeRead:
+    """Its last page has failed, or ended who read it."""
+
+    def test_no_processor_reads_it(self, desk):
+        """It may end whoever does, with all jobs of the batch; the sweeper sees to it."""
+        tail = {"tries": 1, "failing": "503", "read_to": format_time(NOON - MINUTE)}
+        desk.put(tail_key("ringex"), tail)
+        found = desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()]
+        assert isinstance(found, Wait)
+        assert (desk.swept, found.seconds) == (0, 60)
+        assert "503" in str(found)
+
+    def test_what_was_stepped_over_is_asked_for_by_the_recipe(self, desk):
+        """Of it the tail that has begun anew can say nothing."""
+        desk.read_to(NOON, first=NOON - MINUTE)
+        desk.recipe.listings["s-1"] = a_listing()
+        found = desk.resolve(a_job(seen_at=NOON - PATIENCE))
+        assert found == {an_id(): desk.recipe.listings["s-1"]}
+
+    def test_while_nothing_can_be_read_no_job_spends_an_attempt(self, desk):
+        """It is nothing that the job has done."""
+        desk.put(tail_key("ringex"), {"failing": "503", "cursor": {"first": format_time(NOON)}})
+        desk.recipe.failure = Retry("503")
+        found = desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()]
+        assert isinstance(found, Wait)
+        desk.read_to(NOON, first=NOON)
+        assert isinstance(desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()], Retry)

@@ -30,6 +30,9 @@ class FakeTail:
         changes = (self.answer,) if self.answer else ()
         return Page(changes=changes, cursor={}, more=False, read_to=self.clock.now())
 
+    def beyond(self, cursor):
+        return None
+
     def recordings(self, records):
         return frozenset(record["id"] for record in records)
 

@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from legato import calls_in_need, chain, digest, failed, keep, unarchived, witness
+from legato import calls_in_need, chain, digest, failed, gaps, keep, unarchived, witness
 from legato.cli.app import app
 from legato.errors import Retry
+from legato.gaps import Beyond
 from legato.gate import Gate, Limit
 from legato.hold import LIST as HOLDS
 from legato.model import CallState, Note, Trouble, TroubleKind, format_time
@@ -570,3 +571,41 @@ def test_a_tail_that_cannot_be_read_is_said_with_the_reason_before_it_is_late(wo
     world.clock.advance(61)
     [need] = world.looked().needs
     assert need.what == "ringex cannot be read since 2026-11-20 11:59 UTC: 503"
+
+
+def a_gap(world, begin, end, **more):
+    beyond = Beyond(begin=begin, end=end, cursor={}, **more)
+    known = {"since": NOON - HOUR, "now": NOON, "reason": "503 from the call log"}
+    gaps.step_over("ringex", beyond, notes=world.notes, **known)
+
+
+def test_what_a_tail_stepped_over_is_said_with_its_bounds_until_it_is_read(world):
+    """To the second, with since when and why, and what is done about it."""
+    a_gap(world, NOON - 2 * HOUR, NOON - 2 * HOUR + timedelta(seconds=2))
+    [need] = world.looked().needs
+    assert (need.kind, need.provider, need.since) == ("gap", "ringex", NOON - HOUR)
+    assert world.looked().said["providers"][0]["gaps"] == 1
+    ended = shown(world)
+    assert ended.exit_code == 1
+    lines = ended.output.splitlines()
+    begin = lines.index("Needs a person")
+    assert "  gaps            1" in lines[:begin]
+    assert lines[begin + 1 : begin + 5] == [
+        "  ringex has a gap from 2026-11-20 10:00:00 UTC to 2026-11-20 10:00:02 UTC,",
+        "    which cannot be read since 2026-11-20 11:00 UTC: 503 from the call log",
+        "    (asked for again every hour)",
+        "    $ legato reconcile --provider ringex --from 2026-11-20 --to 2026-11-20",
+    ]
+    [gap] = gaps.gaps_of("ringex", world.notes)
+    gaps.was_read(gap, now=NOON, notes=world.notes)
+    assert world.looked().well
+
+
+def test_a_gap_that_was_read_and_will_be_once_more_is_not_said(world):
+    """Nothing of it is known to be missing."""
+    a_gap(world, NOON - 2 * HOUR, NOON - HOUR, again_after=3 * HOUR, elsewhere=True)
+    assert not world.looked().well
+    [gap] = gaps.gaps_of("ringex", world.notes)
+    gaps.was_read(gap, now=NOON, notes=world.notes)
+    assert world.looked().well
+    assert list(gaps.gaps_of("ringex", world.notes))

@@ -141,6 +141,11 @@ def minute(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
+def second(moment: datetime) -> str:
+    """Write a time in UTC, to the second."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def in_short(reason: str) -> str:
     """Cut a long reason."""
     return shorten(reason, REASON, placeholder=" …")

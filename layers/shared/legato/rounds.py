@@ -7,12 +7,13 @@ nothing. The guard is independent of the sweep: it looks at what is listed and n
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato import named
 from legato.errors import LegatoError
+from legato.reread import read_again
 from legato.sweep import sweep
 from legato.unarchived import oldest
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.ports import Clock, Jobs, Lists
-    from legato.sweep import SweepReport, Tail
+    from legato.sweep import Follower, SweepReport
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Round:
     """What the sweeper works with. The first tails come first where time or limits are short."""
 
     provider: str
-    tails: Sequence[Tail]
+    tails: Sequence[Follower]
     jobs: Jobs
     notes: Lists
     clock: Clock
@@ -80,8 +81,11 @@ def go_round(work: Round, *, until: datetime, unfinished_only: bool = False) -> 
             settle=work.settle_seconds,
             rest=work.rest,
             unfinished_only=unfinished_only,
+            beyond=tail.beyond,
         )
         _add(report, tail, swept)
+    for tail in work.tails:
+        _read_gaps(report, tail, work, until)
     try:
         report.jobs += named.ask(work.provider, work.jobs, work.notes, work.clock)
     except LegatoError as error:
@@ -90,7 +94,23 @@ def go_round(work: Round, *, until: datetime, unfinished_only: bool = False) -> 
     return report
 
 
-def _add(report: RoundReport, tail: Tail, swept: SweepReport) -> None:
+def _read_gaps(report: RoundReport, tail: Follower, work: Round, until: datetime) -> None:
+    """Ask again for what the tail stepped over, in the time that all tails have left."""
+    try:
+        for reread in read_again(
+            tail,
+            jobs=work.jobs,
+            notes=work.notes,
+            clock=work.clock,
+            until=until,
+            settle=work.settle_seconds,
+        ):
+            _add(report, tail, replace(reread, age=timedelta()))
+    except LegatoError as error:
+        report.stopped.append(f"gaps of {tail.key}: {error}")
+
+
+def _add(report: RoundReport, tail: Follower, swept: SweepReport) -> None:
     report.swept |= swept.began
     report.records += swept.records
     report.calls += swept.calls

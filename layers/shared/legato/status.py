@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from legato import birthmark, calls_in_need, chain, digest, keep, provider_health, witness
 from legato.errors import LegatoError
+from legato.gaps import gaps_of
 from legato.gate import usage
 from legato.hold import LIST as HOLDS
 from legato.library import whole
 from legato.model import CallId, format_time, parse_time
-from legato.overview import EVER, MANY, Status, in_short, logs_of, minute
+from legato.overview import EVER, MANY, Status, in_short, logs_of, minute, second
 from legato.report.reconciliation import DAILY
 from legato.restore.note import LIST as RESTORES
 from legato.restore.note import THERE as RESTORED
@@ -89,6 +90,7 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
         else None,
         "credentials_refused": part("credentials", lambda: _credentials(name, work, found)),
         "tails": part("tails", lambda: [_tail(tail, one, work, found) for tail in one.tails]),
+        "gaps": part("gaps", lambda: sum(_gaps(tail, one, work, found) for tail in one.tails)),
         "queue": part("queue", lambda: _depth(one.jobs)),
         "dead_letters": part("dead letters", lambda: _dead(one, found)),
         "failed": part("failed calls", lambda: calls_in_need.troubled(name, troubled, work, found)),
@@ -180,6 +182,28 @@ def _tail(key: str, one: Followed, work: Overview, found: Status) -> Json:
         "failing": failing,
         "failing_since": since,
     }
+
+
+def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
+    """Say of what a tail has stepped over that it cannot be read; count it."""
+    since = work.clock.now() - FAILING
+    found_gaps = islice(gaps_of(key, work.notes), MANY)
+    bad = [gap for gap in found_gaps if gap.lacks and gap.since < since]
+    for gap in bad:
+        days = f"--from {gap.begin:%Y-%m-%d} --to {gap.end:%Y-%m-%d}"
+        found.need(
+            "gap",
+            f"{key} has a gap from {second(gap.begin)} to {second(gap.end)}, which cannot be read "
+            f"since {minute(gap.since)}: {in_short(gap.reason)}",
+            f"legato reconcile --provider {one.provider} {days}",
+            provider=one.provider,
+            since=gap.since,
+            reason=gap.reason,
+            detail="asked for again every hour",
+            alike=f"in {key}",
+            do_all=f"legato reconcile --provider {one.provider} {days}",
+        )
+    return len(bad)
 
 
 def _unarchived(one: Followed, work: Overview, found: Status) -> list[Json]:

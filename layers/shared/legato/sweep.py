@@ -16,13 +16,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from legato import unarchived
-from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Wait
+from legato import gaps, unarchived
+from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Unavailable, Wait
 from legato.model import Job, Json, Note, format_time, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from legato.gaps import Beyond
     from legato.model import CallId, Unreadable
     from legato.ports import Clock, Jobs, Notes
 
@@ -44,6 +45,9 @@ CHECKPOINTS = 6
 FEW_REFUSED = 5
 """If more calls of a page cannot be written, it is the ledger, and none of these calls."""
 REFUSED_SWEEPS = 3
+TRIES = 2
+"""A page that fails as often in a row, from sweep to sweep, is stepped over: once may pass."""
+DIED = "the worker that reads it dies"
 LONGEST_SHOWN = 100_000
 """Characters of a record in a dead letter. A message of SQS has 256 KiB."""
 
@@ -66,7 +70,8 @@ class Page:
 
     `read_to` is the moment up to which nothing is left to read; None if there is `more`. `strays`
     are records with a recording that say of no call that they are its: nobody can archive them.
-    A `fault` ends the run once the page is taken in: it is no use to ask for the next one now.
+    A `fault` ends the run once the page is taken in: it is no use to ask for the next one now. Of
+    a page that was not `answered` by the provider nothing was learned.
     """
 
     changes: tuple[Change, ...]
@@ -75,6 +80,7 @@ class Page:
     read_to: datetime | None = None
     strays: tuple[Json, ...] = ()
     fault: LegatoError | None = None
+    answered: bool = True
 
 
 class Found(Protocol):
@@ -114,6 +120,18 @@ class Tail(Found, Protocol):
         ...
 
 
+class Follower(Tail, Protocol):
+    """A tail that can go on behind what cannot be read, and read that in another way."""
+
+    def beyond(self, cursor: Json) -> Beyond | None:
+        """Return how to step over the page at this cursor; None while that is not possible."""
+        ...
+
+    def stretch(self, begin: datetime, end: datetime, *, key: str) -> Tail:
+        """Return who reads what this tail would find from `begin` to `end`, under this key."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class SweepReport:
     """What a sweep did. `age` is how old the newest knowledge is afterwards.
@@ -144,8 +162,12 @@ def sweep(
     settle: int,
     rest: timedelta = timedelta(),
     unfinished_only: bool = False,
+    beyond: Callable[[Json], Beyond | None] = lambda _: None,
 ) -> SweepReport:
     """Read the tail to its end, or until shortly before `until`, when this reader is ended.
+
+    A page that cannot be read is stepped over when it has failed often enough, as `beyond` says.
+
 
     It is left alone for `rest` after it was read, since each read costs the provider's budget; with
     `unfinished_only` it is read only if the last run ended early. Jobs appear after `settle`
@@ -164,12 +186,13 @@ def sweep(
         if held is not None and now < held <= now + LONGEST_LEASE:
             raise Stale("another reader holds the tail")
         began_at = _time(note, "began_at") or now
-        note = _changed(note, notes, lease_until=until, began_at=began_at, unfinished=True)
+        died = {} if held is None else _tried(note, now, DIED)
+        note = _changed(note, notes, lease_until=until, began_at=began_at, unfinished=True, **died)
     except Stale:
         return SweepReport(busy=True, age=_age(note, now))
     report.began = True
     try:
-        note = _read(note, tail, jobs, notes, clock, until, settle, report)
+        note = _read(note, tail, jobs, notes, clock, until, settle, report, beyond)
         report.done = True
     except LegatoError as error:
         report.stopped = error
@@ -228,6 +251,40 @@ def _failing(stopped: LegatoError | None, note: Note, now: datetime) -> dict[str
     return {"failing": str(stopped), "failing_since": note.content.get("failing_since") or now}
 
 
+def _tried(note: Note, now: datetime, reason: str) -> dict[str, object]:
+    """Return what a tail's note holds when the page at its cursor has failed once more."""
+    return {
+        "tries": note.content.get("tries", 0) + 1,
+        "tried_at": now,
+        "tried_since": note.content.get("tried_since") or now,
+        "failing": reason,
+        "failing_since": note.content.get("failing_since") or now,
+    }
+
+
+def _stepped(
+    note: Note, tail: Tail, notes: Notes, clock: Clock, beyond: Callable[[Json], Beyond | None]
+) -> Note:
+    """Step over the page at the cursor if it has failed too often, and write down the gap.
+
+    While nothing at all can be read, all that is stepped over is one gap.
+    """
+    content, now = note.content, clock.now()
+    if content.get("tries", 0) < TRIES:
+        return note
+    over = beyond(content.get("cursor", {}))
+    if over is None:
+        return note
+    gap = content.get("gap_key")
+    if gap is None or not gaps.extend(gap, over, now=now, notes=notes):
+        reason, since = content["failing"], parse_time(content["tried_since"])
+        gap = gaps.step_over(tail.key, over, since=since, now=now, reason=reason, notes=notes)
+        extra = {"tail": tail.key, "gap": gap, "reason": reason}
+        log.error("a page cannot be read and is stepped over", extra=extra)
+    anew = {"cursor": over.cursor, "tries": None, "tried_since": None}
+    return _changed(note, notes, gap_key=gap, **anew)
+
+
 def _read(
     note: Note,
     tail: Tail,
@@ -237,12 +294,25 @@ def _read(
     until: datetime,
     settle: int,
     report: SweepReport,
+    beyond: Callable[[Json], Beyond | None],
 ) -> Note:
     """Read page after page; return the tail's note as it was last written."""
     more = True
     while more:
+        note = _stepped(note, tail, notes, clock, beyond)
         _in_time(clock, until - PAGE_RESERVE)
-        page = tail.page(note.content.get("cursor", {}), turn=note.content.get("turn", False))
+        asked = note.content.get("cursor", {})
+        try:
+            page = tail.page(asked, turn=note.content.get("turn", False))
+        except (Wait, Stale, Unavailable):
+            raise
+        except LegatoError as error:
+            note = _changed(note, notes, **_tried(note, clock.now(), str(error)))
+            stepped = _stepped(note, tail, notes, clock, beyond)
+            if stepped is note or "gap_key" in note.content:
+                raise  # behind the last gap nothing could be read either
+            note = stepped
+            continue
         for record in page.strays:
             _shown_once(record, STRAY, tail, jobs, notes, clock)
         refused: dict[str, tuple[Change, Retry]] = {}
@@ -263,6 +333,12 @@ def _read(
         now = clock.now()
         moved: dict[str, object] = {"cursor": page.cursor, "turn": None, "at": now}
         moved["checkpoints"] = _checkpoints(note, now)
+        if page.fault is not None and page.cursor == asked:
+            moved |= _tried(note, now, str(page.fault))
+        else:
+            moved |= {"tries": None, "tried_since": None}
+        if page.answered and page.fault is None:
+            moved |= {"worked_at": now, "gap_key": None}
         if page.read_to is not None:
             moved["read_to"] = page.read_to
         if not page.more:
@@ -287,7 +363,8 @@ def _believed(note: Note, now: datetime) -> Note:
     points = [point for point in known if parse_time(point["at"]) <= now + AHEAD]
     last = points[-1] if points else {}
     log.error("a clock was ahead", extra={"tail": note.key, "at": note.content["at"]})
-    kept = {name: note.content[name] for name in ("lease_until", "turn") if name in note.content}
+    names = ("lease_until", "turn", "gap")
+    kept = {name: note.content[name] for name in names if name in note.content}
     began_at = min(_time(note, "began_at") or now, now)
     content = {
         **kept,

@@ -130,6 +130,7 @@ def _provider(one: Json) -> Iterator[tuple[str, str]]:
         )
         yield "queue", words
     for part, name in (
+        ("gaps", "gaps"),
         ("dead_letters", "dead letters"),
         ("failed", "in trouble"),
         ("strays", "of no call"),

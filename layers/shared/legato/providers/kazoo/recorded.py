@@ -64,7 +64,8 @@ class KazooRecorded(KazooTail):
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
         """Return the next page; nothing is asked if all is read. Raises as the tail's does."""
         if self._is_read(cursor):
-            return Page(changes=(), cursor=cursor, more=False, read_to=self.end)
+            read_to = self.end
+            return Page(changes=(), cursor=cursor, more=False, read_to=read_to, answered=False)
         page = super().page(cursor, turn=turn)
         reached = max(self._reached(cursor), self._reached_by(page))
         place = page.cursor | {"reached": format_time(reached)}

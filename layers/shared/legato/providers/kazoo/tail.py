@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from legato.errors import Retry
+from legato.gaps import SEAM, Beyond
 from legato.model import CallId, Json, Unreadable, format_time, parse_time
 from legato.providers.fields import kept
 from legato.providers.kazoo.documents import began_at, call_of, recording_of, without_secrets
@@ -94,7 +95,8 @@ class KazooTail(Account):
     """Follows one account's recordings, or those of one `user`, from `first` on, or to an `end`.
 
     `filters` are Kazoo's own, by their full names. The cursor holds the window's `begin` and
-    `until`, the `key` of its next page, and how many `pages` of it came.
+    `until`, the `key` of its next page, and how many `pages` of it came; and the `floor` that no
+    window reaches back over, because what is before it was stepped over.
     """
 
     late = False
@@ -109,9 +111,10 @@ class KazooTail(Account):
         end: datetime | None = None,
         user: str | None = None,
         filters: Mapping[str, str] | None = None,
+        key: str | None = None,
     ) -> None:
         super().__init__(account)
-        self.key = f"{self.watch}#{user}" if user else self.watch
+        self.key = key or (f"{self.watch}#{user}" if user else self.watch)
         self._recordings = recordings
         self._clock = clock
         self._account = account
@@ -122,10 +125,8 @@ class KazooTail(Account):
 
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
         """Return the next page of a window. Raises Wait, Barred, Retry, Failed."""
-        now = min(filter(None, (self._clock.now(), self._end)))
-        begin = parse_time(cursor["begin"]) if "begin" in cursor else self._first
-        end = min(self.window_end(begin), now)
-        until = parse_time(cursor["until"]) if "until" in cursor else end
+        now = self._now()
+        begin, until = self._window(cursor, now)
         answer = self._recordings.recordings(
             self._account,
             created_from=begin,
@@ -139,7 +140,8 @@ class KazooTail(Account):
         )
         changes, strays = self._by_call(answer.documents, now)
         endless = None
-        place: Json = {"begin": format_time(until - OVERLAP)}
+        begins, floor = format_time(until - OVERLAP), cursor.get("floor", "")
+        place: Json = {"begin": max(begins, floor)}
         more = until < now - timedelta(seconds=1)
         later_month = month_of(until)
         if answer.next_start_key is not None:
@@ -158,6 +160,8 @@ class KazooTail(Account):
         elif begin < later_month:
             place = {"begin": format_time(later_month), "until": format_time(until)}
             more = True
+        if floor > begins:
+            place["floor"] = floor
         return Page(
             changes=changes,
             cursor=place,
@@ -166,6 +170,43 @@ class KazooTail(Account):
             strays=strays,
             fault=endless,
         )
+
+    def beyond(self, cursor: Json) -> Beyond | None:
+        """Return how to step over a window. None: its month is younger than a recording is long.
+
+        What began before that month may lie in the older database, which only a window opens that
+        reaches back over its end.
+        """
+        now = self._now()
+        begin, until = self._window(cursor, now)
+        end = max(until, month_of(until) + OVERLAP)
+        if end > now:
+            return None
+        place = format_time(end)
+        cursor = {"begin": place, "floor": place}
+        return Beyond(begin=begin, end=end, cursor=cursor, again_after=OVERLAP)
+
+    def stretch(self, begin: datetime, end: datetime, *, key: str) -> KazooTail:
+        """Return who reads what was saved from `begin` to `end`, of both databases."""
+        month = month_of(begin)
+        return KazooTail(
+            self._recordings,
+            self._clock,
+            account=self._account,
+            first=month - SEAM if begin - month < OVERLAP else begin,
+            end=end,
+            user=self._user,
+            filters=self._filters,
+            key=key,
+        )
+
+    def _now(self) -> datetime:
+        return min(filter(None, (self._clock.now(), self._end)))
+
+    def _window(self, cursor: Json, now: datetime) -> tuple[datetime, datetime]:
+        begin = parse_time(cursor["begin"]) if "begin" in cursor else self._first
+        end = min(self.window_end(begin), now)
+        return begin, parse_time(cursor["until"]) if "until" in cursor else end
 
     def window_end(self, begin: datetime) -> datetime:
         """Return the end of the longest window from `begin` on that lies in two months at most."""

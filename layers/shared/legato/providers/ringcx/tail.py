@@ -12,6 +12,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from legato.gaps import SEAM, Beyond
 from legato.model import CallId, Json, Unreadable, format_time, parse_time
 from legato.providers.fields import kept
 from legato.providers.ringcx.rows import (
@@ -38,8 +39,7 @@ LONGEST = timedelta(hours=3)
 """https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording"""
 PAST_OVERLAP = timedelta(minutes=10)
 SHORTEST = timedelta(seconds=2)
-SEAM = timedelta(seconds=1)
-"""Whether a window's bounds belong to it is not documented."""
+LAST = timedelta(minutes=1)
 FULL = 400
 """Rows at which an answer was seen to be cut off, without a word of it."""
 
@@ -66,8 +66,9 @@ class RingcxTail:
     `key` tells this tail from others of the sub-account. What is new is asked for with an `overlap`
     over what was read before, and nothing while less than `least` is new; windows of the past
     overlap by ten minutes at most. The cursor holds `begin`, from where to ask next; `read`, up to
-    where everything was read; `until`, the end of a window that is read in pieces; and `span`, the
-    seconds of a piece that was not cut off.
+    where everything was read; `until`, the end of a window that is read in pieces; `span`, the
+    seconds of a piece that was not cut off; and `floor`, over which no window reaches back because
+    what is before it was stepped over.
     """
 
     name = "ringcx"
@@ -103,15 +104,11 @@ class RingcxTail:
     def page(self, cursor: Json, *, turn: bool = False) -> Page:
         """Return the segments of one window. Raises Wait, Barred, Retry, Failed."""
         now = self._clock.now()
-        horizon = _second(now - self._lag)
-        if self._end is not None:
-            horizon = min(horizon, _second(self._end))
-        begin = parse_time(cursor["begin"]) if "begin" in cursor else _second(self._first)
-        until = parse_time(cursor["until"]) if "until" in cursor else min(begin + LONGEST, horizon)
+        begin, until, horizon = self._window(cursor, now)
         new = until - parse_time(cursor.get("read", format_time(begin)))
         if "until" not in cursor and new < self._least:
             cursor = {"begin": format_time(begin), **cursor}
-            return Page(changes=(), cursor=cursor, more=False, read_to=now)
+            return Page(changes=(), cursor=cursor, more=False, read_to=now, answered=False)
 
         span = timedelta(seconds=cursor.get("span", LONGEST.total_seconds()))
         length = min(span, until - begin)
@@ -137,6 +134,11 @@ class RingcxTail:
                 more = until < horizon
                 overlap = min(self._overlap, PAST_OVERLAP) if more else self._overlap
                 place = {"begin": until - overlap, "read": until, "span": place["span"]}
+        if "floor" in cursor:
+            floor = parse_time(cursor["floor"])
+            place["begin"] = max(place["begin"], floor)
+            if "read" not in place or until - self._overlap < floor:
+                place["floor"] = floor
         return Page(
             changes=changes,
             cursor={k: format_time(v) if isinstance(v, datetime) else v for k, v in place.items()},
@@ -144,6 +146,41 @@ class RingcxTail:
             read_to=None if more else now,
             strays=strays,
         )
+
+    def beyond(self, cursor: Json) -> Beyond | None:
+        """Return how to step over a window, or over what is left of it.
+
+        Its last minute is asked for at once: that shows whether anything can be read.
+        """
+        begin, until, _ = self._window(cursor, self._clock.now())
+        end = until - LAST if until - begin > 2 * LAST else until
+        place = format_time(end - SEAM)
+        cursor = {"begin": place, "floor": place, "read": format_time(end)}
+        return Beyond(begin=begin, end=end, cursor=cursor)
+
+    def stretch(self, begin: datetime, end: datetime, *, key: str) -> RingcxTail:
+        """Return who reads the segments from `begin` to `end`."""
+        return RingcxTail(
+            self._metadata,
+            self._clock,
+            sub_account=self.sub_account,
+            key=key.removeprefix(self.watch),
+            first=begin,
+            lag=timedelta(),
+            overlap=timedelta(),
+            end=end,
+            behind=self.behind,
+            late=self.late,
+        )
+
+    def _window(self, cursor: Json, now: datetime) -> tuple[datetime, datetime, datetime]:
+        """Return where a window begins and ends, and where the last of them ends for now."""
+        horizon = _second(now - self._lag)
+        if self._end is not None:
+            horizon = min(horizon, _second(self._end))
+        begin = parse_time(cursor["begin"]) if "begin" in cursor else _second(self._first)
+        until = parse_time(cursor["until"]) if "until" in cursor else min(begin + LONGEST, horizon)
+        return begin, until, horizon
 
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
         """Return the ids of the segments that have a recording."""

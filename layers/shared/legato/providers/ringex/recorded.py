@@ -13,7 +13,7 @@ from legato.errors import Retry
 from legato.model import Json, Unreadable, format_time, parse_time
 from legato.providers.ringex.call_log import began_at, length_of, recording_ids, unreadable
 from legato.providers.ringex.provider import CALL_LOG, PAGE_RECORDS, has_more, records_of
-from legato.providers.ringex.tail import by_session
+from legato.providers.ringex.sessions import by_session
 from legato.sweep import Page
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class RingexRecorded:
         """
         floor, top = self._span(cursor)
         if floor >= top:
-            return Page(changes=(), cursor=cursor, more=False, read_to=self.end)
+            read_to = self.end
+            return Page(changes=(), cursor=cursor, more=False, read_to=read_to, answered=False)
         to, number = _time(cursor, "to") or top, cursor.get("page", 1)
         answer = self._api.get(
             CALL_LOG,

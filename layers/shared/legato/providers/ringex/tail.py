@@ -7,17 +7,17 @@ request for a thousand records, and a record that is rewritten comes again
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import Failed, NotYet, Retry
-from legato.model import CallId, Json, Unreadable, format_time, parse_time
-from legato.providers.fields import id_of, kept
-from legato.providers.ringex.call_log import began_at, recording_ids, session_of, unreadable
-from legato.sweep import Change, Page
+from legato.gaps import Beyond
+from legato.model import Json, Unreadable, format_time, parse_time
+from legato.providers.ringex.call_log import recording_ids, unreadable
+from legato.providers.ringex.recorded import RingexRecorded
+from legato.providers.ringex.sessions import by_session
+from legato.sweep import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,6 +78,34 @@ class RingexTail:
             return self._anew(cursor, first, since, error)
         return self._read(answer, cursor, first, since, asked_at)
 
+    def beyond(self, cursor: Json) -> Beyond | None:
+        """Return how to begin anew, from now on: the sync looks back at nothing then.
+
+        What it has not said is read in the call log itself, and once more when all calls are over
+        that were going on.
+        """
+        now = format_time(self._clock.now())
+        first = cursor.get("first") or format_time(self._clock.now() - self._first)
+        since = parse_time(cursor.get("since") or first)
+        return Beyond(
+            begin=max(parse_time(first), since - self._overlap),
+            end=parse_time(now),
+            cursor={"first": now, "since": now},
+            again_after=self._overlap,
+            elsewhere=True,
+        )
+
+    def stretch(self, begin: datetime, end: datetime, *, key: str) -> RingexRecorded:
+        """Return who reads in the call log what began from `begin` to `end`."""
+        return RingexRecorded(
+            self._api,
+            self._account,
+            begin=begin,
+            end=end,
+            kept=timedelta(),
+            key=key.removeprefix(self.watch),
+        )
+
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
         """Return the ids of the recordings on records and their legs."""
         return recording_ids(records)
@@ -96,7 +124,7 @@ class RingexTail:
         again = max(first, format_time(parse_time(since) - self._overlap))
         fault = Retry(f"a fresh sync token is refused: {error}") if cursor.get("anew") else None
         place = {"first": first, "since": again, "anew": True}
-        return Page(changes=(), cursor=place, more=True, fault=fault)
+        return Page(changes=(), cursor=place, more=True, fault=fault, answered=False)
 
     def _read(self, answer: Json, cursor: Json, first: str, since: str, asked_at: datetime) -> Page:
         """Return the page that an answer is; what is left of one that is odd counts all the same.
@@ -126,41 +154,3 @@ class RingexTail:
         if endless is None:
             place["pages"] = pages
         return Page(changes=changes, cursor=place, more=True, strays=strays, fault=endless)
-
-
-def by_session(
-    records: Iterable[object], account: RingexAccount, *, latest: datetime
-) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
-    """Gather the records of each session; return them, and those that name no session.
-
-    `latest` is when the newest of them can have begun. Raises Wait, Barred, Retry if it is not
-    known whose they are.
-    """
-    sessions: dict[CallId, dict[str, Json]] = {}
-    all_kept = [kept(record) for record in records]
-    strays = [{"record": record} for record in all_kept if not isinstance(record, dict)]
-    good = [record for record in all_kept if isinstance(record, dict)]
-    for record, owner in zip(good, account.of_records(good), strict=True):
-        session = session_of(record)
-        if session is not None:
-            sessions.setdefault(CallId("ringex", owner, session), {})[_key(record)] = record
-        elif recording_ids([record]) or unreadable([record]):
-            strays.append(record)
-    changes = tuple(
-        Change(id=call, records=found, began_at=min(_moments(found.values(), latest), default=None))
-        for call, found in sessions.items()
-    )
-    return changes, tuple(strays)
-
-
-def _key(record: Json) -> str:
-    """Return what tells a record from others of its session, the same whenever it is listed."""
-    name = id_of(record.get("id"))
-    if name is None:
-        body = json.dumps(record, sort_keys=True)
-        return f"without id, {hashlib.sha256(body.encode()).hexdigest()[:16]}"
-    return name
-
-
-def _moments(records: Iterable[Json], latest: datetime) -> Iterable[datetime]:
-    return filter(None, (began_at(record, latest=latest) for record in records))

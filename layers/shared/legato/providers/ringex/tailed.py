@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from legato.errors import Barred, Failed, LegatoError, Wait
+from legato.errors import Barred, Failed, LegatoError, Retry, Wait
 from legato.model import Job, Json, Leg, Listing, parse_time
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.retention import known_retention
@@ -79,7 +79,12 @@ class TailedRingex:
                 answers = self._recipe.resolve(recipe, closely=asked & set(closely))
             except LegatoError as error:
                 answers = dict.fromkeys(asked, error)
+            failing = self._notes.read(tail_key(self.name)).content.get("failing")
             for call, answer in answers.items():
+                if failing and isinstance(answer, Retry):
+                    # It is nothing that the job has done.
+                    reason = f"neither tail nor call log can be read: {answer}"
+                    answer = Wait(reason, seconds=TROUBLE_SECONDS)
                 # What the recipe cannot tell stays as the ledger has it.
                 if call not in found or not isinstance(answer, Failed):
                     found[call] = answer
@@ -114,7 +119,10 @@ class TailedRingex:
         ripe = [job for job in jobs if self._due(job, now) <= now and not self._before(tail, job)]
         found: dict[CallId, Listing | LegatoError] = {}
         trouble: LegatoError = Wait("the tail is being read", seconds=BUSY_SECONDS)
-        if not all(self._due(job, now) <= _read_to(tail, now) for job in ripe):
+        if "tries" in tail:
+            # The sweeper sees to it: a page may end whoever reads it.
+            trouble = Wait(f"the tail cannot be read: {tail['failing']}", seconds=TROUBLE_SECONDS)
+        elif not all(self._due(job, now) <= _read_to(tail, now) for job in ripe):
             report = self._sweep()
             trouble = _trouble(report) or trouble
             found = self._known(ripe)
