@@ -32,6 +32,7 @@ from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
+from legato.rounds import Round
 from legato.sweep import sweep
 from local.simulators.ringex.app import create_app
 from local.simulators.ringex.calls import CallOrder, LegOrder
@@ -367,6 +368,19 @@ class Day:
             identified=self.account.identified,
             clock=self.clock,
             policy=Policy(),
+        )
+
+    def round(self) -> Round:
+        """Return what a sweeper works with."""
+        return Round(
+            provider="ringex",
+            tails=[self.tail],
+            jobs=self.queue,
+            notes=self.notes,
+            clock=self.clock,
+            settle_seconds=0,
+            rest=timedelta(),
+            retention=lambda: {self.tail.watch: 90},
         )
 
     def run(

@@ -116,6 +116,17 @@ FAULTS = {
         Fault(name="in progress", shown=AT_LAST, waits=AT_LAST),
     )
 }
+PAGE_COSTS: dict[tuple[str, str], timedelta] = {
+    # Nine requests in a quarter of an hour: what is left of a gap then waits for the next ones.
+    **{("ringcx", fault): timedelta(minutes=15) for fault in ("404", "503", "slow", "crash")},
+    # A sweep every five minutes has the time, or the life, for one such request.
+    **{("kazoo", fault): timedelta(minutes=45) for fault in ("slow", "crash")},
+    # A sweep that has died is waited for, until its time would have been over.
+    ("ringex", "crash"): timedelta(minutes=15),
+}
+"""What a bad page may cost its neighbours: all halves of it are read until it stands alone."""
+SAID_OF_WHO_ASKS = ("403", "429")
+"""It is said of our permission, or of how often we ask, and of no page: it may cost the account."""
 STATUSES = {"403": 403, "404": 404, "429": 429, "503": 503, "503 for an hour": 503}
 RECORD_FAULTS = ("malformed", "absurd value", "impossible time", "in progress")
 
@@ -302,7 +313,7 @@ class Ringex(Company):
         self.world.place(RingexCall(telephony_session_id=call, legs=tuple(legs), seconds=60))
 
     def sweep(self) -> None:
-        self.world._sweep()
+        go_round(self.world.round(), until=_after(self.world, SWEEPER))
 
     def watched(self) -> tuple[list[str], list[str]]:
         return [self.world.tail.key], [self.world.tail.watch]
@@ -816,6 +827,7 @@ class Run:
             "call": (company.bad_call, *company.names(BAD)),
             "account": (company.bad_account,),
             "credential": (company.bad_credential,),
+            "page": ("gap",) if self.cell.fault in ("404", "503", "slow", "crash") else (),
         }.get(unit, ())
         for sentence in sentences:
             if not names or any(name in sentence for name in names):
@@ -951,7 +963,10 @@ def tried(cell: Cell) -> Verdict:
             return archived and settled and (outcome.good_at is not None or not good)
 
         outcome = run.until(well)
-    allowed = TOLERANCE + fault.costs
+    costs = fault.costs
+    if cell.unit == "page":
+        costs = PAGE_COSTS.get((cell.provider, cell.fault), timedelta())
+    allowed = TOLERANCE + costs
     archived = others & outcome.whole_at.keys()
     late = max((outcome.whole_at[call] - usually[call] for call in archived), default=timedelta())
     flaws = []
@@ -986,8 +1001,7 @@ def tried(cell: Cell) -> Verdict:
 def _others(company: Company, cell: Cell) -> set[str]:
     """Return the calls that are to be archived although something is bad."""
     calls = {number: company.call(number) for number in range(CALLS)}
-    if cell.unit == "account" or (cell.unit == "page" and cell.fault != "malformed"):
-        # What is on a page that nobody can read, and behind it, nobody can know.
+    if cell.unit == "account" or (cell.unit == "page" and cell.fault in SAID_OF_WHO_ASKS):
         return {
             call for number, call in calls.items() if company.account(number) != company.bad_account
         }
