@@ -32,7 +32,7 @@ from legato.policy import Policy
 from legato.providers.answers import JSON_SECONDS
 from legato.providers.credentials import Credential
 from legato.providers.line import TIMEOUT
-from legato.rounds import go_round
+from legato.rounds import Round, go_round
 from legato.status import status
 from local.simulators.faults import Fault as Asked
 from local.simulators.kazoo.calls import CallOrder as KazooCall
@@ -116,12 +116,11 @@ FAULTS = {
         Fault(name="in progress", shown=AT_LAST, waits=AT_LAST),
     )
 }
-PAGE_COSTS: dict[tuple[str, str], timedelta] = {
+PAGE_COSTS = {
     # Nine requests in a quarter of an hour: what is left of a gap then waits for the next ones.
     **{("ringcx", fault): timedelta(minutes=15) for fault in ("404", "503", "slow", "crash")},
-    # A sweep every five minutes has the time, or the life, for one such request.
-    **{("kazoo", fault): timedelta(minutes=45) for fault in ("slow", "crash")},
-    # A sweep that has died is waited for, until its time would have been over.
+    # A run has time for one such request, or dies of it and is waited for until its time is over.
+    **{("kazoo", fault): timedelta(minutes=15) for fault in ("slow", "crash")},
     ("ringex", "crash"): timedelta(minutes=15),
 }
 """What a bad page may cost its neighbours: all halves of it are read until it stands alone."""
@@ -228,8 +227,16 @@ class Company(ABC):
 
     def __init__(self, world: Day | Days | Months) -> None:
         self.world = world
-        self.start = world.clock.seconds()
+        self.start = self._whole_at = world.clock.seconds()
         self.legs = {self.call(number): self.names(number) for number in range(CALLS)}
+
+    def _go_round(self, work: Round, *, every: float) -> None:
+        """Sweep all that there is each so many seconds, and else what was not read to its end."""
+        now = self.world.clock.seconds()
+        going_on = now < self._whole_at
+        if not going_on:
+            self._whole_at = now + every
+        go_round(work, until=_after(self.world, SWEEPER), unfinished_only=going_on)
 
     @property
     def bad_call(self) -> str:
@@ -345,7 +352,6 @@ class Ringcx(Company):
         self.client_id = world.config.client_id
         self.accounts = tuple(world.config.sub_accounts)
         super().__init__(world)
-        self._quarter = self.start
 
     def call(self, number: int) -> str:
         return f"s-v-{number:032x}-{round(self.start * 1000)}"
@@ -376,11 +382,7 @@ class Ringcx(Company):
         self.world.world.calls.place(order)
 
     def sweep(self) -> None:
-        now = self.world.clock.seconds()
-        going_on = now < self._quarter
-        if not going_on:
-            self._quarter = now + 900
-        go_round(self.world.round(), until=_after(self.world, SWEEPER), unfinished_only=going_on)
+        self._go_round(self.world.round(), every=900)
 
     def watched(self) -> tuple[list[str], list[str]]:
         tails = self.world.round().tails
@@ -404,7 +406,7 @@ class Ringcx(Company):
 class Kazoo(Company):
     """Two accounts."""
 
-    name, late, retention_days, sweeps_every = "kazoo", KAZOO_LATE, 180, 300
+    name, late, retention_days, sweeps_every = "kazoo", KAZOO_LATE, 180, 60
     world: Months
 
     def __init__(self, scratch: Path) -> None:
@@ -440,7 +442,7 @@ class Kazoo(Company):
         self.world.world.calls.place(order)
 
     def sweep(self) -> None:
-        go_round(self.world.round(), until=_after(self.world, SWEEPER))
+        self._go_round(self.world.round(), every=300)
 
     def watched(self) -> tuple[list[str], list[str]]:
         tails = self.world.round().tails

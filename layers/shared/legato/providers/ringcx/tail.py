@@ -150,7 +150,8 @@ class RingcxTail:
     def beyond(self, cursor: Json) -> Beyond | None:
         """Return how to step over a window, or over what is left of it.
 
-        Its last minute is asked for at once: that shows whether anything can be read.
+        Its last minute is asked for at once: that shows whether anything can be read. Second looks
+        find what is listed late.
         """
         begin, until, _ = self._window(cursor, self._clock.now())
         end = until - LAST if until - begin > 2 * LAST else until
