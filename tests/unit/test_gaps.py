@@ -1,11 +1,12 @@
 """What cannot be read of a list costs itself, is told, and is asked for until it can be read."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
 
 from legato.errors import Barred, Failed, Limited, NotYet, Retry, Unavailable, Wait
-from legato.gaps import Beyond, gaps_of
+from legato.gaps import Beyond, extend, gaps_of, split, step_over, was_read
 from legato.model import format_time, parse_time
 from legato.rounds import Round, go_round
 from legato.sweep import Change, Page, tail_key
@@ -226,3 +227,26 @@ def test_what_the_tail_would_have_looked_at_again_is_read_once_more(desk):
     assert all(gap.end - gap.begin <= 2 * SECOND for gap in desk.gaps if gap.lacks)
     desk.rounds(20)
     assert desk.missing == {"c700"}
+
+
+def test_a_gap_that_grew_while_it_was_read_stays(desk):
+    """What was added has not been read."""
+    beyond = Beyond(begin=NOON - HOUR, end=NOON, cursor={})
+    known = {"since": NOON, "now": NOON, "reason": "503"}
+    key = step_over("kazoo", beyond, notes=desk.notes, **known)
+    [gap] = desk.gaps
+    longer = Beyond(begin=NOON, end=NOON + HOUR, cursor={})
+    assert extend(key, longer, now=NOON, notes=desk.notes)
+    was_read(gap, now=NOON, notes=desk.notes)
+    assert [(gap.begin, gap.end) for gap in desk.gaps] == [(NOON - HOUR, NOON + HOUR)]
+
+
+def test_the_halves_of_a_gap_leave_nothing_out(desk):
+    """However often it is split, down to the narrowest ones."""
+    beyond = Beyond(begin=NOON, end=NOON + 37 * SECOND, cursor={})
+    step_over("kazoo", beyond, since=NOON, now=NOON, reason="503", notes=desk.notes)
+    while wide := [gap for gap in desk.gaps if gap.splits]:
+        split("kazoo", wide[0], now=NOON, notes=desk.notes)
+    gaps = desk.gaps
+    assert (gaps[0].begin, gaps[-1].end) == (NOON, NOON + 37 * SECOND)
+    assert all(later.begin < sooner.end for sooner, later in itertools.pairwise(gaps))
