@@ -168,7 +168,6 @@ def sweep(
 
     A page that cannot be read is stepped over when it has failed often enough, as `beyond` says.
 
-
     It is left alone for `rest` after it was read, since each read costs the provider's budget; with
     `unfinished_only` it is read only if the last run ended early. Jobs appear after `settle`
     seconds. Whatever ends a run early, the next one goes on where it stopped; only unforeseen
