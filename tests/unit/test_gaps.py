@@ -135,15 +135,24 @@ def test_a_fault_that_passes_leaves_no_gap(desk):
     assert (desk.missing, desk.gaps) == (set(), [])
 
 
-def test_a_gap_is_asked_for_every_hour_until_it_can_be_read(desk):
-    """Then its recordings become jobs, and it is gone."""
+def test_a_gap_is_asked_for_more_and_more_seldom_until_it_can_be_read(desk):
+    """Every hour in the end. Then its recordings become jobs, and it is gone."""
+    desk.spoil("c700", Retry("503"))
+    desk.rounds(240)
+    desk.tail.asked.clear()
+    desk.rounds(60)
+    assert 1 <= sum(begin < NOON for begin, _ in desk.tail.asked) <= len(desk.gaps)
+    desk.bad.clear()
+    desk.rounds(61)
+    assert (desk.missing, desk.gaps) == (set(), [])
+
+
+def test_a_gap_of_a_passing_fault_is_read_soon_after_it(desk):
+    """It waits no longer than it has been bad."""
     desk.spoil("c700", Retry("503"))
     desk.rounds(4)
-    desk.tail.asked.clear()
-    desk.rounds(55)
-    assert all(begin >= NOON for begin, _ in desk.tail.asked)
     desk.bad.clear()
-    desk.rounds(10)
+    desk.rounds(4)
     assert (desk.missing, desk.gaps) == (set(), [])
 
 
@@ -178,7 +187,7 @@ def test_an_outage_of_everything_is_one_gap_that_is_not_asked_for_in_pieces(desk
     desk.rounds(300)
     [gap] = desk.gaps
     assert gap.begin == A_DAY_BEFORE
-    assert len(desk.tail.asked) < 310
+    assert len(desk.tail.asked) < 315
     desk.bad.clear()
     desk.rounds(3)
     assert (desk.missing, desk.gaps) == (set(), [])

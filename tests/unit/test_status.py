@@ -593,7 +593,7 @@ def test_what_a_tail_stepped_over_is_said_with_its_bounds_until_it_is_read(world
     assert lines[begin + 1 : begin + 5] == [
         "  ringex has a gap from 2026-11-20 10:00:00 UTC to 2026-11-20 10:00:02 UTC,",
         "    which cannot be read since 2026-11-20 11:00 UTC: 503 from the call log",
-        "    (asked for again every hour)",
+        "    (asked for again, at least every hour)",
         "    $ legato reconcile --provider ringex --from 2026-11-20 --to 2026-11-20",
     ]
     [gap] = gaps.gaps_of("ringex", world.notes)

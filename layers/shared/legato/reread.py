@@ -1,17 +1,18 @@
 """Ask again for what a tail stepped over, in halves, until only what cannot be read is left.
 
 Halves are made only of what is bad by itself: as long as nothing of the list can be read, it is
-all of it, and what was stepped over stays one gap, which is asked for every hour.
+all of it, and what was stepped over stays one gap, which is asked for every hour in the end.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from legato.errors import Wait
+from legato.errors import Stale, Wait
 from legato.gaps import gaps_of, split, was_read
 from legato.model import format_time, parse_time
 from legato.notes import change
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from legato.ports import Clock, Jobs, Lists, Notes
     from legato.sweep import Follower, SweepReport
 
-AGAIN = timedelta(hours=1)
-"""How often a gap is asked for that cannot be read."""
+SOONEST, LATEST = timedelta(seconds=10), timedelta(hours=1)
+"""A gap is asked for again when it has been bad for twice as long, within these bounds."""
 MOST = 100
 """A list with more of them is not worth to be asked for in smaller parts."""
 MANY = 1000
@@ -47,16 +48,15 @@ def read_again(
     reports: list[SweepReport] = []
     asked: set[tuple[str, datetime]] = set()
     while True:
-        found = [
-            gap
-            for gap in islice(gaps_of(tail.key, notes), MANY)
-            if gap.held_until is None or gap.held_until <= clock.now()
-        ]
+        known = list(islice(gaps_of(tail.key, notes), MANY))
+        found = [gap for gap in known if gap.held_until is None or gap.held_until <= clock.now()]
         if bad := _splittable(found, _worked_at(tail, notes)):
             split(tail.key, bad, now=clock.now(), notes=notes)
             continue
         due = [gap for gap in found if (gap.key, gap.end) not in asked and _is_due(gap, clock)]
         if not due:
+            if not any(gap.lacks for gap in known):
+                _let_look_back(tail, notes)
             return reports
         # The longest of those that nobody has tried stands for the most calls.
         gap = max(due, key=lambda gap: (gap.turn, gap.tried_at is None, gap.end - gap.begin))
@@ -80,14 +80,14 @@ def read_again(
 def _splittable(found: Sequence[Gap], worked_at: datetime | None) -> Gap | None:
     """Return a gap that is bad by itself: something of the list could be read since it is one."""
     bad = [gap for gap in found if gap.tried_at is not None]
-    if worked_at is None or len(bad) > MOST:
+    if worked_at is None or sum(gap.lacks for gap in found) > MOST:
         return None
     return next((gap for gap in bad if gap.splits and worked_at >= gap.made_at), None)
 
 
 def _is_due(gap: Gap, clock: Clock) -> bool:
     if gap.tried_at is not None:
-        return clock.now() >= gap.tried_at + AGAIN
+        return clock.now() >= gap.tried_at + min(max(gap.tried_at - gap.since, SOONEST), LATEST)
     return gap.read_at is None or clock.now() >= gap.again_at
 
 
@@ -96,6 +96,16 @@ def _worked_at(tail: Follower, notes: Notes) -> datetime | None:
     keys = {tail_key(tail.key), _key(tail.key), tail_key(tail.watch)}
     noted = (notes.read(key).content.get("worked_at") for key in keys)
     return max(map(parse_time, filter(None, noted)), default=None)
+
+
+def _let_look_back(tail: Follower, notes: Notes) -> None:
+    """Let the tail's windows overlap again as they use to: nothing bad is in their way any more."""
+    note = notes.read(tail_key(tail.key))
+    cursor = note.content.get("cursor", {})
+    if "floor" in cursor and "lease_until" not in note.content:
+        cursor = {name: value for name, value in cursor.items() if name != "floor"}
+        with suppress(Stale):  # another reader has it now, and the next round does so
+            notes.write(replace(note, content=note.content | {"cursor": cursor}))
 
 
 def _note_worked(tail: str, notes: Notes, now: datetime) -> None:

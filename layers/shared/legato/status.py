@@ -199,7 +199,7 @@ def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
             provider=one.provider,
             since=gap.since,
             reason=gap.reason,
-            detail="asked for again every hour",
+            detail="asked for again, at least every hour",
             alike=f"in {key}",
             do_all=f"legato reconcile --provider {one.provider} {days}",
         )
