@@ -185,6 +185,10 @@ def _worked_on(
 
     works = [work for work in works if work.job.id in listings]
     works.sort(key=lambda work: _order(work, listings, looked_at))
+    if shop.policy.at_once == 1:
+        for work in works:
+            finish(work)
+        return caught
     with ThreadPoolExecutor(shop.policy.at_once) as workers:
         for _ in workers.map(finish, works):
             pass
