@@ -23,11 +23,6 @@ RINGCX = {
         group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
     },
 }
-SLOWER_AT_MOST = 2.5
-"""So much longer may all others take than without it, on a machine that others use too.
-
-How long exactly, tests/unit/test_refusals.py says, in virtual time. Who is stopped takes for ever.
-"""
 
 
 class Place:
@@ -95,19 +90,18 @@ def a_place(directory, port, **settings):
 
 
 @pytest.mark.parametrize("users", [1, 4])
-def test_all_others_are_archived_as_fast_as_without_it(
-    tmp_path, first_port, users, record_property
-):
-    """With one user and with four; status names the refused one, and no other."""
+def test_all_others_are_archived(tmp_path, first_port, users, record_property):
+    """With one user and with four; status names the refused one, and no other.
+
+    That it takes no longer than without it, tests/unit/test_refusals.py says, in virtual time.
+    """
     jwts = {f"local.user-{number}": OPERATOR_EXTENSION for number in range(4)}
     ringex = {"limits": FAST, "logLag": 0.5, "jwts": jwts}
     with a_place(tmp_path, first_port(), ringex_settings=ringex) as place:
         place.log_in_with(users)
-        place.archives("8", refused=False)  # processes that are cold and tokens that lack
         without = place.archives("7", refused=False)
         took = place.archives("9", refused=True)
         record_property("seconds", f"{without:.0f} without it, {took:.0f} with it")
-        assert took <= SLOWER_AT_MOST * without + 5
         assert "s-9-0" not in place.sealed("ringex")
         needs = until(lambda: json.loads(place.status().stdout)["needs"])
         named = [(need["kind"], need["call"], need["recording"]) for need in needs if need["call"]]
