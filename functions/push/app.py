@@ -5,7 +5,6 @@ It is traced by Lambda itself; the tracer's SDK would double the time of a cold 
 
 from __future__ import annotations
 
-import base64
 import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import hatch
 from legato.push import Push, push
+from legato.receive import body_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             token=path["token"],
             name=path.get("name", ""),
             query=event.get("rawQueryString", ""),
-            body=_body(event),
+            body=body_of(event),
         ),
         keys=opened().keys,
         recognise=opened().recognise,
@@ -55,8 +55,3 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "headers": {"Content-Type": "application/json"},
         "body": json.dumps({"message": reply.message}) if reply.message else "",
     }
-
-
-def _body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()

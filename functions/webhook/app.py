@@ -5,7 +5,6 @@ It is traced by Lambda itself; the tracer's SDK would double the time of a cold 
 
 from __future__ import annotations
 
-import base64
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Reception, reception
-from legato.receive import Request, receive
+from legato.receive import Request, body_of, receive
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -33,7 +32,7 @@ def desk() -> Reception:
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0."""
     reply = receive(
-        Request(headers=event.get("headers", {}), body=_body(event)),
+        Request(headers=event.get("headers") or {}, body=body_of(event)),
         hook=desk().hook,
         jobs=desk().jobs,
         clock=desk().clock,
@@ -43,8 +42,3 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     log = logger.error if reply.status >= 500 else logger.info
     log("notification", outcome=reply.outcome, call=reply.call, reason=reply.reason)
     return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
-
-
-def _body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()

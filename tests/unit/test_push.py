@@ -137,6 +137,17 @@ def test_a_wrong_token_gets_401_and_no_reason(inbox, token):
     assert inbox.objects == {}
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "\x00", "\u202e", "/../"])
+def test_odd_characters_are_kept_as_a_form_or_let_nobody_in(inbox, odd):
+    """Wherever they stand; no address of Kazoo's has them."""
+    assert send(inbox, token=f"{TOKEN[:-1]}{odd}").status == 401
+    assert send(inbox, token=f"{odd}{TOKEN}").status == 401
+    assert send(inbox, name=f"call_recording_{odd}.mp3", query=f"call_id={odd}").status == 200
+    assert inbox.facts().keys() == {"account_id", "call_id", "name"}
+    [key] = inbox.objects
+    assert key.isascii()
+
+
 def test_a_secret_without_key_lets_nobody_in(inbox):
     """A token that is made with an empty key can be made by everybody."""
     assert send(inbox, token=token_of(ACCOUNT, ""), keys=("", "")).status == 401

@@ -6,7 +6,7 @@ import pytest
 
 from legato.errors import Retry
 from legato.providers.ringex.hook import RingexHook
-from legato.receive import MAX_BODY_BYTES, Request, receive
+from legato.receive import MAX_BODY_BYTES, Request, body_of, receive
 from tests.fakes import NOON, FakeClock, FakeJobs
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -245,6 +245,32 @@ def test_bad_bodies(jobs, body, status, outcome):
     assert (reply.status, reply.outcome) == (status, outcome)
     assert jobs.sent == []
     assert len(reply.reason or "") < 100
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"body": None},
+        {"body": {"event": "/restapi"}},
+        {"body": "\ud800"},
+        {"body": "{}\ud800"},
+        {"body": "\ud800", "isBase64Encoded": True},
+        {"body": "no base64", "isBase64Encoded": True},
+        {"body": "e30", "isBase64Encoded": True},
+    ],
+)
+def test_an_event_whose_body_is_none_is_no_fault_of_ours(jobs, event):
+    """Nobody can make the function fail."""
+    reply = post(jobs, body_of(event))
+    assert (reply.status, reply.outcome) == (400, "Malformed")
+    assert jobs.sent == []
+
+
+def test_a_body_is_read_as_it_was_sent():
+    """API Gateway writes what is no text in Base64."""
+    assert body_of({"body": "Zoë"}) == "Zoë".encode()
+    assert body_of({"body": "/wA=", "isBase64Encoded": True}) == b"\xff\x00"
 
 
 def test_a_queue_that_refuses_is_a_503(jobs):

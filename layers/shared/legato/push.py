@@ -159,7 +159,7 @@ def account_of(token: str, keys: Callable[..., Sequence[str]]) -> str | None:
         return None
     for fresh in (False, True):
         expected = [token_of(account, key) for key in keys(fresh=fresh) if key]
-        if among(token.encode(), expected):
+        if among(token.encode(errors="surrogatepass"), expected):
             return account
     return None
 
@@ -187,6 +187,10 @@ def _described(facts: Mapping[str, str]) -> str:
     kept: dict[str, str] = {}
     for name, value in facts.items():
         longer = {**kept, name: value[:MAX_FACT_CHARACTERS]}
-        if len(urlencode(longer)) <= MAX_FACTS_BYTES:
+        if len(_form(longer)) <= MAX_FACTS_BYTES:
             kept = longer
-    return urlencode(kept)
+    return _form(kept)
+
+
+def _form(facts: Mapping[str, str]) -> str:
+    return urlencode(facts, errors="replace")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -96,6 +98,21 @@ def receive(request: Request, *, hook: Hook, jobs: Jobs, clock: Clock, settle: i
     except Retry as error:
         return Reply(status=503, outcome="QueueRefused", call=job.call, reason=str(error))
     return Reply(status=200, outcome="Enqueued", call=job.call)
+
+
+def body_of(event: Json) -> bytes:
+    """Return the body of an API Gateway event (payload 2.0), whatever stands there for one.
+
+    What no HTTP body can be, a lone surrogate or something else than Base64, is left to be refused
+    by whoever reads it.
+    """
+    body = event.get("body")
+    if not isinstance(body, str):
+        return b""
+    if event.get("isBase64Encoded"):
+        with suppress(ValueError):
+            return base64.b64decode(body, validate=True)
+    return body.encode(errors="surrogatepass")
 
 
 def read_json(body: bytes) -> Json:
