@@ -31,7 +31,7 @@ test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
 	@python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ffmpeg ## run the long simulated days and the storms; SEEDS=50 for more random faults
-	@python -m pytest -n auto --dist loadgroup tests/soak $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
+	@python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/soak $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
 
 check: setup ## lint, types, template rules, stale locks
 	ruff check

@@ -30,7 +30,6 @@ from tests.e2e.conftest import FAST
 from tests.patience import until
 from tests.soak.breaking import WAYS, Breaker
 
-pytestmark = pytest.mark.xdist_group("chaos")  # which share one running system
 CALLS = int(os.environ.get("LEGATO_CHAOS_CALLS", "40"))
 SHARE = 0.05
 SECONDS_BETWEEN_DEATHS = (2.0, 6.0)

@@ -29,9 +29,6 @@ def test_faults_and_deaths_at_random_lose_nothing(tmp_path, seed):
     assert len(days.world.stats.to_json()["faults"]) >= 20
 
 
-RUSH = pytest.mark.xdist_group("rush")
-
-
 @pytest.fixture(scope="module")
 def rush(tmp_path_factory):
     """Let 1,800 segments end within ten minutes, as after a breakdown."""
@@ -56,7 +53,6 @@ def rush(tmp_path_factory):
     return days, granted
 
 
-@RUSH
 def test_more_rows_than_an_answer_holds_are_all_found(rush):
     """Windows are halved until no answer is full, at the pace that RingCX allows."""
     days, _ = rush
@@ -64,7 +60,6 @@ def test_more_rows_than_an_answer_holds_are_all_found(rush):
     assert broken_rules(days) == {}
 
 
-@RUSH
 def test_downloads_use_the_whole_limit_while_there_is_something_to_fetch(rush):
     """Two a second, and never one more."""
     _, granted = rush

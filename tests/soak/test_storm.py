@@ -14,7 +14,6 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from local import aws
 
-pytestmark = pytest.mark.xdist_group("storm")  # which share one running system
 SESSIONS = int(os.environ.get("LEGATO_STORM_SESSIONS", "500"))
 RECORDED = SESSIONS // 5
 PATIENCE_SECONDS = 300
