@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from legato.bootstrap import workshop
-from legato.fetch import fetch_leg
+from legato.fetch import Fetching, fetch_leg
 from legato.model import Job
 from local.system import running
 from local.worker import environment
@@ -65,14 +65,17 @@ def _fetch(call: str, recording: str) -> None:
     leg = shop.provider.named_leg(job, recording)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        stored = fetch_leg(
-            leg,
+        fetching = Fetching(
+            leg=leg,
+            job=job,
             prefix="calls/bench/",
             present={},
             path=Path(scratch) / "leg",
+            until=datetime.now(UTC) + timedelta(minutes=15),
+            trouble=None,
             last_try=False,
-            shop=shop,
         )
+        stored = fetch_leg(fetching, shop).stored
     seconds = time.perf_counter() - started
     print(json.dumps({"bytes": stored.object.size, "seconds": seconds}))
 
