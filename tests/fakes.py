@@ -29,6 +29,7 @@ from legato.policy import Policy
 from legato.ports import Joined, Levels, Sent
 from legato.providers.kazoo.inbox import Inbox
 from legato.providers.ringex.account import RingexAccount
+from legato.rounds import Round
 from legato.workshop import Workshop
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -608,6 +609,20 @@ def a_leg(name, *, minutes_ago=10.0, address=""):
 def a_listing(*legs, call="s-1", **fields):
     facts = {"started_at": NOON - timedelta(minutes=10), "ended_at": NOON - timedelta(minutes=2)}
     return Listing(call=call, account="1", legs=legs, **{**facts, **fields})
+
+
+def a_round(tail, desk) -> Round:
+    """Return what a sweeper works with that follows one tail; `desk` has jobs, notes and clock."""
+    return Round(
+        provider=tail.name,
+        tails=[tail],
+        jobs=desk.jobs,
+        notes=desk.notes,
+        clock=desk.clock,
+        settle_seconds=5,
+        rest=timedelta(),
+        retention=lambda: {tail.watch: 90},
+    )
 
 
 def a_workshop(scratch: Path, **ports) -> Workshop:

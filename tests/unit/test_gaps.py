@@ -8,9 +8,9 @@ import pytest
 from legato.errors import Barred, Failed, Limited, NotYet, Retry, Unavailable, Wait
 from legato.gaps import Beyond, extend, gaps_of, split, step_over, was_read
 from legato.model import format_time, parse_time
-from legato.rounds import Round, go_round
+from legato.rounds import go_round
 from legato.sweep import Change, Page, tail_key
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 A_DAY_BEFORE = NOON - timedelta(days=1)
@@ -84,16 +84,7 @@ class Desk:
 
     def rounds(self, many, *, every=MINUTE):
         for _ in range(many):
-            work = Round(
-                provider="kazoo",
-                tails=[self.tail],
-                jobs=self.jobs,
-                notes=self.notes,
-                clock=self.clock,
-                settle_seconds=5,
-                rest=timedelta(),
-                retention=lambda: {"kazoo": 90},
-            )
+            work = a_round(self.tail, self)
             try:
                 go_round(work, until=self.clock.now() + 2 * MINUTE)
             except KilledError:

@@ -15,9 +15,9 @@ from legato.model import Job, Note
 from legato.providers.kazoo.documents import ARRIVED_AT, WITHHELD, listing, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import LONGEST, MOST_PAGES, OVERLAP, KazooTail
-from legato.rounds import Round, go_round
+from legato.rounds import go_round
 from legato.sweep import records_key, sweep, tail_key
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id, an_inbox
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id, an_inbox
 from tests.unit.test_ringex_call_log import ABSURD, ANYTHING
 
 ACCOUNT = "a" * 32
@@ -449,16 +449,7 @@ class TestGaps:
     def rounds(self, desk, many, *, minutes=5):
         for _ in range(many):
             tail = KazooTail(desk.source, desk.clock, account=ACCOUNT, **desk.fields)
-            work = Round(
-                provider="kazoo",
-                tails=[tail],
-                jobs=desk.jobs,
-                notes=desk.notes,
-                clock=desk.clock,
-                settle_seconds=5,
-                rest=timedelta(),
-                retention=lambda: {f"kazoo#{ACCOUNT}": 90},
-            )
+            work = a_round(tail, desk)
             go_round(work, until=desk.clock.now() + timedelta(seconds=120))
             desk.clock.advance(minutes * 60)
 

@@ -11,9 +11,9 @@ from legato.errors import Retry, Wait
 from legato.gaps import gaps_of
 from legato.model import format_time
 from legato.providers.ringcx.tail import FULL, LONGEST, RingcxTail
-from legato.rounds import Round, go_round
+from legato.rounds import go_round
 from legato.sweep import records_key, sweep, tail_key
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id
 
 SETTLE = timedelta(minutes=15)
 OVERLAP = timedelta(minutes=10)
@@ -359,16 +359,7 @@ class TestGaps:
 
     def sweep(self, desk, tail, many):
         for _ in range(many):
-            work = Round(
-                provider="ringcx",
-                tails=[tail],
-                jobs=desk.jobs,
-                notes=desk.notes,
-                clock=desk.clock,
-                settle_seconds=5,
-                rest=timedelta(),
-                retention=lambda: {tail.watch: 90},
-            )
+            work = a_round(tail, desk)
             go_round(work, until=desk.clock.now() + timedelta(seconds=120))
             desk.clock.advance(60)
 
