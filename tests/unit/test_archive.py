@@ -35,10 +35,10 @@ def shop(tmp_path):
     return a_workshop(tmp_path)
 
 
-def run(shop, *jobs, minutes=15, receives=()):
+def run(shop, *jobs, minutes=15, receives=(), prefix="m"):
     """Hand the jobs over as a batch; return the report, and what SQS would deliver again.
 
-    `receives` says how often each message has come, by its number.
+    `receives` says how often each message has come, by its number. Their ids begin with `prefix`.
     """
     failed, receives = [], dict(receives)
 
@@ -51,7 +51,7 @@ def run(shop, *jobs, minutes=15, receives=()):
 
     messages = [
         Message(
-            f"m{number}",
+            f"{prefix}{number}",
             job if isinstance(job, str) else job.to_message(),
             receives=receives.get(number, 1),
             receipt=f"r{number}",
@@ -76,6 +76,18 @@ def call_of(shop, *names):
     legs = [a_leg(name, minutes_ago=10 - number) for number, name in enumerate(names)]
     shop.provider.listings["s-1"] = a_listing(*legs)
     shop.provider.audio.update({name: f"mp3-{name}".encode() for name in names})
+
+
+def meanwhile(shop, act):
+    """Let this happen once, while the audio of the next recording arrives."""
+    open_leg = shop.provider.open_leg
+
+    def opened(leg, *, turn=False):
+        shop.provider.open_leg = open_leg
+        act()
+        return open_leg(leg, turn=turn)
+
+    shop.provider.open_leg = opened
 
 
 class TestArchived:
@@ -855,6 +867,18 @@ class TestOngoing:
         climb(shop, job)
         assert entry(shop).status == "archived"
 
+    def test_one_that_comes_while_the_call_is_worked_on_disturbs_nobody(self, shop):
+        """Notifications come in any order: it comes back when the worker has let go."""
+        call_of(shop, "a")
+        meanwhile(shop, lambda: run(shop, self.job("a"), prefix="n"))
+        report, _ = run(shop, a_job())
+        assert report.counts == {"CallArchived": 1}
+        [(job, delay)] = shop.jobs.sent
+        assert delay == 120
+        run(shop, job)
+        assert entry(shop).named == {"a"}
+        assert entry(shop).status == "archived"
+
     def test_a_job_of_the_same_batch_that_ends_the_call_goes_on(self, shop):
         """In whichever order they came."""
         call_of(shop, "a")
@@ -1018,6 +1042,26 @@ class TestCrashes:
         assert shop.provider.asked == []
         run(shop, job)
         assert entry(shop).status == "archived"
+
+    def test_whose_entry_was_written_meanwhile_lets_go_and_begins_anew(self, shop):
+        """Whoever wrote it did not heed the claim, and nobody waits until that lapses."""
+        call_of(shop, "a")
+        meanwhile(shop, lambda: shop.ledger.save(entry(shop).changed(reason="written")))
+        run(shop, a_job())
+        [(job, delay)] = shop.jobs.sent
+        assert delay == 1
+        report, _ = run(shop, job, prefix="n")
+        assert report.counts == {"CallArchived": 1}
+
+    def test_who_finds_the_call_claimed_by_another_leaves_it_alone(self, shop):
+        """Our claim had lapsed meanwhile: the other one goes on, and we look again later."""
+        call_of(shop, "a")
+        until = NOON + timedelta(minutes=30)
+        theirs = {"lease_messages": frozenset({"other"}), "lease_until": until}
+        meanwhile(shop, lambda: shop.ledger.save(entry(shop).changed(**theirs)))
+        run(shop, a_job())
+        assert [delay for _, delay in shop.jobs.sent] == [120]
+        assert entry(shop).lease_messages == {"other"}
 
     def test_messages_come_again_when_the_invocation_is_over(self, shop):
         """Not only after the queue's own timeout, should this worker die."""

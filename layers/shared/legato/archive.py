@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato import failed, remove, unarchived
+from legato import failed, named, remove, unarchived
 from legato.assemble import Assembled, assemble
 from legato.claim import claim
 from legato.errors import (
@@ -33,7 +33,7 @@ from legato.errors import (
 from legato.gate import SHORT_WAIT
 from legato.model import CallId, Job, Listing
 from legato.provider_health import last_granted
-from legato.settle import Report, Work, done, fail, postpone, put_off, send_back
+from legato.settle import Report, Work, done, fail, postpone, send_back
 from legato.sweep import records_key
 from legato.troubles import described
 
@@ -221,12 +221,19 @@ def _set_apart(message: Message, shop: Workshop, report: Report) -> None:
     """
     delay = timedelta(seconds=random.randint(1, APART_SECONDS))  # noqa: S311 - no secret
     for job in _read(message, shop, report):
-        state = shop.ledger.load(job.id)
-        if message.id in state.lease_messages:
-            with suppress(Stale):
-                shop.ledger.save(state.changed(lease_until=None, lease_messages=frozenset()))
+        _let_go(job, [message.id], shop)
         send_back(replace(job, crashes=_crashes(message)), delay, shop.jobs)
     _acknowledge(message, shop)
+
+
+def _let_go(job: Job, messages: Collection[str], shop: Workshop) -> bool:
+    """Hold a call no longer that is held by one of these messages; False if it is not."""
+    state = shop.ledger.load(job.id)
+    if not state.lease_messages.intersection(messages):
+        return False
+    with suppress(Stale):
+        shop.ledger.save(state.changed(lease_until=None, lease_messages=frozenset()))
+    return True
 
 
 def _bury_deadly(message: Message, shop: Workshop, report: Report) -> None:
@@ -346,8 +353,6 @@ def _claimed(jobs: _Jobs, until: datetime, shop: Workshop, report: Report) -> li
     try:
         for _ in range(CLAIM_TRIES):
             with suppress(Stale):
-                if job.hints.get("ongoing"):
-                    return put_off(job, shop, report)
                 return _claimed_once(job, jobs, until, shop, report)
     except Retry as error:
         log.warning("a call cannot be claimed", extra={"call": job.call, "reason": str(error)})
@@ -379,6 +384,10 @@ def _claimed_once(
         # Who claimed it never answered. Whoever takes it over may die of it too, and so does alone.
         send_back(replace(job, crashes=max(1, job.crashes)), timedelta(seconds=1), shop.jobs)
         return []
+    if claimed.verdict == "ongoing":
+        # The sweep asks for what was named when the call must be over.
+        named.remember(job, now + timedelta(seconds=shop.policy.max_call), shop.notes)
+        report.count("CallOngoing")
     was_troubled = bool(state.troubles) or state.status == "failed"
     if claimed.state != state:
         state = shop.ledger.save(claimed.state)
@@ -389,6 +398,7 @@ def _claimed_once(
         if whole and shop.policy.delete_at_source:
             remove.archived(state, shop.notes, shop.clock)
         report.count("JobCovered")
+    if claimed.verdict != "taken":
         return []
     messages = tuple(jobs.messages)
     return [Work(claimed.job, state, messages, until, was_troubled, jobs.is_suspect)]
@@ -437,7 +447,24 @@ def _finish(
     shop: Workshop,
     report: Report,
 ) -> None:
-    """Work on one call and do what its error says, if there is one (legato.errors)."""
+    """Work on one call, and bring it to rest."""
+    try:
+        _tried(work, found, looked_at=looked_at, shop=shop, report=report)
+    except Stale:
+        # Somebody else wrote the entry. Our claim had lapsed, or they do not heed claims.
+        ours = _let_go(work.job, work.messages, shop)
+        send_back(work.job, timedelta(seconds=1) if ours else BUSY_WAIT, shop.jobs)
+
+
+def _tried(
+    work: Work,
+    found: Listing | LegatoError,
+    *,
+    looked_at: datetime,
+    shop: Workshop,
+    report: Report,
+) -> None:
+    """Work on one call and do what its error says, if it has one (legato.errors). Raises Stale."""
     try:
         if isinstance(found, LegatoError):
             raise found
@@ -471,9 +498,6 @@ def _finish(
             postpone(work, job, seconds, str(error), shop, report)
     except Failed as error:
         fail(work, str(error), shop, report)
-    except Stale:
-        # Our claim had lapsed, and somebody else is at work on the call.
-        send_back(work.job, BUSY_WAIT, shop.jobs)
     else:
         _ended(work, became, shop, report)
 

@@ -22,12 +22,14 @@ MAX_NAMED = 100
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`covered`: nothing is left to do. `busy`: another worker holds the call. `taken`: it is ours.
+    """What a job finds: the call is `taken` by it, or `busy` because another worker holds it.
 
-    `state` is to be saved unless the call is busy, `job` is the one to go on with.
+    Or there is nothing to do now: `covered`, since somebody did it or will, or `ongoing`, since the
+    job says that the call goes on. `state` is to be saved unless the call is busy, `job` is the one
+    to go on with.
     """
 
-    verdict: Literal["covered", "busy", "taken"]
+    verdict: Literal["covered", "ongoing", "busy", "taken"]
     state: CallState
     job: Job
 
@@ -46,9 +48,13 @@ def claim(
     A worker that is killed loses its claim at `until`, after the end of its invocation, or as soon
     as one of its messages comes again: the queue delivers none while that invocation is alive.
     """
+    status: CallStatus
     held = state.lease_until is not None and now < state.lease_until
     if held and not messages & state.lease_messages:
         return Claim("busy", state, job)
+    if job.hints.get("ongoing"):
+        status = "ongoing" if state.status == "new" else state.status
+        return Claim("ongoing", state.changed(status=status, named=state.named | job.named), job)
 
     covered = _covered(state, job, now=now, settle=settle)
     seen_at = max(filter(None, (state.seen_at, job.seen_at)))
@@ -64,7 +70,7 @@ def claim(
     hints = {name: hint for name, hint in job.hints.items() if name not in ("retry", "many")}
     hints["recordingIds"] = sorted(named)[:MAX_NAMED]
     job = replace(job, seen_at=seen_at, looks=looks, hints=hints)
-    status: CallStatus = "archived" if state.revision else "working"
+    status = "archived" if state.revision else "working"
     taken = state.changed(status=status, lease_until=until, lease_messages=messages, reason=None)
     return Claim("taken", taken, job)
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from legato import failed, named, remove, troubles, unarchived
+from legato import failed, remove, troubles, unarchived
 from legato.policy import QUEUE_DELAY_LIMIT
 from legato.sweep import records_key
 
@@ -85,21 +85,6 @@ def postpone(
     report.count("CallWaiting")
     extra = {"call": job.call, "seconds": wait.total_seconds(), "reason": reason}
     log.info("call waiting", extra=extra)
-
-
-def put_off(job: Job, shop: Workshop, report: Report) -> list[Work]:
-    """Remember what was named of a call that goes on: the sweep asks for it when it must be over.
-
-    There is nothing to work on yet. Raises Stale, Retry.
-    """
-    due = shop.clock.now() + timedelta(seconds=shop.policy.max_call)
-    named.remember(job, due, shop.notes)
-    state = shop.ledger.load(job.id)
-    status = "ongoing" if state.status == "new" else state.status
-    if status != state.status or not job.named <= state.named:
-        shop.ledger.save(state.changed(status=status, named=state.named | job.named))
-    report.count("CallOngoing")
-    return []
 
 
 def fail(work: Work, reason: str, shop: Workshop, report: Report) -> None:
