@@ -12,7 +12,8 @@ import time
 import uuid
 from copy import copy
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -21,6 +22,7 @@ from flask import Response, abort, request
 from moto import backends
 from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.comparisons import get_comparison_func
+from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 from moto.kms.models import Key
@@ -34,6 +36,9 @@ from moto.sqs import models
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RESTORE_SECONDS = "Standard=3,Bulk=5,Expedited=1"
 """How long restores take, where LEGATO_LOCAL_RESTORE_SECONDS does not say it."""
 FASTER = ("Bulk", "Standard", "Expedited")
@@ -45,10 +50,25 @@ _query_table = Table.query
 _item_size = Item.size
 _item_copy = Item.__deepcopy__
 _reading = threading.local()
+_writing = threading.RLock()
 _sign = KmsResponse.sign
 _create_multipart_upload = S3Backend.create_multipart_upload
 _complete_multipart_upload = S3Backend.complete_multipart_upload
 _list_versions = S3Backend.list_object_versions
+
+
+def _one_at_a_time(write: Callable[..., Any]) -> Callable[..., Any]:
+    """Let nobody write to a table between a write's condition and the write, as in DynamoDB.
+
+    moto does, and a transaction that is refused undoes what others wrote meanwhile.
+    """
+
+    @wraps(write)
+    def alone(*arguments: Any, **named: Any) -> Any:
+        with _writing:
+            return write(*arguments, **named)
+
+    return alone
 
 
 def _delete_message(self: Queue, receipt_handle: str) -> None:
@@ -345,6 +365,8 @@ def run(arguments: list[str]) -> None:
     Queue.delete_message = _delete_message  # type: ignore[method-assign]
     SQSBackend.is_message_valid_based_on_retention_period = _is_retained  # type: ignore[method-assign]
     vars(models)["unix_time_millis"] = _milliseconds
+    for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
+        setattr(DynamoDBBackend, name, _one_at_a_time(getattr(DynamoDBBackend, name)))
     Item.__deepcopy__ = _copied  # type: ignore[method-assign]
     Item.size = _size  # type: ignore[method-assign]
     Table.query = _query  # type: ignore[method-assign, assignment]
