@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,31 @@ if TYPE_CHECKING:
 # No test is timed: a machine may be busy with something else.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the report of each attack say what it does."""
+    for item in items:
+        if attack := item.get_closest_marker("attacks"):
+            item.user_properties.append(("attack", attack.args[0]))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print what became of each attack when they were asked for."""
+    if "attacks" not in config.option.markexpr:
+        return
+    # Several tests may try one attack on one thing.
+    rows: dict[tuple[str, str], str] = {}
+    for became, verdict in (("passed", "held off"), ("failed", "GETS THROUGH")):
+        for report in terminalreporter.stats.get(became, ()):
+            for name, what in report.user_properties:
+                if name == "attack":
+                    target = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_")
+                    rows[target, what] = verdict
+    terminalreporter.section(f"{len(rows)} attacks")
+    width = max((len(target) for target, _ in rows), default=0)
+    for (target, what), verdict in sorted(rows.items()):
+        terminalreporter.write_line(f"{verdict:12}  {target:{width}}  {what}")
 
 
 @pytest.hookimpl(optionalhook=True)
