@@ -15,6 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.access import answer
 from legato.bootstrap import access_log
+from legato.printable import log_line
 from legato.signed import request
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from legato.access import AccessLog
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 tracer = Tracer()
 logging.getLogger("legato")

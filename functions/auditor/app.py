@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from legato.bootstrap import Audit, auditor
 from legato.digest import digest
 from legato.errors import Refused
+from legato.printable import log_line
 from legato.reconcile import reconcile
 from legato.witness import witness
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 tracer = Tracer()
 logging.getLogger("legato")

@@ -17,11 +17,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Lodge, keeper
 from legato.keep import KeepReport, keep, unsubscribe
+from legato.printable import log_line
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 tracer = Tracer()
 logging.getLogger("legato")

@@ -15,6 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from legato.archive import Message, archive
 from legato.bootstrap import workshop
 from legato.errors import Stale, Unavailable
+from legato.printable import log_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from legato.workshop import Workshop
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 tracer = Tracer()
 logging.getLogger("legato")

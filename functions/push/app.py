@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import hatch
+from legato.printable import log_line
 from legato.push import Push, push
 from legato.receive import body_of
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from legato.bootstrap.push import Hatch
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 
 

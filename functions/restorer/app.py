@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import restorer
 from legato.errors import Refused
+from legato.printable import log_line
 from legato.restore.event import read, restored
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from legato.restore.event import Completing
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 tracer = Tracer()
 logging.getLogger("legato")

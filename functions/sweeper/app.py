@@ -13,6 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import sweeper
 from legato.errors import Unavailable
+from legato.printable import log_line
 from legato.rounds import go_round
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from legato.rounds import Round
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 tracer = Tracer()
 logging.getLogger("legato")

@@ -12,12 +12,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Reception, reception
+from legato.printable import log_line
 from legato.receive import Request, body_of, receive
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger()
+logger = Logger(json_serializer=log_line)
 metrics = Metrics()
 
 

@@ -220,3 +220,27 @@ def test_reconcile_without_an_end_goes_to_the_present_day():
     today = datetime.now(UTC)
     legato(place, "reconcile", "--from", f"{today - 2 * DAY:%Y-%m-%d}")
     assert place.asked_for["end"].date() >= today.date()
+
+
+@pytest.mark.parametrize("command", [["failed"], ["failed", "--json"], ["retry", "s-3\x1b[2J"]])
+@pytest.mark.attacks("a reason and an id that command the terminal")
+def test_no_reason_commands_the_terminal(place, command):
+    """Providers word their reasons. Nor does one look like another line, or like markup."""
+    hostile = "\x1b[2J\x9b31m\u202e[/bold] :smile:\nAll is well."
+    place.world.fail("s-3", hostile)
+    ended = legato(place, *command)
+    assert all(line.isprintable() for line in ended.output.splitlines())
+    assert "All is well." not in ended.output.splitlines()
+    if command == ["failed"]:
+        assert "[/bold] :smile: All is well." in ended.output
+    if command[-1] == "--json":
+        assert hostile in [one["reason"] for one in json.loads(ended.stdout)]
+
+
+@pytest.mark.attacks("an account whose reason commands the terminal")
+def test_no_reason_of_a_reconciliation_commands_the_terminal():
+    """It says what could not be asked, and why."""
+    world = RecordedWorld(FakeRecorded(Failed("\x1b[2Jno")))
+    ended = legato(FakePlace(world), "reconcile", "--from", "2026-11-19", "--report-only")
+    assert "[2Jno" in ended.output
+    assert "\x1b" not in ended.output

@@ -131,6 +131,22 @@ def test_who_is_interrupted_before_it_begins_hears_nothing(monkeypatch):
     assert ended.value.code == 130
 
 
+@pytest.mark.attacks("an error that nobody foresaw, with words that command the terminal")
+def test_an_error_of_ours_shows_what_it_says_and_does_nothing(monkeypatch):
+    """Its words may be a provider's."""
+
+    class Broken(list):
+        def __getitem__(self, _index):
+            raise ValueError("\x1b[2J\x9b31m")
+
+    monkeypatch.setattr(sys, "argv", Broken())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code.startswith("Traceback")
+    assert "ValueError: \ufffd[2J\ufffd31m" in ended.value.code
+    assert all(line.isprintable() for line in ended.value.code.splitlines())
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [

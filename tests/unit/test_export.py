@@ -17,7 +17,6 @@ from legato.errors import Conflict, Failed, Refused, Retry
 from legato.export.card import POINTS, picture
 from legato.export.pack import folder_name
 from legato.export.parts import parsed_size
-from legato.export.sheets import safe
 from legato.layout import access_key
 from legato.library import Cold
 from legato.model import format_time
@@ -298,16 +297,6 @@ class TestTheTable:
             assert (package.folder / "data" / line["file"]).is_file()
             assert (package.folder / "data" / line["digest"]).is_file()
         assert lines[0]["names"].startswith("'=HYPERLINK(")
-
-    @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", " =1", "\n=1"])
-    def test_no_cell_is_a_formula(self, text):
-        """Callers choose their names."""
-        assert safe(text) == f"'{text}"
-
-    @pytest.mark.parametrize("text", ["", "Erika", "1=1", "s-1/2"])
-    def test_other_cells_are_as_they_are(self, text):
-        """A number that begins with a digit, for one."""
-        assert safe(text) == text
 
 
 class Tags(HTMLParser):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from legato.aws.errors import translated
+from legato.printable import printable, printable_lines
 
 
 class SnsMail:
@@ -17,4 +18,6 @@ class SnsMail:
     def send(self, subject: str, words: str) -> None:
         """Send a message. `subject` is ASCII, at most 100 characters. Raises Retry."""
         with translated("nobody can be told by mail"):
-            self._sns.publish(TopicArn=self._topic, Subject=subject, Message=words)
+            self._sns.publish(
+                TopicArn=self._topic, Subject=printable(subject), Message=printable_lines(words)
+            )

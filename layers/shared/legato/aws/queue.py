@@ -6,6 +6,7 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from legato.aws.errors import translated
+from legato.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,13 +38,13 @@ class SqsJobs:
 
     def bury(self, body: str, *, reason: str) -> None:
         """Put a message in the dead-letter queue, its reason as an attribute. Raises Retry."""
-        printable = "".join(c if c.isprintable() else " " for c in reason)[:_REASON_CHARACTERS]
+        shown = printable(reason[:_REASON_CHARACTERS])
         with translated("the dead-letter queue refuses a message"):
             self._sqs.send_message(
                 QueueUrl=self._dead_letters,
                 MessageBody=body or "(an empty message)",
                 MessageAttributes={
-                    "reason": {"DataType": "String", "StringValue": printable or "unknown"}
+                    "reason": {"DataType": "String", "StringValue": shown or "unknown"}
                 },
             )
 

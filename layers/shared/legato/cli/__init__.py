@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
+import traceback
+
+from legato.printable import printable, printable_lines
 
 INTERRUPTED = 130
 OBJECTS_BETWEEN = 100_000
@@ -19,11 +23,18 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except OSError as error:
         # What is printed finds no room.
-        sys.exit(f"legato: {error.strerror or error}")
+        sys.exit(f"legato: {printable(error.strerror or str(error))}")
+    except Exception:
+        # An error of ours, whose words may be somebody else's.
+        sys.exit(printable_lines(traceback.format_exc()))
 
 
 def _run() -> None:
     gc.set_threshold(OBJECTS_BETWEEN)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # No name shall end the command where a terminal cannot write it.
+            stream.reconfigure(errors="backslashreplace")
     try:
         import typer  # noqa: F401 - says whether the extra is there
     except ModuleNotFoundError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli.options import AsJson, LastDay, parsed_day
-from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, table_of, write_json
+from legato.cli.say import EXIT_CODES, Listing, say, speaking, write_json
 from legato.errors import Refused
 from legato.model import CallId, format_time
 
@@ -73,7 +73,7 @@ def list_accesses(
     elif found:
         _show(found)
     else:
-        typer.echo("Nobody did anything that is written down.")
+        say("Nobody did anything that is written down.")
 
 
 def _which(text: str, place: Place) -> CallId:
@@ -97,11 +97,11 @@ def _midnight(day: date) -> datetime:
 def _show(found: list[Access]) -> None:
     from legato.hold import person
 
-    table = table_of("When", "Who", "Action", "Call", "Reason", "Case")
+    table = Listing("When", "Who", "Action", "Call", "Reason", "Case")
     for one in found:
         said = (person(one.by), one.action, _calls(one), one.reason, one.case)
-        table.add_row(format_time(one.at), *map(printable, said))
-    console_for_tables().print(table)
+        table.add(format_time(one.at), *said)
+    table.show()
 
 
 def _calls(access: Access) -> str:

@@ -28,7 +28,7 @@ from legato.cli import (
     verify,
 )
 from legato.cli.place import Place, local_system, use
-from legato.cli.say import EXIT_CODES, speaking
+from legato.cli.say import EXIT_CODES, say, speak_logs, speaking
 
 GROUPS = {
     "Calls": ("find", "show", "get", "link", "export", "restore"),
@@ -98,7 +98,7 @@ app.add_typer(ledger.app)
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"legato {__version__}")
+        say(f"legato {__version__}")
         raise typer.Exit
 
 
@@ -125,6 +125,7 @@ def legato(
 ) -> None:
     if local and (region or profile):
         raise typer.BadParameter("--local goes without --region and --profile")
+    speak_logs()
     if context.obj is None:
         with speaking():
             context.obj = Place(stack=stack)

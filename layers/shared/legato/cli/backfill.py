@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.say import EXIT_CODES, FAILED, advised, end, in_short, moment, speaking
+from legato.cli.say import (
+    EXIT_CODES,
+    FAILED,
+    advised,
+    confirmed,
+    end,
+    in_short,
+    moment,
+    say,
+    speaking,
+)
 from legato.model import parse_time
 from legato.words import counted
 
@@ -195,7 +205,7 @@ def _run(
         check(work, dry_run=dry_run, instead=instead)
         if not _announced(work, dry_run=dry_run):
             return
-        if not (yes or dry_run) and sys.stdin.isatty() and not typer.confirm("Begin?"):
+        if not (yes or dry_run) and sys.stdin.isatty() and not confirmed("Begin?"):
             end("not begun", FAILED)
     again = "nothing was written" if dry_run else "run the same command to go on"
     with speaking(f"interrupted; {again}"), Board(work, dry_run=dry_run) as board:
@@ -214,14 +224,14 @@ def _announced(work: Backfill, *, dry_run: bool) -> bool:
     from legato.report.page import NAMES
 
     first = work.stretches[0]
-    typer.echo(f"From {moment(first.begin)} to {moment(first.end)}.")
+    say(f"From {moment(first.begin)} to {moment(first.end)}.")
     ahead = estimate(work, dry_run=dry_run)
     for one in ahead:
-        typer.echo(f"{_whose(work, one.source)}: {_left(work, one)}.")
+        say(f"{_whose(work, one.source)}: {_left(work, one)}.")
         kept = work.kept_days[one.source]
         oldest = work.clock.now() - timedelta(days=kept)
         if first.begin < oldest and one.requests:
-            typer.echo(
+            say(
                 f"warning: {NAMES[work.provider]} keeps recordings of {one.source} for {kept:g} "
                 f"days: what is older than {moment(oldest)} is gone.",
                 err=True,
@@ -229,13 +239,11 @@ def _announced(work: Backfill, *, dry_run: bool) -> bool:
     if not any(one.requests for one in ahead):
         return False
     took = takes(work.listing, ahead, lambda one: one.requests)
-    typer.echo(
-        f"At {NAMES[work.provider]}'s limits that takes {_time(took)}, beside what is new more."
-    )
+    say(f"At {NAMES[work.provider]}'s limits that takes {_time(took)}, beside what is new more.")
     recordings = sum(one.recordings or 0 for one in ahead)
     if recordings:
         took = takes(work.fetching, ahead, lambda one: one.recordings or 0)
-        typer.echo(
+        say(
             f"Their audio follows: about {_requests(recordings, work.fetching)}, {_time(took)} if "
             "the archive has none of it."
         )
@@ -274,13 +282,13 @@ def _time(span: timedelta) -> str:
 
 def _reported(work: Backfill, found: Sequence[Progress], *, dry_run: bool) -> None:
     for one in found:
-        typer.echo(f"{_whose(work, one.source)}: {_found(work, one, dry_run=dry_run)}.")
+        say(f"{_whose(work, one.source)}: {_found(work, one, dry_run=dry_run)}.")
         if one.buried:
             where = "would go" if dry_run else "went"
-            typer.echo(f"  {one.buried} records name no call, and {where} to the dead letters.")
+            say(f"  {one.buried} records name no call, and {where} to the dead letters.")
     failed = [one for one in found if one.failed is not None]
     for one in failed[:-1]:
-        typer.echo(f"legato: {_failure(work, one)}", err=True)
+        say(f"legato: {_failure(work, one)}", err=True)
     if failed:
         again = "" if dry_run else "; then run the same command to go on"
         end(f"{_failure(work, failed[-1])}{again}", FAILED)

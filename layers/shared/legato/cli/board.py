@@ -6,11 +6,10 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn
 
-from legato.cli.say import in_short
+from legato.cli.meter import Words
+from legato.cli.say import SpokenLog, console, in_short, say
 from legato.words import counted
 
 if TYPE_CHECKING:
@@ -29,21 +28,22 @@ class Board:
     def __init__(self, work: Backfill, *, dry_run: bool) -> None:
         self._clock = work.clock
         self._sent = "to send" if dry_run else "sent"
-        self._console = Console(soft_wrap=True, highlight=False)
+        shown = console()
+        self._terminal = shown.is_terminal
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            Words(),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[words]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            Words("words"),
+            console=shown,
+            disable=not self._terminal,
         )
         self._tasks = {
             one.source: self._bars.add_task(one.source, total=1.0, words="")
             for one in work.stretches
         }
         self._told: dict[str, datetime] = {}
-        self._handler = RichHandler(console=self._console, show_path=False, level=logging.WARNING)
+        self._handler = SpokenLog()
 
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self._handler)
@@ -62,7 +62,7 @@ class Board:
     def tell(self, progress: backfill.Progress) -> None:
         """Show a stretch as it is now."""
         source, words = progress.source, self._words(progress)
-        if self._console.is_terminal:
+        if self._terminal:
             self._bars.update(self._tasks[source], completed=progress.share, words=words)
             return
         now, last = self._clock.now(), self._told.get(source)
@@ -70,7 +70,7 @@ class Board:
         waits = progress.waits_until is not None and progress.waits_until - now >= LINE_EVERY
         if over or waits or last is None or now - last >= LINE_EVERY:
             self._told[source] = now
-            self._console.print(f"{source}: {progress.share:.0%}, {words}")
+            say(f"{source}: {progress.share:.0%}, {words}")
 
     def _words(self, progress: backfill.Progress) -> str:
         words = (

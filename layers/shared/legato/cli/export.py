@@ -10,7 +10,7 @@ import typer
 
 from legato.cli import query as asked
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, in_short, printable, speaking, write_json
+from legato.cli.say import EXIT_CODES, in_short, say, speaking, write_json
 from legato.cli.verify import own_key
 from legato.errors import Failed, Retry
 
@@ -109,14 +109,14 @@ def _show(package: Package) -> None:
 
     many = counted(package.calls, "call")
     there = "" if package.new else ", was there already"
-    typer.echo(str(package.folder))
-    typer.echo(
+    say(str(package.folder))
+    say(
         f"legato: {package.folder.name}: {many}, {volume(package.size)}{there}; open "
         f"data/index.html; SHA-256 of manifest-sha256.txt: {package.manifest_sha256}",
         err=True,
     )
     for key in package.unchained:
-        typer.echo(f"legato: no digest names {printable(key)} yet: nothing proves it", err=True)
+        say(f"legato: no digest names {key} yet: nothing proves it", err=True)
 
 
 def _to_json(package: Package) -> Json:
@@ -146,7 +146,7 @@ def _telling() -> Iterator[Callable[[str, int, int], None]]:
         if what not in tasks:
             tasks[what] = shown.add_task(what, total=total)
             if not shown.console.is_terminal:
-                typer.echo(f"legato: {what}", err=True)
+                say(f"legato: {what}", err=True)
         shown.update(tasks[what], completed=done, total=total)
 
     with shown:

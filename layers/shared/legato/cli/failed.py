@@ -12,10 +12,11 @@ from legato.cli.options import AsJson, Providers
 from legato.cli.say import (
     EXIT_CODES,
     FAILED,
-    console_for_tables,
+    Listing,
+    confirmed,
     end,
+    say,
     speaking,
-    table_of,
     write_json,
 )
 from legato.errors import Refused
@@ -57,16 +58,14 @@ def list_failed(
         write_json(lines)
         return
     if not found:
-        typer.echo("Nothing failed.")
+        say("Nothing failed.")
         return
-    table = table_of("Call", "Since", "Where", "Why")
+    table = Listing("Call", "Since", "Where", "Why")
     for one in found:
         since = _age(now - one.since)
-        table.add_row(_named(one), since, _where(one), one.reason)
-    console_for_tables().print(table)
-    typer.echo(
-        f"{len(found)} failed. `legato retry CALL` or `legato retry --all` tries them again."
-    )
+        table.add(_named(one), since, _where(one), one.reason)
+    table.show()
+    say(f"{len(found)} failed. `legato retry CALL` or `legato retry --all` tries them again.")
 
 
 @app.command(
@@ -104,16 +103,16 @@ def retry_failed(
     retried, left, unknown = 0, 0, list[str]()
     with speaking("interrupted; the same command goes on"):
         work: Failures = context.obj.failures(providers=provider or ())
-        if everything and not yes and sys.stdin.isatty() and not typer.confirm("Try all again?"):
+        if everything and not yes and sys.stdin.isatty() and not confirmed("Try all again?"):
             end("not begun", FAILED)
         for one in retry(work, chosen=_chosen(calls, reason, unknown)):
             if one.left:
                 left += 1
-                typer.echo(f"{_named(one.failure)}: left where it is: {one.left}")
+                say(f"{_named(one.failure)}: left where it is: {one.left}")
             else:
                 retried += 1
-                typer.echo(f"{_named(one.failure)}: put into the queue again")
-    typer.echo(f"{retried} put into the queue again.")
+                say(f"{_named(one.failure)}: put into the queue again")
+    say(f"{retried} put into the queue again.")
     if unknown:
         end(f"not failed, or not known: {', '.join(unknown)}: see `legato failed`", FAILED)
     if left:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 import sys
 from itertools import chain
 from shutil import get_terminal_size
@@ -15,10 +12,11 @@ import typer
 from legato.catalogue import Page, Query, every
 from legato.cli import query as asked
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, printable, speaking, write_json
+from legato.cli.say import EXIT_CODES, say, speaking, write_csv, write_json
 from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.library import COLD
 from legato.model import format_time
+from legato.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,8 +32,6 @@ GIVEN_UP = ("Legs", "Agent", "Direction", "To")
 CALLERS = {"inbound": ("from", "contact"), "outbound": ("from", "channel")}
 CALLED = {"inbound": ("to", "channel"), "outbound": ("to", "contact")}
 """By direction. RingCX has a contact and a channel, and leaves it to the direction who called."""
-_FORMULA = re.compile(r"[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_PLAIN_NUMBERS = re.compile(r"\+?\d+(?:, \+?\d+)*")
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -119,7 +115,7 @@ def command(
     elif page.rows:
         _show(page.rows, where)
     if not page.rows and page.cursor is None:
-        typer.echo(_nothing(wanted), err=aside)
+        say(_nothing(wanted), err=aside)
     if not aside or as_csv:
         _show_the_way_on(page, where, limit, aside=aside)
 
@@ -127,14 +123,6 @@ def command(
 def storage(row: Row) -> str:
     """Say in a word whether a call can be played at once."""
     return "cold" if row.storage_class in COLD else "ready"
-
-
-def defused(text: str) -> str:
-    """Keep a spreadsheet from taking a text for a formula: callers choose their names.
-
-    Telephone numbers stay as they are. https://owasp.org/www-community/attacks/CSV_Injection
-    """
-    return f"'{text}" if _FORMULA.match(text) and not _PLAIN_NUMBERS.fullmatch(text) else text
 
 
 def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None) -> Page:
@@ -160,10 +148,10 @@ def _show(rows: Sequence[Row], zone: tzinfo) -> None:
     cells = [_cells(row, zone) for row in rows]
     lines, left_out = laid_out(cells, room=room)
     for line in lines:
-        typer.echo(line)
-    typer.echo(f"Times are {zone_name(zone)}.")
+        say(line)
+    say(f"Times are {zone_name(zone)}.")
     if left_out:
-        typer.echo(f"Without {', '.join(left_out)}: there is no room. --json and --csv have all.")
+        say(f"Without {', '.join(left_out)}: there is no room. --json and --csv have all.")
 
 
 def laid_out(cells: Sequence[dict[str, str]], *, room: int | None) -> tuple[list[str], list[str]]:
@@ -243,7 +231,7 @@ def _show_the_way_on(page: Page, zone: tzinfo, limit: int, *, aside: bool) -> No
     if len(page.rows) < limit and page.reached is not None:
         many = f"{len(page.rows)} found" if page.rows else "Nothing found yet"
         until = f"{many}, looking back until {local_time(page.reached, zone)}. "
-    typer.echo(f"{until}More: the same command with --cursor {page.cursor}", err=aside)
+    say(f"{until}More: the same command with --cursor {page.cursor}", err=aside)
 
 
 def _to_json(page: Page) -> Json:
@@ -278,9 +266,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 
 
 def _write_csv(rows: Iterable[Row]) -> None:
-    """Write lines as RFC 4180 has them, as they come."""
+    """Write the lines as they come."""
     lines = ([column(row) for column in COLUMNS.values()] for row in rows)
     for line in chain([list(COLUMNS)], lines):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\r\n").writerow(defused(printable(each)) for each in line)
-        typer.echo(text.getvalue().encode(), nl=False)
+        write_csv(line)

@@ -9,7 +9,7 @@ import typer
 
 from legato.cli import query as asked
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, FAILED, end, in_short, printable, speaking, write_json
+from legato.cli.say import EXIT_CODES, FAILED, end, in_short, say, speaking, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,10 +111,9 @@ def command(
 
 def _show(got: Got) -> None:
     if got.error is not None:
-        call = printable(str(got.row.id))
-        typer.echo(f"legato: {call}: {printable(in_short(got.error))}", err=True)
+        say(f"legato: {got.row.id}: {in_short(got.error)}", err=True)
     elif got.file is not None:
-        typer.echo(str(got.file.target))
+        say(str(got.file.target))
 
 
 def _to_json(got: Got) -> Json:

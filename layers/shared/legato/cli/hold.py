@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, table_of, write_json
+from legato.cli.say import EXIT_CODES, Listing, say, speaking, write_json
 from legato.model import CallId
 
 if TYPE_CHECKING:
@@ -113,15 +113,14 @@ def list_holds(
         write_json(lines)
         return
     if not found:
-        typer.echo("Nothing is held." if case is None else f"Nothing is held for {case}.")
+        say("Nothing is held." if case is None else f"Nothing is held for {case}.")
         return
     from legato.hold import person
 
-    table = table_of("Case", "Call", "Since", "By", "Why", "Release")
+    table = Listing("Case", "Call", "Since", "By", "Why", "Release")
     for one in found:
-        said = (one.case, str(one.id), one.at, person(one.by), one.reason)
-        table.add_row(*map(printable, (*said, _release(one))))
-    console_for_tables().print(table)
+        table.add(one.case, str(one.id), one.at, person(one.by), one.reason, _release(one))
+    table.show()
 
 
 def _ask(context: typer.Context, asked: Json) -> None:
@@ -133,11 +132,11 @@ def _ask(context: typer.Context, asked: Json) -> None:
     before = " It was asked for before." if answer["repeated"] else ""
     cases = ", ".join(sorted(answer["cases"]))
     state = f"held for {cases}" if answer["held"] else "free: no case holds it"
-    typer.echo(f"{name} is {state}.{before} Objects: {answer['objects']}.")
+    say(f"{name} is {state}.{before} Objects: {answer['objects']}.")
     release = answer["cases"].get(asked["case"], {}).get("release")
     if release:
         by = person(release["by"])
-        typer.echo(f"{by} has asked to release it: another person must confirm that.")
+        say(f"{by} has asked to release it: another person must confirm that.")
 
 
 def _release(one: Held) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli.options import AsJson, LastDay, parsed_day
-from legato.cli.say import EXIT_CODES, FAILED, end, speaking, write_json
+from legato.cli.say import EXIT_CODES, FAILED, end, say, speaking, write_json
 
 if TYPE_CHECKING:
     from legato.index import Rebuilt
@@ -80,17 +80,17 @@ def command(
     if as_json:
         write_json({**asdict(report), "accesses": accesses})
     else:
-        typer.echo(f"{report.calls} calls are in the catalogue, {accesses} accesses in the log.")
+        say(f"{report.calls} calls are in the catalogue, {accesses} accesses in the log.")
         if report.removed:
-            typer.echo(f"{report.removed} were taken out: the bucket does not have them.")
+            say(f"{report.removed} were taken out: the bucket does not have them.")
         if report.unsealed:
-            typer.echo(f"{report.unsealed} folders are not sealed yet.")
+            say(f"{report.unsealed} folders are not sealed yet.")
         for folder, reason in report.unread.items():
-            typer.echo(f"{folder} has no manifest that can be read: {reason}", err=True)
+            say(f"{folder} has no manifest that can be read: {reason}", err=True)
     if report.unread:
         end("some manifests cannot be read: `legato verify` says more", FAILED)
 
 
 def _tell(report: Rebuilt) -> None:
     if report.calls and report.calls % 1024 < 64:
-        typer.echo(f"{report.calls} calls", err=True)
+        say(f"{report.calls} calls", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.say import EXIT_CODES, FAILED, end, speaking
+from legato.cli.say import EXIT_CODES, FAILED, confirmed, end, say, speaking
 
 if TYPE_CHECKING:
     from legato.push_urls import Pushing, Wish
@@ -67,12 +67,12 @@ def push_urls(
     with speaking("interrupted; run the same command again"):
         pushing: Pushing = context.obj.pushing()
         if means := pushing.planned(wish):
-            typer.echo(f"{means[0].upper()}{means[1:]}.", err=True)
-            if not yes and sys.stdin.isatty() and not typer.confirm("Begin?", err=True):
+            say(f"{means[0].upper()}{means[1:]}.", err=True)
+            if not yes and sys.stdin.isatty() and not confirmed("Begin?", err=True):
                 end("not begun", FAILED)
             pushing.change(wish)
         elif retire:
-            typer.echo("There is no previous push key.", err=True)
+            say("There is no previous push key.", err=True)
         for account, url in pushing.urls().items():
-            typer.echo(f"{account}: {url}")
-    typer.echo(PUSH_ADVICE, err=True)
+            say(f"{account}: {url}")
+    say(PUSH_ADVICE, err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, FAILED, end, speaking, write_json
+from legato.cli.say import EXIT_CODES, FAILED, end, say, speaking, write_json
 
 if TYPE_CHECKING:
     from legato.ledger_rebuild import Remade
@@ -59,20 +59,20 @@ def command(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         write_json(asdict(report))
     else:
-        typer.echo(f"{report.calls} calls are sealed in the bucket, {report.holds} are held.")
-        typer.echo(f"{report.forgotten} of them the ledger did not know.")
+        say(f"{report.calls} calls are sealed in the bucket, {report.holds} are held.")
+        say(f"{report.forgotten} of them the ledger did not know.")
         if report.unsealed:
-            typer.echo(f"{report.unsealed} folders are not sealed: they are fetched again.")
+            say(f"{report.unsealed} folders are not sealed: they are fetched again.")
         if report.unnamed:
-            typer.echo(f"{report.unnamed} documents are in no digest: the next one names them.")
+            say(f"{report.unnamed} documents are in no digest: the next one names them.")
         for folder in report.doubled:
-            typer.echo(f"{folder} is a second folder of its call.", err=True)
+            say(f"{folder} is a second folder of its call.", err=True)
         for folder, reason in report.unread.items():
-            typer.echo(f"{folder} cannot be read: {reason}", err=True)
+            say(f"{folder} cannot be read: {reason}", err=True)
     if report.unread:
         end("functions stay stopped: mend what cannot be read, and run this again", FAILED)
 
 
 def _tell(report: Remade) -> None:
     if report.calls and report.calls % 1024 < 64:
-        typer.echo(f"{report.calls} calls", err=True)
+        say(f"{report.calls} calls", err=True)

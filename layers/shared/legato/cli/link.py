@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli import query as asked
-from legato.cli.say import EXIT_CODES, speaking
+from legato.cli.say import EXIT_CODES, say, speaking
 
 if TYPE_CHECKING:
     from legato.cli.place import Place
@@ -63,10 +63,10 @@ def command(
             details={"minutes": minutes} | ({"leg": leg} if leg else {}),
         )
         made = link(row, place.library(), SystemClock(), leg=leg, minutes=minutes)
-    typer.echo(
+    say(
         f"legato: opens {made.name}, {volume(made.size)}, for whoever has the address, until "
-        f"{moment(made.until)}; temporary AWS credentials may end it earlier\n"
-        f"legato: its SHA-256 is {made.sha256}",
+        f"{moment(made.until)}; temporary AWS credentials may end it earlier",
         err=True,
     )
-    typer.echo(made.url)
+    say(f"legato: its SHA-256 is {made.sha256}", err=True)
+    say(made.url)

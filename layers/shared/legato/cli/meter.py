@@ -7,8 +7,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -20,12 +18,17 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
+from legato.cli.say import console, say
+from legato.printable import printable
 from legato.words import volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+
+    from rich.progress import Task
 
     from legato import download
 
@@ -35,18 +38,31 @@ NAME_WIDTH = 30
 """Columns. The end of a name tells the call, and leaves room for the bar."""
 
 
+class Words(TextColumn):
+    """What a bar is about, or a field of what it shows."""
+
+    def __init__(self, field: str | None = None) -> None:
+        super().__init__("", markup=False)
+        self._field = field
+
+    def render(self, task: Task) -> Text:
+        """Return it as text: rich would take brackets for its own marks."""
+        text = task.description if self._field is None else task.fields[self._field]
+        return Text(printable(text))
+
+
 def bars(*columns: ProgressColumn, transient: bool = False) -> Progress:
     """Return bars on standard error, none of which are shown off a terminal. Heeds NO_COLOR."""
-    console = Console(stderr=True, highlight=False)
+    shown = console(err=True)
     return Progress(
-        TextColumn("{task.description}"),
+        Words(),
         BarColumn(),
         *columns,
-        console=console,
+        console=shown,
         transient=transient,
         # What is for a script must not end up on the terminal.
         redirect_stdout=sys.stdout.isatty(),
-        disable=not console.is_terminal,
+        disable=not shown.is_terminal,
     )
 
 
@@ -65,7 +81,7 @@ def counting(
         late = time.monotonic() - said_at >= every
         if not shown.console.is_terminal and (late or (done == total and done != said)):
             said_at, said = time.monotonic(), done
-            typer.echo(f"legato: {title}: {done} of {total} {what}", err=True)
+            say(f"legato: {title}: {done} of {total} {what}", err=True)
 
     with shown:
         yield tell
@@ -98,7 +114,7 @@ class Meter:
         """Say how much is to be fetched, in bytes."""
         self._told_at = time.monotonic()
         if size and not self._terminal:
-            typer.echo(f"legato: {volume(size)} to fetch", err=True)
+            say(f"legato: {volume(size)} to fetch", err=True)
 
     def tell(self, progress: download.Progress) -> None:
         """Show how far a file is."""
@@ -108,7 +124,7 @@ class Meter:
             self._told_at = time.monotonic()
             share = progress.done / max(1, progress.total)
             whole = volume(progress.total)
-            typer.echo(f"legato: {progress.name}: {share:.0%} of {whole}", err=True)
+            say(f"legato: {progress.name}: {share:.0%} of {whole}", err=True)
 
     def _show(self, progress: download.Progress) -> None:
         if progress.name != self._name:

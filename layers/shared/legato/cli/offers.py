@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
-from legato.cli.say import FAILED, console_for_tables, end, moment, printable, table_of
+from legato.cli.say import FAILED, Listing, answered, confirmed, end, moment, say
 from legato.errors import Refused
 
 if TYPE_CHECKING:
@@ -31,25 +29,23 @@ WORDS = {
 def show_calls(wanted: Sequence[Wanted], *, err: bool) -> None:
     """Say how each call is stored, or count them where they are many."""
     if len(wanted) > SHOWN:
-        typer.echo(_counted(wanted), err=err)
+        say(_counted(wanted), err=err)
         return
     for one in wanted:
-        typer.echo(f"{printable(str(one.row.id))}: {_how(one)}", err=err)
+        say(f"{one.row.id}: {_how(one)}", err=err)
 
 
 def show_offers(found: Sequence[Offer], days: int, *, err: bool) -> None:
     """Say what each tier costs and how long it takes."""
     from legato.restore.offers import GIGABYTE
 
-    console = console_for_tables()
-    console.stderr = err
-    table = table_of("Tier", "Price", "Takes", "Objects", "GB")
+    table = Listing("Tier", "Price", "Takes", "Objects", "GB")
     for one in found:
         large = "; longer from 250 MB on" if one.large and one.tier == "Expedited" else ""
         size = f"{one.size / GIGABYTE:.2f}"
-        table.add_row(one.tier, _price(one), f"{_takes(one)}{large}", str(one.objects), size)
-    console.print(table)
-    typer.echo(
+        table.add(one.tier, _price(one), f"{_takes(one)}{large}", str(one.objects), size)
+    table.show(err=err)
+    say(
         f"List prices of us-east-1, with the copies in S3 Standard for {days} days; your region "
         "and your contract may have others.",
         err=err,
@@ -70,7 +66,7 @@ def agreed(found: Sequence[Offer], tier: Tier | None, *, yes: bool, yes_expedite
         return _chosen([one for one in offered if one != "Expedited" or yes_expedited])
     if not yes and not asks:
         raise Refused("nothing was asked for: add --yes to agree to the price")
-    if not yes and not typer.confirm(f"Restore at the price of {tier}?", err=True):
+    if not yes and not confirmed(f"Restore at the price of {tier}?", err=True):
         end("nothing was asked for", FAILED)
     return tier
 
@@ -119,7 +115,7 @@ def _chosen(offered: Sequence[Tier]) -> Tier:
     """Ask a person which tier. Who says nothing chooses none."""
     words = " or ".join(offered)
     while True:
-        said = typer.prompt(f"Which tier, {words}?", default="none", err=True).strip().casefold()
+        said = answered(f"Which tier, {words}?", default="none", err=True).strip().casefold()
         if said == "none":
             end("nothing was asked for", FAILED)
         for tier in offered:

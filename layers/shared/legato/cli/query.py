@@ -10,6 +10,7 @@ import typer
 
 from legato.catalogue import Query, Row, every, named
 from legato.cli.options import completing
+from legato.cli.say import say
 from legato.cli.times import ZONE, milliseconds, moments, zone_name, zone_of
 from legato.errors import Refused
 from legato.model import PROVIDERS
@@ -143,7 +144,7 @@ def query_of(
     given = {"--from": begin, "--to": end}
     times = {name: moments(name, text, where) for name, text in given.items() if text is not None}
     if any(bare for _, _, bare in times.values()):
-        typer.echo(f"legato: times are taken as {zone_name(where)}", err=True)
+        say(f"legato: times are taken as {zone_name(where)}", err=True)
     began = times["--from"][0] if "--from" in times else None
     before = times["--to"][1] if "--to" in times else None
     if began is not None and before is not None and began >= before:

@@ -12,18 +12,16 @@ from legato.cli.options import AsJson, LastDay, Providers, parsed_day
 from legato.cli.say import (
     EXIT_CODES,
     FAILED,
-    console_for_tables,
+    Listing,
     end,
     moment,
+    say,
     speaking,
-    table_of,
     write_json,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import Console
 
     from legato.report.reconciliation import Found, Reconciliation
 
@@ -80,7 +78,7 @@ def command(
             providers=provider or (),
             report_only=report_only,
         )
-        report = reconcile(work, tell=lambda words: typer.echo(words, err=True))
+        report = reconcile(work, tell=lambda words: say(words, err=True))
         if report is None:
             end("somebody else wrote to the same run: run the same command again", FAILED)
     if as_json:
@@ -98,33 +96,32 @@ def _midnight(day: date) -> datetime:
 def _show(report: Reconciliation) -> None:
     from legato.report.reconciliation import FATES
 
-    console = console_for_tables()
-    table = table_of("Day", "Provider")
-    for name in ("Recorded", *(fate.capitalize() for fate in FATES)):
-        table.add_column(name, justify="right")
+    figures = ("Recorded", *(fate.capitalize() for fate in FATES))
+    table = Listing("Day", "Provider", *figures, numbers=figures)
     for one in report.days():
-        figures = (one.recorded, *(one.counts[fate] for fate in FATES))
+        counts = (one.recorded, *(one.counts[fate] for fate in FATES))
         whole = "" if report.complete(one.provider) else " (not complete)"
-        table.add_row(f"{one.day}", f"{one.provider}{whole}", *map(str, figures))
-    console.print(table)
+        table.add(f"{one.day}", f"{one.provider}{whole}", *map(str, counts))
+    table.show()
     for title, found in (("Missing", report.missing), ("Failed", report.failed)):
-        _show_recordings(console, title, found)
+        _show_recordings(title, found)
     for gap in report.not_asked:
-        typer.echo(f"Not asked: {gap.what}: {gap.reason}")
+        say(f"Not asked: {gap.what}: {gap.reason}")
     if report.queued:
-        typer.echo(f"{report.queued} put into the queue again.")
-    typer.echo(f"Report: {report.key('json')} and .html in the archive's bucket.")
+        say(f"{report.queued} put into the queue again.")
+    say(f"Report: {report.key('json')} and .html in the archive's bucket.")
 
 
-def _show_recordings(console: Console, title: str, found: Sequence[Found]) -> None:
+def _show_recordings(title: str, found: Sequence[Found]) -> None:
     if not found:
         return
-    table = table_of("Call", "Recording", "What", "Began", "Seen", "Why")
+    table = Listing("Call", "Recording", "What", "Began", "Seen", "Why")
     for one in found[:SHOWN]:
         began = moment(one.began_at) if one.began_at else f"{one.day}"
         seen = f"{one.times_seen} x"
-        table.add_row(str(one.id), one.recording, one.kind, began, seen, one.reason)
-    typer.echo(f"\n{title}: {len(found)}")
-    console.print(table)
+        table.add(str(one.id), one.recording, one.kind, began, seen, one.reason)
+    say()
+    say(f"{title}: {len(found)}")
+    table.show()
     if len(found) > SHOWN:
-        typer.echo(f"and {len(found) - SHOWN} more, in the report")
+        say(f"and {len(found) - SHOWN} more, in the report")

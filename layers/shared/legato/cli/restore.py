@@ -12,13 +12,12 @@ from legato.cli.options import AsJson, completing
 from legato.cli.say import (
     EXIT_CODES,
     FAILED,
-    console_for_tables,
+    Listing,
     end,
     in_short,
     moment,
-    printable,
+    say,
     speaking,
-    table_of,
     write_json,
 )
 from legato.errors import Refused
@@ -172,11 +171,11 @@ def _restore(
 
 def _say(done: Asked, offer: Offer, work: Restoring, *, err: bool) -> None:
     for key, error in done.refused.items():
-        typer.echo(f"legato: {printable(key)}: {in_short(error)}", err=True)
+        say(f"legato: {key}: {in_short(error)}", err=True)
     by = work.clock.now() + offer.most
     there = f"to be there by {moment(by)}" if offer.most else "there already"
     objects, calls = counted(done.objects, "object"), counted(len(done.calls), "call")
-    typer.echo(
+    say(
         f"S3 was asked for {objects} of {calls}, {there}. "
         "`legato restore --list` says how far it is.",
         err=err,
@@ -198,12 +197,12 @@ def _list(place: Place, *, as_json: bool) -> None:
     if as_json:
         write_json([one.to_json() for one in found])
     elif found:
-        table = table_of("Call", "Asked", "Tier", "Objects", "Now")
+        table = Listing("Call", "Asked", "Tier", "Objects", "Now")
         for one in found:
-            table.add_row(*_cells(one))
-        console_for_tables().print(table)
+            table.add(*_cells(one))
+        table.show()
     else:
-        typer.echo("Nothing is under way, and nothing is restored.")
+        say("Nothing is under way, and nothing is restored.")
 
 
 def _cells(one: Restore) -> tuple[str, ...]:
@@ -212,7 +211,7 @@ def _cells(one: Restore) -> tuple[str, ...]:
     else:
         now = "on its way" + (f", by {moment(one.expected)}" if one.expected else "")
     parts = f"{one.done} of {one.objects}"
-    return printable(str(one.call)), moment(one.requested_at), one.tier, parts, now
+    return str(one.call), moment(one.requested_at), one.tier, parts, now
 
 
 def _to_json(wanted: Sequence[Wanted], found: Sequence[Offer], done: Asked | None) -> Json:

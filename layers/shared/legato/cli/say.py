@@ -1,8 +1,14 @@
-"""How the command speaks: errors of one line with what to do next, and its exit codes."""
+"""How the command speaks: the one place where it writes, and its exit codes.
+
+Most of what it says was written by callers and providers. All of it is made printable here, so no
+command has to think of it; tests/template/test_output.py sees to it that none writes by itself.
+"""
 
 from __future__ import annotations
 
-import json
+import csv
+import io
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,13 +16,13 @@ import typer
 
 from legato.cli import INTERRUPTED
 from legato.errors import LegatoError, Refused
+from legato.printable import printable, printable_json, spreadsheet_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from rich.console import Console
-    from rich.table import Table
 
 FAILED, WRONG_USAGE = 1, 2
 WIDE = 2000
@@ -49,15 +55,25 @@ def advised(error: LegatoError) -> str | None:
     return advice(error)
 
 
+def say(line: str = "", *, err: bool = False) -> None:
+    """Write a line on standard output, or on standard error."""
+    typer.echo(printable(line), err=err)
+
+
 def end(line: str, code: int) -> NoReturn:
     """Leave with a line on standard error."""
-    typer.echo(f"legato: {line}", err=True)
+    say(f"legato: {line}", err=True)
     raise typer.Exit(code)
 
 
-def printable(text: str) -> str:
-    """Replace what would command a terminal: whoever names things chooses these characters."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+def confirmed(question: str, *, err: bool = False) -> bool:
+    """Ask a person for yes or no."""
+    return typer.confirm(printable(question), err=err)
+
+
+def answered(question: str, *, default: str, err: bool = False) -> str:
+    """Ask a person for a word."""
+    return str(typer.prompt(printable(question), default=default, err=err))
 
 
 def moment(when: datetime) -> str:
@@ -67,21 +83,64 @@ def moment(when: datetime) -> str:
 
 def write_json(said: Any) -> None:
     """Write what a script reads, on standard output."""
-    typer.echo(json.dumps(said, ensure_ascii=False, indent=2))
+    typer.echo(printable_json(said, indent=2))
 
 
-def table_of(*columns: str) -> Table:
-    """Return a table with these headings, to be filled."""
-    from rich.table import Table
+def write_csv(cells: Iterable[str]) -> None:
+    """Write a line for spreadsheets, as RFC 4180 has it, on standard output."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(map(spreadsheet_cell, cells))
+    typer.echo(text.getvalue().encode(), nl=False)
 
-    return Table(*columns, box=None, pad_edge=False)
+
+class Listing:
+    """A table to be filled. `numbers` are columns that stand to the right."""
+
+    def __init__(self, *columns: str, numbers: Collection[str] = ()) -> None:
+        self._columns = columns
+        self._numbers = numbers
+        self._rows: list[list[str]] = []
+
+    def add(self, *cells: str) -> None:
+        """Add a line."""
+        self._rows.append([printable(cell) for cell in cells])
+
+    def show(self, *, err: bool = False) -> None:
+        """Write it. Columns that need more room than there is are folded."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False)
+        for name in self._columns:
+            right = name in self._numbers
+            table.add_column(name, justify="right" if right else "left", overflow="fold")
+        for cells in self._rows:
+            table.add_row(*map(Text, cells))
+        console(err=err).print(table)
 
 
-def console_for_tables() -> Console:
-    """Return where tables are shown. Colours heed NO_COLOR."""
+def console(*, err: bool = False) -> Console:
+    """Return where tables and bars are shown. Colours heed NO_COLOR."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    return console
+    found = Console(stderr=err, highlight=False, markup=False, emoji=False)
+    if not found.is_terminal:
+        found.width = WIDE
+    return found
+
+
+class SpokenLog(logging.Handler):
+    """What is logged, as lines on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what a record says."""
+        for line in self.format(record).split("\n"):
+            say(f"legato: {line}", err=True)
+
+
+def speak_logs() -> None:
+    """Let what nobody else handles be said: Python's own handler would write it as it came."""
+    logging.lastResort = SpokenLog()

@@ -10,7 +10,7 @@ import typer
 from legato.cli.find import storage
 from legato.cli.options import AsJson
 from legato.cli.query import Case, Reason, Zone
-from legato.cli.say import EXIT_CODES, console_for_tables, printable, speaking, write_json
+from legato.cli.say import EXIT_CODES, console, say, speaking, write_json
 from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.model import parse_time
 from legato.words import counted
@@ -104,16 +104,17 @@ def _show(shown: Shown, zone: tzinfo) -> None:
 
 
 def _say(*words: str | None) -> None:
-    typer.echo(printable(", ".join(filter(None, words))))
+    say(", ".join(filter(None, words)))
 
 
 def _list(title: str, lines: Iterator[str] | Sequence[str], *, none: str = "") -> None:
     """Write a heading and what stands under it, or nothing if that is nothing."""
     found = list(lines) or ([none] if none else [])
     if found:
-        typer.echo(f"\n{title}")
+        say()
+        say(title)
     for line in found:
-        typer.echo(f"  {printable(line)}")
+        say(f"  {line}")
 
 
 def _parties(parties: Sequence[Json]) -> Iterator[str]:
@@ -146,13 +147,13 @@ def _timeline(manifest: Json, zone: tzinfo) -> Iterator[str]:
 
 def _bar(begin: datetime, end: datetime, spans: Sequence[tuple[datetime, datetime]]) -> str:
     """Draw where a leg lies in its call, as wide as the terminal has room for."""
-    console = console_for_tables()
-    wide = max(10, min(WIDEST, console.width - LABEL))
+    terminal = console()
+    wide = max(10, min(WIDEST, terminal.width - LABEL))
     first, last = min(each for each, _ in spans), max(each for _, each in spans)
     whole = max(last - first, timedelta(milliseconds=1))
     start = min(int((begin - first) / whole * wide), wide - 1)
     stop = max(start + 1, round((end - first) / whole * wide))
-    mark = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" if "utf" in console.encoding else "="
+    mark = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" if "utf" in terminal.encoding else "="
     return f"|{mark * (stop - start):>{stop}}".ljust(wide + 1) + "|"
 
 

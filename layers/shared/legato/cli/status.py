@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from legato.cli.options import AsJson
-from legato.cli.say import FAILED, in_short, moment, printable, speaking, write_json
+from legato.cli.say import FAILED, in_short, moment, say, speaking, write_json
 from legato.model import parse_time
 
 if TYPE_CHECKING:
@@ -67,48 +67,49 @@ def _show(found: Status, unknown: dict[str, str]) -> None:
     for one in said["providers"]:
         _part(NAMES[one["provider"]], _provider(one))
     if not said["providers"]:
-        typer.echo("No provider is used yet: fill in the secret.")
+        say("No provider is used yet: fill in the secret.")
     _part("Archive", _archive(said))
     if unknown:
         _part("Not known", (("", f"{what}: {reason}") for what, reason in unknown.items()))
     if found.needs:
         _needs(found.needs)
     elif not unknown:
-        typer.echo("All is well.")
+        say("All is well.")
 
 
 def _part(title: str, lines: Iterator[tuple[str, str]]) -> None:
-    typer.echo(title)
+    say(title)
     for name, words in lines:
-        typer.echo(_wrapped(f"  {name:<15} " if name else "  ", words, hang=18 if name else 4))
-    typer.echo()
+        _say_wrapped(f"  {name:<15} " if name else "  ", words, hang=18 if name else 4)
+    say()
 
 
-def _wrapped(begins: str, words: str, *, hang: int) -> str:
-    return textwrap.fill(
-        printable(words),
+def _say_wrapped(begins: str, words: str, *, hang: int) -> None:
+    for line in textwrap.wrap(
+        words,
         COLUMNS,
         initial_indent=begins,
         subsequent_indent=" " * hang,
         break_long_words=False,
         break_on_hyphens=False,
-    )
+    ):
+        say(line)
 
 
 def _needs(needs: Iterable[Need]) -> None:
     """Show each need with its next command, which is not folded: it is to be copied."""
-    typer.echo("Needs a person")
+    say("Needs a person")
     for alike, some in groupby(needs, key=lambda need: need.alike):
         listed = list(some)
         shown = listed[:SHOWN] if alike else listed
         for need in shown:
             words = f"{need.what} ({need.detail})" if need.detail else need.what
-            typer.echo(_wrapped("  ", words, hang=4))
-            typer.echo(printable(f"    $ {need.do}"))
+            _say_wrapped("  ", words, hang=4)
+            say(f"    $ {need.do}")
         if more := len(listed) - len(shown):
-            typer.echo(_wrapped("  ", f"and {more} more {alike}", hang=4))
-            typer.echo(printable(f"    $ {listed[-1].do_all}"))
-    typer.echo()
+            _say_wrapped("  ", f"and {more} more {alike}", hang=4)
+            say(f"    $ {listed[-1].do_all}")
+    say()
 
 
 def _provider(one: Json) -> Iterator[tuple[str, str]]:

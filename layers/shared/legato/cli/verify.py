@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.say import FAILED, end, in_short, moment, printable, speaking, table_of
+from legato.cli.say import FAILED, Listing, end, in_short, moment, say, speaking, write_json
 from legato.errors import Failed, LegatoError, Refused, Retry
 from legato.model import Json, format_time, parse_time
 from legato.words import counted
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from legato.verify.package import Scope
     from legato.verify.witness import Authority
 
-WIDE = 2000
-"""Columns where nobody looks at a terminal: nothing is folded."""
 EXIT_CODES = (
     "Exit codes: 0 everything is valid, 1 something is not, or could not be read, 2 wrong usage, "
     "130 interrupted."
@@ -139,9 +136,9 @@ def verify(
     if as_json:
         said = _to_json(report, deep=deep) | {"keys_from": keys_from}
         package = {} if scope is None else {"package": _package_to_json(scope, report)}
-        typer.echo(json.dumps(said | package, indent=2))
+        write_json(said | package)
     else:
-        typer.echo(KEYS_FROM[keys_from])
+        say(KEYS_FROM[keys_from])
         _show(report, scope, deep=deep, trusted=bool(authorities))
     if not report.valid:
         many = counted(len(report.findings), "finding")
@@ -164,7 +161,7 @@ def own_key(place: Place) -> PublicKey | None:
     try:
         return read_key(place.signing_key())
     except LegatoError as error:
-        typer.echo(f"legato: the stack's true key is not known: {in_short(error)}", err=True)
+        say(f"legato: the stack's true key is not known: {in_short(error)}", err=True)
         return None
 
 
@@ -177,26 +174,18 @@ def _report(
     deep: bool,
     at: datetime | None,
 ) -> Report:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import MofNCompleteColumn
 
+    from legato.cli.meter import bars
     from legato.verify import verify
 
-    console = Console(stderr=True)
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or console.no_color,
-    )
-    tasks = {part: bars.add_task(part, total=None) for part in ("digests", "documents")}
+    shown = bars(MofNCompleteColumn(), transient=True)
+    tasks = {part: shown.add_task(part, total=None) for part in ("digests", "documents")}
 
     def tell(step: Step) -> None:
-        bars.update(tasks[step.part], completed=step.done, total=step.total)
+        shown.update(tasks[step.part], completed=step.done, total=step.total)
 
-    with bars:
+    with shown:
         try:
             return verify(
                 evidence,
@@ -213,39 +202,32 @@ def _report(
 
 def _show(report: Report, scope: Scope | None, *, deep: bool, trusted: bool) -> None:
     for line in _summary(report, deep=deep, trusted=trusted, package=scope is not None):
-        typer.echo(line)
+        say(line)
     unproven = sorted(key for key in report.unproven if not key.startswith("access/"))
     for line in () if scope is None else _scope(scope, unproven, deep=deep):
-        typer.echo(line)
+        say(line)
     if report.valid and scope is None:
-        typer.echo("Valid: nothing is missing, and nothing was altered.")
+        say("Valid: nothing is missing, and nothing was altered.")
         return
     if report.valid and unproven:
-        typer.echo(f"Nothing is wrong, and {len(unproven)} documents are proven by nothing yet.")
+        say(f"Nothing is wrong, and {len(unproven)} documents are proven by nothing yet.")
         return
     if report.valid:
-        typer.echo("Valid: nothing of these calls is missing, and nothing was altered.")
+        say("Valid: nothing of these calls is missing, and nothing was altered.")
         return
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    table = table_of("Finding")
-    table.add_column("Object", overflow="fold")
-    table.add_column("What is wrong")
+    table = Listing("Finding", "Object", "What is wrong")
     for finding in report.findings:
-        table.add_row(finding.kind, printable(finding.key), printable(finding.problem))
-    console.print(table)
+        table.add(finding.kind, finding.key, finding.problem)
+    table.show()
 
 
 def _scope(scope: Scope, unproven: Sequence[str], *, deep: bool) -> list[str]:
     """Say what a package is, and what it does not prove."""
     part = f", part {scope.part} of {scope.parts}" if scope.parts > 1 else ""
     many = counted(len(scope.calls), "call")
-    case = printable(scope.case)
+    case = scope.case
     lines = [f"A package for the case {case}{part}: {many}, exported at {moment(scope.at)}."]
-    lines += [f"No digest of it names {printable(key)}: nothing proves it." for key in unproven]
+    lines += [f"No digest of it names {key}: nothing proves it." for key in unproven]
     if scope.left_out:
         lines.append(f"{len(scope.left_out)} objects in cold storage were left out.")
     if not deep:
@@ -272,7 +254,7 @@ def _summary(report: Report, *, deep: bool, trusted: bool, package: bool) -> lis
     else:
         lines.append("Audio was not read, only its size compared: --deep does.")
     if report.witnessed and report.witnessed_at is not None:
-        maker = printable(" and ".join(report.authorities))
+        maker = " and ".join(report.authorities)
         doubt = "" if trusted else ", if it is true: --tsa-ca checks it"
         lines.append(
             f"Witnessed by {maker}: {counted(report.witnessed, 'digest')}, last at "

@@ -9,12 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from legato.export.card import digits_of
+from legato.printable import html_address, html_text
 from legato.words import counted
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def to_html(cards: Sequence[Card], custody: Json, *, name: str, unchained: Seque
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">',
         '<meta name="referrer" content="no-referrer">',
-        f"<title>Call recordings, {escape(custody['case'])}</title>",
+        f"<title>Call recordings, {html_text(custody['case'])}</title>",
         f"<style>{_read('page.css')}</style>",
         "</head>",
         "<body>",
@@ -104,8 +103,8 @@ def _head(cards: Sequence[Card], custody: Json) -> Iterable[str]:
     many = counted(len(cards), "call")
     part = f", part {custody['part']} of {custody['parts']}" if custody["parts"] > 1 else ""
     yield "<header>"
-    yield f"<h1>Call recordings: {escape(custody['case'])}</h1>"
-    yield f'<p class="lead">{many}{part}. All times are in UTC.</p>'
+    yield f"<h1>Call recordings: {html_text(custody['case'])}</h1>"
+    yield f'<p class="lead">{html_text(many + part)}. All times are in UTC.</p>'
     facts = [
         ("Recorded", _span(cards)),
         ("Duration, together", clock(sum(card.duration_ms for card in cards))),
@@ -117,7 +116,7 @@ def _head(cards: Sequence[Card], custody: Json) -> Iterable[str]:
         facts.append(("Searched for", custody["query"]))
     yield '<dl class="facts">'
     for name, value in facts:
-        yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
+        yield f"<div><dt>{html_text(name)}</dt><dd>{html_text(value)}</dd></div>"
     yield "</dl></header>"
 
 
@@ -135,14 +134,15 @@ def _tools() -> Iterable[str]:
 
 def _call(at: int, card: Card, calls: int) -> Iterable[str]:
     opened = " open" if calls <= OPEN else ""
-    yield f'<article id="call-{at}" data-digits="{digits_of(card.numbers)}"><details{opened}>'
+    digits = html_text(digits_of(card.numbers))
+    yield f'<article id="call-{at}" data-digits="{digits}"><details{opened}>'
     yield "<summary>"
     yield f'<span class="when">{_moment(card.started_at)}</span>'
     way = _WAYS.get(card.direction or "", card.direction or "")
-    yield f'<span class="way">{escape(way)}</span>'
+    yield f'<span class="way">{html_text(way)}</span>'
     yield f'<span class="who">{_who(card)}</span>'
     legs = f'<span class="chip">{len(card.legs)} legs</span>' if len(card.legs) > 1 else ""
-    provider = escape(NAMES.get(card.provider, card.provider))
+    provider = html_text(NAMES.get(card.provider, card.provider))
     yield (
         f'<span class="long">{clock(card.duration_ms)}{legs}<span class="chip">{provider}</span>'
         "</span></summary>"
@@ -161,7 +161,7 @@ def _who(card: Card) -> str:
     first = _sides(card, ("from", "contact"))
     last = _sides(card, ("to", "agent", "channel"))
     arrow = ' <span class="soft">→</span> ' if first and last else ""
-    return f"{first}{arrow}{last}" or f'<span class="id">{escape(card.call)}</span>'
+    return f"{first}{arrow}{last}" or f'<span class="id">{html_text(card.call)}</span>'
 
 
 def _sides(card: Card, roles: Sequence[str]) -> str:
@@ -170,13 +170,13 @@ def _sides(card: Card, roles: Sequence[str]) -> str:
             said = [party["name"], party["number"] or party["extension"] or party["agent"]]
             known = [text for text in said if text]
             if party["role"] == role and known:
-                number = f' <span class="soft">{escape(known[1])}</span>' if known[1:] else ""
-                return f"{escape(known[0])}{number}"
+                number = f' <span class="soft">{html_text(known[1])}</span>' if known[1:] else ""
+                return f"{html_text(known[0])}{number}"
     return ""
 
 
 def _player(card: Card) -> Iterable[str]:
-    source, marked = quote(card.file), " marked" if len(card.legs) > 1 else ""
+    source, marked = html_address(card.file), " marked" if len(card.legs) > 1 else ""
     yield f'<audio controls preload="none" src="{source}"></audio>'
     yield '<div class="player">'
     yield (
@@ -184,12 +184,13 @@ def _player(card: Card) -> Iterable[str]:
         'aria-label="Position in the recording" '
         f'aria-valuemin="0" aria-valuemax="{card.duration_ms // 1000}" aria-valuenow="0">'
     )
-    yield f'<canvas data-peaks="{card.peaks}" data-ms="{card.duration_ms}"></canvas>'
+    peaks, milliseconds = html_text(card.peaks), html_text(card.duration_ms)
+    yield f'<canvas data-peaks="{peaks}" data-ms="{milliseconds}"></canvas>'
     if len(card.legs) > 1:
         for number, leg in enumerate(card.legs, 1):
             title = f"Leg {number} begins at {clock(leg.offset_ms)}"
             yield (
-                f'<button type="button" class="marker" data-ms="{leg.offset_ms}" '
+                f'<button type="button" class="marker" data-ms="{html_text(leg.offset_ms)}" '
                 f'title="{title}" aria-label="{title}"><span>{number}</span></button>'
             )
     yield "</div>"
@@ -226,16 +227,16 @@ def _legs(card: Card) -> Iterable[str]:
     yield "</tr></thead><tbody>"
     for number, leg in enumerate(card.legs, 1):
         seek = (
-            f'<button type="button" data-ms="{leg.offset_ms}" '
+            f'<button type="button" data-ms="{html_text(leg.offset_ms)}" '
             f'title="Play from {clock(leg.offset_ms)}">{number}</button>'
         )
         yield (
             f'<tr><td>{seek}</td><td class="t">{_moment(leg.started_at)}</td>'
             f'<td class="n">{clock(leg.duration_ms)}</td>'
             + (f"<td>{_gap(leg)}</td>" if len(card.legs) > 1 else "")
-            + (f"<td>{escape(leg.who)}</td>" if named else "")
-            + f'<td class="id"><a href="{quote(leg.key)}">{escape(leg.id)}</a></td>'
-            f'<td class="id hash">{leg.sha256}</td></tr>'
+            + (f"<td>{html_text(leg.who)}</td>" if named else "")
+            + f'<td class="id"><a href="{html_address(leg.key)}">{html_text(leg.id)}</a></td>'
+            f'<td class="id hash">{html_text(leg.sha256)}</td></tr>'
         )
     yield "</tbody></table></div>"
 
@@ -262,28 +263,28 @@ def _missing(card: Card) -> Iterable[str]:
 
 def _seal(card: Card) -> Iterable[str]:
     digest = (
-        f'<a href="{quote(card.digest)}">{escape(card.digest)}</a>'
+        f'<a href="{html_address(card.digest)}">{html_text(card.digest)}</a>'
         if card.digest
         else '<span class="bad">no digest named it yet when it was exported</span>'
     )
     facts = [
-        ("Call", f'<span class="id">{escape(card.call)}</span>'),
-        ("Account", f'<span class="id">{escape(card.account)}</span>'),
-        ("Plays", f'<a class="id" href="{quote(card.file)}">{escape(card.file)}</a>'),
-        ("Its SHA-256", f'<span class="id">{escape(card.sha256)}</span>'),
+        ("Call", f'<span class="id">{html_text(card.call)}</span>'),
+        ("Account", f'<span class="id">{html_text(card.account)}</span>'),
+        ("Plays", f'<a class="id" href="{html_address(card.file)}">{html_text(card.file)}</a>'),
+        ("Its SHA-256", f'<span class="id">{html_text(card.sha256)}</span>'),
         (
             f"Manifest, revision {card.revision}",
-            f'<a class="id" href="{quote(card.manifest)}">{escape(card.manifest)}</a>',
+            f'<a class="id" href="{html_address(card.manifest)}">{html_text(card.manifest)}</a>',
         ),
-        ("Its SHA-256", f'<span class="id">{escape(card.manifest_sha256)}</span>'),
+        ("Its SHA-256", f'<span class="id">{html_text(card.manifest_sha256)}</span>'),
         ("Named by", f'<span class="id">{digest}</span>'),
     ]
     if card.cases:
-        facts.append(("Held for", escape(", ".join(card.cases))))
+        facts.append(("Held for", html_text(", ".join(card.cases))))
     yield "<h3>Seal</h3>"
     yield '<dl class="seal">'
     for name, value in facts:
-        yield f"<dt>{name}</dt><dd>{value}</dd>"
+        yield f"<dt>{html_text(name)}</dt><dd>{value}</dd>"
     yield "</dl>"
     yield f'<p class="soft">{_HOW[card.how]}</p>'
 
@@ -295,7 +296,7 @@ def _proof(name: str, unchained: Sequence[str]) -> Iterable[str]:
         "manifest is named by a digest, and every digest is signed. In the folder that holds this "
         "package:</p>"
     )
-    package = escape(name)
+    package = html_text(name)
     yield (
         f"<pre><code>(cd {package} &amp;&amp; sha256sum --check --quiet manifest-sha256.txt)\n"
         f"legato verify {package} --deep --key legato.pem</code></pre>"
@@ -309,19 +310,19 @@ def _proof(name: str, unchained: Sequence[str]) -> Iterable[str]:
     if unchained:
         yield '<p class="bad">No digest named these yet when they were exported:</p><ul>'
         for key in unchained:
-            yield f'<li class="id">{escape(key)}</li>'
+            yield f'<li class="id">{html_text(key)}</li>'
         yield "</ul>"
 
 
 def _custody(custody: Json) -> Iterable[str]:
     yield "<h2>Custody</h2>"
     yield (
-        f'<p>Exported by <span class="id">{escape(custody["exported_by"])}</span> at '
-        f"{_stamp(custody['exported_at'])} for the case {escape(custody['case'])}, written down "
-        "before anything was read as:</p><ul>"
+        f'<p>Exported by <span class="id">{html_text(custody["exported_by"])}</span> at '
+        f"{html_text(_stamp(custody['exported_at']))} for the case {html_text(custody['case'])}, "
+        "written down before anything was read as:</p><ul>"
     )
     for key in custody["access_records"]:
-        yield f'<li class="id">{escape(key)}</li>'
+        yield f'<li class="id">{html_text(key)}</li>'
     yield "</ul>"
     if custody["accesses"]:
         yield "<h3>Who had to do with these calls</h3>"
@@ -343,17 +344,17 @@ def _foot(custody: Json) -> Iterable[str]:
         "<footer><p>Keys: <kbd>/</kbd> search, <kbd>Tab</kbd> to a recording, then "
         "<kbd>Space</kbd> play or pause, <kbd>←</kbd> <kbd>→</kbd> 5 s, <kbd>J</kbd> "
         "<kbd>L</kbd> 10 s, <kbd>Home</kbd> <kbd>End</kbd>.</p>"
-        f"<p>Made by Legato {escape(custody['legato_version'])}. This page loads nothing from "
+        f"<p>Made by Legato {html_text(custody['legato_version'])}. This page loads nothing from "
         "anywhere but this folder.</p></footer>"
     )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
     """Yield a table of texts, which are escaped here."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    titles = "".join(f"<th>{html_text(title)}</th>" for title in head)
     yield f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>'
     for row in rows:
-        cells = "".join(f"<td>{escape(text)}</td>" for text in row)
+        cells = "".join(f"<td>{html_text(text)}</td>" for text in row)
         yield f"<tr>{cells}</tr>"
     yield "</tbody></table></div>"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from legato import __version__
 from legato.model import format_time
+from legato.printable import spreadsheet_cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +37,6 @@ COLUMNS = (
     "manifest",
     "digest",
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a spreadsheet takes for the beginning of a formula.
-https://owasp.org/www-community/attacks/CSV_Injection
-"""
 
 
 def index_csv(cards: Sequence[Card]) -> bytes:
@@ -47,13 +44,8 @@ def index_csv(cards: Sequence[Card]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows([safe(cell) for cell in _line(card)] for card in cards)
+    writer.writerows(map(spreadsheet_cell, _line(card)) for card in cards)
     return text.getvalue().encode("utf-8-sig")
-
-
-def safe(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would calculate: callers choose their names."""
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 def custody(asked: Asked, accesses: Sequence[Access], *, calls: int, part: int, parts: int) -> Json:

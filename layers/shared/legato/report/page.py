@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from html import escape
 from typing import TYPE_CHECKING
 
+from legato.printable import html_text
 from legato.report.reconciliation import FATES
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _facts(report: Reconciliation) -> Iterable[str]:
     )
     yield "<dl>"
     for name, value in facts:
-        yield f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+        yield f"<dt>{html_text(name)}</dt><dd>{html_text(value)}</dd>"
     yield "</dl>"
 
 
@@ -128,13 +128,13 @@ def _days(report: Reconciliation) -> Iterable[str]:
     yield "".join(f'<th class="n">{name}</th>' for name in ("Recorded", *_titles()))
     yield "</tr></thead><tbody>"
     for one in report.days():
-        name = escape(NAMES.get(one.provider, one.provider))
+        name = html_text(NAMES.get(one.provider, one.provider))
         figures = _figures(one)
         if not report.complete(one.provider):
             name += ' <span class="warn">(not complete)</span>'
             # Nobody could say that it was nothing.
             figures = figures if one.recorded else '<td class="n warn">?</td>' * (1 + len(FATES))
-        yield f'<tr><td class="time">{one.day}</td><td>{name}</td>{figures}</tr>'
+        yield f'<tr><td class="time">{html_text(one.day)}</td><td>{name}</td>{figures}</tr>'
     total = "".join(f'<td class="n">{report.counts[fate]}</td>' for fate in FATES)
     yield (
         f'</tbody><tfoot><tr><td colspan="2">Together</td><td class="n">{len(report.found)}</td>'
@@ -143,10 +143,10 @@ def _days(report: Reconciliation) -> Iterable[str]:
 
 
 def _figures(one: Day) -> str:
-    cells = [f'<td class="n">{one.recorded}</td>']
+    cells = [f'<td class="n">{html_text(one.recorded)}</td>']
     for fate in FATES:
         bad = " bad" if fate in ("failed", "missing") and one.counts[fate] else ""
-        cells.append(f'<td class="n{bad}">{one.counts[fate]}</td>')
+        cells.append(f'<td class="n{bad}">{html_text(one.counts[fate])}</td>')
     return "".join(cells)
 
 
@@ -198,7 +198,7 @@ def _table(
 
     def cell(tag: str, column: int, text: str) -> str:
         kind = f' class="{kinds[column]}"' if column in kinds else ""
-        return f"<{tag}{kind}>{escape(text)}</{tag}>"
+        return f"<{tag}{kind}>{html_text(text)}</{tag}>"
 
     titles = "".join(cell("th", column, text) for column, text in enumerate(head))
     yield f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>'
@@ -219,7 +219,7 @@ def _words() -> Iterable[str]:
     yield "<h2>What the words mean</h2>"
     yield "<dl>"
     for name, meaning in words:
-        yield f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>"
+        yield f"<dt>{html_text(name)}</dt><dd>{html_text(meaning)}</dd>"
     yield "</dl>"
 
 
