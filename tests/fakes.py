@@ -13,6 +13,7 @@ from pathlib import Path
 
 from legato.accounts import only_account_key
 from legato.catalogue import BEGINNING, Page
+from legato.disk import create
 from legato.errors import (
     Conflict,
     DamagedAudio,
@@ -33,6 +34,23 @@ from legato.rounds import Round
 from legato.workshop import Workshop
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+BAD_LOCATIONS = (
+    "https://[::1/x",
+    "https://[evil]/x",
+    "https://h:99999/x",
+    "https://h:-1/x",
+    "https://h:port/x",
+    "https://xn--/x",
+    "https://\x00/x",
+    "https://a b/x",
+    "https://\u2100.com/x",
+    "https://a:hidden@evil.example.com/x",
+    "file:///etc/passwd",
+    "javascript:alert(1)",
+)
+"""Where a redirect may not lead, and no request may go."""
 
 
 class FakeServer:
@@ -527,7 +545,8 @@ class FakeStitcher:
         return self._facts(kind, len(body))
 
     def join(self, legs, target):
-        target.write_bytes(b"".join(path.read_bytes() for path, _ in legs))
+        with create(target) as file:
+            file.write(b"".join(path.read_bytes() for path, _ in legs))
         kinds = {audio.extension for _, audio in legs}
         offsets = [sum(a.duration_ms for _, a in legs[:i]) for i in range(len(legs))]
         total = sum(audio.duration_ms for _, audio in legs)

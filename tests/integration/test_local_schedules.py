@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from legato.aws.custom import succeed
+from legato.bootstrap.custom import succeed
 from legato.errors import Refused, Retry
 from local import custom, stack
 from local.processes import LocalError

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -282,6 +283,45 @@ class TestParts:
     def test_a_case_becomes_a_name_that_leads_nowhere_else(self, case, name):
         """Whatever people write."""
         assert folder_name(case) == name
+
+
+class TestWhereItIsMade:
+    @pytest.mark.attacks("a link where a package is to be made")
+    def test_a_package_is_not_made_where_a_link_leads(self, court, to):
+        """Somebody who knows the case may have put it there before."""
+        [package] = court.export(to, court.rows("kazoo"))
+        name = package.folder.name
+        shutil.rmtree(package.folder)
+        elsewhere = to.parent / "elsewhere"
+        elsewhere.mkdir()
+        (to / f"{name}.partial").symlink_to(elsewhere)
+        with pytest.raises(Refused, match="is a symbolic link, which is not followed"):
+            court.export(to, court.rows("kazoo"))
+        assert list(elsewhere.iterdir()) == []
+
+    @pytest.mark.attacks("a link within a package that was begun")
+    def test_links_within_a_package_are_not_followed(self, court, to):
+        """Legato makes none, so they go."""
+        [package] = court.export(to, court.rows("kazoo"))
+        sound = next(name for name in files(package) if name.endswith(".wav"))
+        partial = package.folder.with_name(f"{package.folder.name}.partial")
+        package.folder.rename(partial)
+        victim = to.parent / "victim"
+        victim.write_bytes(b"mine")
+        for name in (f"data/{sound}", f"data/{sound}.part", "data/index.html.part"):
+            (partial / name).unlink(missing_ok=True)
+            (partial / name).symlink_to(victim)
+        [package] = court.export(to, court.rows("kazoo"))
+        assert victim.read_bytes() == b"mine"
+        assert not any(path.is_symlink() for path in package.folder.rglob("*"))
+
+    @pytest.mark.attacks("another user of the machine who reads a package")
+    def test_nobody_else_may_read_a_package(self, court, to):
+        """Whatever the umask says; the command has one of its own for what has no audio."""
+        [package] = court.export(to)
+        assert package.folder.stat().st_mode & 0o777 == 0o700
+        sounds = [path for path in package.folder.rglob("*") if path.suffix in (".wav", ".mp3")]
+        assert {path.stat().st_mode & 0o777 for path in sounds} == {0o600}
 
 
 class TestTheTable:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -362,16 +363,51 @@ class TestBrokenOff:
         assert "another command is writing" in str(got.error)
         assert shelf.reads() == []
 
-    def test_a_part_that_leads_elsewhere_is_not_followed(self, shelf, tmp_path):
+    @pytest.mark.parametrize("ending", ["", ".part"])
+    @pytest.mark.parametrize("overwrite", [False, True])
+    @pytest.mark.attacks("a link in the folder that recordings are fetched into")
+    def test_a_name_that_leads_elsewhere_is_not_followed(self, shelf, tmp_path, ending, overwrite):
         """In a folder of many, somebody else may have put a link there."""
         victim = tmp_path / "victim"
         victim.write_bytes(b"mine")
         folder = tmp_path / "calls"
         folder.mkdir()
-        (folder / f"{NAME}.part").symlink_to(victim)
-        with pytest.raises(Refused, match="cannot be written"):
-            shelf.fetch(folder, shelf.call())
+        (folder / f"{NAME}{ending}").symlink_to(victim)
+        with pytest.raises(Refused, match="is a symbolic link, which is not followed"):
+            shelf.fetch(folder, shelf.call(), overwrite=overwrite)
         assert victim.read_bytes() == b"mine"
+
+    @pytest.mark.parametrize("ending", ["", ".legs"])
+    @pytest.mark.attacks("a link in the folder that legs are joined in")
+    def test_legs_are_not_joined_where_a_link_leads(self, shelf, tmp_path, ending):
+        """Nor is what becomes of them put there."""
+        row = shelf.call("d-1", b"wav one", b"wav two", provider="ringcx")
+        [planned] = plan([row], tmp_path, shelf.work()).files
+        (tmp_path / "elsewhere").mkdir()
+        planned.target.with_name(planned.target.name + ending).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(Refused, match="is a symbolic link, which is not followed"):
+            shelf.fetch(tmp_path, row)
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+
+    @pytest.mark.attacks("another user of the machine who reads what is fetched")
+    def test_nobody_else_may_read_what_is_fetched(self, shelf, tmp_path):
+        """Neither on its way nor when it is there, whatever the umask says."""
+        modes = set()
+
+        def look(_progress):
+            modes.update(path.stat().st_mode & 0o777 for path in tmp_path.rglob("*"))
+
+        shelf.on_tell = look
+        before = os.umask(0)
+        try:
+            shelf.fetch(tmp_path, shelf.call(), shelf.call("s-2"))
+            row = shelf.call("d-1", b"wav one", b"wav two", provider="ringcx")
+            shelf.fetch(tmp_path, row)
+        finally:
+            os.umask(before)
+        look(None)
+        assert modes == {0o600, 0o700}
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 class TestRoom:

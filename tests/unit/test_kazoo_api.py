@@ -14,7 +14,7 @@ from legato.gate import Limit
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import KazooSource
 from legato.remove import Recording
-from tests.fakes import NOON, FakeServer
+from tests.fakes import BAD_LOCATIONS, NOON, FakeServer
 
 KAZOO = "https://kazoo.example.com:8443/v2"
 KEY = "k" * 64
@@ -387,6 +387,19 @@ class TestHosts:
         server.answers[RECORDING_PATH] = httpx.Response(302, headers={"Location": location})
         with pytest.raises(Denied, match=r"gets no token.* KazooUrl"):
             read(api)
+        assert server.paths() == [API_AUTH_PATH, RECORDING_PATH]
+
+    @pytest.mark.parametrize(
+        "location", [*BAD_LOCATIONS, "https://a:hidden@kazoo.example.com:8443/v2/x"]
+    )
+    @pytest.mark.attacks("a redirect of Kazoo to an address that is malformed, or has a user")
+    def test_a_redirect_that_leads_nowhere_is_its_recordings_failure(self, api, server, location):
+        """Of whatever kind; and the credential is not blamed for it."""
+        bad = [(b"location", location.encode(errors="surrogatepass"))]
+        server.answers[RECORDING_PATH] = lambda _: httpx.Response(302, headers=bad)
+        with pytest.raises((Denied, Retry)) as refused:
+            read(api)
+        assert "hidden" not in str(refused.value)
         assert server.paths() == [API_AUTH_PATH, RECORDING_PATH]
 
     def test_a_redirect_within_the_host_is_followed(self, api, server):

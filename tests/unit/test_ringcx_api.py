@@ -17,7 +17,7 @@ from legato.provider_health import unserved
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi
-from tests.fakes import FakeClock, FakeNotes, FakeServer
+from tests.fakes import BAD_LOCATIONS, FakeClock, FakeNotes, FakeServer
 from tests.patience import PATIENCE_SECONDS
 
 PLATFORM = "https://platform.ringcentral.com"
@@ -607,6 +607,19 @@ class TestHosts:
         server.answers[RECORDING_PATH] = httpx.Response(302, headers={"Location": location})
         with pytest.raises(Denied, match=r"gets no token.* RingcxUrl"):
             read(api)
+        assert server.paths() == [TOKEN_PATH, EXCHANGE_PATH, RECORDING_PATH]
+
+    @pytest.mark.parametrize(
+        "location", [*BAD_LOCATIONS, "https://a:hidden@ringcx.ringcentral.com/x"]
+    )
+    @pytest.mark.attacks("a redirect of RingCX to an address that is malformed, or has a user")
+    def test_a_redirect_that_leads_nowhere_is_its_recordings_failure(self, api, server, location):
+        """Of whatever kind; and the credential is not blamed for it."""
+        bad = [(b"location", location.encode(errors="surrogatepass"))]
+        server.answers[RECORDING_PATH] = lambda _: httpx.Response(302, headers=bad)
+        with pytest.raises((Denied, Retry)) as refused:
+            read(api)
+        assert "hidden" not in str(refused.value)
         assert server.paths() == [TOKEN_PATH, EXCHANGE_PATH, RECORDING_PATH]
 
     def test_each_token_goes_to_its_own_host(self, server, clock, notes):

@@ -359,9 +359,9 @@ class TestHosts:
             "http://media.ringcentral.com/recording/7/content",
             "https://media.ringcentral.com:8443/recording/7/content",
             "https://media.ringcentral.com.evil.example.com/x",
-            "https://media.ringcentral.com@evil.example.com/x",
         ],
     )
+    @pytest.mark.attacks("an address of a recording on another host")
     def test_the_token_goes_to_no_other_host(self, api, server, address):
         """Not even a request without it is sent."""
         with pytest.raises(Denied, match=r"not a configured RingCentral host.* RingexUrl"):
@@ -378,9 +378,18 @@ class TestHosts:
             "https://\u2100.com/x",
             "https://h/\ud800",
             "javascript:alert(1)",
+            "https://h:-1/x",
+            "https://h:port/x",
+            "https://[evil]/x",
+            "https://xn--a\u0300/x",
+            "https://a b/x",
+            "https://media.ringcentral.com:99999/x",
+            "https://" + "a" * 70_000,
+            "file:///etc/passwd",
         ],
     )
     @pytest.mark.parametrize("by", ["the log", "a redirect"])
+    @pytest.mark.attacks("an address of a recording that is malformed")
     def test_an_address_that_leads_nowhere_is_its_recordings_failure(
         self, api, server, address, by
     ):
@@ -392,14 +401,22 @@ class TestHosts:
         with pytest.raises((Denied, Retry)):
             read(api, address)
 
-    def test_a_user_in_an_address_is_not_logged_in_with(self, api, server):
-        """The token goes along all the same, so the credential is not blamed for it."""
+    @pytest.mark.parametrize("user", ["someone:hidden@", "someone@", ":hidden@"])
+    @pytest.mark.parametrize("host", ["media.ringcentral.com", "evil.example.com"])
+    @pytest.mark.parametrize("by", ["the log", "a redirect"])
+    @pytest.mark.attacks("an address of a recording with a user and a password in it")
+    def test_a_user_in_an_address_is_never_logged_in_with(self, api, server, user, host, by):
+        """Nothing is asked with it, and the credential is not blamed for it."""
+        address = f"https://{user}{host}{CONTENT_PATH}"
+        if by == "a redirect":
+            headers = {"Location": address}
+            server.answers["/first"] = lambda _: httpx.Response(302, headers=headers)
         server.answers[CONTENT_PATH] = httpx.Response(200, content=b"audio")
-        with_user = f"https://someone:secret@media.ringcentral.com{CONTENT_PATH}"
-        assert read(api, with_user) == read(api)
-        asked = [one for one in server.requests if one.url.path == CONTENT_PATH]
-        assert {one.headers["authorization"] for one in asked} == {"Bearer t1"}
-        assert [one.url.userinfo for one in asked] == [b"", b""]
+        with pytest.raises(Denied, match="has a user in it") as refused:
+            read(api, address if by == "the log" else "/first")
+        assert "hidden" not in str(refused.value)
+        assert CONTENT_PATH not in [one.url.path for one in server.requests]
+        assert read(api) == b"audio"
 
     def test_a_redirect_to_another_host_is_not_followed(self, api, server):
         """The recording stays where it is, and the failure says why."""

@@ -126,3 +126,26 @@ def test_a_ladder_that_is_none_is_named():
     """Numbers between commas, as the template's parameter says."""
     with pytest.raises(BadSettings, match="LEGATO_LADDER_SECONDS is not whole numbers"):
         processor_settings({"LEGATO_LADDER_SECONDS": "2 and 10"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://user:hidden@platform",
+        "https://hidden@platform",
+        "https://platform:hidden",
+        "https://[hidden",
+        "https://plat form/hidden",
+        "https://platform/hidden\x00",
+        "platform/hidden",
+        "file:///hidden",
+        "https:///hidden",
+    ],
+)
+@pytest.mark.parametrize("name", ["LEGATO_RINGEX_URL", "LEGATO_KAZOO_URL"])
+@pytest.mark.attacks("a configured address with a user and a password, or a malformed one")
+def test_an_address_with_a_user_in_it_is_refused(name, address):
+    """Every credential stands in the secret. What may be a password is not repeated."""
+    with pytest.raises(BadSettings, match=f"{name} is no web address") as refused:
+        remover_settings({**REMOVER, "LEGATO_DELETE_AT_SOURCE": "false", name: address})
+    assert "hidden" not in str(refused.value)

@@ -1,4 +1,8 @@
-"""The local disk: names that appear whole or not at all, and what a disk refuses, in our words."""
+"""The local disk: names that appear whole or not at all, and what a disk refuses, in our words.
+
+What is made here may be a recording. So nobody else may read it, and no link that somebody put
+there leads it elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ import errno
 import hashlib
 import os
 import shutil
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import stat
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING
 
 from legato.errors import Failed, Refused
 from legato.words import volume
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PLAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Full(Failed):
@@ -34,6 +40,8 @@ def disk(target: Path) -> Iterator[None]:
                 f"the disk of {target.parent} is full: make room, and the same command goes on "
                 f"where {target.name} ended"
             ) from error
+        if error.errno == errno.ELOOP:
+            raise a_link(target) from error
         raise Refused(f"{error.filename or target} cannot be written: {error.strerror}") from error
 
 
@@ -45,6 +53,68 @@ def prepare(folder: Path) -> None:
         raise Refused(f"{folder} cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise Refused(f"{folder} cannot be written: name another folder with --to")
+
+
+def a_link(path: Path) -> Refused:
+    """Return the error for a symbolic link where a file is to be."""
+    return Refused(
+        f"{path} is a symbolic link, which is not followed: remove it, or name another folder "
+        "with --to"
+    )
+
+
+def refuse_link(path: Path) -> None:
+    """Raise Refused if a name is that of a symbolic link, wherever it leads."""
+    if path.is_symlink():
+        raise a_link(path)
+
+
+def create(path: Path, *, buffering: int = -1) -> IO[bytes]:
+    """Make a new file that nobody else may read, in place of what has its name. Raises OSError."""
+    path.unlink(missing_ok=True)
+    number = os.open(path, _PLAIN | os.O_CREAT | os.O_EXCL, 0o600)
+    return open(number, "w+b", buffering=buffering)  # noqa: PTH123 - a number has no path
+
+
+def opened(path: Path) -> int:
+    """Open a file to read and write it, or make it. Raises OSError, Refused for somebody else's."""
+    try:
+        return os.open(path, _PLAIN | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        number = os.open(path, _PLAIN)
+    try:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode) or not _ours(found, path):
+            raise _not_ours(path)
+        with suppress(PermissionError):  # some network file systems have modes of their own
+            os.fchmod(number, 0o600)
+    except BaseException:
+        os.close(number)
+        raise
+    return number
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that nobody else may look into, if it is not there. Raises OSError, Refused."""
+    try:
+        folder.mkdir(0o700, parents=True)
+    except FileExistsError:
+        found = folder.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise a_link(folder) from None
+        if not stat.S_ISDIR(found.st_mode) or not _ours(found, folder):
+            raise _not_ours(folder) from None
+        with suppress(PermissionError):
+            folder.chmod(0o700)
+
+
+def write_whole(path: Path, body: bytes) -> None:
+    """Write a small file whole or not at all. Raises Full, Refused."""
+    part = beside(path, ".part")
+    with disk(path):
+        with create(part) as file:
+            file.write(body)
+        part.replace(path)
 
 
 def free(folder: Path) -> int:
@@ -81,3 +151,12 @@ def keep_names(folder: Path) -> None:
         pass  # not every file system can
     finally:
         os.close(number)
+
+
+def _ours(found: os.stat_result, path: Path) -> bool:
+    """Say whether what is there belongs to us, or to whose folder it is in."""
+    return found.st_uid in (os.geteuid(), path.parent.stat().st_uid)
+
+
+def _not_ours(path: Path) -> Refused:
+    return Refused(f"{path} is there, and is not yours: name another folder with --to")

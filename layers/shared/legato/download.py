@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from legato.disk import beside, disk, free, keep_names, sha256_of
+from legato.disk import beside, disk, free, keep_names, opened, refuse_link, sha256_of
 from legato.errors import Conflict, Failed, Refused, Retry
 
 if TYPE_CHECKING:
@@ -87,8 +87,9 @@ def fetch(described: Json, target: Path, work: Work) -> bool:
 def is_there(described: Json, target: Path, *, overwrite: bool = False) -> bool:
     """Say whether a file is there that holds the bytes of an object.
 
-    Raises Refused if another one has its name, unless it may be overwritten.
+    Raises Refused if another one has its name, unless it may be overwritten, and for a link.
     """
+    refuse_link(target)
     with disk(target):
         if not target.exists():
             return False
@@ -112,10 +113,8 @@ def taken(target: Path) -> Refused:
 @contextmanager
 def _opened(part: Path) -> Iterator[IO[bytes]]:
     """Open what is there of a file, to go on with it, for no other process at the same time."""
-    # A link that somebody put there would lead the bytes elsewhere.
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with disk(part):
-        number = os.open(part, flags, 0o666)
+        number = opened(part)
     with open(number, "r+b", buffering=0) as file:  # noqa: PTH123 - a number has no path
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from legato.disk import create
 from legato.errors import Conflict, DamagedAudio, Failed, NotAudio, Retry, ShortAudio, TooLarge
 from legato.layout import leg_key, leg_keys, refused_key
 from legato.model import MEDIA_TYPES, Leg, StoredLeg, StoredObject
@@ -189,7 +190,7 @@ def _write(pieces: Iterator[bytes], path: Path, leg: Leg) -> str:
     """Write the pieces to the file and return their SHA-256."""
     digest = hashlib.sha256()
     try:
-        with path.open("wb") as file:
+        with create(path) as file:
             for piece in pieces:
                 digest.update(piece)
                 file.write(piece)

@@ -12,7 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from legato.disk import Full, beside, disk, prepare, refuse_lack_of_room, sha256_of
+from legato.disk import (
+    Full,
+    beside,
+    disk,
+    prepare,
+    refuse_lack_of_room,
+    refuse_link,
+    sha256_of,
+    write_whole,
+)
 from legato.download import fetch, is_there, taken
 from legato.errors import Failed, Refused
 from legato.filenames import leg_stem, stem
@@ -200,6 +209,7 @@ def _looked_for(file: File, *, overwrite: bool) -> File:
         [described] = file.objects
         there = is_there(described, file.target, overwrite=overwrite)
         return replace(file, there=described["sha256"]) if there else file
+    refuse_link(file.target)
     with disk(file.target):
         if not file.target.exists():
             return file
@@ -220,8 +230,7 @@ def _got(file: File, work: Work) -> str:
         sealed: str = described["sha256"]
         return sealed
     sha256 = join(file.manifest, file.target, work)
-    with disk(file.target):
-        beside(file.target, ".sha256").write_text(_note(file, sha256), encoding="utf-8")
+    write_whole(beside(file.target, ".sha256"), _note(file, sha256).encode())
     return sha256
 
 

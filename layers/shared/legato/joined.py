@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from legato.disk import Full, beside, disk, keep_names, sha256_of
+from legato.disk import Full, beside, disk, keep_names, private_folder, sha256_of
 from legato.download import Progress, fetch
 from legato.errors import Failed
 from legato.model import MEDIA_TYPES, AudioFacts, CallId
@@ -38,7 +38,7 @@ def join(manifest: Json, target: Path, work: Work) -> str:
 
     inside = replace(work, overwrite=True, tell=tell)
     with disk(target):
-        folder.mkdir(exist_ok=True)
+        private_folder(folder)
     try:
         paths = [folder / f"{number}.{extension(leg)}" for number, leg in enumerate(legs)]
         for leg, path in zip(legs, paths, strict=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from legato.disk import private_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,7 +18,9 @@ def clear_scratch(folder: Path) -> Path:
     place. One invocation runs there at a time, so whatever is in the folder belongs to nobody.
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     """
-    if folder.exists():
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    private_folder(folder)
     return folder

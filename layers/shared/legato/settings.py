@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from legato.lock import Retention
 
@@ -272,7 +273,7 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
         table=reader.text("LEGATO_TABLE"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
         ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
-        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_url=reader.web("LEGATO_RINGEX_URL"),
         ringex_storage_class=reader.text("LEGATO_RINGEX_STORAGE_CLASS"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
         ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
@@ -351,9 +352,9 @@ def remover_settings(environment: Mapping[str, str]) -> RemoverSettings:
         bucket=reader.text("LEGATO_BUCKET"),
         table=reader.text("LEGATO_TABLE"),
         delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
-        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_url=reader.web("LEGATO_RINGEX_URL"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
-        kazoo_url=reader.optional("LEGATO_KAZOO_URL"),
+        kazoo_url=reader.optional_web("LEGATO_KAZOO_URL"),
         kazoo_limits=reader.limits("LEGATO_KAZOO_LIMITS"),
     )
     reader.complain()
@@ -366,7 +367,7 @@ def auditor_settings(environment: Mapping[str, str]) -> AuditorSettings:
     settings = AuditorSettings(
         bucket=reader.text("LEGATO_BUCKET"),
         signing_key=reader.text("LEGATO_SIGNING_KEY"),
-        timestamp_authority=reader.optional("LEGATO_TIMESTAMP_AUTHORITY"),
+        timestamp_authority=reader.optional_web("LEGATO_TIMESTAMP_AUTHORITY"),
         days=reader.whole("LEGATO_RECONCILE_DAYS"),
         sweeper=_sweeper(reader),
         retention=_retention(reader),
@@ -381,9 +382,9 @@ def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
     settings = KeeperSettings(
         secret=reader.text("LEGATO_SECRET"),
         table=reader.text("LEGATO_TABLE"),
-        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_url=reader.web("LEGATO_RINGEX_URL"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
-        ringex_webhook_url=reader.text("LEGATO_RINGEX_WEBHOOK_URL"),
+        ringex_webhook_url=reader.web("LEGATO_RINGEX_WEBHOOK_URL"),
         ringex_subscription_seconds=reader.whole("LEGATO_RINGEX_SUBSCRIPTION_SECONDS"),
         keeper_token_days=reader.whole("LEGATO_KEEPER_TOKEN_DAYS"),
     )
@@ -397,7 +398,7 @@ def _sweeper(reader: _Reader) -> SweeperSettings:
         table=reader.text("LEGATO_TABLE"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
         ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
-        ringex_url=reader.text("LEGATO_RINGEX_URL"),
+        ringex_url=reader.web("LEGATO_RINGEX_URL"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
         ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
         ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
@@ -415,8 +416,8 @@ def _sweeper(reader: _Reader) -> SweeperSettings:
 
 def _ringcx(reader: _Reader) -> RingcxSettings:
     return RingcxSettings(
-        platform=reader.text("LEGATO_RINGEX_URL"),
-        url=reader.text("LEGATO_RINGCX_URL"),
+        platform=reader.web("LEGATO_RINGEX_URL"),
+        url=reader.web("LEGATO_RINGCX_URL"),
         prefix=reader.text("LEGATO_RINGCX_PREFIX"),
         account=reader.optional("LEGATO_RINGCX_ACCOUNT"),
         sub_accounts=_names(reader.optional("LEGATO_RINGCX_SUB_ACCOUNTS")),
@@ -433,7 +434,7 @@ def _ringcx(reader: _Reader) -> RingcxSettings:
 def _kazoo(reader: _Reader) -> KazooSettings:
     filters = (item.partition("=") for item in _names(reader.optional("LEGATO_KAZOO_FILTERS")))
     return KazooSettings(
-        url=reader.optional("LEGATO_KAZOO_URL"),
+        url=reader.optional_web("LEGATO_KAZOO_URL"),
         sources=_names(reader.optional("LEGATO_KAZOO_ACCOUNTS")),
         filters={name: value for name, _, value in filters},
         limits=reader.limits("LEGATO_KAZOO_LIMITS"),
@@ -497,6 +498,18 @@ class _Reader:
     def optional(self, name: str) -> str:
         return self._environment.get(name, "")
 
+    def web(self, name: str) -> str:
+        """Read a web address. A user and a password in it are refused, and not repeated."""
+        value = self.text(name)
+        if value and not _is_web_address(value):
+            self._complaints.append(
+                f"{name} is no web address, as https://host:port/path without a user"
+            )
+        return value
+
+    def optional_web(self, name: str) -> str:
+        return self.web(name) if self.optional(name) else ""
+
     def one_of(self, name: str, known: tuple[str, ...]) -> str:
         return self._read(name, lambda text: known[known.index(text)], " or ".join(known), "")
 
@@ -517,6 +530,15 @@ class _Reader:
         except ValueError:
             self._complaints.append(f"{name} is not {kind}: {value!r}")
             return otherwise
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        leads = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(leads) and "@" not in parts.netloc and text.isprintable() and " " not in text
 
 
 def _whole_list(text: str) -> tuple[int, ...]:

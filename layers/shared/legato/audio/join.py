@@ -16,6 +16,7 @@ from legato.audio.ffmpeg import Ffmpeg, reading, reading_list
 from legato.audio.formats import recognise
 from legato.audio.inspect import WHOLE
 from legato.audio.riff import pcm_header, read_wave
+from legato.disk import create
 from legato.errors import DamagedAudio, Failed, NotAudio, TooLarge
 from legato.model import MEDIA_TYPES, AudioFacts
 from legato.ports import Joined
@@ -71,6 +72,8 @@ def _copy(ffmpeg: Ffmpeg, legs: Legs, target: Path, max_bytes: int) -> Joined:
         muxer = ["-id3v2_version", "0", "-f", "mp3"]
     else:
         muxer = ["-rf64", "auto" if total > _RIFF_LIMIT else "never", "-f", "wav"]
+    # ffmpeg would make it for everybody to read.
+    create(target).close()
     ffmpeg.run(
         [
             *reading_list(first.extension),
@@ -121,7 +124,7 @@ def _transcode(ffmpeg: Ffmpeg, legs: Legs, target: Path, _max_bytes: int) -> Joi
     expected = sum(audio.duration_ms for _, audio in legs) * rate // 1000 * channels * 2
     wide = expected > _RIFF_LIMIT
     sizes: list[int] = []
-    with target.open("wb", buffering=0) as output:
+    with create(target, buffering=0) as output:
         start = output.write(pcm_header(rate, channels, 0, wide=wide))
         for path, audio in legs:
             # One after the other into one open file: each leg's length is then known to the sample.

@@ -97,8 +97,8 @@ class Lodge:
 
 def keeper(environment: Mapping[str, str] = os.environ) -> Lodge:
     """Return what KeeperFunction needs for RingEX."""
-    from legato.aws.custom import succeed
     from legato.bootstrap import ringex
+    from legato.bootstrap.custom import succeed
 
     return Lodge(keeping=ringex.keeping(keeper_settings(environment)), answer=succeed)
 

@@ -9,6 +9,7 @@ import httpx
 
 from legato.aws.stack import signed
 from legato.errors import Failed, Refused, Retry
+from legato.providers.client import web_client
 
 if TYPE_CHECKING:
     from legato.model import Json
@@ -19,7 +20,7 @@ ANSWER_SECONDS = 35
 
 def sender() -> httpx.Client:
     """Return who sends such requests."""
-    return httpx.Client(timeout=ANSWER_SECONDS)
+    return web_client(timeout=ANSWER_SECONDS)
 
 
 def post(url: str, request: Json, http: httpx.Client) -> Json:

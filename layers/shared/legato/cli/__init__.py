@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import sys
 import traceback
 
@@ -31,6 +32,8 @@ def main() -> None:
 
 def _run() -> None:
     gc.set_threshold(OBJECTS_BETWEEN)
+    # Whatever is made on this disk may be a recording, or tell of one.
+    os.umask(0o077)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # No name shall end the command where a terminal cannot write it.

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from legato.disk import beside, disk
+from legato.disk import disk, write_whole
 from legato.download import fetch
 from legato.errors import Conflict
 from legato.library import whole
@@ -63,14 +63,6 @@ def placed(folder: Path, key: str) -> Path:
     return path
 
 
-def write_whole(path: Path, body: bytes) -> None:
-    """Write a small file whole or not at all. Raises Full, Refused."""
-    part = beside(path, ".part")
-    with disk(path):
-        part.write_bytes(body)
-        part.replace(path)
-
-
 def _documents(
     chosen: Sequence[Chosen], proofs: Proofs
 ) -> Iterator[tuple[str, tuple[str, str, str | None]]]:
@@ -86,13 +78,13 @@ def _documents(
 
 
 def _remove_strays(folder: Path, wanted: set[str]) -> None:
-    """Remove what an earlier run left and nobody wants now."""
+    """Remove what an earlier run left and nobody wants now, and links, which it never makes."""
     for path in sorted(folder.rglob("*"), reverse=True):
         name = path.relative_to(folder).as_posix()
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif name not in wanted and name.removesuffix(".part") not in wanted:
+        elif path.is_symlink() or not {name, name.removesuffix(".part")} & wanted:
             path.unlink()
 
 

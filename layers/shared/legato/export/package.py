@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from legato import __version__
-from legato.disk import beside, disk, keep_names, sha256_of
+from legato.disk import beside, disk, keep_names, private_folder, sha256_of, write_whole
 from legato.errors import Failed, Refused
 from legato.export.bag import unwrite_bag, write_bag
-from legato.export.bring import bring, placed, write_whole
+from legato.export.bring import bring, placed
 from legato.export.card import Card, card
 from legato.export.local import Files
 from legato.export.page import to_html
@@ -152,12 +152,13 @@ class Maker:
     def make(self) -> Package:
         """Make the package, or go on with it."""
         with disk(self.folder):
-            _unwrite(self.partial)
+            private_folder(self.partial)
+            unwrite_bag(self.partial)
             try:
                 sha256 = self._made()
             except BaseException:
                 # Whatever remains does not look like a package.
-                _unwrite(self.partial)
+                unwrite_bag(self.partial)
                 raise
             self._record(sha256)
             self.partial.replace(self.folder)
@@ -290,12 +291,6 @@ class Maker:
             case=self.asked.case,
             details=details,
         )
-
-
-def _unwrite(partial: Path) -> None:
-    """Let nothing look like a package."""
-    if partial.is_dir():
-        unwrite_bag(partial)
 
 
 def _each_once(chosen: Sequence[Chosen]) -> list[Access]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from legato import __version__
 from legato.errors import Failed, Limited, Retry
 from legato.providers import answers
+from legato.providers.client import USER_AGENT, web_client
 
 if TYPE_CHECKING:
     from legato.gate import Gate
@@ -21,7 +20,7 @@ LOG_IN_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 HEADERS = {
     # What names itself like a browser gets recordings as MP3 from RingCX
     # (https://developers.ringcentral.com/engage/voice/guide/integration/reports).
-    "User-Agent": f"Legato/{__version__}",
+    "User-Agent": USER_AGENT,
     "Accept-Encoding": "identity",
 }
 PORTS = 1 << 16
@@ -30,7 +29,8 @@ PORTS = 1 << 16
 class Line:
     """Nothing is sent that the gate did not grant, and no redirect is followed here.
 
-    Cookies are not kept: a request is made by the token that it carries, and by nothing else.
+    A request is made by the token that it carries, and by nothing else: no cookie is kept, and an
+    address with a user in it is refused.
     `penalty` is how many seconds a 429 counts for that does not say it.
     """
 
@@ -47,12 +47,7 @@ class Line:
         self._clock = clock
         self._provider = provider
         self._penalty = penalty
-        self._client = httpx.Client(
-            transport=transport,
-            timeout=TIMEOUT,
-            headers=HEADERS,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        )
+        self._client = web_client(transport=transport, timeout=TIMEOUT, headers=HEADERS)
 
     def request(self, method: str, url: httpx.URL, **parts: Any) -> httpx.Request:
         """Return a request, with httpx's parts: params, headers, json, data, timeout."""
@@ -71,8 +66,12 @@ class Line:
         """Send one request through the gate, and tell the gate what the answer says of the limit.
 
         The body of the answer is not read yet. A 429 closes the gate for everybody and raises
-        Limited, a broken connection Retry. `calls` is what the request counts for.
+        Limited, a broken connection Retry, a user in the address Failed. `calls` is what the
+        request counts for.
         """
+        if request.url.userinfo:
+            # httpx would log in with it, in place of our token.
+            raise Failed(f"{answers.where(request)} has a user in its address, which is not used")
         self._gate.enter(key, calls=calls, turn=turn, behind=behind)
         try:
             response = self._client.send(request, auth=auth, stream=True)
@@ -96,18 +95,20 @@ class Line:
 
 
 def joined(base: httpx.URL, address: str) -> httpx.URL:
-    """Return where an address leads that a provider has written, without the user in it, if any.
+    """Return where an address leads that a provider has written. It may be relative to `base`.
 
-    It may be relative to `base`. Raises Failed for one that leads nowhere.
+    Raises Failed for one that leads nowhere, or has a user in it.
     """
     try:
-        # A user in it would be logged in with, instead of by our token.
-        url = base.join(address).copy_with(userinfo=b"")
+        url = base.join(address)
         leads = url.scheme in ("https", "http") and url.host and 0 <= (url.port or 0) < PORTS
     except (httpx.InvalidURL, ValueError) as error:  # what idna refuses is no InvalidURL
         raise Failed(f"{address[:60]!r} is no address: {error}") from error
     if not leads:
         raise Failed(f"{address[:60]!r} is no address of a host")
+    if url.userinfo:
+        # Not the address itself, which has a password.
+        raise Failed(f"an address on {url.host} has a user in it, which is not used")
     return url
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import httpx
 
-from legato import __version__
 from legato.errors import Retry
 from legato.providers import answers
+from legato.providers.client import web_client
 
 TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 HEADERS = {
     "Content-Type": "application/timestamp-query",
     "Accept": "application/timestamp-reply",
-    "User-Agent": f"Legato/{__version__}",
 }
 
 
@@ -21,7 +20,7 @@ class TimestampAuthority:
 
     def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
         self._url = url
-        self._client = httpx.Client(transport=transport, timeout=TIMEOUT, headers=HEADERS)
+        self._client = web_client(transport=transport, timeout=TIMEOUT, headers=HEADERS)
 
     def stamp(self, request: bytes) -> bytes:
         """Answer a TimeStampReq with what may be a TimeStampResp. Raises Retry."""

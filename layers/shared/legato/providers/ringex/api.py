@@ -106,7 +106,7 @@ class RingexApi:
     def other_host(self, address: str) -> str | None:
         """Return the host of an address that gets no token of ours, or None if it gets one.
 
-        What leads nowhere is on the host "nowhere".
+        What leads nowhere, or has a user in it, is on the host "nowhere".
         """
         try:
             url = joined(self._media, address)

@@ -16,6 +16,7 @@ import httpx
 from legato.errors import NotYet, Retry
 from legato.keep import Subscription
 from legato.model import parse_time
+from legato.providers.client import web_client
 
 if TYPE_CHECKING:
     from legato.model import Json
@@ -85,7 +86,7 @@ class Handshakes:
 
     def warm(self, address: str) -> None:
         """Shake hands a few times, so that no cold start falls into RingCentral's three seconds."""
-        with httpx.Client(transport=self._transport, timeout=HANDSHAKE_TIMEOUT) as client:
+        with web_client(transport=self._transport, timeout=HANDSHAKE_TIMEOUT) as client:
             for _ in range(HANDSHAKES):
                 try:
                     client.post(address, headers={"Validation-Token": str(uuid.uuid4())})

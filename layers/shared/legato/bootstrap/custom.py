@@ -6,11 +6,12 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-response
 from __future__ import annotations
 
 import json
-import urllib.request
-from http.client import HTTPException
 from typing import TYPE_CHECKING
 
+import httpx
+
 from legato.errors import Refused, Retry
+from legato.providers.client import web_client
 
 if TYPE_CHECKING:
     from legato.model import Json
@@ -31,15 +32,19 @@ def succeed(event: Json, *, physical_id: str, reason: str) -> None:
         "PhysicalResourceId": physical_id,
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
-    # The address is signed for an empty content type.
-    request = urllib.request.Request(  # noqa: S310 - checked above
-        url, data=json.dumps(body).encode(), method="PUT", headers={"Content-Type": ""}
-    )
-    for left in reversed(range(TRIES)):
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310 - as above
+    with web_client(timeout=TIMEOUT_SECONDS) as client:
+        for left in reversed(range(TRIES)):
+            try:
+                # The address is signed for an empty content type.
+                answer = client.put(
+                    url, content=json.dumps(body).encode(), headers={"Content-Type": ""}
+                )
+                answer.raise_for_status()
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                if not left:
+                    # Never the address itself: whoever has it may answer. So the cause, which
+                    # names it, is not told either.
+                    reason = f"CloudFormation takes no answer: {type(error).__name__}"
+                    raise Retry(reason) from None
+            else:
                 return
-        except (OSError, HTTPException) as error:
-            if not left:
-                # Never the address itself: whoever has it may answer.
-                raise Retry(f"CloudFormation takes no answer: {type(error).__name__}") from error
