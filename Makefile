@@ -33,12 +33,16 @@ test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
 soak: setup ffmpeg ## run the long simulated days and the storms; SEEDS=50 for more random faults
 	@python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/soak $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
 
-check: setup ## lint, types, template rules, stale locks
+check: setup ## lint, types, template rules, flaws in security, stale locks
+	@scripts/setup.sh checkov
 	ruff check
 	ruff format --check
 	mypy
+	bandit --quiet --recursive --configfile pyproject.toml functions layers local scripts
+	zizmor --offline --no-progress --quiet .github
 	sam validate --lint
 	cfn-lint template.yaml
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 	python -m pytest -q tests/template
 	scripts/lock.sh --check
 

@@ -130,7 +130,7 @@ def running_module(module: str, arguments: Sequence[str], *, log: Path) -> Itera
 
 def end(process: BaseProcess) -> None:
     """End a process and everything that it started."""
-    assert process.pid is not None  # noqa: S101 - it was started
+    assert process.pid is not None  # noqa: S101 - it was started  # nosec B101
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
@@ -144,7 +144,7 @@ def wait_until_answers(url: str, process: BaseProcess, *, log: Path, seconds: fl
         if not process.is_alive():
             raise LocalError(f"{url} did not start (exit {process.exitcode}): see {log}")
         try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own http address
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own http address  # nosec B310
                 return
         except urllib.error.HTTPError:
             return

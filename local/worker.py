@@ -81,7 +81,7 @@ class Worker:
     @property
     def pid(self) -> int:
         """Return the id of the process."""
-        assert self._process.pid is not None  # noqa: S101 - it was started
+        assert self._process.pid is not None  # noqa: S101 - it was started  # nosec B101
         return self._process.pid
 
     def alive(self) -> bool:

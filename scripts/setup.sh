@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # Prepares .venv with exactly what is locked. Needs only python3 and a package registry; brings its
-# own uv where none is installed. Safe to run again: it does nothing twice.
-#   setup.sh          what requirements/dev.txt locks
-#   setup.sh bench    what the benchmarks need beyond that, too
+# own uv where none is installed, by its hash. Where there is no Python 3.13, uv fetches one, whose
+# hash uv knows. Safe to run again: it does nothing twice.
+#   setup.sh            what requirements/dev.txt locks
+#   setup.sh bench      what the benchmarks need beyond that, too
+#   setup.sh checkov    checkov, in .venv-checkov
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 missing() { printf 'setup: %s is missing. Install it with: %s\n' "$1" "$2" >&2; exit 1; }
 
-# once FILE WANT COMMAND…: runs the command unless it has run for the same content before.
+# once FILE WANT COMMAND…: runs the command unless it has run for the same content before. The file
+# lies in the environment that the command makes.
 once() {
     local stamp=$1 want=$2
     shift 2
-    if [[ -x .venv/bin/python && -f $stamp && $(cat "$stamp") == "$want" ]]; then return; fi
+    if [[ -x ${stamp%/*}/bin/python && -f $stamp && $(cat "$stamp") == "$want" ]]; then return; fi
     "$@"
     echo "$want" >"$stamp"
 }
@@ -22,10 +25,14 @@ find_uv() {
     uv=$(command -v uv || true)
     if [[ -n $uv ]]; then return; fi
     uv=.tools/bin/uv
-    if [[ -x $uv ]]; then return; fi
+    once .tools/.installed "$(cksum <requirements/uv.txt)" install_uv
+}
+
+install_uv() {
     say "installing uv into .tools"
     python3 -m venv .tools || missing "the venv module of python3" "apt-get install python3-venv"
-    .tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+    .tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+        --only-binary :all: --requirement requirements/uv.txt
 }
 
 install_all() {
@@ -47,11 +54,19 @@ install_bench() {
     "$uv" pip install --quiet --require-hashes --python .venv/bin/python -r requirements/bench.txt
 }
 
+install_checkov() {
+    find_uv
+    say "checkov into .venv-checkov"
+    [[ -x .venv-checkov/bin/python ]] || "$uv" venv --quiet .venv-checkov
+    "$uv" pip sync --quiet --require-hashes --python .venv-checkov/bin/python requirements/checkov.txt
+}
+
 command -v python3 >/dev/null || missing python3 "apt-get install python3 python3-venv"
 command -v cc >/dev/null || missing "a C compiler" "apt-get install build-essential"
 command -v make >/dev/null || missing make "apt-get install make"
 
 once .venv/.installed "$(cat requirements/dev.txt pyproject.toml .python-version | cksum)" install_all
-if [[ ${1:-} == bench ]]; then
-    once .venv/.bench "$(cksum <requirements/bench.txt)" install_bench
-fi
+case ${1:-} in
+    bench) once .venv/.bench "$(cksum <requirements/bench.txt)" install_bench ;;
+    checkov) once .venv-checkov/.installed "$(cksum <requirements/checkov.txt)" install_checkov ;;
+esac

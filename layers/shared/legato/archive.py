@@ -219,7 +219,7 @@ def _set_apart(message: Message, shop: Workshop, report: Report) -> None:
 
     Whoever held its call by the old one is dead: the queue delivers none that somebody works on.
     """
-    delay = timedelta(seconds=random.randint(1, APART_SECONDS))  # noqa: S311 - no secret
+    delay = timedelta(seconds=random.randint(1, APART_SECONDS))  # noqa: S311 - no secret  # nosec B311
     for job in _read(message, shop, report):
         _let_go(job, [message.id], shop)
         send_back(replace(job, crashes=_crashes(message)), delay, shop.jobs)

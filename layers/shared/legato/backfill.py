@@ -201,10 +201,10 @@ def takes(
     allowance: Allowance, estimates: Sequence[Estimate], count: Callable[[Estimate], int]
 ) -> timedelta:
     """Return how long the requests of all estimates take, which `count` counts."""
-    requests: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for one in estimates:
-        requests[one.watch] = requests.get(one.watch, 0) + count(one)
-    return max(map(allowance.takes, requests.values()))
+        counts[one.watch] = counts.get(one.watch, 0) + count(one)
+    return max(map(allowance.takes, counts.values()))
 
 
 def backfill(

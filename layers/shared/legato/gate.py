@@ -158,7 +158,7 @@ class Gate:
         try:
             self._notes.write(replace(note, content=content))
         except Stale:
-            self._sleep(random.uniform(0.001, 0.05))  # noqa: S311 - to part those who collide
+            self._sleep(random.uniform(0.001, 0.05))  # noqa: S311 - to part those who collide  # nosec B311
             return False
         return True
 

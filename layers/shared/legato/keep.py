@@ -208,7 +208,7 @@ class _Round:
         kept = self._replaced(wrong, fresh=not ours and known is None) if wrong else present
         if kept is present and kept is not None:
             kept = self._renewed(kept)
-        assert kept is not None  # noqa: S101 - nothing is there: that is wrong
+        assert kept is not None  # noqa: S101 - nothing is there: that is wrong  # nosec B101
         _delete(
             self._keeping.subscriptions, [each for each in ours if each.id != kept.id], self._report
         )

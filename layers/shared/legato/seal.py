@@ -143,7 +143,7 @@ def _joined(legs: Sequence[FetchedLeg], folder: Path, shop: Workshop) -> Whole:
 
 
 def _measured(leg: FetchedLeg, shop: Workshop) -> FetchedLeg:
-    assert leg.path is not None  # noqa: S101 - what is joined lies on the disk
+    assert leg.path is not None  # noqa: S101 - what is joined lies on the disk  # nosec B101
     return replace(leg, levels=shop.stitcher.measure(leg.path, leg.stored.audio))
 
 

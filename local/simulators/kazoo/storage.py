@@ -55,7 +55,7 @@ class Storage:
         self.plans = Plans(clock, stats)
         self._later: list[tuple[float, int, Job]] = []
         self._order = count()
-        self._random = random.Random(1)
+        self._random = random.Random(1)  # repeatable  # nosec B311
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
