@@ -3,11 +3,14 @@
 A recording comes from outside. So ffmpeg is told what it reads and never guesses, opens nothing but
 files and pipes, has only the decoders of recordings, sees none of our environment (where a Lambda
 keeps its credentials), and is ended when it takes too long, writes too much or wants too much
-memory.
+memory. The layer's is started by ffmpeg-sandbox (layers/ffmpeg/sandbox.c), which sets the limits
+before it begins, and takes the network and other programs from it. Another one that an operator has
+installed gets the limits as soon as it runs.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import resource
@@ -28,6 +31,7 @@ from legato.errors import Failed, TooLarge
 
 LAYER = Path("/opt/bin")
 """Where a Lambda layer's binaries are."""
+SANDBOX = "ffmpeg-sandbox"
 
 # MP3 and what is met inside WAV files of telephony.
 _DECODERS = (
@@ -36,6 +40,7 @@ _DECODERS = (
 )
 _GUARD = ("-protocol_whitelist", "file,pipe", "-codec_whitelist", _DECODERS)
 _MEMORY = 1 << 30
+_OPEN_FILES = 64
 _STDERR_TAIL = 4000
 _PIPE = 65536
 
@@ -50,10 +55,11 @@ class TimedOut(Failed):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The two binaries, by absolute path."""
+    """The two binaries, by absolute path, and what starts them, if it is there."""
 
     ffmpeg: Path
     ffprobe: Path
+    sandbox: Path | None = None
 
 
 def find_tools(directories: Iterable[Path]) -> Tools:
@@ -63,9 +69,11 @@ def find_tools(directories: Iterable[Path]) -> Tools:
     """
     looked = []
     for directory in directories:
-        tools = Tools((directory / "ffmpeg").absolute(), (directory / "ffprobe").absolute())
-        if tools.ffmpeg.is_file() and tools.ffprobe.is_file():
-            return tools
+        ffmpeg, ffprobe, sandbox = (
+            (directory / name).absolute() for name in ("ffmpeg", "ffprobe", SANDBOX)
+        )
+        if ffmpeg.is_file() and ffprobe.is_file():
+            return Tools(ffmpeg, ffprobe, sandbox if sandbox.is_file() else None)
         looked.append(str(directory))
     raise Failed(
         f"no ffmpeg with ffprobe in {', '.join(looked) or 'any place'}: "
@@ -174,12 +182,30 @@ class Ffmpeg:
     ) -> subprocess.Popen[bytes]:
         try:
             process = subprocess.Popen(
-                command, stdin=stdin, stdout=stdout, stderr=stderr, env={}, cwd="/"
+                [*self._sandbox(), *command],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env={},
+                cwd="/",
             )
         except OSError as error:
             raise Failed(f"{command[0]} cannot be started: {error.strerror}") from error
-        self._limit(process.pid)
+        if self._tools.sandbox is None:
+            self._limit(process.pid)
         return process
+
+    def _sandbox(self) -> list[str]:
+        """Return what starts a program with its limits, if we have it."""
+        if self._tools.sandbox is None:
+            return []
+        limits = (_MEMORY, self._cpu_seconds, self._max_output, _OPEN_FILES)
+        return [str(self._tools.sandbox), *map(str, limits)]
+
+    @property
+    def _cpu_seconds(self) -> int:
+        # What it is given piece by piece it may work on while nobody waits for it.
+        return 2 * math.ceil(self._timeout)
 
     @contextmanager
     def _running(
@@ -209,7 +235,7 @@ class Ffmpeg:
                 process.wait()
                 if process.stdout:
                     process.stdout.close()
-            if expired.is_set() and process.returncode:
+            if (expired.is_set() and process.returncode) or process.returncode == -signal.SIGXCPU:
                 raise TimedOut(f"ffmpeg did not end within {self._timeout:g} s")
             if process.returncode == -signal.SIGXFSZ:
                 raise TooLarge(f"the audio grows over the limit of {self._max_output:,} bytes")
@@ -224,10 +250,13 @@ class Ffmpeg:
         for limit, value in (
             (resource.RLIMIT_AS, _MEMORY),
             (resource.RLIMIT_FSIZE, self._max_output),
+            (resource.RLIMIT_CPU, self._cpu_seconds),
+            (resource.RLIMIT_NOFILE, _OPEN_FILES),
             (resource.RLIMIT_CORE, 0),
         ):
             try:
-                resource.prlimit(pid, limit, (value, value))
+                grace = limit == resource.RLIMIT_CPU  # the signal first, which says why
+                resource.prlimit(pid, limit, (value, value + grace))
             except ProcessLookupError:
                 return  # it has ended already
 
@@ -287,6 +316,8 @@ class Fed:
             code = self._process.wait(max(self._patience, 0.1))
         except subprocess.TimeoutExpired:
             raise self._too_slow() from None
+        if code == -signal.SIGXCPU:
+            raise self._too_slow()
         _judge(code, b"".join(map(b"".join, _COMPLAINT.findall(self._said))))
 
     @property
