@@ -46,8 +46,9 @@ check: setup ## lint, types, template rules, flaws in security, stale locks
 	python -m pytest -q tests/template
 	scripts/lock.sh --check
 
-build: setup ffmpeg ## build functions and layers for deployment (sam build)
+build: setup ffmpeg ## build functions and layers for deployment, and the list of what is in them
 	sam build
+	@python scripts/bom.py .aws-sam/bom.json --built .aws-sam/build
 
 sam-test: setup ## run every event in events/ through sam local invoke; needs Docker and make build
 	@python scripts/sam_test.py $(ARGS)
