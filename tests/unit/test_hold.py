@@ -9,8 +9,8 @@ import pytest
 from legato.accounts import siblings
 from legato.chain import unchained
 from legato.errors import NotYet, Retry
-from legato.hold import Holding, answer, held, hold, holds, inherited, person, read
-from legato.model import Note, format_time
+from legato.hold import Holding, answer, held, hold, holds, inherited, read
+from legato.model import Note, format_time, person
 from legato.sweep import records_key
 from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLedger, FakeNotes, an_id
 

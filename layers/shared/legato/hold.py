@@ -22,7 +22,7 @@ from legato.access import of_step
 from legato.accounts import meant
 from legato.errors import Refused, Retry
 from legato.layout import hold_key
-from legato.model import CallId, format_time
+from legato.model import CallId, format_time, person
 from legato.notes import change
 from legato.receive import read_json
 from legato.signed import Reply, nothing_else, refused, text, unfinished
@@ -226,16 +226,6 @@ def _holds(note: Note) -> Iterator[Held]:
     unfinished = note.content["carried_out"] < len(note.content["steps"])
     for name, said in (note.content["cases"] or gone).items():
         yield Held(**call._asdict(), case=name, unfinished=unfinished, **said)
-
-
-def person(arn: str) -> str:
-    """Return who is behind an ARN: a user's name, or that of a role's session.
-
-    Under single sign-on people share roles, and the session has the person's name. So who takes
-    another role is nobody else.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
-    """
-    return arn.rpartition("/")[2].casefold()
 
 
 def _meant(asked: Asked, work: Holding) -> CallId:

@@ -35,6 +35,16 @@ def encoded(name: str) -> str:
     return safe.replace(".", "%2E") if set(name) <= {"."} else safe
 
 
+def person(arn: str) -> str:
+    """Return who is behind an ARN: a user's name, or that of a role's session.
+
+    Under single sign-on people share roles, and the session has the person's name. So who takes
+    another role is nobody else.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    return arn.rpartition("/")[2].casefold()
+
+
 class CallId(NamedTuple):
     """Which call it is, in every key, note, message and address.
 

@@ -10,7 +10,7 @@ import typer
 from legato.cli.options import AsJson, LastDay, parsed_day
 from legato.cli.say import EXIT_CODES, Listing, say, speaking, write_json
 from legato.errors import Refused
-from legato.model import CallId, format_time
+from legato.model import CallId, format_time, person
 
 if TYPE_CHECKING:
     from legato.cli.place import Place
@@ -95,8 +95,6 @@ def _midnight(day: date) -> datetime:
 
 
 def _show(found: list[Access]) -> None:
-    from legato.hold import person
-
     table = Listing("When", "Who", "Action", "Call", "Reason", "Case")
     for one in found:
         said = (person(one.by), one.action, _calls(one), one.reason, one.case)

@@ -8,7 +8,7 @@ import typer
 
 from legato.cli.options import AsJson
 from legato.cli.say import EXIT_CODES, Listing, say, speaking, write_json
-from legato.model import CallId
+from legato.model import CallId, person
 
 if TYPE_CHECKING:
     from legato.hold import Held
@@ -115,8 +115,6 @@ def list_holds(
     if not found:
         say("Nothing is held." if case is None else f"Nothing is held for {case}.")
         return
-    from legato.hold import person
-
     table = Listing("Case", "Call", "Since", "By", "Why", "Release")
     for one in found:
         table.add(one.case, str(one.id), one.at, person(one.by), one.reason, _release(one))
@@ -124,8 +122,6 @@ def list_holds(
 
 
 def _ask(context: typer.Context, asked: Json) -> None:
-    from legato.hold import person
-
     with speaking("interrupted; the same command again makes sure"):
         answer = context.obj.holder().ask(asked)
     name = CallId.of(answer)
@@ -140,8 +136,6 @@ def _ask(context: typer.Context, asked: Json) -> None:
 
 
 def _release(one: Held) -> str:
-    from legato.hold import person
-
     words = [f"asked for by {person(one.release['by'])}"] if one.release else []
     words += ["not carried out: run the last command again"] if one.unfinished else []
     return ", ".join(words)

@@ -12,7 +12,7 @@ from legato.cli.options import AsJson
 from legato.cli.query import Case, Reason, Zone
 from legato.cli.say import EXIT_CODES, console, say, speaking, write_json
 from legato.cli.times import length, local_time, zone_name, zone_of
-from legato.model import parse_time
+from legato.model import parse_time, person
 from legato.words import counted
 
 if TYPE_CHECKING:
@@ -195,8 +195,6 @@ def _stored(one: Kept, zone: tzinfo) -> str:
 
 
 def _held(one: Held) -> str:
-    from legato.hold import person
-
     asked = one.release and f", {person(one.release['by'])} has asked to release it"
     return f"for {one.case} since {one.at} by {person(one.by)}: {one.reason}{asked or ''}"
 
@@ -219,8 +217,6 @@ def _related(call: str, row: Row | None, zone: tzinfo) -> str:
 
 
 def _seen(accesses: Sequence[Access], zone: tzinfo) -> Iterator[str]:
-    from legato.hold import person
-
     for one in accesses[:SEEN]:
         case = f" ({one.case})" if one.case else ""
         yield f"{local_time(one.at, zone)} {one.action} by {person(one.by)}: {one.reason}{case}"
