@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from legato.errors import NotYet
 from legato.manifest import overlaps, to_bytes
-from legato.model import AudioFacts, Party, StoredLeg, StoredObject
+from legato.model import AudioFacts, Party, StoredLeg, StoredObject, format_time
 from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop, an_id
 from tests.unit.test_archive import PREFIX, climb, manifest, run
 
@@ -48,6 +48,32 @@ def test_every_kind_of_manifest_fits_the_schema(tmp_path, validator):
     assert [missing["leg"] for missing in third["missing"]] == ["c"]
     assert [leftover["key"] for leftover in third["abandoned"]] == [f"{PREFIX}recording-2.wav"]
     assert third["related"] == ["ringex/1/s-2"]
+    assert (third["parties"], third["direction"]) == (first["parties"], "inbound")
+
+
+def test_a_later_revision_says_what_the_one_before_it_said(tmp_path):
+    """The provider says less by then, and something else; a party that it completes is one."""
+    shop = a_workshop(tmp_path)
+    ada, bob, who = (
+        Party(role="from", number="+1", name="Ada"),
+        Party(role="to", number="+2", name="Bob"),
+        Party(role="to", number="+3"),
+    )
+    end = NOON - timedelta(minutes=2)
+    said = {"parties": (ada, bob, who), "direction": "inbound", "related": (an_id("s-2"),)}
+    shop.provider.listings["s-1"] = a_listing(a_leg("a"), ended_at=end, **said)
+    shop.provider.audio = {"a": b"mp3-a", "b": b"mp3-b"}
+    run(shop, a_job())
+    shop.clock.advance(600)
+    named = Party(role="to", number="+3", name="Eve")
+    robert = Party(role="to", number="+2", name="Robert")
+    less = {"parties": (named, robert), "direction": "outbound", "ended_at": None}
+    shop.provider.listings["s-1"] = a_listing(a_leg("a"), a_leg("b", minutes_ago=9), **less)
+    run(shop, a_job(seen_at=shop.clock.now() - timedelta(seconds=120)))
+    second = manifest(shop, 2)
+    assert second["parties"] == [one.to_json() for one in (named, robert, ada, bob)]
+    assert (second["direction"], second["ended_at"]) == ("inbound", format_time(end))
+    assert second["related"] == ["ringex/1/s-2"]
 
 
 def test_the_schema_refuses_what_is_not_described(tmp_path, validator):

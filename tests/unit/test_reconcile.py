@@ -150,6 +150,9 @@ class World:
             **id_._asdict(),
             "revision": 1,
             "started_at": format_time(began),
+            "ended_at": None,
+            "direction": None,
+            "parties": [],
             "related": [],
             "legs": [
                 {

@@ -7,17 +7,17 @@ levels in dBFS, hashes in lower-case hex.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from legato import __version__
-from legato.model import Json, StoredLeg, StoredObject, format_time
+from legato.model import CallId, Json, Party, StoredLeg, StoredObject, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from legato.model import AudioFacts, CallId, Listing
+    from legato.model import AudioFacts, Listing
     from legato.ports import Levels
 
 SCHEMA_VERSION = 1
@@ -109,6 +109,29 @@ def to_json(revision: Revision) -> Json:
 def to_bytes(manifest: Json) -> bytes:
     """Write a manifest as the bytes that are stored: UTF-8, indented for people, ending in LF."""
     return json.dumps(manifest, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def remembering(listing: Listing, earlier: Json) -> Listing:
+    """Return a listing that also says what an earlier manifest of its call has said.
+
+    Whoever reads the newest revision reads all that was ever said: parties, the direction, the
+    latest end, related calls. Who is new comes first.
+    """
+    parties = [party.to_json() for party in listing.parties]
+    kept = [one for one in earlier["parties"] if not any(includes(new, one) for new in parties)]
+    ends = [listing.ended_at, earlier["ended_at"] and parse_time(earlier["ended_at"])]
+    return replace(
+        listing,
+        parties=(*listing.parties, *(Party(**one) for one in kept)),
+        direction=earlier["direction"] or listing.direction,
+        ended_at=max(filter(None, ends), default=None),
+        related=tuple(sorted({*listing.related, *map(CallId.parse, earlier["related"])})),
+    )
+
+
+def includes(party: Json, other: Json) -> bool:
+    """Say whether a party of a manifest says all that another one says, or more."""
+    return all(said in (None, party[name]) for name, said in other.items())
 
 
 def overlaps(legs: Sequence[StoredLeg]) -> list[Json]:

@@ -58,8 +58,8 @@ def seal(
     The manifest is written when everything it names is stored, so a revision exists whole or not
     at all. What an interrupted attempt left behind is either the same bytes, and used, or named in
     the manifest as `abandoned`. Legs that cannot be joined are sealed apart, and the state's
-    `troubles` say so. Raises Wait (another worker sealed the same revision first), Retry (the
-    archive refuses).
+    `troubles` say so. What the revision before said of the call stands in this one too. Raises Wait
+    (another worker sealed the same revision first), Retry (the archive refuses).
     """
     if shop.policy.apart:
         whole = _apart(legs, shop)
@@ -70,6 +70,9 @@ def seal(
             whole = _apart([_measured(leg, shop) for leg in legs], shop)
             state = _unjoined(state, str(error), shop)
     number, recording, abandoned = _store(state, legs, whole, prefix, present, shop)
+    # One that somebody has removed cannot be repeated: `legato verify` says that it is missing.
+    if state.manifest is not None and state.manifest.key in present:
+        listing = manifest.remembering(listing, read_manifest(state.manifest, shop.archive))
     content = manifest.to_json(
         Revision(
             call=state.id,
