@@ -3,6 +3,7 @@
 import subprocess
 
 import httpx
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
@@ -83,6 +84,14 @@ class EcSigner:
 
     def sign(self, digest):
         return self._key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
+
+    def is_signed(self, digest, signature):
+        try:
+            how = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+            self._key.public_key().verify(signature, digest, how)
+        except InvalidSignature:
+            return False
+        return True
 
     def public_key(self):
         return pem(self._key)

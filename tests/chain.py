@@ -268,7 +268,11 @@ class Chained:
                 "algorithm": "ECDSA_SHA_256",
                 "public_key": described(self.pems[key_id]),
             },
-            "objects": [described(stored) for stored in self.waiting],
+            "objects": [
+                described(stored) | {"modified_at": format_time(self.hour + HOUR / 2)}
+                for stored in self.waiting
+            ],
+            "lost": [],
             "counts": {
                 "manifests": sum(stored.key.startswith("calls/") for stored in self.waiting),
                 "holds": sum(stored.key.startswith("holds/") for stored in self.waiting),

@@ -97,8 +97,8 @@ class Court:
 
     def __init__(self, scratch: Path, *, stitcher=None, wav=lambda seconds: b"wav%d" % seconds):
         self.scratch = scratch
-        self.archive, self.notes, self.ledger = FakeArchive(), FakeNotes(), FakeLedger()
         self.catalogue, self.clock = FakeCatalogue(), FakeClock(NOON + HOUR / 2)
+        self.archive, self.notes, self.ledger = FakeArchive(self.clock), FakeNotes(), FakeLedger()
         self.accesses, self.shelf = FakeAccesses(), Shelf(self.archive)
         self.stitcher = stitcher or FakeStitcher()
         self.wav = wav

@@ -25,7 +25,17 @@ from legato.errors import (
     Stale,
 )
 from legato.library import Cold, State, Stored
-from legato.model import AudioFacts, CallId, CallState, Job, Leg, Listing, Note, StoredObject
+from legato.model import (
+    AudioFacts,
+    CallId,
+    CallState,
+    Job,
+    Leg,
+    Listing,
+    Note,
+    StoredDocument,
+    StoredObject,
+)
 from legato.policy import Policy
 from legato.ports import Joined, Levels, Sent
 from legato.providers.kazoo.inbox import Inbox
@@ -245,12 +255,15 @@ class FakeArchive:
     """Holds `objects` in their `storage_classes`; those in `streamed` do not say their SHA-256.
 
     Over those that are `hidden` lies a delete marker, over those in `newer` another version. Those
-    in `holds` are under legal hold, and so is what is written by one that is `on_hold`.
+    in `holds` are under legal hold, and so is what is written by one that is `on_hold`. `times` has
+    when it got them, by its `clock`.
     """
 
     on_hold = False
 
-    def __init__(self):
+    def __init__(self, clock=None):
+        self.clock = clock or FakeClock()
+        self.times = {}
         self.objects = Keys()
         self.storage_classes = {}
         self.streamed = set()
@@ -297,6 +310,14 @@ class FakeArchive:
             raise Failed(f"{key} is in cold storage; restore it and retry")
         yield iter([self.objects[key]])
 
+    def document(self, key, *, version_id=""):
+        stored = self.stored(key)
+        if stored is None or version_id not in ("", stored.version_id):
+            return None
+        body = self.objects[key]
+        whole = replace(stored, sha256=hashlib.sha256(body).hexdigest(), checksum="")
+        return StoredDocument(object=whole, body=body, modified_at=self.times.get(key, NOON))
+
     def held(self, key, *, version_id):
         return key in self.holds
 
@@ -318,6 +339,7 @@ class FakeArchive:
         if self.objects.setdefault(key, body) != body:
             raise Conflict(f"{key} already holds other bytes")
         self.storage_classes.setdefault(key, storage_class)
+        self.times.setdefault(key, self.clock.now())
         return self._described(key)
 
     def _obey(self):

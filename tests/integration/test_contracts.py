@@ -125,6 +125,18 @@ class TestArchive:
         with pytest.raises(Failed, match="restore it"):
             read(archive, cold)
 
+    def test_a_document_is_read_by_its_version(self, archive):
+        """With the hash of what was read, and when the store got it; or it is not there."""
+        note = archive.put_bytes("calls/a", b"{}", media_type="application/json")
+        for version in ("", note.version_id):
+            found = archive.document("calls/a", version_id=version)
+            assert (found.body, found.object.version_id) == (b"{}", note.version_id)
+            assert (found.object.sha256, found.object.size) == (note.sha256, 2)
+            assert found.modified_at.tzinfo is not None
+        assert archive.document("calls/b") is None
+        assert archive.document("calls/a", version_id=str(uuid.uuid4())) is None
+        assert archive.document("calls/b", version_id=note.version_id) is None
+
     def test_nothing_is_under_legal_hold_by_itself(self, archive, tmp_path):
         """Whether or not the bucket can lock at all."""
         leg = put_file(archive, tmp_path, "k", b"audio")

@@ -40,8 +40,8 @@ START = (
 class SortedArchive(FakeArchive):
     """Finds what has a prefix without looking at all the others."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, clock):
+        super().__init__(clock)
         self.keys = []
 
     def put(self, key, body, storage_class):
@@ -64,7 +64,7 @@ class Audited(Months):
     def __init__(self, scratch, authority):
         super().__init__(scratch)
         self.clock._now = START.timestamp()
-        self.archive = SortedArchive()
+        self.archive = SortedArchive(self.clock)
         self._shop = replace(self._shop, archive=self.archive)
         ports = {"archive": self.archive, "notes": self.notes, "clock": self.clock}
         self._chaining = Chaining(signer=EcSigner(), **ports)

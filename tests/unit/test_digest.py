@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from legato import chain
 from legato.digest import Chaining, digest
 from legato.errors import Retry
-from tests.fakes import FakeArchive, FakeClock, FakeNotes
+from legato.model import StoredObject, format_time
+from tests.fakes import FakeArchive, FakeClock, FakeNotes, an_id
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -29,6 +31,9 @@ class FakeSigner:
         self.signed += 1
         # As with ECDSA, no two signatures are the same.
         return b"signed %d " % self.signed + digest
+
+    def is_signed(self, digest, signature):
+        return signature.startswith(b"signed ") and signature.endswith(digest)
 
     def public_key(self):
         return b"-----BEGIN PUBLIC KEY-----\n"
@@ -51,16 +56,22 @@ class Dying:
         return self.archive.put_bytes(key, body, media_type=media_type)
 
 
+def a_manifest(call):
+    """Return no more of one than a digest's run looks at."""
+    said = {"revision": 1, "sealed_at": format_time(NINE)}
+    return json.dumps({**an_id(call)._asdict(), **said}).encode()
+
+
 class Desk:
     def __init__(self):
         self.clock, self.notes = FakeClock(NINE), FakeNotes()
-        self.archive, self.signer = FakeArchive(), FakeSigner()
+        self.archive, self.signer = FakeArchive(self.clock), FakeSigner()
 
     def seal(self, name, *, written=True, told=True):
         key = f"calls/ringex/1/2026/11/20/{name}/manifest-1.json"
         chain.announce(key, self.notes, self.clock)
         if written:
-            stored = self.archive.put_bytes(key, name.encode(), media_type="application/json")
+            stored = self.archive.put_bytes(key, a_manifest(name), media_type="application/json")
             if told:
                 chain.written(stored, self.notes)
         return key
@@ -128,8 +139,9 @@ def test_an_hour_that_is_over_gets_a_digest_of_what_was_sealed_in_it():
     assert named == {
         "key": key,
         "version_id": "v1",
-        "bytes": 3,
-        "sha256": hashlib.sha256(b"s-1").hexdigest(),
+        "bytes": len(a_manifest("s-1")),
+        "sha256": hashlib.sha256(a_manifest("s-1")).hexdigest(),
+        "modified_at": "2026-11-20T09:20:00.000Z",
     }
     assert found["signed_with"]["public_key"]["key"] == "digests/keys/key-1.pem"
     assert is_a_chain(desk)
@@ -217,21 +229,20 @@ def test_the_ledger_lost_its_newest_digest_and_the_bucket_knows(monkeypatch):
         desk.at(hour)
         desk.run()
     first = min(key for key in desk.archive.objects if key.startswith("digests/2"))
-    find, asked = desk.archive.find, []
+    document, asked = desk.archive.document, []
 
-    def noted(prefix):
-        found = find(prefix)
-        asked.extend(found)
-        return found
+    def noted(key, **version):
+        asked.append(key)
+        return document(key, **version)
 
-    monkeypatch.setattr(desk.archive, "find", noted)
+    monkeypatch.setattr(desk.archive, "document", noted)
     desk.notes = FakeNotes()
     desk.at(12)
     desk.run()
     assert len(desk.digests()) == 3
     assert is_a_chain(desk)
     assert asked
-    assert first not in asked, "S3 is asked for each object that is found"
+    assert first not in asked, "years of digests are read"
 
 
 def test_a_manifest_of_a_worker_that_died_is_found_in_the_bucket():
@@ -251,9 +262,9 @@ def test_what_is_written_while_it_is_given_up_is_in_the_next_digest():
     desk.at(11)
 
     class Beaten(type(desk.archive)):
-        def find(self, prefix):
-            found = super().find(prefix)
-            if prefix.endswith("/a/manifest-1.json") and not found:
+        def document(self, key, *, version_id=""):
+            found = super().document(key, version_id=version_id)
+            if key.endswith("/a/manifest-1.json") and not found:
                 desk.seal("a")
             return found
 
@@ -273,7 +284,7 @@ def test_what_was_announced_and_never_written_is_given_up_after_a_while():
     key = desk.seal("s-1", written=False)
     desk.at(10, 3)
     desk.run()
-    desk.archive.put_bytes(key, b"late", media_type="application/json")
+    desk.archive.put_bytes(key, a_manifest("s-1"), media_type="application/json")
     desk.at(11, 3)
     desk.run()
     assert desk.named() == [[], [key]]
@@ -314,10 +325,155 @@ def test_of_two_runs_at_once_the_second_goes_on_from_the_first():
     assert is_a_chain(desk)
 
 
-def test_an_object_is_described_without_asking_the_store_when_the_ledger_knows_it():
-    """A digest of thousands must not need thousands of requests."""
-    desk = Desk()
-    key = desk.seal("s-1")
-    (announced,) = chain.unchained(desk.notes, until=NINE)
-    assert (announced.key, announced.at) == (key, NINE)
-    assert announced.stored == desk.archive.find(key)[key]
+MANIFEST = "calls/ringex/1/2026/11/20/s-1/manifest-1.json"
+FIRST = "digests/2026/11/20/2026-11-20T09.json"
+NEXT = "digests/2026/11/20/2026-11-20T10.json"
+
+
+def listed(desk, key, body, *, version_id="v1"):
+    """List a document as written, as whoever may write the ledger can."""
+    chain.announce(key, desk.notes, desk.clock)
+    sha256 = hashlib.sha256(body).hexdigest()
+    written = StoredObject(key=key, version_id=version_id, size=len(body), sha256=sha256)
+    chain.written(written, desk.notes)
+
+
+def put(desk, key, body):
+    return desk.archive.put_bytes(key, body, media_type="application/json")
+
+
+class TestForger:
+    @pytest.mark.attacks("lists a text in the ledger that is nowhere in the bucket")
+    def test_what_is_not_in_the_bucket_is_not_signed(self):
+        """The digest says that the ledger speaks of it, and no more."""
+        desk = Desk()
+        listed(desk, MANIFEST, b"any text")
+        desk.at(10)
+        desk.run()
+        [found] = desk.digests()
+        assert (found["objects"], [one["key"] for one in found["lost"]]) == ([], [MANIFEST])
+
+    @pytest.mark.attacks("lists a document in the ledger with the SHA-256 of another text")
+    def test_what_is_signed_is_what_was_read(self):
+        """Whatever the list says of it."""
+        desk = Desk()
+        put(desk, MANIFEST, a_manifest("s-1"))
+        listed(desk, MANIFEST, b"any text")
+        desk.at(10)
+        desk.run()
+        [[named]] = [one["objects"] for one in desk.digests()]
+        assert named["sha256"] == hashlib.sha256(a_manifest("s-1")).hexdigest()
+        assert named["bytes"] == len(a_manifest("s-1"))
+
+    @pytest.mark.attacks("takes away a manifest before its digest names it")
+    def test_what_was_written_and_is_gone_is_told(self):
+        """By its version and SHA-256, as whoever wrote it has said."""
+        desk = Desk()
+        key = desk.seal("s-1")
+        del desk.archive.objects[key]
+        desk.at(10)
+        desk.run()
+        [found] = desk.digests()
+        assert [one["sha256"] for one in found["lost"]] == [
+            hashlib.sha256(a_manifest("s-1")).hexdigest()
+        ]
+        desk.at(12)
+        desk.run()
+        assert [one["lost"] for one in desk.digests()][1:] == [[], []]
+
+    @pytest.mark.parametrize(
+        ("key", "body"),
+        [
+            pytest.param(key, body, id=key, marks=pytest.mark.attacks(f"has {what} signed"))
+            for what, key, body in (
+                ("a text in the place of a manifest", MANIFEST, b"any text"),
+                ("a manifest under another call", MANIFEST, a_manifest("s-2")),
+                ("a list in the place of a manifest", MANIFEST, b"[[]]"),
+                ("a record of an access under another key", "access/2026/x.json", b'{"at": "x"}'),
+                ("a leg", "calls/ringex/1/2026/11/20/s-1/legs/1.mp3", b"mp3"),
+                ("a digest", "digests/2026/11/20/2026-11-20T08.json", b"{}"),
+                ("a report", "reports/2026/11/20/any.json", b"{}"),
+            )
+        ],
+    )
+    def test_what_is_no_evidence_document_is_not_signed(self, key, body):
+        """However truly it lies in the bucket; and what is honest beside it is."""
+        desk = Desk()
+        desk.at(10)
+        desk.run()
+        put(desk, key, body)
+        listed(desk, key, body)
+        honest = desk.seal("s-9")
+        desk.at(11)
+        desk.run()
+        del desk.archive.objects[key]
+        assert desk.named() == [[], [honest]]
+        assert desk.notes.read(f"chained#{key}").listed is None
+
+    @pytest.mark.attacks("puts a digest of his own where the next one will be, to have it signed")
+    def test_a_digest_that_somebody_left_is_not_signed(self):
+        """The chain stands still, and says why."""
+        desk = Desk()
+        desk.at(10)
+        desk.run()
+        forged = json.loads(desk.archive.objects[FIRST])
+        forged |= {"sequence": 2, "from": forged["to"], "to": "2026-11-20T11:00:00.000Z"}
+        made_up = {"key": MANIFEST, "version_id": "v1", "bytes": 1, "sha256": "0" * 64}
+        forged["objects"] = [made_up | {"modified_at": "2019-01-01T00:00:00.000Z"}]
+        put(desk, NEXT, json.dumps(forged, indent=2).encode() + b"\n")
+        desk.at(11)
+        signed = desk.signer.signed
+        report = desk.run()
+        assert "somebody else has put it there" in str(report.stopped)
+        assert (desk.signer.signed, report.behind) == (signed, timedelta(hours=1, minutes=5))
+
+    @pytest.mark.attacks("puts a digest with a signature of his own where the next one will be")
+    def test_a_digest_that_somebody_signed_is_not_followed(self):
+        """Nor is a signature that waits for its digest."""
+        for names in ((NEXT, f"{NEXT}.sig"), (f"{NEXT}.sig",)):
+            desk = Desk()
+            desk.at(10)
+            desk.run()
+            for name in names:
+                put(desk, name, desk.archive.objects[FIRST])
+            desk.at(11)
+            report = desk.run()
+            assert "nobody of ours" in str(report.stopped)
+            assert report.digests == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(change, marks=pytest.mark.attacks(f"tells the ledger {what}"))
+            for what, change in (
+                ("of another newest digest", {"sha256": "0" * 64}),
+                ("that the chain is longer", {"sequence": 7}),
+                ("that the chain goes on years ago", {"to": "2019-01-01T00:00:00.000Z"}),
+                ("of a signature that is none", {"signature": "AAAA"}),
+            )
+        ],
+    )
+    def test_the_ledger_cannot_name_another_digest_as_the_newest(self, change):
+        """What is signed follows what was signed."""
+        desk = Desk()
+        desk.at(10)
+        desk.run()
+        head = desk.notes.read("digests")
+        desk.notes.write(replace(head, content=head.content | change))
+        desk.at(12)
+        report = desk.run()
+        assert "as the newest digest, which it is not" in str(report.stopped)
+        assert len(desk.digests()) == 1
+
+    @pytest.mark.attacks("makes the ledger forget, and puts digests of the future into the bucket")
+    def test_a_lost_ledger_does_not_follow_what_nobody_signed(self):
+        """It goes on from the newest that the key has signed."""
+        desk = Desk()
+        desk.at(10)
+        desk.run()
+        key = "digests/2099/01/01/2099-01-01T00.json"
+        put(desk, key, desk.archive.objects[FIRST] + b"\n")
+        put(desk, f"{key}.sig", b"signed by nobody")
+        desk.notes = FakeNotes()
+        desk.at(11)
+        assert desk.run().digests == [NEXT]

@@ -30,6 +30,7 @@ class World:
     def __init__(self, scratch, **policy):
         self.shop = a_workshop(scratch, policy=Policy(**policy))
         self.archive, self.clock = self.shop.archive, self.shop.clock
+        self.archive.clock = self.clock
         mark = Birthmark(self.archive, self.shop.notes, self.clock, every=timedelta(minutes=1))
         self.shop = replace(self.shop, check_ledger=mark.check)
 

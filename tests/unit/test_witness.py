@@ -43,7 +43,8 @@ class Desk:
     """Writes digests, and has them stamped, at each quarter of an hour."""
 
     def __init__(self, authority, start=MORNING):
-        self.clock, self.notes, self.archive = FakeClock(start), FakeNotes(), FakeArchive()
+        self.clock, self.notes = FakeClock(start), FakeNotes()
+        self.archive = FakeArchive(self.clock)
         ports = {"archive": self.archive, "notes": self.notes, "clock": self.clock}
         self.chaining = Chaining(signer=EcSigner(), **ports)
         self.witnessing = Witnessing(authority=authority, **ports)

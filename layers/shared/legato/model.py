@@ -315,6 +315,15 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDocument:
+    """A small object as it was read: its bytes, their own SHA-256, and when the store got them."""
+
+    object: StoredObject
+    body: bytes
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLeg:
     """A leg whose bytes are in the archive.
 

@@ -19,6 +19,7 @@ from legato.model import (
     Leg,
     Listing,
     Note,
+    StoredDocument,
     StoredObject,
 )
 
@@ -226,6 +227,13 @@ class Archive(Protocol):
         """Open an object for reading in pieces.
 
         Raises Retry, Failed if it is cold, Conflict if it is known to hold other bytes by now.
+        """
+        ...
+
+    def document(self, key: str, *, version_id: str = "") -> StoredDocument | None:
+        """Read one version of a small object, or what its key shows now; None if it is not there.
+
+        Raises Retry, Failed if it is cold or not small.
         """
         ...
 

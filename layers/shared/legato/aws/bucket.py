@@ -17,7 +17,7 @@ from s3transfer.utils import ReadFileChunk
 from legato.aws.errors import BROKEN, code, translated
 from legato.clock import SystemClock
 from legato.errors import Conflict, Failed
-from legato.model import StoredObject
+from legato.model import StoredDocument, StoredObject
 from legato.ports import Sent
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ again would look like other bytes.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 PIECE_BYTES = 256 * 1024
+DOCUMENT_BYTES = 32 * 1024 * 1024
+"""No manifest is so large; and what somebody else has put in its place shall fit into memory."""
 _GONE = {"404", "NoSuchKey"}
+_NO_VERSION = {*_GONE, "NoSuchVersion", "InvalidArgument", "MethodNotAllowed"}
+"""The last two: it is no version id at all, or that of a delete marker."""
 AT_ONCE = 8
 """S3 holds and releases one version a request."""
 
@@ -180,6 +184,37 @@ class S3Archive:
                 yield body.iter_chunks(PIECE_BYTES)
             except FlexibleChecksumError as error:
                 raise Conflict(f"{key} does not hold the bytes that were stored there") from error
+
+    def document(self, key: str, *, version_id: str = "") -> StoredDocument | None:
+        """Read one version of a small object, or what its key shows now; None if it is not there.
+
+        What it says of itself is S3's word, but its SHA-256 is that of what was read. Raises Retry,
+        Failed if it is cold or larger than DOCUMENT_BYTES.
+        """
+        version: Any = {"VersionId": version_id} if version_id else {}
+        with translated(f"the archive cannot read {key}"):
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **version)
+            except ClientError as error:
+                if code(error) in _NO_VERSION:
+                    return None
+                if code(error) != "InvalidObjectState":
+                    raise
+                raise Failed(f"{key} is in cold storage; restore it and retry") from error
+        with translated(f"reading {key} broke off"), closing(answer["Body"]) as read:
+            if answer["ContentLength"] > DOCUMENT_BYTES:
+                raise Failed(f"{key} is larger than {DOCUMENT_BYTES} bytes")
+            body = read.read()
+        return StoredDocument(
+            object=StoredObject(
+                key=key,
+                version_id=answer.get("VersionId", "null"),
+                size=len(body),
+                sha256=hashlib.sha256(body).hexdigest(),
+            ),
+            body=body,
+            modified_at=answer["LastModified"],
+        )
 
     def held(self, key: str, *, version_id: str) -> bool:
         """Say whether a version of an object is under legal hold. Raises Retry.

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from legato.aws.errors import translated
 
@@ -32,6 +36,18 @@ class KmsSigner:
                 SigningAlgorithm="ECDSA_SHA_256",
             )
         return answer["Signature"]
+
+    def is_signed(self, digest: bytes, signature: bytes) -> bool:
+        """Say whether this key has signed what has this SHA-256. Raises Retry."""
+        key = serialization.load_pem_public_key(self.public_key())
+        try:
+            # KMS hands out the key of its type.
+            cast("ec.EllipticCurvePublicKey", key).verify(
+                signature, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+            )
+        except InvalidSignature:
+            return False
+        return True
 
     def public_key(self) -> bytes:
         """Return the public key as PEM. Raises Retry."""
