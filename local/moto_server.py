@@ -30,6 +30,7 @@ from moto.kms.responses import KmsResponse
 from moto.moto_api import state_manager
 from moto.s3.exceptions import InvalidObjectState, MissingKey
 from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend
+from moto.s3.responses import S3Response
 from moto.s3.utils import ARCHIVE_STORAGE_CLASSES
 from moto.server import main
 from moto.sqs import models
@@ -55,6 +56,7 @@ _sign = KmsResponse.sign
 _create_multipart_upload = S3Backend.create_multipart_upload
 _complete_multipart_upload = S3Backend.complete_multipart_upload
 _list_versions = S3Backend.list_object_versions
+_get_key = S3Response._get_key
 
 
 def _one_at_a_time(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,6 +100,11 @@ def _is_retained(self: SQSBackend, queue_name: str, message: Message) -> bool:
 def _milliseconds() -> float:
     """Return the time as moto does, which takes a detour over calendars for each message."""
     return time.time() * 1000
+
+
+def _get_any_key(self: S3Response, validate_storage_class: bool = True) -> tuple[FakeKey, bool]:
+    """Tell the legal hold of an object in cold storage too: it is nothing of its bytes."""
+    return _get_key(self, validate_storage_class and "legal-hold" not in request.args)
 
 
 def _sign_digest(self: KmsResponse) -> str:
@@ -375,6 +382,7 @@ def run(arguments: list[str]) -> None:
     Key.create_from_cloudformation_json = classmethod(_create_key)  # type: ignore[assignment]
     S3Backend.create_multipart_upload = _create_upload  # type: ignore[method-assign]
     S3Backend.complete_multipart_upload = _complete_upload  # type: ignore[method-assign]
+    S3Response._get_key = _get_any_key  # type: ignore[method-assign]
     S3Backend.restore_object = _restore_object  # type: ignore[method-assign]
     S3Backend.list_object_versions = _list_object_versions  # type: ignore[method-assign, assignment]
     # Nothing but time restores an object, however often somebody looks.
