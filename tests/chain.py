@@ -7,6 +7,7 @@ so that the one who checks them is not the one who wrote them.
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -40,9 +41,14 @@ KEY, ANOTHER_KEY = a_key(), a_key()
 class FolderStore:
     """Keeps objects as files, as an export does; their version ids are known to nobody later."""
 
+    now = None
+
     def __init__(self, path):
         self.path = path
         self.written = 0
+
+    def hold(self, prefix):
+        """Files are under no hold."""
 
     def put(self, key, body):
         self.written += 1
@@ -59,19 +65,41 @@ class FolderStore:
 
 
 class BucketStore:
-    """Keeps objects in a versioned bucket, with the lock and the class that `how` gives a key."""
+    """Keeps objects in a versioned bucket, with the lock and the class that `how` gives a key.
+
+    S3 says itself when something was written, which is the present. `times` has when each version
+    is to have been written: that was `now`.
+    """
 
     def __init__(self, s3, bucket, how=lambda key: {}):
         self.s3 = s3
         self.bucket = bucket
         self.how = how
+        self.now = None
+        self.times = {}
+        self.held = ()
 
     def put(self, key, body):
         """Put a version over what is there."""
+        held = {"ObjectLockLegalHoldStatus": "ON"} if key.startswith(self.held) else {}
+        how = self.how(key) | held
         answer = self.s3.put_object(
-            Bucket=self.bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256", **self.how(key)
+            Bucket=self.bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256", **how
         )
+        self.times[answer["VersionId"]] = self.now
         return answer["VersionId"]
+
+    def hold(self, prefix):
+        """Put what lies below a prefix, and what comes there, under legal hold."""
+        self.held = (*self.held, prefix)
+        for one in self.s3.list_object_versions(Bucket=self.bucket, Prefix=prefix)["Versions"]:
+            self.release(one["Key"], one["VersionId"], status="ON")
+
+    def release(self, key, version, *, status="OFF"):
+        """Let go of a version of an object."""
+        self.s3.put_object_legal_hold(
+            Bucket=self.bucket, Key=key, VersionId=version, LegalHold={"Status": status}
+        )
 
     def read(self, key):
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -83,6 +111,8 @@ class BucketStore:
     def remove(self, key):
         """Remove the newest version for ever."""
         version = self.s3.head_object(Bucket=self.bucket, Key=key)["VersionId"]
+        if key.startswith(self.held):
+            self.release(key, version)
         self.s3.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
 
     def exchange(self, key, body):
@@ -99,10 +129,10 @@ class Chained:
     broken leg and an interrupted attempt left; in the fourth its second revision; in the fifth
     `ringcx`, whose legs stay apart. `keys` gives each object a short name.
 
-    `on_manifest` and `on_digest` change what is about to be written, by name, and `on_access` the
-    record of the look, as nobody but Legato could; `unchained` names documents that no digest
-    names; `signers` are the keys of the hours; `skip_hours` lets the fourth digest come so much
-    later. `end` is when the newest was written.
+    `on_manifest` and `on_digest` change what is about to be written, by name, `on_access` the
+    record of the look and `on_hold` that of the hold, as nobody but Legato could; `unchained` names
+    documents that no digest names; `signers` are the keys of the hours; `skip_hours` lets the
+    fourth digest come so much later. `end` is when the newest was written.
     """
 
     def __init__(
@@ -113,6 +143,7 @@ class Chained:
         on_manifest=None,
         on_digest=None,
         on_access=lambda content: None,
+        on_hold=lambda content: None,
         unchained=(),
         signers=(KEY,) * 5,
         skip_hours=0,
@@ -122,6 +153,7 @@ class Chained:
         self.on_manifest = on_manifest or {}
         self.on_digest = on_digest or {}
         self.on_access = on_access
+        self.on_hold = on_hold
         self.unchained = unchained
         self.skip_hours = skip_hours
         self.keys = {}
@@ -131,6 +163,7 @@ class Chained:
         writers = [lambda: None, self._ringex, self._kazoo, self._kazoo_again, self._ringcx]
         for number, (write, signer) in enumerate(zip(writers, signers, strict=True)):
             self.hour = start + number * HOUR
+            store.now = self.hour + HOUR / 2
             write()
             self._digest(number, signer)
 
@@ -151,17 +184,33 @@ class Chained:
         leg = self._leg("ringex-leg", folder, "r1", b"mp3 of one leg")
         recording = self._recording("ringex", folder, 1, how="single", object=leg.object)
         self._seal("ringex", folder, call="s-1/2", legs=[leg], recording=recording)
-        time = format_time(self.hour)
-        key = layout.hold_key(an_id("s-1/2"), time, 1)
-        self._document("hold", key, b'{"done": "held"}\n')
+        self._hold(folder)
         self._access()
+
+    def _hold(self, folder):
+        content = {
+            "schema_version": 1,
+            "legato_version": "0.1.0",
+            **an_id("s-1/2")._asdict(),
+            "step": 1,
+            "action": "hold",
+            "case": "2026-117",
+            "reason": "complaint",
+            "by": "arn:aws:iam::123456789012:user/alice",
+            "at": format_time(self.store.now),
+            "held_by": ["2026-117"],
+        }
+        key = layout.hold_key(an_id("s-1/2"), content["at"], 1)
+        self.on_hold(content)
+        self._document("hold", key, json.dumps(content, indent=2).encode() + b"\n")
+        self.store.hold(folder)
 
     def _access(self):
         content = {
             "schema_version": 1,
             "legato_version": "0.1.0",
             "id": "0123456789abcdef" * 2,
-            "at": format_time(self.hour + timedelta(minutes=40)),
+            "at": format_time(self.store.now),
             "by": "arn:aws:iam::123456789012:user/alice",
             "action": "show",
             "calls": [{"provider": "ringex", "account": "1", "call": "s-1/2"}],
@@ -176,7 +225,8 @@ class Chained:
     def _kazoo(self):
         folder = layout.call_prefix(an_id("k-1", provider="kazoo"), self.start)
         legs = [self._leg(f"kazoo-leg-{n}", folder, f"k{n}", b"mp3 leg %d" % n) for n in (1, 2)]
-        evidence = self._put("evidence", layout.leg_key(folder, "k9", "wav"), b"wav cut")
+        kept = layout.refused_key(an_id("k-1", provider="kazoo"), "k9", 1)
+        evidence = self._put("evidence", kept, b"wav cut")
         abandoned = self._put("abandoned", layout.recording_key(folder, 1, "wav"), b"left")
         whole = self._put("kazoo-recording", layout.recording_key(folder, 2, "mp3"), b"mp3 both")
         self.first = self._seal(
@@ -214,15 +264,16 @@ class Chained:
     def _leg(self, name, folder, leg, body):
         audio = FakeStitcher._facts(body[:3].decode(), 60)
         stored = self._put(name, layout.leg_key(folder, leg, audio.extension), body)
-        return StoredLeg(leg=a_leg(leg), object=stored, audio=audio)
+        return StoredLeg(leg=replace(a_leg(leg), started_at=self.start), object=stored, audio=audio)
 
     def _recording(self, name, folder, number, *, how, object):  # noqa: A002 - the field's name
         peaks = self._put(f"{name}-peaks", layout.peaks_key(folder, number), b"{}")
+        many = {"single": 1, "apart": 2}.get(how, number)
         return Recording(
             object=object,
-            audio=None if object is None else FakeStitcher._facts(object.key[-3:], 60),
+            audio=None if object is None else FakeStitcher._facts(object.key[-3:], 60 * many),
             how=how,
-            offsets_ms=(0, 60_000, 120_000)[: {"single": 1, "apart": 2}.get(how, number)],
+            offsets_ms=(0, 60_000, 120_000)[:many],
             levels=LEVELS,
             peaks=peaks,
         )
@@ -233,8 +284,8 @@ class Chained:
             Revision(
                 call=an_id(call, provider=provider),
                 number=number,
-                listing=a_listing(call=call),
-                sealed_at=self.hour + timedelta(minutes=30),
+                listing=a_listing(call=call, started_at=self.start, ended_at=self.start + HOUR / 4),
+                sealed_at=self.store.now,
                 **revision,
             )
         )
@@ -245,13 +296,14 @@ class Chained:
     def _document(self, name, key, body):
         stored = self._put(name, key, body)
         if name not in self.unchained:
-            self.waiting.append(stored)
+            modified_at = {"modified_at": format_time(self.store.now)}
+            self.waiting.append(described(stored) | modified_at)
         return stored
 
     def _digest(self, number, signer):
         name = f"digest-{number}"
         start = self.hour + (self.skip_hours * HOUR if number > 2 else timedelta())
-        self.end = start + HOUR + timedelta(minutes=2)
+        self.store.now = self.end = start + HOUR + timedelta(minutes=2)
         key_id = "key-1" if signer is KEY else "key-2"
         if key_id not in self.pems:
             self.pems[key_id] = self._put(key_id, layout.public_key_key(key_id), pem(signer))
@@ -268,15 +320,12 @@ class Chained:
                 "algorithm": "ECDSA_SHA_256",
                 "public_key": described(self.pems[key_id]),
             },
-            "objects": [
-                described(stored) | {"modified_at": format_time(self.hour + HOUR / 2)}
-                for stored in self.waiting
-            ],
+            "objects": self.waiting,
             "lost": [],
             "counts": {
-                "manifests": sum(stored.key.startswith("calls/") for stored in self.waiting),
-                "holds": sum(stored.key.startswith("holds/") for stored in self.waiting),
-                "accesses": sum(stored.key.startswith("access/") for stored in self.waiting),
+                "manifests": sum(one["key"].startswith("calls/") for one in self.waiting),
+                "holds": sum(one["key"].startswith("holds/") for one in self.waiting),
+                "accesses": sum(one["key"].startswith("access/") for one in self.waiting),
             },
         }
         self.waiting = []

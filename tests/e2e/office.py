@@ -168,7 +168,7 @@ class Office:
             self.is_archived(call)
 
     def copy(self):
-        """Copy the bucket to exported/, the key out of it, and have an authority's root."""
+        """Copy the bucket to exported/, keep a key and a digest, and have an authority's root."""
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.endpoints.bucket):
             for each in page["Contents"]:
                 target = self.folder / "exported" / each["Key"]
@@ -177,6 +177,8 @@ class Office:
         self.copied_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
         [key] = (self.folder / "exported" / "digests" / "keys").iterdir()
         (self.folder / "legato.pem").write_bytes(key.read_bytes())
+        *_, digest = sorted((self.folder / "exported" / "digests").glob("2*/*/*/*.json"))
+        (self.folder / "kept.json").write_bytes(digest.read_bytes())
         (self.folder / "authority.pem").write_bytes(OpensslAuthority(self.folder / "tsa").ca)
 
     # How they are run

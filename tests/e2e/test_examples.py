@@ -410,6 +410,7 @@ STAGES = (
             example("legato verify", VALID),
             example(f"{STACK} verify --deep", READ, VALID),
             example("legato verify --tsa-ca authority.pem", VALID),
+            example("legato verify --digest kept.json", VALID),
             example(
                 "legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00",
                 "was given with --key",

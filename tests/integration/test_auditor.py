@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -16,8 +16,8 @@ from legato.digest import digest
 from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority
-from tests.fakes import FakeClock
 from tests.forked import legato
+from tests.integration.test_verify import Beginning
 
 HANDLER = """
 import json
@@ -66,8 +66,7 @@ def test_digests_are_written_witnessed_and_proven(aws_endpoint, authority, monke
     [function] = [each for each in made.functions.values() if each.logical == "AuditorFunction"]
     now = datetime.now(UTC)
     audit = auditor(function.environment)
-    clock = FakeClock((now - timedelta(hours=30)).replace(minute=30))
-    work = replace(audit.chaining(), clock=clock)
+    work = replace(audit.chaining(), clock=Beginning(30))
     assert len(digest(work, until=now).digests) == 1
 
     environment = {**os.environ, **function.environment, "POWERTOOLS_TRACE_DISABLED": "true"}

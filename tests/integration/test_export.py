@@ -1,5 +1,6 @@
 """Packages are what others' tools say they are, and a browser without a network plays them."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from legato.verify.package import verify_package
-from tests import browser
+from tests import browser, court
 from tests.chain import KEY, pem
 from tests.court import real_court
 
@@ -81,6 +82,26 @@ def test_it_is_proven_by_hand(package, tmp_path, tampered, says):
     code, said = run("bash", "-c", program, cwd=copy, KEY=str(tmp_path / "legato.pem"))
     assert says in said
     assert (code == 0) == (tampered is None), said
+
+
+@pytest.mark.attacks("exchanges a recording for one whose SHA-256 a caller's name has")
+def test_no_text_of_a_caller_passes_for_the_proof(tmp_path, monkeypatch):
+    """What is compared is the manifest's own field."""
+    forged = b"wav of somebody else"
+    monkeypatch.setattr(court, "HOSTILE", hashlib.sha256(forged).hexdigest())
+    (tmp_path / "scratch").mkdir()
+    made = court.Court(tmp_path / "scratch")
+    [exported] = made.export(tmp_path / "to", made.rows("ringex"))
+    data = exported.folder / "data"
+    [leg] = data.glob("calls/ringex/1/*/*/*/*/legs/r1.wav")
+    [program] = re.findall(r"```sh\n(.*?)```", Path("docs/evidence.md").read_text(), re.DOTALL)
+    code, said = run("bash", "-c", program, cwd=exported.folder)
+    assert code == 0, said
+    leg.write_bytes(forged)
+    sums = "find data -type f -exec sha256sum {} + > manifest-sha256.txt"
+    assert run("bash", "-c", sums, cwd=exported.folder)[0] == 0
+    code, said = run("bash", "-c", program, cwd=exported.folder)
+    assert (code, "r1.wav is named by no manifest" in said) == (1, True), said
 
 
 def test_the_command_verifies_it_without_aws(package, tmp_path):

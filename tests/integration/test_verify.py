@@ -5,15 +5,17 @@ import json
 import re
 import subprocess
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from legato import layout
+from legato.aws.bucket import S3Archive
 from legato.aws.evidence import S3Evidence
 from legato.aws.signer import KmsSigner
+from legato.digest import Chaining, digest
 from legato.errors import Retry
 from legato.verify import verify
 from legato.verify.finding import KINDS
@@ -22,12 +24,11 @@ from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority
 from tests.chain import ANOTHER_KEY, HOUR, BucketStore, Chained, FolderStore, pem
-from tests.fakes import an_id
+from tests.fakes import FakeNotes, an_id
 from tests.forked import legato
 from tests.integration.test_contracts import refuse
 
-# S3 says itself when something was written, so the archive's time lies ahead of it.
-START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
 YEARS = timedelta(days=7 * 365)
 AUDIO = (".mp3", ".wav")
 
@@ -54,8 +55,21 @@ def store(s3, bucket):
     return BucketStore(s3, bucket)
 
 
+class Dated(S3Evidence):
+    """A bucket that has each version since the time at which it is to have been written."""
+
+    def __init__(self, store, *, locked=False):
+        super().__init__(store.s3, bucket=store.bucket, locked=locked)
+        self._times = store.times
+
+    def listed(self, prefix):
+        for version in super().listed(prefix):
+            written = self._times.get(version.id, version.modified_at)
+            yield replace(version, modified_at=written)
+
+
 def findings(store, archive, *, locked=False, at=None, **options):
-    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=locked)
+    evidence = Dated(store, locked=locked)
     report = verify(evidence, at=at or archive.end, **options)
     return sorted((finding.kind, finding.key) for finding in report.findings)
 
@@ -64,8 +78,7 @@ def test_a_sound_bucket_has_no_finding(store):
     """Read to its end, with its locks."""
     store.how = lambda key: locked()
     archive = Chained(store, start=START)
-    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=True)
-    report = verify(evidence, at=archive.end, deep=True)
+    report = verify(Dated(store, locked=True), at=archive.end, deep=True)
     assert report.findings == []
     assert (report.digests, report.documents, report.objects, report.hashed) == (5, 6, 14, 14)
 
@@ -113,9 +126,9 @@ def test_what_was_done_to_a_version_is_found_and_nothing_else(store, name, kind,
 def test_a_document_that_no_digest_names_is_found_by_s3s_own_time(store):
     """Whatever it says of itself."""
     archive = Chained(store, start=START, unchained=("ringcx",))
-    young = datetime.now(UTC) + timedelta(hours=1)
-    assert ("unchained", archive.keys["ringcx"]) not in findings(store, archive, at=young)
-    assert findings(store, archive) == [("unchained", archive.keys["ringcx"])]
+    assert findings(store, archive) == []
+    late = archive.end + timedelta(minutes=100)
+    assert findings(store, archive, at=late) == [("unchained", archive.keys["ringcx"])]
 
 
 def test_an_object_that_no_manifest_names_is_found_after_two_days(store):
@@ -123,8 +136,9 @@ def test_an_object_that_no_manifest_names_is_found_after_two_days(store):
     archive = Chained(store, start=START)
     key = f"{layout.call_prefix(an_id('s-9'), START)}legs/r1.mp3"
     store.put(key, b"mp3")
-    young = datetime.now(UTC) + timedelta(days=1)
-    assert ("unlisted", key) not in findings(store, archive, at=young)
+    assert findings(store, archive) == []
+    store.now = archive.end - timedelta(days=2, minutes=1)
+    store.exchange(key, b"mp3")
     assert findings(store, archive) == [("unlisted", key)]
 
 
@@ -179,7 +193,7 @@ def test_a_lock_that_is_not_like_those_beside_it_is_found(store, name, kind, loc
 def test_a_time_stamp_is_evidence_as_its_digest_is(store, kinds, body, lock, act, tmp_path):
     """With its versions and its lock. Its time is the present, before that of the archive."""
     store.how = lambda key: locked()
-    archive = Chained(store, start=START)
+    archive = Chained(store, start=START + timedelta(days=6))
     digest = archive.keys["digest-2"]
     asked = request(hashlib.sha256(store.read(digest)).digest(), b"A" * 8)
     stamp = OpensslAuthority(tmp_path / "authority").stamp(asked)
@@ -199,25 +213,16 @@ def test_a_lock_that_may_not_be_seen_is_no_missing_lock(store):
 
 def test_what_is_under_legal_hold_is_counted(store):
     """Of those objects whose locks are looked at."""
-    store.how = lambda key: (
-        locked()
-        | (
-            {"ObjectLockLegalHoldStatus": "ON"}
-            if "ringex" in key and key.startswith("calls/")
-            else {}
-        )
-    )
+    store.how = lambda key: locked()
     archive = Chained(store, start=START)
-    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=True)
-    assert verify(evidence, at=archive.end).held == 3
+    assert verify(Dated(store, locked=True), at=archive.end).held == 3
 
 
 def test_cold_audio_is_proven_by_what_s3_keeps_of_it(store):
     """An object in parts has no hash of the whole: it is counted as not read."""
     store.how = lambda key: {"StorageClass": "GLACIER"} if key.endswith(AUDIO) else {}
     archive = Chained(store, start=START)
-    evidence = S3Evidence(store.s3, bucket=store.bucket, locked=False)
-    report = verify(evidence, at=archive.end, deep=True)
+    report = verify(Dated(store), at=archive.end, deep=True)
     assert (report.findings, report.hashed, report.cold) == ([], 14, 0)
 
 
@@ -259,17 +264,14 @@ def test_versions_come_by_key_and_the_newest_first_whatever_the_pages(s3, bucket
     ]
 
 
-class KmsKey:
-    """Signs as a key that the test has does, and is in KMS."""
+class Beginning:
+    """The present, but for a run that looks where the chain begins: then it is hours ago."""
 
-    def __init__(self, kms, key_id):
-        self._signer = KmsSigner(kms, key_id=key_id)
+    def __init__(self, hours):
+        self._moments = [(datetime.now(UTC) - hours * HOUR).replace(minute=30)] * 2
 
-    def sign(self, body, _algorithm):
-        return self._signer.sign(hashlib.sha256(body).digest())
-
-    def public_key(self):
-        return load_pem_public_key(self._signer.public_key())
+    def now(self):
+        return self._moments.pop() if self._moments else datetime.now(UTC)
 
 
 def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
@@ -286,15 +288,21 @@ def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
     named = {
         output["OutputKey"]: output["OutputValue"] for output in outputs["Stacks"][0]["Outputs"]
     }
-    store = BucketStore(s3, named["ArchiveBucketName"])
-    key = KmsKey(aws.client("kms", aws_endpoint), named["SigningKeyId"])
-    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    Chained(store, start=now - 5 * HOUR, signers=(key,) * 5)
+    work = Chaining(
+        archive=S3Archive(s3, bucket=named["ArchiveBucketName"]),
+        notes=FakeNotes(),
+        signer=KmsSigner(aws.client("kms", aws_endpoint), key_id=named["SigningKeyId"]),
+        clock=Beginning(7),
+    )
+    written = digest(work, until=datetime.now(UTC) + HOUR).digests
+    assert len(written) >= 5
     full = legato("--stack", "verified", "verify", "--deep", "--json", **here)
     assert (full.returncode, full.stderr) == (0, "")
     said = json.loads(full.stdout)
-    assert (said["valid"], said["digests"], said["hashed"]) == (True, 5, 14)
-    assert said["keys_from"] == "kms"
+    assert (said["valid"], said["digests"], said["keys_from"]) == (True, len(written), "kms")
+    kept = legato("--stack", "verified", "verify", "--digest", said["newest_digest_sha256"], **here)
+    assert kept.returncode == 0
+    assert f"Keep elsewhere, for --digest: {said['newest_digest_sha256']}" in kept.stdout
 
     unknown = legato("--stack", "nobodys", "verify", **here)
     assert unknown.returncode == 2
@@ -331,14 +339,45 @@ def slip_in(archive):
     ],
 )
 def test_the_check_by_hand_finds_the_same(tmp_path, act, says):
-    """With openssl and sha256sum, as docs/evidence.md writes it."""
+    """With openssl, jq and sha256sum."""
     act(Chained(FolderStore(tmp_path), start=START))
-    [program] = re.findall(r"```bash\n(.*?)```", Path("docs/evidence.md").read_text(), re.DOTALL)
-    ended = subprocess.run(
-        ["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ended = by_hand(tmp_path)
     assert says in ended.stdout
     assert (ended.returncode == 0) == says.startswith("valid"), ended.stderr
+
+
+def by_hand(folder):
+    """Run the check that docs/evidence.md writes down."""
+    [program] = re.findall(r"```bash\n(.*?)```", Path("docs/evidence.md").read_text(), re.DOTALL)
+    return subprocess.run(
+        ["bash", "-c", program], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.attacks("names a slipped-in recording in a text that a provider's record may have")
+def test_the_check_by_hand_believes_no_text_but_the_documents_own_fields(tmp_path):
+    """Such as the details of a leg, which are the provider's."""
+    key, body = "calls/ringex/1/2026/11/20/s-1%2F2/legs/r2.mp3", b"mp3"
+    named = {"key": key, "sha256": hashlib.sha256(body).hexdigest()}
+
+    def act(content):
+        content["legs"][0]["details"] = named
+        content["provider_records"] = [named]
+
+    archive = Chained(FolderStore(tmp_path), start=START, on_manifest={"ringex": act})
+    assert by_hand(tmp_path).returncode == 0
+    archive.store.put(key, body)
+    ended = by_hand(tmp_path)
+    assert (ended.returncode, f"< {key}" in ended.stdout) == (1, True)
+
+
+@pytest.mark.attacks("leaves a leg out of a later revision, against the check by hand")
+def test_the_check_by_hand_misses_a_leg_of_a_later_revision(tmp_path):
+    """As `legato verify` does."""
+    lacking = {"kazoo-again": lambda content: content["legs"].pop(0)}
+    Chained(FolderStore(tmp_path), start=START, on_manifest=lacking)
+    ended = by_hand(tmp_path)
+    assert (ended.returncode, "a leg is lost: calls/kazoo" in ended.stdout) == (1, True)
 
 
 def test_every_kind_of_finding_is_explained():

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from legato.errors import NotYet
 from legato.manifest import overlaps, to_bytes
 from legato.model import AudioFacts, Party, StoredLeg, StoredObject, format_time
+from legato.verify.manifests import contradictions, lost
 from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop, an_id
 from tests.unit.test_archive import PREFIX, climb, manifest, run
 
@@ -74,6 +75,8 @@ def test_a_later_revision_says_what_the_one_before_it_said(tmp_path):
     assert second["parties"] == [one.to_json() for one in (named, robert, ada, bob)]
     assert (second["direction"], second["ended_at"]) == ("inbound", format_time(end))
     assert second["related"] == ["ringex/1/s-2"]
+    assert [*lost(manifest(shop), second)] == []
+    assert [*contradictions(PREFIX, second)] == []
 
 
 def test_the_schema_refuses_what_is_not_described(tmp_path, validator):

@@ -397,11 +397,13 @@ def test_what_was_done_is_found_and_nothing_else(name, store):
 
 
 def test_every_kind_is_found_somewhere():
-    """Those of a bucket in tests/integration/test_verify.py, of stamps in test_witness.py."""
+    """Those of a bucket in tests/integration/test_verify.py, others in test_forgeries.py and
+    test_witness.py."""
     found = {kind for tampering in TAMPERINGS.values() for kind, _ in tampering.found}
     of_buckets = {"deleted", "overwritten", "replaced", "lock-missing", "lock-short", "lock-weak"}
+    of_forgers = {"hold-missing", "hold-unrecorded", "chain-replaced"}
     of_stamps = {"witness-missing", "witness-wrong"}
-    assert found | of_buckets | of_stamps == set(KINDS)
+    assert found | of_buckets | of_forgers | of_stamps == set(KINDS)
 
 
 def test_digests_of_the_tests_fit_the_schema(store):
@@ -518,6 +520,18 @@ class TestCommand:
             assert ended.exit_code == code, ended.output
         assert f"key-replaced  {archive.keys['key-1']}" in ended.output
 
+    def test_a_digest_that_was_kept_has_to_be_in_the_chain(self, store, tmp_path):
+        """As a file, or as the SHA-256 that the command has printed."""
+        archive = Chained(store)
+        kept = store.path / archive.keys["digest-2"]
+        newest = json.loads(legato(store.path, "--json").stdout)["newest_digest_sha256"]
+        assert legato(store.path, "--digest", kept, "--digest", newest.upper()).exit_code == 0
+        other = tmp_path / "other.json"
+        other.write_bytes(kept.read_bytes() + b"\n")
+        ended = legato(store.path, "--digest", other)
+        assert ended.exit_code == 1
+        assert "chain-replaced  digests/  none has the SHA-256" in ended.output
+
     def test_the_key_of_a_stack_is_asked_of_kms(self, store):
         """Whoever has made the whole chain anew has not got it."""
         archive = Chained(store, start=NOW - 5 * HOUR, signers=(ANOTHER_KEY,) * 5)
@@ -545,6 +559,7 @@ class TestCommand:
             ([".", "--at", "noon"], "'noon' is no time: write 2026-10-01T08:00"),
             ([".", "--key", "README.md"], "README.md: it is no public key in PEM"),
             ([".", "--tsa-ca", "README.md"], "README.md: it holds no certificate in PEM"),
+            ([".", "--digest", "0" * 63], f"{'0' * 63} cannot be read: No such file"),
         ],
     )
     def test_wrong_usage_is_told(self, arguments, says):

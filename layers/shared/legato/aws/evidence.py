@@ -118,6 +118,19 @@ class S3Evidence:
                 self._ask_for_lock(version)
         return Guard(lock=lock, held=head.get("ObjectLockLegalHoldStatus") == "ON")
 
+    def held(self, version: Version) -> bool:
+        """Say whether it is under legal hold. Raises Retry, also where nobody may see it."""
+        with translated(f"the archive cannot say whether {version.key} is under legal hold"):
+            try:
+                answer = self._s3.get_object_legal_hold(
+                    Bucket=self._bucket, Key=version.key, VersionId=version.id
+                )
+            except ClientError as error:
+                if code(error) not in _NO_LOCK:
+                    raise
+                return False
+        return answer.get("LegalHold", {}).get("Status") == "ON"
+
     def _ask_for_lock(self, version: Version) -> None:
         """Make sure that locks can be seen: who may not is told of none, and of no error."""
         try:

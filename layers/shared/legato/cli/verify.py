@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +63,7 @@ def _parsed(text: str) -> datetime:
       legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00
       legato verify 2026-117-20261124 --deep --key legato.pem
       legato verify --tsa-ca authority.pem
+      legato verify --digest kept.json
 
     {EXIT_CODES}
     """,
@@ -96,6 +99,14 @@ def verify(
             "stamps are compared with their digests, and their makers only named.",
         ),
     ] = None,
+    digest: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|SHA256",
+            help="A digest that you have kept elsewhere, or its SHA-256; may be repeated. It has "
+            "to be in the chain: whoever makes a chain anew cannot make it again.",
+        ),
+    ] = None,
     at: Annotated[
         datetime | None,
         typer.Option(
@@ -119,6 +130,7 @@ def verify(
         known = [_read(path, read_key) for path in key or ()]
         keys_from = "given" if known else "archive"
         authorities = [] if tsa_ca is None else _read(tsa_ca, read_authorities)
+        kept = [_sha256(each) for each in digest or ()]
         evidence: Evidence
         scope: Scope | None = None
         if folder is None:
@@ -130,7 +142,9 @@ def verify(
             at = at or scope.at
         else:
             evidence = Folder(folder)
-        report = _report(evidence, scope, known, authorities, deep=deep, at=at)
+        if kept and scope is not None:
+            raise Refused("--digest goes with an archive: a package has only some of its digests")
+        report = _report(evidence, scope, known, authorities, kept, deep=deep, at=at)
         if folder is not None and scope is not None:
             check_bag(folder, report, deep=deep)
     if as_json:
@@ -154,6 +168,13 @@ def _read[T](path: Path, read: Callable[[bytes], T]) -> T:
         raise Refused(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _sha256(digest: str) -> str:
+    """Return the SHA-256 of a digest that somebody has kept, as a file or as no more than that."""
+    if re.fullmatch("[0-9a-fA-F]{64}", digest):
+        return digest.lower()
+    return _read(Path(digest), lambda body: hashlib.sha256(body).hexdigest())
+
+
 def own_key(place: Place) -> PublicKey | None:
     """Return the stack's true key, or say why it cannot be had."""
     from legato.verify.keys import read_key
@@ -170,6 +191,7 @@ def _report(
     scope: Scope | None,
     known: Sequence[PublicKey],
     authorities: Sequence[Authority],
+    kept: Sequence[str],
     *,
     deep: bool,
     at: datetime | None,
@@ -193,6 +215,7 @@ def _report(
                 authorities=authorities,
                 deep=deep,
                 at=at,
+                kept=kept,
                 scope=scope,
                 tell=tell,
             )
@@ -260,6 +283,8 @@ def _summary(report: Report, *, deep: bool, trusted: bool, package: bool) -> lis
             f"Witnessed by {maker}: {counted(report.witnessed, 'digest')}, last at "
             f"{moment(report.witnessed_at)}{doubt}."
         )
+    if report.newest is not None and not package:
+        lines.append(f"Keep elsewhere, for --digest: {report.newest}, the newest digest's SHA-256.")
     if report.held:
         lines.append(f"Under legal hold: {counted(report.held, 'object')}.")
     if report.young:
@@ -299,6 +324,7 @@ def _to_json(report: Report, *, deep: bool) -> Json:
         "witnessed_at": time(report.witnessed_at),
         "authorities": report.authorities,
         "digests": report.digests,
+        "newest_digest_sha256": report.newest,
         "documents": report.documents,
         "objects": report.objects,
         "bytes": report.size,

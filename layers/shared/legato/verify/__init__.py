@@ -12,19 +12,21 @@ from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from itertools import batched, groupby
+from itertools import chain as one_by_one
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from legato.layout import digest_key
+from legato.document import ACCESSES, HOLDS
+from legato.layout import CALLS, digest_key
 from legato.model import format_time
 from legato.verify.call import LONG_AGO, Examined, examine, folder_of
 from legato.verify.digests import HOUR, LATE, Chain, Gap
 from legato.verify.finding import Progress, Report
 from legato.verify.named import Named
-from legato.verify.witness import AHEAD
+from legato.verify.times import AHEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 UNSEALED = timedelta(days=2)
 """So long a call may need until it is sealed."""
+PREFIXES = (ACCESSES, HOLDS, CALLS)
 AT_ONCE = 16
 FOLDERS = 64
 """So many calls are in memory at the same time."""
@@ -50,15 +53,17 @@ def verify(
     authorities: Sequence[Authority] = (),
     deep: bool = False,
     at: datetime | None = None,
+    kept: Collection[str] = (),
     scope: Scope | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Look at everything, and report all that is wrong, each fault once.
 
     `known` are the public keys that are the stack's own whatever the archive says, `authorities`
-    those whose time stamps count. `deep` reads the audio to its end. `at` is when the evidence was
-    complete; without it, the newest time that it names. With a `scope` it is a part of an archive,
-    and nothing else has to be there. Raises Retry or Failed where it cannot be read.
+    those whose time stamps count, `kept` the SHA-256 of digests that somebody has kept elsewhere.
+    `deep` reads the audio to its end. `at` is when the evidence was complete; without it, the
+    newest time that it names. With a `scope` it is a part of an archive, and nothing else has to be
+    there. Raises Retry or Failed where it cannot be read.
     """
     report = Report()
     with closing(Named()) as named, ThreadPoolExecutor(AT_ONCE) as workers:
@@ -68,11 +73,12 @@ def verify(
             known=known,
             authorities=authorities,
             report=report,
+            kept=set(kept),
             sparse=scope is not None,
         )
         chain.walk(at, tell, workers)
         found = _examined(
-            evidence, named, report, deep=deep, scope=scope, tell=tell, workers=workers
+            evidence, named, report, deep=deep, scope=scope, at=at, tell=tell, workers=workers
         )
         for key in named.rest():
             if scope is None or scope.covers(key):
@@ -93,20 +99,26 @@ def _examined(
     *,
     deep: bool,
     scope: Scope | None,
+    at: datetime | None,
     tell: Tell,
     workers: Executor,
 ) -> Examined:
     """Examine folder after folder; return what has to wait until the newest time is known."""
     found, total = Examined(), named.count()
     found.absent = set() if scope is None else scope.expected()
-    look = partial(examine, evidence=evidence, deep=deep, scope=scope)
-    for batch in batched(_folders(evidence), FOLDERS, strict=False):
+    look = partial(examine, evidence=evidence, deep=deep, scope=scope, at=at)
+    # Holds come before the calls that they are compared with.
+    batches = (batched(_folders(evidence, prefix), FOLDERS, strict=False) for prefix in PREFIXES)
+    for batch in one_by_one.from_iterable(batches):
         folders, versions = zip(*batch, strict=True)
         documents = [_wanted(named.take(folder), there, scope) for folder, there in batch]
+        held = [named.held(_call_in(folder)) for folder in folders]
         for there, wanted in zip(versions, documents, strict=True):
             found.absent -= there.keys() | wanted.keys()
-        for examined in workers.map(look, folders, versions, documents):
+        done = workers.map(look, folders, versions, documents, held)
+        for folder, examined in zip(folders, done, strict=True):
             report.add(examined.report)
+            _compare(folder, examined, named, report)
             found.unchained += examined.unchained
             found.unsealed += examined.unsealed
             found.newest = max(found.newest, examined.newest)
@@ -122,13 +134,27 @@ def _wanted(named: dict[str, Json], there: Versions, scope: Scope | None) -> Map
     return {key: said for key, said in named.items() if key in there or scope.covers(key)}
 
 
-def _folders(evidence: Evidence) -> Iterator[tuple[str, Versions]]:
+def _folders(evidence: Evidence, prefix: str) -> Iterator[tuple[str, Versions]]:
     by_key = attrgetter("key")
-    for prefix in ("access/", "calls/", "holds/"):
-        for folder, versions in groupby(
-            evidence.listed(prefix), lambda version: folder_of(version.key)
-        ):
-            yield folder, {key: tuple(each) for key, each in groupby(versions, by_key)}
+    for folder, versions in groupby(
+        evidence.listed(prefix), lambda version: folder_of(version.key)
+    ):
+        yield folder, {key: tuple(each) for key, each in groupby(versions, by_key)}
+
+
+def _call_in(folder: str) -> str:
+    """Return the call that a folder of a call, or of its holds, is of."""
+    parts = folder.split("/")
+    return "/".join((*parts[1:3], parts[-2]))
+
+
+def _compare(folder: str, examined: Examined, named: Named, report: Report) -> None:
+    """Compare what was found in a folder with what was found in others."""
+    call = _call_in(folder)
+    if examined.held is not None:
+        named.hold(call, examined.held)
+    if examined.sealed is not None and (other := named.folder_of(call, folder)) != folder:
+        report.blame(examined.sealed, "duplicate", f"the call has another folder, {other}")
 
 
 def _judge(chain: Chain, found: Examined, report: Report, at: datetime) -> None:

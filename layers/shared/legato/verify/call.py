@@ -6,16 +6,23 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from legato.layout import access_key, manifest_key, newest_revision
-from legato.model import CallId, encoded
+from legato.document import said_at
+from legato.layout import call_in, manifest_key, newest_revision
+from legato.model import format_time, parse_time
 from legato.verify.finding import Report
+from legato.verify.holds import Steps
+from legato.verify.manifests import contradictions, lost
 from legato.verify.schema import moment, parsed
 from legato.verify.standing import check_locks, is_other, standing
+from legato.verify.times import AHEAD, FRESH, NAMED, STEP, WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
     from legato.model import Json
     from legato.verify.evidence import Evidence, Version
@@ -44,7 +51,9 @@ class Examined:
     """What was found in one folder: documents that no digest, and objects that no manifest names.
 
     `newest` is the last time at which something was sealed. `absent` are documents that a package
-    is to hold, as long as nobody came across them.
+    is to hold, as long as nobody came across them. `sealed` is the key of a manifest that a digest
+    names. `held` is what the records of holds come to, if it is a folder of them: the `cases` that
+    hold the call, None if nobody knows, and `since` when.
     """
 
     report: Report = field(default_factory=Report)
@@ -52,6 +61,8 @@ class Examined:
     unsealed: list[Loose] = field(default_factory=list)
     newest: datetime = LONG_AGO
     absent: set[str] = field(default_factory=set)
+    sealed: str | None = None
+    held: Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +109,28 @@ def examine(
     folder: str,
     versions: Versions,
     named: Mapping[str, Json],
+    held: Json | None,
     evidence: Evidence,
     *,
     deep: bool,
     scope: Scope | None = None,
+    at: datetime | None = None,
 ) -> Examined:
     """Examine one folder; `named` is what digests name in it. Raises Retry, Failed.
 
-    In a package, of the revisions that its `scope` does not say to be whole only the manifests have
-    to be there.
+    Of a call, `held` is what the records of its holds come to. In a package, of the revisions that
+    its `scope` does not say to be whole only the manifests have to be there. `at` is the present
+    moment, if it is known.
     """
     found = _Folder(
-        folder=folder, versions=versions, named=named, evidence=evidence, deep=deep, scope=scope
+        folder=folder,
+        versions=versions,
+        named=named,
+        held=held,
+        evidence=evidence,
+        deep=deep,
+        scope=scope,
+        at=at,
     )
     if folder.startswith("calls/"):
         found.call()
@@ -125,13 +146,16 @@ class _Folder:
     folder: str
     versions: Versions
     named: Mapping[str, Json]
+    held: Json | None
     evidence: Evidence
     deep: bool
     scope: Scope | None
+    at: datetime | None
     out: Examined = field(default_factory=Examined)
     _unclear: bool = False
     """A manifest cannot be believed, so nobody knows what else there has to be."""
     _seen: dict[str, set[tuple[str, int, str]]] = field(default_factory=dict)
+    _refused: Versions | None = None
 
     def call(self) -> None:
         """Examine a call."""
@@ -139,14 +163,15 @@ class _Folder:
         self._check_revisions(manifests)
         for manifest in manifests:
             group = [manifest.document.version]
+            sealed_at = parse_time(manifest.content["sealed_at"])
             for described in named_objects(manifest.content):
                 if self._is_wanted(manifest.content["revision"], described["key"]):
-                    group += self._object(described)
+                    group += self._object(described, sealed_at)
             check_locks(group, self.evidence, self.out.report)
+        self._check_holds()
         if self._unclear:
             return
-        sealed = {manifest.document.version.key for manifest in manifests}
-        for key in self.versions.keys() - self._seen.keys() - sealed:
+        for key in self.versions.keys() - self._seen.keys() - set(self._manifest_keys()):
             kept = [version for version in self.versions[key] if not version.gone]
             if kept and self.scope is not None:
                 self.out.report.blame(key, "unlisted", "no manifest names it")
@@ -161,34 +186,97 @@ class _Folder:
             or self.scope.wants(self.folder, revision, key)
         )
 
+    def _check_holds(self) -> None:
+        """Compare the legal holds of a call's objects with the records of them."""
+        if not self.evidence.versioned:
+            return
+        versions = [each for every in self.versions.values() for each in every if not each.gone]
+        if self.held is None:
+            # Nobody asks each object of each call for what nobody ever had.
+            if self.out.report.held and not self._is_fresh(versions):
+                many = self.out.report.held
+                problem = f"{many} objects are under legal hold, and no record says so"
+                self.out.report.blame(self.folder, "hold-unrecorded", problem)
+            return
+        cases = self.held["cases"]
+        if cases is None or self.at is None or self.at - parse_time(self.held["since"]) <= FRESH:
+            return
+        old = [each for each in versions if not self._is_fresh([each])]
+        wrong = [each.key for each in old if self.evidence.held(each) != bool(cases)]
+        if wrong and cases:
+            problem = (
+                f"its records hold it for {', '.join(cases)}, and {len(wrong)} of {len(old)} "
+                f"objects are under no legal hold, such as {wrong[0]}"
+            )
+            self.out.report.blame(self.folder, "hold-missing", problem)
+        elif wrong:
+            problem = f"its records release it, and {len(wrong)} objects are under legal hold"
+            self.out.report.blame(self.folder, "hold-unrecorded", problem)
+
+    def _is_fresh(self, versions: Sequence[Version]) -> bool:
+        written = [each.modified_at for each in versions if each.modified_at is not None]
+        return self.at is None or any(self.at - each <= FRESH for each in written)
+
     def holds(self) -> None:
         """Examine what was noted about the legal holds of a call."""
+        found: list[tuple[_Document, Json]] = []
         for key in sorted(self.versions.keys() | self.named.keys()):
             document = self._document(key)
-            if document is not None:
-                self._note(document, moment(key.rpartition("/")[2].rpartition("-")[0]))
-                check_locks([document.version], self.evidence, self.out.report)
+            if document is None:
+                self._unclear = True
+                continue
+            check_locks([document.version], self.evidence, self.out.report)
+            content = self._said(document, "hold.schema.json", STEP)
+            if content is not None:
+                found.append((document, content))
+        self._take_steps(sorted(found, key=lambda one: one[1]["step"]))
+
+    def _take_steps(self, found: Sequence[tuple[_Document, Json]]) -> None:
+        """Go through the steps that led to the holds of a call, as far as all of them are known."""
+        steps, since = Steps(), LONG_AGO
+        for document, content in found:
+            problem = steps.take(content)
+            if problem and document.described is not None and not self._unclear:
+                self.out.report.blame(document.version.key, "invalid", problem)
+            since = max(since, document.version.modified_at or parse_time(content["at"]))
+        cases = None if self._unclear else sorted(steps.cases)
+        self.out.held = {"cases": cases, "since": format_time(since)}
 
     def accesses(self) -> None:
         """Examine what was noted about the accesses of a day."""
         for key in sorted(self.versions.keys() | self.named.keys()):
             document = self._document(key)
             if document is not None:
-                self._access(key, document)
+                self._said(document, "access.schema.json", WRITING)
                 check_locks([document.version], self.evidence, self.out.report)
 
-    def _access(self, key: str, document: _Document) -> None:
+    def _said(self, document: _Document, schema: str, late: timedelta) -> Json | None:
+        """Return what a document says, if it fits its schema and its key.
+
+        If not, it is blamed, or it is one that no digest names. `late` is how much later than it
+        says it may have been written.
+        """
+        key = document.version.key
         try:
-            content = parsed(document.body, "access.schema.json")
-            if access_key(content["at"], content["id"]) != key:
-                raise ValueError("it is the record of another access")
+            content = parsed(document.body, schema)
+            at = said_at(key, content)
+            if schema == "manifest.schema.json" and document.described is not None:
+                problems = "; ".join(contradictions(self.folder, content))
+                if problems:
+                    raise ValueError(problems)
         except ValueError as error:
             if document.described is None:
-                self._note(document, None)
+                # The key of a record begins with its time.
+                self._note(document, moment(key.rpartition("/")[2][: len(format_time(LONG_AGO))]))
             else:
+                self._unclear = True
                 self.out.report.blame(key, "invalid", str(error))
-            return
-        self._note(document, moment(content["at"]))
+            return None
+        if document.described is not None and (problem := _misdated(document, at, late)):
+            self.out.report.blame(key, "clock", problem)
+        else:
+            self._note(document, at)
+        return content
 
     def _manifest_keys(self) -> list[str]:
         revisions = ((newest_revision([key]), key) for key in {*self.versions, *self.named})
@@ -204,25 +292,12 @@ class _Folder:
         if document is None:
             self._unclear = True
             return None
-        try:
-            content = parsed(document.body, "manifest.schema.json")
-            if not self._belongs(key, content):
-                raise ValueError("it is of another call or revision")
-        except ValueError as error:
-            self._unclear = True
-            if document.described is None:
-                self._note(document, None)
-            else:
-                self.out.report.blame(key, "invalid", str(error))
+        content = self._said(document, "manifest.schema.json", WRITING)
+        if content is None:
             return None
-        self._note(document, moment(content["sealed_at"]))
+        if document.described is not None:
+            self.out.sealed = self.out.sealed or key
         return _Manifest(document=document, content=content)
-
-    def _belongs(self, key: str, content: Json) -> bool:
-        _, provider, account, *_, call, _ = self.folder.split("/")
-        return tuple(map(encoded, CallId.of(content))) == (provider, account, call) and content[
-            "revision"
-        ] == newest_revision([key])
 
     def _document(self, key: str) -> _Document | None:
         """Read a document; return None, and blame it, if it is not what a digest names."""
@@ -257,28 +332,32 @@ class _Folder:
         if self._unclear:
             return
         # One that no digest names is blamed itself, and not for what comes after it.
-        before: list[_Document | None] = [None]
+        before: list[_Manifest | None] = [None]
         for manifest in manifests:
-            document = manifest.document
-            if document.described is None:
-                before.append(document)
+            key, content = manifest.document.version.key, manifest.content
+            if manifest.document.described is None:
+                before.append(manifest)
                 continue
-            if not any(_names(manifest.content["supersedes"], each) for each in before):
-                self.out.report.blame(
-                    document.version.key,
-                    "revision",
-                    "it does not name the manifest of the revision before it",
-                )
-            before = [document]
+            named = [each for each in before if _names(content["supersedes"], each)]
+            before = [manifest]
+            if not named:
+                problem = "it does not name the manifest of the revision before it"
+                self.out.report.blame(key, "revision", problem)
+                continue
+            earlier = named[0]
+            if earlier is None:
+                continue
+            if problem := "; ".join(lost(earlier.content, content)):
+                self.out.report.blame(key, "revision", problem)
 
-    def _object(self, described: Json) -> list[Version]:
+    def _object(self, described: Json, sealed_at: datetime) -> list[Version]:
         """Check an object that a manifest names; return it, unless that was done before."""
         report, key, version_id = self.out.report, described["key"], described["version_id"]
         identity = (version_id, described["bytes"], described["sha256"])
         if identity in self._seen.setdefault(key, set()):
             return []
         self._seen[key].add(identity)
-        version = standing(key, self.versions.get(key, ()), version_id, report)
+        version = standing(key, self._versions(key), version_id, report)
         if version is None:
             return []
         report.objects += 1
@@ -291,9 +370,21 @@ class _Folder:
                 "size",
                 f"it has {version.size} bytes, and had {described['bytes']} when sealed",
             )
+        elif version.modified_at is not None and version.modified_at > sealed_at + AHEAD:
+            problem = f"S3 has it since {format_time(version.modified_at)}, after it was sealed"
+            report.blame(key, "clock", problem)
         elif self.deep:
             self._hash(version, described["sha256"])
         return [version]
+
+    def _versions(self, key: str) -> Sequence[Version]:
+        """Return the versions of an object that a manifest of the call names."""
+        if not key.startswith("refused/"):
+            return self.versions.get(key, ())
+        if self._refused is None:
+            listed = self.evidence.listed(f"refused/{call_in(self.folder)}/")
+            self._refused = {key: tuple(each) for key, each in groupby(listed, attrgetter("key"))}
+        return self._refused.get(key, ())
 
     def _hash(self, version: Version, sealed: str) -> None:
         report, sha256 = self.out.report, self.evidence.sha256(version)
@@ -305,9 +396,26 @@ class _Folder:
             report.blame(version.key, "edited", "its SHA-256 is not the one that was sealed")
 
 
-def _names(described: Json | None, document: _Document | None) -> bool:
-    if described is None or document is None:
-        return described is None and document is None
+def _misdated(document: _Document, said: datetime, late: timedelta) -> str | None:
+    """Return what is wrong with the time that a document says it is of, or None.
+
+    S3 knows when it was written. In a folder, and of a version that is gone, the digest does.
+    """
+    named = document.described or {}
+    written = document.version.modified_at
+    if document.version.id != named["version_id"] and named["modified_at"] is not None:
+        written = parse_time(named["modified_at"])
+    if written is not None and not written - late <= said <= written + AHEAD:
+        return f"it says {format_time(said)}, and was written {format_time(written)}"
+    if not parse_time(named["begin"]) - NAMED <= said <= parse_time(named["end"]) + AHEAD:
+        return f"it says {format_time(said)}, and is in the digest of {named['begin']}"
+    return None
+
+
+def _names(described: Json | None, manifest: _Manifest | None) -> bool:
+    if described is None or manifest is None:
+        return described is None and manifest is None
+    document = manifest.document
     return (
         described["key"] == document.version.key
         and described["sha256"] == document.sha256

@@ -15,12 +15,14 @@ from itertools import batched, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from legato.document import is_document
 from legato.layout import digest_key, stamp_key
 from legato.model import format_time
 from legato.verify.finding import Progress, Report
 from legato.verify.keys import Keys
 from legato.verify.schema import moment, parsed
 from legato.verify.standing import check_locks, is_other, standing
+from legato.verify.times import AHEAD, WRITING
 from legato.verify.witness import Witnesses
 
 if TYPE_CHECKING:
@@ -96,9 +98,9 @@ class _Loaded:
 class Chain:
     """The digests, of which `walk` makes findings, `gaps`, and the documents that are `named`.
 
-    `written_at` is when the newest one was written, None if there is none at all. In a `sparse`
-    chain digests may be absent: each is believed for its signature, or because the next one is
-    there and names it.
+    `written_at` is when the newest one was written, None if there is none at all. `kept` are the
+    SHA-256 of digests that have to be among them. In a `sparse` chain digests may be absent: each
+    is believed for its signature, or because the next one is there and names it.
     """
 
     evidence: Evidence
@@ -106,12 +108,15 @@ class Chain:
     known: Sequence[PublicKey]
     authorities: Sequence[Authority]
     report: Report
+    kept: set[str]
     sparse: bool = False
     written_at: datetime | None = None
     gaps: list[Gap] = field(default_factory=list)
     _above: _Hour | None = None
     _newer: Json | None = None
     """The digest above, if it is believed."""
+    _misdated: list[str] = field(default_factory=list)
+    """Digests one above the other that S3 has since another time than they say."""
 
     def walk(self, at: datetime | None, tell: Tell, workers: Executor) -> None:
         """Go through all digests; `at` is the present moment, if it is known."""
@@ -124,7 +129,13 @@ class Chain:
                 self._judge(loaded, ring, witnesses)
         tell(Progress(part="digests", done=len(hours), total=len(hours)))
         self._reach_bottom()
+        self._tell_misdated()
+        for sha256 in sorted(self.kept):
+            problem = f"none has the SHA-256 {sha256}: it is another chain than the one it is of"
+            self.report.blame("digests/", "chain-replaced", problem)
         ring.compare()
+        if not self.sparse:
+            witnesses.compare(self.report.end)
 
     def _listed(self, at: datetime | None) -> tuple[list[_Hour], dict[str, tuple[Version, ...]]]:
         """Return the hours that have a digest, the newest first, and the public keys."""
@@ -182,13 +193,36 @@ class Chain:
             self.report.blame(
                 hour.key, "replaced", f"the version {link['version_id']} that was written is gone"
             )
+            version = None
         if content["from"] != format_time(hour.start):
             self.report.blame(
                 hour.key, "duplicate", f"it is the digest of another hour, {content['from']}"
             )
             return
+        sha256 = hashlib.sha256(body).hexdigest()
+        self.kept.discard(sha256)
+        self.report.newest = self.report.newest or sha256
+        self._date(hour, content, version)
         self._take_in(hour, content)
         witnesses.look(hour.key, body, content, hour.stamp, loaded.stamp)
+
+    def _date(self, hour: _Hour, content: Json, version: Version | None) -> None:
+        """Note a digest that S3 has since another time, as of all of a chain that is made anew."""
+        written = None if version is None else version.modified_at
+        said = moment(content["written_at"])
+        if written is None or said is None or written - WRITING <= said <= written + AHEAD:
+            self._tell_misdated()
+        else:
+            self._misdated.append(hour.key)
+
+    def _tell_misdated(self) -> None:
+        """Blame those that were noted, as one fault."""
+        if self._misdated:
+            newest, *others = self._misdated
+            more = f", and so do {len(others)} before it, back to {others[-1]}" if others else ""
+            problem = f"it says that it was written at another time than S3 has it since{more}"
+            self.report.blame(newest, "clock", problem)
+            self._misdated.clear()
 
     def _link(self, hour: _Hour) -> Json | None:
         """Return what the digest above says of this one; None if it cannot say anything."""
@@ -263,8 +297,11 @@ class Chain:
 
     def _take_in(self, hour: _Hour, content: Json) -> None:
         self._check(hour, content)
-        for described in content["objects"]:
-            if not self.named.add(described):
+        for described in (*content["objects"], *content["lost"]):
+            if not is_document(described["key"]):
+                problem = f"it names {described['key']}, which is no evidence document"
+                self.report.blame(hour.key, "invalid", problem)
+            elif not self.named.add(described, content):
                 self.report.blame(
                     described["key"], "duplicate", f"{hour.key} and a later digest differ on it"
                 )

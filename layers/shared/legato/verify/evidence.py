@@ -79,6 +79,10 @@ class Evidence(Protocol):
         """Say what guards it. Raises Retry."""
         ...
 
+    def held(self, version: Version) -> bool:
+        """Say whether it is under legal hold. Raises Retry, also where nobody may see it."""
+        ...
+
 
 class Folder:
     """The objects of an archive as files, under the same keys. It needs no network."""
@@ -121,6 +125,10 @@ class Folder:
     def guard(self, version: Version) -> Guard:  # noqa: ARG002 - it is the same for all
         """Say that a file is not guarded at all."""
         return Guard(lock=None, held=False)
+
+    def held(self, version: Version) -> bool:  # noqa: ARG002 - it is the same for all
+        """Say that a file is under no hold."""
+        return False
 
 
 @contextmanager

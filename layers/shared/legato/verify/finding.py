@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 type Kind = Literal[
     "chain-missing",
     "chain-cut",
+    "chain-replaced",
     "missing",
     "edited",
     "deleted",
@@ -32,6 +33,8 @@ type Kind = Literal[
     "revision",
     "size",
     "unlisted",
+    "hold-missing",
+    "hold-unrecorded",
     "lock-missing",
     "lock-short",
     "lock-weak",
@@ -67,13 +70,14 @@ class Report:
     Nothing is proven of what was sealed after `at`. `young` documents are not in the chain yet, and
     `unsealed` objects not in a manifest. `hashed` objects were read to their end; `cold` ones could
     not be. `witnessed` digests have a time stamp, the newest of them of `witnessed_at`. The young
-    documents of a package are `unproven`.
+    documents of a package are `unproven`. `newest` is the SHA-256 of the newest digest.
     """
 
     findings: list[Finding] = field(default_factory=list)
     at: datetime | None = None
     begin: datetime | None = None
     end: datetime | None = None
+    newest: str | None = None
     digests: int = 0
     documents: int = 0
     objects: int = 0

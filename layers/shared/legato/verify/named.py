@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ if TYPE_CHECKING:
 
     from legato.model import Json
 
-COLUMNS = ("key", "version_id", "bytes", "sha256")
+COLUMNS = ("key", "version_id", "bytes", "sha256", "modified_at", "begin", "end")
+_SAME = 4
+"""Columns that say which bytes are meant."""
 
 
 class Named:
-    """Documents by key: manifests, and records of holds and accesses.
+    """Documents by key: manifests, and records of holds and accesses. And the folders of calls.
 
     The file is temporary and has no name.
     """
@@ -23,17 +26,38 @@ class Named:
         self._rows = sqlite3.connect("", isolation_level=None)
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute(
-            "CREATE TABLE named (key TEXT PRIMARY KEY, version_id TEXT, bytes INT, sha256 TEXT)"
-            " WITHOUT ROWID"
+            "CREATE TABLE named (key TEXT PRIMARY KEY, version_id TEXT, bytes INT, sha256 TEXT,"
+            " modified_at TEXT, begin TEXT, end TEXT) WITHOUT ROWID"
         )
+        self._rows.execute("CREATE TABLE calls (call TEXT PRIMARY KEY, folder TEXT) WITHOUT ROWID")
+        self._rows.execute("CREATE TABLE held (call TEXT PRIMARY KEY, held TEXT) WITHOUT ROWID")
 
-    def add(self, described: Json) -> bool:
-        """Add a document; return whether nothing else was said of it before."""
-        row = tuple(described[name] for name in COLUMNS)
+    def add(self, described: Json, digest: Json) -> bool:
+        """Add a document; return whether nothing else was said of it before.
+
+        `digest` names it, or says that it is `lost`: then there is no `modified_at`.
+        """
+        said = {"modified_at": None, "begin": digest["from"], "end": digest["to"]} | described
+        row = tuple(said[name] for name in COLUMNS)
         known = self._rows.execute("SELECT * FROM named WHERE key = ?", row[:1]).fetchone()
         if known is None:
-            self._rows.execute("INSERT INTO named VALUES (?, ?, ?, ?)", row)
-        return known in (None, row)
+            self._rows.execute("INSERT INTO named VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        return known is None or known[:_SAME] == row[:_SAME]
+
+    def folder_of(self, call: str, folder: str) -> str:
+        """Return the first folder that was named for a call."""
+        self._rows.execute("INSERT OR IGNORE INTO calls VALUES (?, ?)", (call, folder))
+        found = self._rows.execute("SELECT folder FROM calls WHERE call = ?", (call,))
+        return str(found.fetchone()[0])
+
+    def hold(self, call: str, held: Json) -> None:
+        """Add what the records of a call's holds come to."""
+        self._rows.execute("INSERT OR REPLACE INTO held VALUES (?, ?)", (call, json.dumps(held)))
+
+    def held(self, call: str) -> Json | None:
+        """Return what the records of a call's holds come to; None if there is none."""
+        found = self._rows.execute("SELECT held FROM held WHERE call = ?", (call,)).fetchone()
+        return None if found is None else dict(json.loads(found[0]))
 
     def count(self) -> int:
         """Return how many there are."""

@@ -47,7 +47,7 @@ def _validator(schema: str) -> Draft202012Validator:
         path = place / schema
         if path.exists():
             content = json.loads(path.read_text(encoding="utf-8"))
-            return Draft202012Validator(_inlined(content, content.pop("$defs")))
+            return Draft202012Validator(_inlined(content, content.pop("$defs", {})))
     raise Failed(f"docs/{schema} is missing: install Legato again")
 
 

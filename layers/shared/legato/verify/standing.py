@@ -36,6 +36,11 @@ def standing(
             "overwritten",
             f"a newer version {versions[0].id} lies over it; version {found.id} is still there",
         )
+    elif kept[-1] is not found:
+        # No key is ever written twice.
+        report.blame(
+            key, "overwritten", f"it lies over version {kept[-1].id}, which was there before it"
+        )
     return found
 
 

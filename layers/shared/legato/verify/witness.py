@@ -19,6 +19,7 @@ from legato.errors import Refused
 from legato.layout import stamp_key
 from legato.model import format_time, parse_time
 from legato.verify.standing import standing
+from legato.verify.times import AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 type Authority = x509.Certificate
 
-AHEAD = timedelta(minutes=5)
-"""No two clocks are the same."""
+UNSTAMPED = timedelta(days=7)
+"""So long an authority may be down."""
 END_OF_DAY = "T00:00:00.000Z"
 
 
@@ -52,6 +53,7 @@ class Witnesses:
         self._authorities = authorities
         self._report = report
         self._without: list[str] = []
+        self._unstamped: Json | None = None
 
     def look(
         self,
@@ -67,8 +69,11 @@ class Witnesses:
         """
         key, report = stamp_key(digest), self._report
         if stamp is None:
-            if report.witnessed and content["to"].endswith(END_OF_DAY):
-                self._without.append(key)
+            if content["to"].endswith(END_OF_DAY):
+                if report.witnessed:
+                    self._without.append(key)
+                else:
+                    self._unstamped = {"key": key, "to": content["to"]}
             return
         standing(key, versions, "", report)
         try:
@@ -85,6 +90,13 @@ class Witnesses:
         report.witnessed += 1
         report.witnessed_at = report.witnessed_at or found.at
         report.authorities = sorted({*report.authorities, found.authority})
+
+    def compare(self, end: datetime | None) -> None:
+        """Blame a chain whose newest end has no stamp, where somebody names an authority for it."""
+        oldest = self._unstamped
+        if oldest and end and self._authorities and end - parse_time(oldest["to"]) > UNSTAMPED:
+            problem = "no day from this one on has a time stamp of an authority"
+            self._report.blame(oldest["key"], "witness-missing", problem)
 
 
 @dataclass(frozen=True, slots=True)
