@@ -455,12 +455,13 @@ class FakeInbox:
         self.facts = {}
         self.archived = []
         self.looks = 0
+        self.size = 0
 
     def describe(self, arrival):
         self.looks += 1
         if arrival.key not in self.objects:
             return None
-        return replace(arrival, facts=self.facts.get(arrival.key, {}))
+        return replace(arrival, facts=self.facts.get(arrival.key, {}), size=self.size)
 
     @contextmanager
     def open(self, key, version_id):
@@ -481,6 +482,7 @@ def an_inbox(api, *, length=lambda pieces: 0, **ports):
         "notes": FakeNotes(),
         "clock": FakeClock(),
         "accounts": (),
+        "max_bytes": 1000,
     }
     return Inbox(api=api, length=length, **{**parts, **ports})
 

@@ -1,7 +1,9 @@
 """The Kazoo cluster of the running system, as a test sees it: from outside."""
 
 import base64
+import io
 import json
+import wave
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +25,12 @@ PARAMETERS = {
     "KazooQuietSeconds": "1",
     "KazooSweepHours": "1",
 }
+
+
+def seconds_of(wav):
+    """Return how long a WAV is."""
+    with wave.open(io.BytesIO(wav)) as audio:
+        return audio.getnframes() / audio.getframerate()
 
 
 class Cluster(Swept):
@@ -55,16 +63,17 @@ class Cluster(Swept):
         return Placed(answer["interactionId"], account, sent)
 
     def place_these(self, bodies, *, account=FIRST, **order):
-        """Place recordings of this WAV."""
-        began = datetime.now(UTC) - timedelta(seconds=60)
+        """Place recordings of this WAV, one after the other, of which the last one is over."""
+        lengths = [round(seconds_of(body), 3) for body in bodies]
+        began = datetime.now(UTC) - timedelta(seconds=60 + sum(lengths))
         order["recordings"] = [
             {
-                "start": format_time(began + timedelta(seconds=2 * number)),
-                "duration": 1,
+                "start": format_time(began + timedelta(seconds=number + sum(lengths[:number]))),
+                "duration": length,
                 "format": "wav",
                 "audio": base64.b64encode(body).decode(),
             }
-            for number, body in enumerate(bodies)
+            for number, (length, body) in enumerate(zip(lengths, bodies, strict=True))
         ]
         answer, sent = self.order(bodies, ids="recordingIds", accountId=account, **order)
         return Placed(answer["interactionId"], account, sent)

@@ -2,11 +2,12 @@
 
 import time
 import uuid
+from contextlib import nullcontext
 
 import pytest
 
 from legato.aws.inbox import S3Inbox, announced
-from legato.errors import NotYet
+from legato.errors import NotYet, Refused
 from legato.model import Arrival
 from tests.fakes import NOON
 
@@ -42,6 +43,7 @@ def test_an_arrival_is_described_by_what_came_with_it(inbox, arrive):
     found = inbox.describe(arrive(facts="call_id=a%40b&caller_id_name=%C3%89va+K&empty="))
     assert found.facts == {"call_id": "a@b", "caller_id_name": "Éva K"}
     assert abs(found.arrived_at.timestamp() - time.time()) < 60
+    assert found.size == len(LONG)
 
 
 def test_each_version_of_an_object_is_one_of_its_own(inbox, arrive):
@@ -93,7 +95,10 @@ def test_s3s_own_message_names_what_arrived(inbox, arrive, aws_client, bucket):
     found = []
     while received := sqs.receive_message(QueueUrl=queue).get("Messages"):
         for message in received:
-            found += announced(message["Body"])
+            arrivals = announced(message["Body"], bucket=bucket)
+            found += arrivals
+            with pytest.raises(Refused, match="another bucket") if arrivals else nullcontext():
+                announced(message["Body"], bucket="another")
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     described = {one.key: inbox.describe(one) for one in found}  # S3 may say a thing twice
     assert described.keys() == {KEY, "parts.wav"}

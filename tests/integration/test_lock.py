@@ -295,7 +295,7 @@ class Source:
     def __init__(self):
         self.removed = []
 
-    def removable(self, leg):
+    def removable(self, account, leg):
         return True
 
     def remove(self, recordings):

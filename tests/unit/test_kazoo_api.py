@@ -639,8 +639,8 @@ class TestRecordings:
     )
     def test_only_what_kazoo_has_listed_is_removed(self, api, name, named_only, removable):
         """What came without a document has an id that Kazoo does not know."""
-        leg = {"id": name, "named_only": named_only}
-        assert KazooSource(api).removable(leg) is removable
+        leg = {"id": name, "named_only": named_only, "details": {}}
+        assert KazooSource(api).removable("a1", leg) is removable
 
 
 class Broken(httpx.SyncByteStream):

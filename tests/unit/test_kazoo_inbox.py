@@ -1,21 +1,23 @@
 """What Kazoo sends by itself becomes a leg of its call, once, whichever way it came."""
 
+import hashlib
 import json
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from urllib.parse import unquote
 
 import pytest
 
 from legato.archive import Message, archive
 from legato.aws.inbox import announced
 from legato.bootstrap.kazoo import jobs_of
-from legato.errors import NotYet, Refused
-from legato.model import Arrival
+from legato.errors import DamagedAudio, Failed, NotYet, Refused
+from legato.model import Arrival, Job
 from legato.policy import Policy
 from legato.providers.kazoo.api import RecordingsPage
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.inbox import LOOK_BACK, job_of, sighted
-from legato.providers.kazoo.provider import Kazoo
+from legato.providers.kazoo.provider import Kazoo, KazooSource
 from legato.providers.kazoo.tail import Account, change_of
 from legato.sweep import take
 from tests.fakes import (
@@ -46,6 +48,8 @@ AUDIO = b"mp3 of the call"
 class FakeCluster:
     """Knows `documents`; those in `listed_only` cannot be read by their id. `audio` is by id."""
 
+    account = ACCOUNT
+
     def __init__(self, *documents, listed_only=()):
         self.documents = {document["id"]: document for document in documents}
         self.listed_only = listed_only
@@ -53,7 +57,7 @@ class FakeCluster:
         self.audio = {}
 
     def recording(self, account, recording):
-        if account != ACCOUNT or recording in self.listed_only:
+        if account != self.account or recording in self.listed_only:
             raise NotYet("404")
         if recording not in self.documents:
             raise NotYet("404")
@@ -64,7 +68,7 @@ class FakeCluster:
         found = [
             document
             for document in self.documents.values()
-            if document.get("call_id") == filters["filter_call_id"] and account == ACCOUNT
+            if document.get("call_id") == filters["filter_call_id"] and account == self.account
         ]
         return RecordingsPage(found, None)
 
@@ -81,15 +85,22 @@ def a_document(recording=RECORDING, **fields):
     return {"id": recording, **usual, **fields}
 
 
+def heard(pieces, length):
+    """Say how long audio is; of some it cannot be told."""
+    if b"cut" in b"".join(pieces):
+        raise DamagedAudio("ends in the middle", extension="mp3")
+    return length
+
+
 class Desk:
     """Everything around the inbox, in memory; the queue's messages are worked on by `work`."""
 
-    def __init__(self, scratch, cluster, *, length=0):
+    def __init__(self, scratch, cluster, *, length=60_000):
         self.clock, self.notes, self.ledger = FakeClock(), FakeNotes(), FakeLedger()
         self.jobs, self.archive, self.inbox = FakeJobs(), FakeArchive(), FakeInbox()
         inbox = an_inbox(
             cluster,
-            length=lambda pieces: length,
+            length=lambda pieces: heard(pieces, length),
             objects=self.inbox,
             jobs=self.jobs,
             ledger=self.ledger,
@@ -153,6 +164,21 @@ class Desk:
             guard=lambda ids: nullcontext(),
         )
 
+    def state(self, job):
+        return self.ledger.load(job.id)
+
+    def evidence(self):
+        """Return the manifest of what is kept and not believed, of which there is one."""
+        [key] = [key for key in self.archive.objects if "/arrived-" in key and "manifest-" in key]
+        return json.loads(self.archive.objects[key])
+
+    def told(self):
+        """Return what a person is told, and of which call."""
+        return {
+            note.content["reason"]: Job.from_message(note.content["job"]).call
+            for note in self.notes.listed("failed#kazoo", until="9999")
+        }
+
     def legs(self):
         return {
             key.rpartition("/")[2]: body
@@ -177,11 +203,11 @@ def test_a_pushed_recording_becomes_a_leg_of_its_interaction(tmp_path, facts):
     [
         PLANNED,
         f"{ACCOUNT}/{'0' * 32}/{RECORDING}/call_recording_{SIP}.mp3",
-        f"{RECORDING}.mp3",
+        f"{ACCOUNT}/{RECORDING}.mp3",
     ],
 )
 def test_an_object_of_a_storage_plan_is_known_by_its_name(tmp_path, key):
-    """Whatever fields the plan makes the name of; without an account all of ours are asked."""
+    """Whatever fields the plan makes the name of, behind the account's."""
     desk = Desk(tmp_path, FakeCluster(a_document()))
     desk.work(desk.arrive(key))
     assert desk.legs() == {f"{RECORDING}.mp3": AUDIO}
@@ -229,62 +255,23 @@ def test_of_two_recordings_of_one_leg_the_length_tells_which_it_is(tmp_path, len
     assert desk.notes.read(f"inbox#kazoo/{ACCOUNT}/{recording}").content["key"] == PUSHED
 
 
-def test_a_recording_as_long_as_none_of_them_is_kept_as_one_of_its_own(tmp_path):
-    """Rather twice than under the wrong name."""
-    cluster = FakeCluster(a_document(), a_document(TWIN, duration_ms=200_000))
-    desk = Desk(tmp_path, cluster, length=5000)
-    desk.work(
-        desk.arrive(PUSHED, account_id=ACCOUNT, call_id=SIP, interaction_id="63900000001-0badcafe"),
-        hours=1,
-    )
-    ((name, body),) = desk.legs().items()
-    assert name.startswith("arrived-")
-    assert body == AUDIO
-    assert (
-        desk.ledger.load(an_id("63900000001-0badcafe", provider="kazoo", account=ACCOUNT)).status
-        == "archived"
-    )
-
-
 def test_a_document_that_is_not_there_yet_is_waited_for(tmp_path):
     """Kazoo saves it before it sends the audio, so not for long."""
     cluster = FakeCluster()
     desk = Desk(tmp_path, cluster)
     job = desk.arrive(PUSHED, account_id=ACCOUNT, recording_id=RECORDING)
     desk.work(job, hours=0)
-    assert desk.ledger.load(an_id(job.call, provider="kazoo", account="")).status == "waiting"
+    assert desk.state(job).status == "waiting"
     assert not desk.legs()
-
-
-def test_audio_whose_document_was_never_saved_is_archived_with_what_came_with_it(tmp_path):
-    """Nothing else is known of it, and the record in its manifest says that it is ours."""
-    desk = Desk(tmp_path, FakeCluster())
-    facts = {
-        "account_id": ACCOUNT,
-        "recording_id": RECORDING,
-        "interaction_id": INTERACTION,
-        "call_id": SIP,
-        "start": str(to_gregorian(NOON - timedelta(hours=1))),
-        "duration_ms": "60000",
-        "caller_id_number": "+4930111",
-    }
-    desk.work(desk.arrive(PUSHED, **facts), hours=1)
-    assert desk.legs() == {f"{RECORDING}.mp3": AUDIO}
-    (key,) = (key for key in desk.archive.objects if "manifest" in key)
-    manifest = json.loads(desk.archive.objects[key])
-    assert manifest["started_at"] == "2026-11-20T11:00:00.000Z"
-    assert manifest["parties"][0]["number"] == "+4930111"
-    assert manifest["provider_records"][0]["legato_arrived_at"] == "2026-11-20T12:00:00.000Z"
-    assert desk.inbox.archived == [PUSHED]
 
 
 def test_audio_of_which_nothing_is_known_is_a_call_of_its_own(tmp_path):
     """A push without a query: it began, as far as anybody knows, when it arrived."""
     desk = Desk(tmp_path, FakeCluster())
     desk.work(desk.arrive(PUSHED), hours=1)
-    assert len(desk.legs()) == 1
-    (key,) = (key for key in desk.archive.objects if "manifest" in key)
-    assert key.startswith(f"calls/kazoo/{ACCOUNT}/2026/11/20/arrived-")
+    manifest = desk.evidence()
+    assert manifest["legs"][0]["key"].startswith(f"calls/kazoo/{ACCOUNT}/2026/11/20/arrived-")
+    assert desk.inbox.archived == [PUSHED]
 
 
 def test_a_copy_that_is_damaged_is_asked_of_kazoo_at_the_next_attempt(tmp_path):
@@ -292,6 +279,7 @@ def test_a_copy_that_is_damaged_is_asked_of_kazoo_at_the_next_attempt(tmp_path):
     cluster = FakeCluster(a_document())
     cluster.audio[RECORDING] = AUDIO
     desk = Desk(tmp_path, cluster)
+    desk.list(a_document())
     desk.work(desk.arrive(PUSHED, b"mp3 cut", account_id=ACCOUNT, recording_id=RECORDING))
     assert desk.legs() == {f"{RECORDING}.mp3": AUDIO}
 
@@ -313,22 +301,19 @@ def test_an_object_that_is_gone_before_it_was_looked_at_is_let_go(tmp_path):
     job = desk.arrive(PUSHED, account_id=ACCOUNT)
     desk.inbox.objects.clear()
     desk.work(job)
-    assert desk.ledger.load(an_id(job.call, provider="kazoo", account="")).status == "empty"
+    assert desk.state(job).status == "empty"
     assert desk.jobs.buried == []
 
 
 def test_an_object_stays_until_its_call_is_archived(tmp_path):
     """Waiting costs less and less: what fails is looked at until somebody mends it."""
-    cluster = FakeCluster(a_document(start=to_gregorian(NOON), duration_ms=7_000_000))
-    desk = Desk(tmp_path, cluster)
-    desk.work(desk.arrive(PUSHED, b"<html>", account_id=ACCOUNT, recording_id=RECORDING), hours=72)
-    assert (
-        desk.ledger.load(an_id(INTERACTION, provider="kazoo", account=ACCOUNT)).status == "failed"
-    )
+    desk = Desk(tmp_path, FakeCluster())
+    job = desk.arrive(PUSHED, b"<html>", account_id=ACCOUNT, recording_id=RECORDING)
+    desk.work(job, hours=72)
+    [failed] = [one for one in desk.ledger.entries.values() if one.status == "failed"]
+    assert failed.call.startswith("arrived-")
     assert desk.inbox.archived == []
-    assert (
-        desk.ledger.load(an_id(f"inbox:{PUSHED}", provider="kazoo", account="")).status == "waiting"
-    )
+    assert desk.state(job).status == "waiting"
     assert desk.inbox.looks < 25
 
 
@@ -339,22 +324,32 @@ def test_what_is_no_recording_by_its_name_is_of_no_interest(name):
 
 
 @pytest.mark.parametrize(
-    ("key", "facts", "accounts", "recording", "call_id"),
+    ("key", "facts", "account", "recording", "call_id"),
     [
-        (PUSHED, {"account_id": ACCOUNT}, (ACCOUNT,), None, None),
-        (PUSHED, {"name": f"call_recording_{SIP}..mp3"}, (ACCOUNT,), None, SIP),
-        (PLANNED, {}, (ACCOUNT,), RECORDING, SIP),
-        (f"{OTHER}/x/{RECORDING}/a.wav", {}, (OTHER,), RECORDING, None),
-        ("x.mp3", {}, (ACCOUNT, OTHER), None, None),
-        (PUSHED, {"recording_id": "../../x"}, (ACCOUNT,), None, None),
+        (PUSHED, {"account_id": ACCOUNT, "call_id": SIP}, ACCOUNT, None, SIP),
+        (PLANNED, {}, ACCOUNT, RECORDING, SIP),
+        (unquote(PLANNED), {}, ACCOUNT, RECORDING, SIP),
+        (f"{OTHER}/x/{RECORDING}/a.wav", {}, OTHER, RECORDING, None),
+        (f"{OTHER}/{ACCOUNT}/{RECORDING}/call_recording_{SIP}..mp3", {}, OTHER, RECORDING, SIP),
+        ("x.mp3", {}, None, None, None),
+        (f"{'0' * 32}/{ACCOUNT}/{RECORDING}.mp3", {}, None, RECORDING, None),
+        (f"x/{ACCOUNT}/{RECORDING}.mp3", {}, None, RECORDING, None),
+        (f"push%2F{ACCOUNT}%2F{RECORDING}.mp3", {}, None, RECORDING, None),
+        (PUSHED, {"recording_id": "../../x"}, ACCOUNT, None, None),
+        (f"{OTHER}/x.mp3", {"account_id": ACCOUNT, "recording_id": RECORDING}, OTHER, None, None),
     ],
 )
-def test_names_and_facts_say_which_recording_it_is(key, facts, accounts, recording, call_id):
-    """A double dot in the name, which newer versions make, is read over."""
+def test_keys_say_whose_it_is_and_names_and_facts_which(key, facts, account, recording, call_id):
+    """Only the beginning of a key, and no facts but those of a push."""
     found = sighted(
         Arrival(key=key, version_id="v1", arrived_at=NOON, facts=facts), [ACCOUNT, OTHER]
     )
-    assert (found.accounts, found.recording, found.call_id) == (accounts, recording, call_id)
+    assert (found.account, found.recording, found.call_id) == (account, recording, call_id)
+
+
+def test_where_there_is_one_account_only_a_plan_need_not_name_it():
+    found = sighted(Arrival(key=f"{RECORDING}.mp3", version_id="v1", arrived_at=NOON), [ACCOUNT])
+    assert (found.account, found.recording) == (ACCOUNT, RECORDING)
 
 
 def an_announcement(*keys):
@@ -400,10 +395,250 @@ def test_several_objects_may_stand_in_one_message(tmp_path):
     """One that is broken in the batch stops none of the others."""
     cluster = FakeCluster(a_document(), a_document(TWIN, call_id="other@host"))
     desk = Desk(tmp_path, cluster)
-    keys = [f"{RECORDING}.mp3", f"{TWIN}.mp3", "test.txt"]
+    keys = [f"{ACCOUNT}/{RECORDING}.mp3", f"{ACCOUNT}/{TWIN}.mp3", "test.txt"]
     for key in keys:
         desk.inbox.objects[key] = AUDIO
     desk.archive_messages("no job", json.dumps(an_announcement(*keys)))
     desk.work()
-    assert set(desk.legs()) == set(keys[:2])
+    assert set(desk.legs()) == {f"{RECORDING}.mp3", f"{TWIN}.mp3"}
     assert len(desk.jobs.buried) == 1
+
+
+class TestImpostors:
+    """Who has an account's push address, or the key of its storage plan, says what he likes."""
+
+    def unverified(self, desk, reason, key=PUSHED):
+        """Expect what came to be kept apart, with the reason, and a person to be told."""
+        manifest = desk.evidence()
+        [leg] = manifest["legs"]
+        assert leg["id"] == manifest["call"]
+        assert desk.archive.objects[leg["key"]] == desk.inbox.objects[key]
+        [record] = manifest["provider_records"]
+        assert reason in record["legato_unverified"]
+        assert record["inbox_key"] == key
+        [said] = [said for said, call in desk.told().items() if call == manifest["call"]]
+        assert reason in said
+        assert key in desk.inbox.archived
+        return record
+
+    @pytest.mark.attacks("pushes with its own token another account's recording id")
+    def test_a_recording_of_another_account_is_not_bound(self, tmp_path):
+        """Kazoo has no such document in the pusher's account; the true one is archived."""
+        cluster = FakeCluster(a_document())
+        cluster.audio[RECORDING] = b"mp3 true"
+        desk = Desk(tmp_path, cluster)
+        key = PUSHED.replace(ACCOUNT, OTHER)
+        facts = {"account_id": OTHER, "recording_id": RECORDING, "interaction_id": INTERACTION}
+        desk.work(desk.arrive(key, **facts), hours=1)
+        desk.list(a_document())
+        record = self.unverified(desk, "no document", key)
+        assert (record["recording_id"], record["interaction_id"]) == (RECORDING, INTERACTION)
+        true = an_id(INTERACTION, provider="kazoo", account=ACCOUNT)
+        assert set(desk.ledger.load(true).legs) == {RECORDING}
+        assert desk.legs()[f"{RECORDING}.mp3"] == b"mp3 true"
+        assert desk.ledger.load(true._replace(account=OTHER)).version == 0
+
+    @pytest.mark.attacks("invents a recording, its interaction, its time and its length")
+    def test_what_kazoo_has_no_document_of_joins_no_call(self, tmp_path):
+        """It is kept alone, under the day of its arrival."""
+        desk = Desk(tmp_path, FakeCluster())
+        facts = {
+            "account_id": ACCOUNT,
+            "recording_id": RECORDING,
+            "interaction_id": INTERACTION,
+            "call_id": SIP,
+            "start": str(to_gregorian(NOON - timedelta(days=3000))),
+            "duration_ms": "3600000",
+            "caller_id_number": "+4930111",
+        }
+        desk.work(desk.arrive(PUSHED, **facts), hours=1)
+        record = self.unverified(desk, "no document")
+        assert record["caller_id_number"] == "+4930111"
+        assert desk.evidence()["started_at"] == "2026-11-20T12:00:00.000Z"
+        assert desk.evidence()["legs"][0]["announced_ms"] is None
+
+    @pytest.mark.parametrize(
+        ("document", "facts", "reason"),
+        [
+            pytest.param(
+                {"account_id": OTHER},
+                {},
+                "of another account",
+                marks=pytest.mark.attacks("pushes for a document that names another account"),
+            ),
+            pytest.param(
+                {"custom_channel_vars": {"Account-ID": OTHER}},
+                {},
+                "of another account",
+                marks=pytest.mark.attacks("pushes for a document of another account's channel"),
+            ),
+            pytest.param(
+                {},
+                {"call_id": "other@host"},
+                "another call_id",
+                marks=pytest.mark.attacks("pushes a recording with another call's id"),
+            ),
+            pytest.param(
+                {},
+                {"interaction_id": "63900000009-0badcafe"},
+                "another interaction_id",
+                marks=pytest.mark.attacks("pushes a recording into another interaction"),
+            ),
+            pytest.param(
+                {"duration_ms": 50_000},
+                {},
+                "lasts 60.000 s, and Kazoo says",
+                marks=pytest.mark.attacks("pushes audio that is longer than Kazoo says"),
+            ),
+            pytest.param(
+                {"duration_ms": 70_000},
+                {},
+                "lasts 60.000 s, and Kazoo says",
+                marks=pytest.mark.attacks("pushes audio that is shorter than Kazoo says"),
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_kept_apart_and_the_true_one_is_fetched(
+        self, tmp_path, document, facts, reason
+    ):
+        """Kazoo's own document decides."""
+        cluster = FakeCluster(a_document(**document))
+        cluster.audio[RECORDING] = b"mp3 true"
+        desk = Desk(tmp_path, cluster)
+        usual = {"account_id": ACCOUNT, "recording_id": RECORDING}
+        desk.work(desk.arrive(PUSHED, **{**usual, **facts}), hours=1)
+        desk.list(a_document(**document))
+        self.unverified(desk, reason)
+        assert desk.legs()[f"{RECORDING}.mp3"] == b"mp3 true"
+
+    @pytest.mark.attacks("names a recording, and Kazoo answers with the document of another")
+    def test_the_document_of_another_recording_is_not_taken(self, tmp_path):
+        cluster = FakeCluster(a_document())
+        cluster.documents[TWIN] = a_document()
+        desk = Desk(tmp_path, cluster)
+        desk.work(desk.arrive(PUSHED, account_id=ACCOUNT, recording_id=TWIN), hours=1)
+        self.unverified(desk, "of another recording")
+
+    @pytest.mark.attacks("pushes other audio under an id that has arrived before")
+    @pytest.mark.parametrize("hours", [0, 1])
+    def test_the_first_audio_of_a_recording_stays(self, tmp_path, hours):
+        """Whether it is sealed by then or not; the second is kept, and a person is told."""
+        desk = Desk(tmp_path, FakeCluster(a_document()))
+        facts = {"account_id": ACCOUNT, "recording_id": RECORDING}
+        desk.work(desk.arrive(PUSHED, **facts), hours=hours)
+        second = PUSHED.replace("e" * 64, "f" * 64)
+        desk.work(desk.arrive(second, b"mp3 of another call", **facts), hours=1)
+        self.unverified(desk, f"recording {RECORDING}", second)
+        assert desk.legs()[f"{RECORDING}.mp3"] == AUDIO
+        assert set(desk.inbox.archived) == {PUSHED, second}
+
+    @pytest.mark.attacks("pushes other audio of a recording that was fetched from Kazoo")
+    def test_what_was_sealed_from_kazoo_is_not_replaced(self, tmp_path):
+        """Nor is the copy bound, which would be taken if the sealed one were ever lost."""
+        cluster = FakeCluster(a_document())
+        cluster.audio[RECORDING] = b"mp3 true"
+        desk = Desk(tmp_path, cluster)
+        desk.list(a_document())
+        desk.work(desk.arrive(PUSHED, account_id=ACCOUNT, recording_id=RECORDING), hours=1)
+        self.unverified(desk, "archived, and has other bytes")
+        assert desk.legs()[f"{RECORDING}.mp3"] == b"mp3 true"
+        assert not desk.notes.read(f"inbox#kazoo/{ACCOUNT}/{RECORDING}").version
+
+    @pytest.mark.attacks("writes a key of the inbox again, with other audio")
+    def test_a_key_that_is_written_again_is_another_object(self, tmp_path):
+        """Each version has a job of its own, and neither goes without a word."""
+        desk = Desk(tmp_path, FakeCluster(a_document()))
+        first = desk.arrive(PLANNED)
+        again = job_of(Arrival(key=PLANNED, version_id="v2", arrived_at=NOON))
+        assert first.id != again.id
+        desk.work(first)
+        desk.inbox.objects[PLANNED] = b"mp3 of another call"
+        desk.work(again, hours=1)
+        self.unverified(desk, "archived, and has other bytes", PLANNED)
+        assert desk.legs()[f"{RECORDING}.mp3"] == AUDIO
+
+    @pytest.mark.attacks("writes into its part of the inbox, and names another account")
+    def test_a_plan_names_its_account_at_the_beginning_of_the_key(self, tmp_path):
+        """Where its IAM user may write; what stands behind is only a name."""
+        desk = Desk(tmp_path, FakeCluster(a_document()))
+        key = f"{OTHER}/{ACCOUNT}/{RECORDING}.mp3"
+        desk.work(desk.arrive(key), hours=1)
+        self.unverified(desk, "no document", key)
+
+    @pytest.mark.attacks("forges the facts of a push in a storage plan's object")
+    def test_facts_of_a_plans_object_are_nobodys(self, tmp_path):
+        desk = Desk(tmp_path, FakeCluster(a_document()))
+        key = f"{OTHER}/x.mp3"
+        desk.work(desk.arrive(key, account_id=ACCOUNT, recording_id=RECORDING), hours=1)
+        assert "recording_id" not in self.unverified(desk, "no document", key)
+
+    @pytest.mark.attacks("writes into nobody's part of the inbox")
+    def test_an_object_of_no_account_is_kept_under_none(self, tmp_path):
+        desk = Desk(tmp_path, FakeCluster(a_document()))
+        desk.work(desk.arrive(f"{RECORDING}.mp3"), hours=1)
+        self.unverified(desk, "no account of ours", f"{RECORDING}.mp3")
+        assert desk.evidence()["account"] == "unknown"
+
+    @pytest.mark.attacks("fills the inbox with objects that take long to read")
+    def test_one_batch_reads_no_more_than_it_has_time_for(self, tmp_path):
+        """The others come again at once."""
+        desk = Desk(tmp_path, FakeCluster(a_document()))
+        opened = desk.inbox.open
+
+        @contextmanager
+        def slowly(key, version_id):
+            desk.clock.advance(61)
+            with opened(key, version_id) as pieces:
+                yield pieces
+
+        desk.inbox.open = slowly
+        keys = [PUSHED.replace("e" * 64, digit * 64) for digit in "0123"]
+        jobs = [desk.arrive(key, account_id=ACCOUNT, recording_id=RECORDING) for key in keys]
+        began = desk.clock.now()
+        desk.archive_messages(*(job.to_message() for job in jobs))
+        assert desk.clock.now() - began == timedelta(seconds=61)
+        assert sum(job.call.startswith("inbox-") for job, _ in desk.jobs.sent) == len(keys)
+
+    @pytest.mark.attacks("fills the inbox with an object without an end")
+    def test_an_object_that_is_larger_than_any_recording_is_not_read(self, tmp_path):
+        desk = Desk(tmp_path, FakeCluster(a_document()))
+        job = desk.arrive(PUSHED, account_id=ACCOUNT, recording_id=RECORDING)
+        desk.inbox.size = 1001
+        desk.work(job, hours=1)
+        self.unverified(desk, "more than 1000")
+
+    @pytest.mark.attacks("announces an object of another bucket to the queue")
+    def test_another_buckets_object_is_refused(self):
+        body = json.dumps(an_announcement(PUSHED))
+        assert len(jobs_of(body, inbox="inbox")) == 1
+        with pytest.raises(Refused, match="another bucket"):
+            jobs_of(body, inbox="archive")
+
+
+class TestRemoval:
+    """Kazoo's own recording goes only if it is the one that was sealed."""
+
+    def leg(self, details):
+        digest = hashlib.sha256(AUDIO).hexdigest()
+        return {"id": RECORDING, "named_only": False, "sha256": digest, "details": details}
+
+    def source(self, audio):
+        cluster = FakeCluster(a_document())
+        cluster.audio |= {} if audio is None else {RECORDING: audio}
+        return KazooSource(cluster)
+
+    @pytest.mark.attacks("has Kazoo's true recording deleted by pushing a false one before it")
+    def test_other_audio_at_kazoo_is_not_removed(self):
+        """A person is told: one of the two is false."""
+        with pytest.raises(Failed, match="other audio"):
+            self.source(b"mp3 true").removable(ACCOUNT, self.leg({"inbox_key": PUSHED}))
+
+    @pytest.mark.attacks("pushes a false recording before Kazoo has stored the true one")
+    def test_what_kazoo_may_still_store_is_left_alone(self):
+        """Nobody can compare it."""
+        assert self.source(None).removable(ACCOUNT, self.leg({"inbox_key": PUSHED})) is False
+
+    @pytest.mark.parametrize("details", [{"inbox_key": PUSHED}, {"call_id": SIP}, None])
+    def test_the_same_audio_is_removed_and_what_did_not_arrive_is_not_compared(self, details):
+        audio = AUDIO if details and "inbox_key" in details else b"mp3 never asked for"
+        assert self.source(audio).removable(ACCOUNT, self.leg(details))

@@ -4,13 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legato import layout
 from legato.errors import Refused
-from legato.model import Job, format_time, parse_time
-from tests.fakes import an_id
+from legato.model import MAX_JOB_BYTES, Job, format_time, is_id, is_name, parse_time
+from tests.fakes import NOON, an_id
 
 MESSAGE = {
     "v": 1,
@@ -62,6 +62,94 @@ def test_what_is_wrong_with_a_job_is_named(change, named):
     """Whoever reads the dead letters knows what to mend."""
     with pytest.raises(Refused, match=named):
         Job.from_message(json.dumps({**MESSAGE, **change}))
+
+
+@pytest.mark.attacks("puts a job into the queue that no function of ours would have made")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"call": "x" * 129},
+        {"call": "a\nb"},
+        {"call": "\ud800"},
+        {"call": ".."},
+        {"account": "x" * 129},
+        {"account": "\x00"},
+        {"seen_at": "0001-01-01T00:00:00+14:00"},
+        {"seen_at": "9999-12-31T23:59:59Z"},
+        {"not_before": "2100-01-01T00:00:00Z"},
+        {"tried_at": "1999-12-31T00:00:00Z"},
+        {"attempt": -1},
+        {"looks": 10**30},
+        {"crashes": 1.5},
+        {"hints": {"recordingIds": ["x" * 129]}},
+        {"hints": {"recordingIds": ["7"] * 101}},
+        {"hints": {"peers": [["7"]]}},
+        {"hints": {"listed": {"7": 1}}},
+        {"hints": {"related": ["s-1"]}},
+        {"hints": {"related": [7]}},
+        {"hints": {"related": [f"ringex/1/{'x' * 129}"]}},
+        {"hints": {"ongoing": "yes"}},
+        {"hints": {"retry": 1}},
+        {"hints": {"key": ["k"]}},
+        {"hints": {"version": 7}},
+        {"future": "x" * MAX_JOB_BYTES},
+        {"future": [[[[[[[[[[[7]]]]]]]]]]]},
+    ],
+)
+def test_what_is_no_job_of_ours_is_refused(change):
+    """Before anything is done with it; the dead letter says why."""
+    with pytest.raises(Refused):
+        Job.from_message(json.dumps({**MESSAGE, **change}))
+
+
+@pytest.mark.attacks("nests a job so deeply that it ends its reader")
+@pytest.mark.parametrize("body", ["[" * 15_000, '{"v":' * 3000, '{"v": 1, "hints": ' + "[" * 5000])
+def test_a_job_that_is_nested_deeply_is_refused(body):
+    with pytest.raises(Refused):
+        Job.from_message(body)
+
+
+@given(
+    st.lists(st.text("7äク", min_size=1, max_size=42).filter(is_name), max_size=400, unique=True),
+    st.lists(st.text("7s-", min_size=1, max_size=128), max_size=50, unique=True),
+)
+@settings(max_examples=30)
+def test_a_job_that_names_more_than_a_message_holds_is_several(named, peers):
+    """They say the same together, and each is read again."""
+    hints = {"recordingIds": named, "peers": peers, "retry": True}
+    whole = Job(provider="ringex", account="1", call="s-1", seen_at=NOON, hints=hints)
+    read = [Job.from_message(part.to_message()) for part in whole.parts()]
+    assert set().union(*(job.named for job in read)) == set(named)
+    assert {peer for job in read for peer in job.hints["peers"]} == set(peers)
+    assert all(job.hints["retry"] for job in read)
+    assert Job.from_message(whole.anew().to_message())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "s-0a1b2c3d4e5f60718293a4b5c6d7e8f9z19a2b3c4d5e6z0000000",
+        "~",
+        "1662272004",
+        "p-v-0a1b2c3d4e5f60718293a4b5c6d7e8f9-1795165205000-1a2b3c4d5e6f7",
+        "63962385275-0a1b2c3d",
+        "202611-0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        "202611-a84b4c76e66710@pbx.example.com:5060",
+        "aGVsbG8+d29ybGQ=",
+        "1!2%40*3~4.5_6",
+    ],
+)
+def test_the_ids_of_all_providers_have_one_shape(name):
+    assert is_id(name)
+    assert is_name(name)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["", ".", "..", " ", "a b", "a/b", "a#b", "a\\b", "ü", "\x7f", "\ud800", "x" * 129, 7, None],
+)
+def test_what_a_stranger_may_not_name(odd):
+    assert not is_id(odd)
 
 
 @given(st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1)))  # noqa: DTZ001

@@ -47,7 +47,7 @@ class FakeSource:
         self.trouble = {}
         self.kept_back = set()
 
-    def removable(self, leg):
+    def removable(self, account, leg):
         return leg["id"] not in self.kept_back
 
     def remove(self, recordings):

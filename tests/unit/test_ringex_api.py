@@ -573,7 +573,7 @@ class TestRemoval:
         [request] = [each for each in server.requests if each.url.path == DELETE_PATH]
         assert request.method == "DELETE"
         assert json.loads(request.content) == {"records": ["7", "8"]}
-        assert source.removable({"id": "7", "named_only": True})
+        assert source.removable("1", {"id": "7", "named_only": True})
 
     @pytest.mark.parametrize(
         ("status", "error"), [(404, NotYet), (410, NotYet), (400, Failed), (302, Retry)]

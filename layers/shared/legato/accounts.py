@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from legato.errors import Refused
-from legato.model import PROVIDERS, CallId
+from legato.model import PROVIDERS, CallId, is_name
 from legato.notes import change
+from legato.sweep import records_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from legato.model import Note
+    from legato.model import Job, Note
     from legato.ports import Notes
 
 
@@ -32,15 +33,42 @@ def siblings(call: CallId, notes: Notes) -> tuple[CallId, ...]:
 def meant(text: str, notes: Notes) -> list[CallId]:
     """Return the calls that a person may mean by an address, `provider/call`, or an id alone.
 
-    An address is taken at its word; the other forms find calls that were looked at. Raises Retry.
+    An address is taken at its word; the other forms find calls that were looked at. Nothing is
+    meant by what can be no id. Raises Retry.
     """
     try:
-        return [CallId.parse(text)]
+        address = CallId.parse(text)
     except Refused:
         provider, _, call = text.partition("/")
+    else:
+        return [address] if all(map(is_name, address)) else []
     if provider in PROVIDERS and call:
         return list(_named(provider, unquote(call), notes))
     return [found for provider in PROVIDERS for found in _named(provider, text, notes)]
+
+
+def ours(
+    accounts: Collection[str], notes: Notes, *, unplaced: str | None = None
+) -> Callable[[Job], Job]:
+    """Return who lets jobs through that are of these accounts, or of a call that a sweep found.
+
+    An account that was taken out of the configuration may have calls on their way. Only calls that
+    begin with `unplaced` have no account yet. Raises Refused, Retry.
+    """
+
+    def identified(job: Job) -> Job:
+        placed = job.account or unplaced is None or not job.call.startswith(unplaced)
+        if placed and job.account not in accounts:
+            check_found(job, notes)
+        return job
+
+    return identified
+
+
+def check_found(job: Job, notes: Notes) -> None:
+    """Raise Refused for a job of a foreign account, unless a sweep has found its call there."""
+    if not notes.read(records_key(job.id)).version:
+        raise Refused(f"a job of account {job.account!r}, which is none of ours, or not any more")
 
 
 def only_account_key(provider: str) -> str:
@@ -49,6 +77,8 @@ def only_account_key(provider: str) -> str:
 
 
 def _named(provider: str, call: str, notes: Notes) -> Iterator[CallId]:
+    if not is_name(call):
+        return
     only = notes.read(only_account_key(provider)).content.get("account")
     several = notes.read(_key(CallId(provider, "", call))).content.get("accounts", ())
     for account in sorted({*([only] if only else ()), *several}):

@@ -325,18 +325,20 @@ def _read(message: Message, shop: Workshop, report: Report) -> Sequence[Job]:
         found = shop.read(message.body)
         for job in found:
             shop.check(job)
+        jobs = [_identified(job, message, shop, report) for job in found]
     except Refused as error:
         shop.jobs.bury(message.body, reason=str(error))
         report.count("JobRefused")
         log.error("job refused", extra={"message_id": message.id, "reason": str(error)})
         return []
-    jobs = (_identified(job, message, shop, report) for job in found)
     return [job for job in jobs if job is not None]
 
 
 def _identified(job: Job, message: Message, shop: Workshop, report: Report) -> Job | None:
     try:
         return shop.identified(job)
+    except Refused:
+        raise
     except LegatoError as error:
         if isinstance(error, Barred):
             report.count("ProviderRefused")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from legato.model import CallStatus, Listing, StoredLeg, StoredObject
+    from legato.model import CallStatus, Listing, StoredLeg, StoredObject, TroubleKind
     from legato.settle import Work
     from legato.workshop import Workshop
 
@@ -270,6 +270,8 @@ def _fetched(
                 _settled(work, leg)
                 if got.stored.short_ms:
                     _is_short(work, got.stored, shop)
+            if leg.unverified is not None and leg.id not in work.state.legs:
+                _is_accepted_as(work, "unverified", leg.id, leg.unverified, shop)
     return [fetched[leg.id] for leg in legs if leg.id in fetched]
 
 
@@ -356,7 +358,7 @@ def _troubled(work: Work, listing: Listing, leg: Leg, error: LegatoError, shop: 
 
 def _is_accepted(trouble: Trouble) -> bool:
     """Say whether the recording is in the archive all the same, and a person is told."""
-    return trouble.kind == "short" and trouble.next_at is None
+    return trouble.kind in ("short", "unverified") and trouble.next_at is None
 
 
 def _settled(work: Work, leg: Leg) -> None:
@@ -366,10 +368,15 @@ def _settled(work: Work, leg: Leg) -> None:
 
 def _is_short(work: Work, got: StoredLeg, shop: Workshop) -> None:
     """Let a person know of a leg that is in the archive, and not as long as it should be."""
-    now, seconds = shop.clock.now(), got.short_ms / 1000
-    reason = f"{seconds:.1f} s of it lack, as often as it was fetched"
-    trouble = Trouble(kind="short", reason=reason, since=now, tried_at=now)
-    work.state = work.state.changed(troubles=work.state.troubles | {got.leg.id: trouble})
+    reason = f"{got.short_ms / 1000:.1f} s of it lack, as often as it was fetched"
+    _is_accepted_as(work, "short", got.leg.id, reason, shop)
+
+
+def _is_accepted_as(work: Work, kind: TroubleKind, leg: str, reason: str, shop: Workshop) -> None:
+    """Let a person know what is wrong with a leg that is in the archive."""
+    now = shop.clock.now()
+    trouble = Trouble(kind=kind, reason=reason, since=now, tried_at=now)
+    work.state = work.state.changed(troubles=work.state.troubles | {leg: trouble})
 
 
 def _missing(work: Work, shop: Workshop) -> list[Missing]:

@@ -149,9 +149,14 @@ def checked_length(audio: AudioFacts, fetching: Fetching, shop: Workshop) -> int
 
 def _short_ms(audio: AudioFacts, leg: Leg, shop: Workshop) -> int:
     stated = leg.announced_ms if shop.policy.lengths_stated else None
-    if stated is None or stated - audio.duration_ms <= max(SHORT_MS, SHORT_SHARE * stated):
+    if stated is None or stated - audio.duration_ms <= tolerance(stated):
         return 0
     return stated - audio.duration_ms
+
+
+def tolerance(stated_ms: int) -> float:
+    """Return by how many milliseconds a recording may differ from what the provider states."""
+    return max(SHORT_MS, SHORT_SHARE * stated_ms)
 
 
 def _back_from_archive(leg: Leg, kept: StoredObject, path: Path, shop: Workshop) -> FetchedLeg:

@@ -3,24 +3,73 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from legato.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 type Json = dict[str, Any]
 
 JOB_VERSION = 1
 PROVIDERS = ("ringex", "ringcx", "kazoo")
 MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+LONGEST_ID = 128
+"""Bytes. Percent-encoded, three of them and a date are a key of S3, which has 1,024 at most."""
+MOST_NAMED = 100
+"""Recordings, or other calls, that a notification or a job names."""
+MAX_JOB_BYTES = 16 * 1024
+"""Of a job's message. Whatever is larger nobody of ours has sent."""
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+
+_ROOM = 1024
+"""Bytes that a job gains on its way: moments and counters."""
+_SHAPE = re.compile(r"[0-9A-Za-z._~:@!%*+=-]{1,128}")
+_DEEPEST = 10
+"""Levels of a job's message, of which jobs of ours have three. Python follows a thousand."""
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_MOST_COUNTED = 1_000_000
+
+
+def is_id(value: object) -> bool:
+    """Say whether this is an id that a stranger may name: 128 letters, digits and `._~:@!%*+=-`.
+
+    The ids of all providers have this shape. What comes in from outside is compared with it before
+    it goes into a job, a key or a log. Dots alone are none: an address with them is another one.
+    """
+    return isinstance(value, str) and _SHAPE.fullmatch(value) is not None and is_name(value)
+
+
+def is_name(value: object) -> bool:
+    """Say whether this can be an id: a printable text of at most 128 bytes, not dots alone.
+
+    It is wider than `is_id`: what a provider's own list calls a recording is archived under that
+    name, whatever characters it has. Nor is an id what had to be replaced to be written at all.
+    """
+    if not isinstance(value, str) or not value.strip(".") or not value.isprintable():
+        return False
+    return REPLACED not in value and len(value.encode()) <= LONGEST_ID
 
 
 def parse_time(text: str) -> datetime:
     """Read an ISO 8601 time. One without a zone is UTC; raises ValueError for anything else."""
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside of the calendar") from error
+
+
+def parse_moment(text: object) -> datetime:
+    """Read a time of this century, as messages have it. Raises ValueError for anything else."""
+    if not isinstance(text, str) or not _EARLIEST <= (moment := parse_time(text)) < _LATEST:
+        raise ValueError(f"{text!r} is no time of this century")
+    return moment
 
 
 def format_time(moment: datetime) -> str:
@@ -125,10 +174,29 @@ class Job:
         return told | {self.id._replace(call=peer) for peer in self.hints.get("peers", ())}
 
     def anew(self) -> Job:
-        """Return the job as it was when nothing had been tried yet."""
-        return replace(
+        """Return the job as it was when nothing had been tried yet, of a size for one message.
+
+        What it does not name any more, the ledger does (legato.claim).
+        """
+        fresh = replace(
             self, attempt=0, looks=0, not_before=None, turn=False, tried_at=None, crashes=0
         )
+        return next(fresh.parts())
+
+    def parts(self) -> Iterator[Job]:
+        """Yield jobs that say together what this one does, each small enough for a message.
+
+        A call's jobs are worked on as one, which may come to name more than one message holds.
+        """
+        longest = max(_LISTS, key=lambda name: len(self.hints.get(name, ())))
+        ids = self.hints.get(longest, ())
+        fits = len(ids) <= MOST_NAMED and len(self.to_message()) <= MAX_JOB_BYTES - _ROOM
+        if fits or len(ids) < 2:
+            yield self
+            return
+        middle = len(ids) // 2
+        for half in (ids[:middle], ids[middle:]):
+            yield from replace(self, hints=self.hints | {longest: half}).parts()
 
     def to_message(self) -> str:
         """Write the job as its queue message, version 1. Unknown fields are passed on."""
@@ -156,12 +224,16 @@ class Job:
     @classmethod
     def from_message(cls, body: str) -> Job:
         """Read a queue message. Raises Refused, naming the field, for what is no job."""
+        if len(body) > MAX_JOB_BYTES:
+            raise Refused(f"the job has {len(body)} characters, more than {MAX_JOB_BYTES}")
         try:
             message = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refused(f"the job is not valid JSON: {error}") from error
         if not isinstance(message, dict):
             raise Refused("the job is not a JSON object")
+        if not _is_shallow(message, _DEEPEST):
+            raise Refused(f"the job is nested deeper than {_DEEPEST} levels")
         if message.pop("v", None) != JOB_VERSION:
             raise Refused(f"the job's version `v` is not {JOB_VERSION}")
         try:
@@ -171,14 +243,14 @@ class Job:
                 provider=_taken(message, "provider", str),
                 account=_taken(message, "account", str),
                 call=_taken(message, "call", str),
-                seen_at=parse_time(_taken(message, "seen_at", str)),
+                seen_at=parse_moment(_taken(message, "seen_at", str)),
                 hints=_taken(message, "hints", dict, default={}),
-                attempt=_taken(message, "attempt", int, default=0),
-                looks=_taken(message, "looks", int, default=0),
-                not_before=None if not_before is None else parse_time(not_before),
+                attempt=_counted(message, "attempt"),
+                looks=_counted(message, "looks"),
+                not_before=None if not_before is None else parse_moment(not_before),
                 turn=message.pop("turn", False) is True,
-                tried_at=None if tried_at is None else parse_time(tried_at),
-                crashes=_taken(message, "crashes", int, default=0),
+                tried_at=None if tried_at is None else parse_moment(tried_at),
+                crashes=_counted(message, "crashes"),
                 extra=message,
             )
         except (TypeError, ValueError) as error:
@@ -186,15 +258,53 @@ class Job:
         if job.provider not in PROVIDERS:
             known = ", ".join(PROVIDERS)
             raise Refused(f"the job's provider {job.provider!r} is not one of {known}")
-        if not job.call:
-            raise Refused("the job's `call` is empty")
-        for hint in ("recordingIds", "listed", "related", "peers"):
-            ids = job.hints.get(hint, [])
-            if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
-                raise Refused(f"the job's `hints.{hint}` is not a list of strings")
-        for address in job.hints.get("related", ()):
-            CallId.parse(address)
+        if not is_name(job.call):
+            raise Refused("the job's `call` is no id")
+        if job.account and not is_name(job.account):
+            raise Refused("the job's `account` is no id")
+        _check_hints(job.hints)
         return job
+
+
+_LISTS = ("recordingIds", "listed", "peers", "related")
+_FLAGS = ("ongoing", "behind", "many", "retry")
+_TEXTS = ("key", "version")
+_LONGEST_TEXT = 1024
+"""Characters of a key of S3, or of a version's id."""
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    within = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(each, levels - 1) for each in within)
+
+
+def _check_hints(hints: Json) -> None:
+    """Raise Refused for a hint that is none. What nobody knows is passed on."""
+    for hint in _LISTS:
+        ids = hints.get(hint, [])
+        if not isinstance(ids, list) or len(ids) > MOST_NAMED:
+            raise Refused(f"the job's `hints.{hint}` is not a list of at most {MOST_NAMED} ids")
+        if hint != "related" and not all(map(is_name, ids)):
+            raise Refused(f"the job's `hints.{hint}` is not a list of ids")
+    for address in hints.get("related", ()):
+        if not isinstance(address, str) or not all(map(is_name, CallId.parse(address))):
+            raise Refused("the job's `hints.related` is not a list of calls' addresses")
+    for hint in _FLAGS:
+        if not isinstance(hints.get(hint, False), bool):
+            raise Refused(f"the job's `hints.{hint}` is not true or false")
+    for hint in _TEXTS:
+        text = hints.get(hint, "")
+        if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
+            raise Refused(f"the job's `hints.{hint}` is not a text")
+
+
+def _counted(message: Json, name: str) -> int:
+    count = _taken(message, name, int, default=0)
+    if not 0 <= count <= _MOST_COUNTED:
+        raise ValueError(f"`{name}` counts nothing")
+    return count
 
 
 def _taken[T](message: Json, name: str, kind: type[T], default: T | None = None) -> T:
@@ -242,6 +352,8 @@ class Leg:
     """There is no hurry: who asks the provider for something else goes first."""
     tries: int = 0
     """How often it was asked for in vain."""
+    unverified: str | None = None
+    """Why nobody knows whose it is, if it came by itself and only its sender says so."""
     details: Json | None = None
     """What the provider says of this leg alone, for the manifest."""
 
@@ -354,12 +466,13 @@ class Note:
 class Arrival:
     """A version of an object in the inbox; the newest, if `version_id` is empty.
 
-    `facts` is what came with the audio, by its field.
+    `facts` is what came with the audio, by its field; `size` is in bytes.
     """
 
     key: str
     version_id: str
     arrived_at: datetime
+    size: int = 0
     facts: Json = field(default_factory=dict)
 
 
@@ -374,6 +487,7 @@ type TroubleKind = Literal[
     "short",
     "unreadable",
     "unjoined",
+    "unverified",
     "lost",
 ]
 
@@ -386,7 +500,8 @@ class Trouble:
     broken connection, too slow. `limited`: 429 for this one, while others are granted. `deadly`: a
     worker ended on it without a word. `damaged`: what came is no whole recording. `short`: it lacks
     more than the provider says it is long. `unreadable`: nobody understands how it is listed.
-    `unjoined`: all legs are kept and cannot be joined. `lost`: nothing more can be done.
+    `unjoined`: all legs are kept and cannot be joined. `unverified`: it is kept, and came by itself
+    from somebody who only says whose it is. `lost`: nothing more can be done.
 
     `tries` counts how often it was asked for since `since`, `spent` those that were not the
     provider's own outage. `tried_at` is the last time, `next_at` the next one; None where only a

@@ -14,10 +14,11 @@ from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from legato.errors import Barred, Conflict, Failed, LegatoError, NotYet, Retry, Stale, Wait
+from legato.errors import Barred, Conflict, Denied, Failed, LegatoError, NotYet, Retry, Stale, Wait
 from legato.hold import held
 from legato.model import CallId, format_time
 from legato.notes import change
@@ -61,8 +62,12 @@ class Source(Protocol):
     name: str
     at_once: int
 
-    def removable(self, leg: Json) -> bool:
-        """Say whether a leg of a manifest is known to be a recording of this provider's."""
+    def removable(self, account: str, leg: Json) -> bool:
+        """Say whether a leg of an account's manifest is known to be a recording of this provider's.
+
+        It may be asked for it: raises Failed or Denied if that tells that it is another one, else
+        as `remove` does.
+        """
         ...
 
     def remove(self, recordings: Sequence[Recording]) -> None:
@@ -190,7 +195,7 @@ class _Run:
             batch = list(islice(self._waiting, self._at_once))
             alone, gone = len(batch) == 1, False
             try:
-                self._ask([one.recording for one in batch])
+                self._patiently(partial(self._work.source.remove, [one.recording for one in batch]))
             except NotYet as error:
                 if not alone:
                     self._halve(batch, error)
@@ -260,7 +265,7 @@ class _Run:
             raise _Unproven(str(error)) from error
         settled = note.content["settled"]
         legs = [leg for leg in manifest["legs"] if leg["id"] not in settled]
-        left = [leg["id"] for leg in legs if not self._work.source.removable(leg)]
+        left = [leg["id"] for leg in legs if not self._removable(call, leg)]
         legs = [leg for leg in legs if leg["id"] not in left]
         for leg in legs:
             _check_version(leg["key"], leg["version_id"], present)
@@ -280,6 +285,15 @@ class _Run:
         if left or unknown:
             self._settle(call, [*left, *unknown])
         return proven
+
+    def _removable(self, call: CallId, leg: Json) -> bool:
+        """Ask the source. Raises _Unproven, _Later, _Stop."""
+        try:
+            return self._patiently(partial(self._work.source.removable, call.account, leg))
+        except (Failed, Denied) as error:
+            raise _Unproven(f"{leg['key']} is not removed: {error}") from error
+        except Retry as error:
+            raise _Later(f"the provider cannot be asked for {leg['key']}: {error}") from error
 
     def _proof(self, leg: Json, stored: StoredObject) -> Proof:
         """Read a leg back. Where it cannot be read at once, S3's word for it must do."""
@@ -303,19 +317,17 @@ class _Run:
             raise _Unproven(f"{key} does not hold the bytes that the manifest names")
         return "read-back"
 
-    def _ask(self, recordings: Sequence[Recording]) -> None:
+    def _patiently[T](self, ask: Callable[[], T]) -> T:
         """Ask the provider, and sleep while it is a matter of moments."""
         while True:
             try:
-                self._work.source.remove(recordings)
+                return ask()
             except Wait as error:
                 end = self._work.clock.now() + timedelta(seconds=error.seconds)
                 brief = error.seconds <= PATIENCE and end < self._until - RESERVE / 2
                 if isinstance(error, Barred) or not brief:
                     raise _Stop(error) from error
                 self._work.sleep(error.seconds)
-                continue
-            return
 
     def _halve(self, batch: Sequence[_Proven], error: LegatoError) -> None:
         self._at_once = len(batch) // 2

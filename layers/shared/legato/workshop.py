@@ -32,7 +32,8 @@ class Workshop:
     """`scratch` is a folder for audio on its way; nothing in it outlives a call.
 
     `read` returns the jobs of a message of the queue. Raises Refused. `identified` returns a job
-    under the id of its account, where it may have come without. Raises Wait, Barred, Retry.
+    under the id of its account, where it may have come without. Raises Refused for an account that
+    is none of ours, Wait, Barred, Retry.
     """
 
     provider: Provider

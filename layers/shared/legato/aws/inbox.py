@@ -12,27 +12,32 @@ from botocore.exceptions import ClientError
 from legato.aws.bucket import PIECE_BYTES
 from legato.aws.errors import code, translated
 from legato.errors import NotYet, Refused
-from legato.model import Arrival, parse_time
+from legato.model import MAX_JOB_BYTES, Arrival, parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_s3 import S3Client
 
+_LONGEST = 1024
+"""Bytes of a key, and of a version's id. A job names both."""
 _GONE = ("404", "NoSuchKey", "NoSuchVersion")
 _ARCHIVED: Any = {"TagSet": [{"Key": "legato", "Value": "archived"}]}
 """What has this tag is removed by the bucket's own rule, after some days."""
 
 
-def announced(body: str) -> list[Arrival] | None:
+def announced(body: str, *, bucket: str = "") -> list[Arrival] | None:
     """Return the objects that a message of S3 announces; None for a message of somebody else.
 
-    S3 tries a queue with a message that announces nothing. Raises Refused for one that is broken.
+    S3 tries a queue with a message that announces nothing. Raises Refused for one that is broken,
+    or of another bucket than this one.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
+    if len(body) > MAX_JOB_BYTES:
+        raise Refused(f"the message has {len(body)} characters, more than {MAX_JOB_BYTES}")
     try:
         message = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(message, dict):
         return None
@@ -42,17 +47,20 @@ def announced(body: str) -> list[Arrival] | None:
     if not isinstance(records, list):
         return None
     try:
-        return [
-            Arrival(
-                # Encoded as in a form.
-                key=unquote_plus(record["s3"]["object"]["key"]),
-                version_id=record["s3"]["object"].get("versionId", ""),
-                arrived_at=parse_time(record["eventTime"]),
-            )
-            for record in records
-        ]
+        return [_arrival(record["s3"], record, bucket) for record in records]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise Refused(f"the message is no announcement of S3's: {error!r}") from error
+        raise Refused(f"the message is no announcement of S3's: {error!r}"[:200]) from error
+
+
+def _arrival(said: Any, record: Any, bucket: str) -> Arrival:
+    """Read a record. Raises Refused, and what Python raises where a field is missing or odd."""
+    if bucket and said["bucket"]["name"] != bucket:
+        raise Refused("the message announces an object of another bucket than the inbox")
+    key = unquote_plus(said["object"]["key"])  # encoded as in a form
+    version = said["object"].get("versionId", "")
+    if not key or max(len(key.encode()), len(version.encode())) > _LONGEST:
+        raise ValueError("no key of S3")
+    return Arrival(key=key, version_id=version, arrived_at=parse_moment(record["eventTime"]))
 
 
 class S3Inbox:
@@ -76,6 +84,7 @@ class S3Inbox:
             key=arrival.key,
             version_id=head.get("VersionId", "null"),
             arrived_at=head["LastModified"],
+            size=head["ContentLength"],
             facts=dict(parse_qsl(head["Metadata"].get("facts", ""))),
         )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
+from legato.accounts import ours
 from legato.aws.clients import client
 from legato.aws.inbox import S3Inbox, announced
 from legato.aws.queue import SqsJobs
@@ -16,7 +18,7 @@ from legato.clock import SystemClock
 from legato.errors import Failed, Refused
 from legato.policy import Policy
 from legato.providers.kazoo.api import KazooApi
-from legato.providers.kazoo.inbox import Inbox, job_of
+from legato.providers.kazoo.inbox import CALL, Inbox, job_of
 from legato.providers.kazoo.provider import Kazoo, KazooSource
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.kazoo.tail import KazooTail
@@ -86,6 +88,7 @@ def archiving(settings: ProcessorSettings) -> Part:
         made.clock,
         accounts=_accounts(kazoo),
         length=lambda pieces: length_of(pieces, stitcher(max_seconds)),
+        max_bytes=settings.max_leg_bytes,
     )
     return Part(
         provider=Kazoo(
@@ -109,7 +112,8 @@ def archiving(settings: ProcessorSettings) -> Part:
             delete_at_source=Kazoo.name in settings.delete_at_source,
         ),
         max_seconds=max_seconds,
-        read=jobs_of,
+        read=partial(jobs_of, inbox=settings.kazoo_inbox),
+        identified=ours(_accounts(kazoo), made.ledger, unplaced=CALL),
     )
 
 
@@ -209,9 +213,12 @@ def pushing(environment: Mapping[str, str], *, address: str) -> Pushing:
     return Pushing(secret=made.secret, address=address, accounts=_accounts(settings.kazoo))
 
 
-def jobs_of(body: str) -> list[Job]:
-    """Return the jobs of a message, be it a job or what S3 says of the inbox. Raises Refused."""
-    arrivals = announced(body)
+def jobs_of(body: str, *, inbox: str = "") -> list[Job]:
+    """Return the jobs of a message, be it a job or what S3 says of the `inbox`, the bucket.
+
+    Without its name any bucket's will do. Raises Refused.
+    """
+    arrivals = announced(body, bucket=inbox)
     if arrivals is None:
         return one_job(body)
     return [job for arrival in arrivals if (job := job_of(arrival)) is not None]

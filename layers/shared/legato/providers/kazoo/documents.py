@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 UNIX_EPOCH = 62_167_219_200
 WITHHELD = "withheld: it may carry a secret"
 ARRIVED_AT = "legato_arrived_at"
-"""Our own field, of a document that Kazoo did not write (legato/providers/kazoo/inbox.py)."""
+UNVERIFIED = "legato_unverified"
+"""Our own fields, of a document that Kazoo did not write (legato/providers/kazoo/inbox.py)."""
 
 _INTERACTION = re.compile(r"(\d{11,12})-[0-9a-fA-F]+")
 
@@ -47,16 +48,19 @@ def without_secrets(document: Json) -> Json:
 
 
 def began_at(document: Json, *, latest: datetime) -> datetime | None:
-    """Return when the recording began; without that, when its interaction did, or it arrived.
+    """Return when the recording began; without that, when its interaction did.
 
-    What lies more than a day after `latest` is not believed.
+    Of a document of our own it is when the audio arrived: what came with it is not believed. Nor is
+    what lies more than a day after `latest`.
     """
+    if ARRIVED_AT in document:
+        return time_of(document[ARRIVED_AT], latest=latest)
     interaction = _INTERACTION.fullmatch(text_of(document.get("interaction_id")) or "")
     for seconds in (document.get("start"), interaction and interaction[1]):
         moment = believed(_from_gregorian(seconds), latest=latest)
         if moment is not None:
             return moment
-    return time_of(document.get(ARRIVED_AT), latest=latest)
+    return None
 
 
 def ended_at(documents: Iterable[Json], *, latest: datetime) -> datetime | None:
@@ -101,6 +105,7 @@ def _leg(job: Job, document: Json) -> Leg:
         address=address(job.account, recording),
         announced_ms=length_of(document),
         behind=job.hints.get("behind") is True,
+        unverified=text_of(document.get(UNVERIFIED)),
         details={
             name: text_of(document.get(name))
             for name in ("call_id", "cdr_id", "owner_id", "endpoint_id", "direction", "origin")
@@ -129,7 +134,9 @@ def _party(role: Literal["from", "to"], document: Json, side: str, address_of: s
 
 
 def length_of(document: Json) -> int | None:
-    """Return how many milliseconds a recording is long, if it says so."""
+    """Return how many milliseconds a recording is long, if Kazoo says so."""
+    if ARRIVED_AT in document:
+        return None
     milliseconds = milliseconds_of(document.get("duration_ms"))
     if milliseconds is not None:
         return milliseconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -10,18 +11,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from legato.accounts import siblings
-from legato.errors import LegatoError, NotYet, Wait
+from legato.errors import Failed, LegatoError, NotYet, Wait
 from legato.model import Leg, Listing
 from legato.providers.kazoo.documents import (
     address,
     ended_at,
     listing,
 )
-from legato.providers.kazoo.inbox import CALL
+from legato.providers.kazoo.inbox import CALL, INBOX_KEY, LISTEN
 from legato.sweep import AHEAD, as_listed, records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from legato.model import CallId, Job, Json
     from legato.ports import Clock, Notes
@@ -63,17 +65,20 @@ class Kazoo:
         """Answer from the ledger; what only the inbox has is looked up."""
         del closely  # the ledger knows as much of one as of all
         found: dict[CallId, Listing | LegatoError] = {}
+        until = self._clock.now() + LISTEN
         for job in jobs:
             try:
-                answer = self._resolved(job)
+                answer = self._resolved(job, until)
             except LegatoError as error:
                 answer = error
             if answer is not None:
                 found[job.id] = answer
         return found
 
-    def _resolved(self, job: Job) -> Listing | LegatoError | None:
-        if job.call.startswith(CALL):
+    def _resolved(self, job: Job, until: datetime) -> Listing | LegatoError | None:
+        if job.call.startswith(CALL) and not job.account:
+            if self._clock.now() > until:
+                return Wait("other objects of the inbox come first", seconds=1)
             return self._inbox.take_in(job)
         note = self._notes.read(records_key(job.id))
         documents = list(note.content.get("records", {}).values())
@@ -103,16 +108,18 @@ class Kazoo:
     def open_leg(self, leg: Leg, *, turn: bool = False) -> Iterator[Iterator[bytes]]:
         """Open a recording's audio. NotYet: its document was saved, and its audio is not there.
 
-        Every other try asks Kazoo for what the inbox has, too.
+        Every other try asks Kazoo for what the inbox has, too, unless it is known to it by no id.
         """
         account, recording, *copy = map(unquote, leg.address.split("/"))
-        if leg.tries % 2:
+        if leg.tries % 2 and leg.unverified is None:
             copy = []
         try:
             with ExitStack() as opened:
                 try:
                     pieces = opened.enter_context(self._inbox.open(*copy)) if copy else None
                 except NotYet:
+                    if leg.unverified is not None:
+                        raise
                     pieces = None
                 if pieces is None:
                     asked = self._api.stream(account, recording, turn=turn, behind=leg.behind)
@@ -146,6 +153,9 @@ class KazooSource:
     """Where recordings are removed, one a request. Kazoo marks them, and cleans up in its own time.
 
     https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/recordings.md
+
+    What came by itself is removed only if Kazoo hands out the same bytes: who sent it may have been
+    somebody else, and the true recording be the one that Kazoo has, or is about to store.
     """
 
     name = "kazoo"
@@ -154,9 +164,25 @@ class KazooSource:
     def __init__(self, api: KazooApi) -> None:
         self._api = api
 
-    def removable(self, leg: Json) -> bool:
-        """Say whether Kazoo listed the leg, by an id of its own making."""
-        return not leg["named_only"] and RECORDING_ID.fullmatch(leg["id"]) is not None
+    def removable(self, account: str, leg: Json) -> bool:
+        """Say whether Kazoo listed the leg, by an id of its own making, and has no other audio.
+
+        Raises Failed if it has, and as KazooApi.stream does.
+        """
+        if leg["named_only"] or RECORDING_ID.fullmatch(leg["id"]) is None:
+            return False
+        if not (leg["details"] or {}).get(INBOX_KEY):
+            return True
+        digest = hashlib.sha256()
+        try:
+            with self._api.stream(account, leg["id"], behind=True) as pieces:
+                for piece in pieces:
+                    digest.update(piece)
+        except NotYet:
+            return False
+        if digest.hexdigest() != leg["sha256"]:
+            raise Failed(f"Kazoo has other audio of {leg['id']} than the one that came by itself")
+        return True
 
     def remove(self, recordings: Sequence[Recording]) -> None:
         """Delete recordings, behind all other requests. NotYet: Kazoo does not find one."""

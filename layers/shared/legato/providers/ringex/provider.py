@@ -160,9 +160,9 @@ class RingexSource:
     def __init__(self, api: RingexApi) -> None:
         self._api = api
 
-    def removable(self, leg: Json) -> bool:
+    def removable(self, account: str, leg: Json) -> bool:
         """Say yes: what was archived came from RingCentral by its id."""
-        del leg
+        del account, leg
         return True
 
     def remove(self, recordings: Sequence[Recording]) -> None:
