@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legato.accounts import ours
 from legato.archive import Message, archive
 from legato.errors import Barred, Failed, Refused, Retry
-from legato.model import PROVIDERS, CallId, format_time
+from legato.model import PROVIDERS, CallId, Job, Note, format_time
 from legato.policy import Policy
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.provider import Kazoo
@@ -21,7 +22,7 @@ from legato.providers.ringcx.tail import RingcxTail
 from legato.providers.ringex.account import RingexAccount
 from legato.providers.ringex.api import ACCOUNT
 from legato.providers.ringex.tail import RingexTail
-from legato.sweep import sweep, take
+from legato.sweep import records_key, sweep, take
 from tests.fakes import (
     NOON,
     FakeClock,
@@ -330,13 +331,41 @@ class TestRingex:
         assert RingexAccount(desk.api, desk.notes).id() == self.NAMED
         assert desk.api.asked == 1
 
-    def test_what_names_the_id_makes_it_known_without_a_question(self, tmp_path):
-        """A notification does; so the permission to ask (ReadAccounts) is hardly ever needed."""
+    @pytest.mark.attacks("sends the first notification of a stack in another account's name")
+    def test_what_a_notification_names_makes_no_account_known(self, tmp_path):
+        """RingCentral says whose the credentials are; until it does the job waits."""
         desk = RingexDesk(tmp_path, FakeRingex(answer=Barred("403", seconds=900)))
-        desk.archive(a_job(account=self.NAMED))
-        desk.archive(a_job("s-2", account="~"))
-        assert desk.shop.ledger.load(an_id("s-2", account=self.NAMED)).status == "archived"
-        assert desk.api.asked == 0
+        desk.archive(a_job(account="999"))
+        assert desk.shop.ledger.entries == {}
+        [job] = desk.sent()
+        assert job.not_before == NOON + timedelta(seconds=900)
+        desk.api.answer = {"id": self.NAMED}
+        desk.clock.advance(900)
+        desk.archive(job, a_job("s-2", account="~"))
+        assert list(desk.shop.ledger.entries) == [an_id("s-2", account=self.NAMED)]
+
+    @pytest.mark.attacks("sends a notification in another account's name")
+    def test_a_job_of_another_account_is_refused(self, tmp_path):
+        """It would archive our calls once more under a foreign name. A person is told."""
+        desk = RingexDesk(tmp_path, FakeRingex())
+        report = desk.archive(a_job(account="999"), a_job("s-2", account=self.NAMED))
+        assert list(desk.shop.ledger.entries) == [an_id("s-2", account=self.NAMED)]
+        assert report.counts["JobRefused"] == 1
+        [(body, reason)] = desk.shop.jobs.buried
+        assert Job.from_message(body).account == "999"
+        assert "account '999', which is none of ours" in reason
+
+    def test_a_call_that_the_sweep_has_found_is_archived_whatever_its_account(self, tmp_path):
+        """RingCentral itself has listed it under that name."""
+        records = [record(uri=LINK.replace("401555000", "401555999"), recording={"id": "7"})]
+        api = FakeRingex(records=records)
+        desk = RingexDesk(tmp_path, api)
+        RingexAccount(api, desk.notes).id()
+        desk.sweep()
+        [job] = desk.sent()
+        assert job.account == "401555999"
+        desk.archive(job)
+        assert [call.account for call in desk.shop.ledger.entries] == ["401555999"]
 
     @pytest.mark.parametrize(
         "named",
@@ -383,12 +412,27 @@ class TestRingex:
     ):
         """It is not claimed, spends nothing, and a person is told if it takes one."""
         desk = RingexDesk(tmp_path, FakeRingex(answer=error))
-        report = desk.archive(a_job(account="~"), a_job("s-2", account=self.NAMED))
+        report = desk.archive(a_job(account="~"))
         [job] = desk.sent()
         assert (job.account, job.attempt, job.looks) == ("~", 0, 0)
         assert job.not_before == NOON + timedelta(seconds=seconds)
         assert report.counts["ProviderRefused"] == refused
-        assert list(desk.shop.ledger.entries) == [an_id("s-2", account=self.NAMED)]
+        assert desk.shop.ledger.entries == {}
+        desk.api.answer = {"id": self.NAMED}
         desk.clock.advance(seconds)
         desk.archive(job)
         assert desk.shop.ledger.load(an_id(account=self.NAMED)).status == "archived"
+
+
+@pytest.mark.attacks("puts a job of a foreign account into a queue")
+def test_a_job_of_an_account_that_is_not_configured_is_refused(notes):
+    """Unless a sweep has found its call, before the account was taken out."""
+    let_through = ours((A,), notes, unplaced="inbox-")
+    for job in (a_job(account=A), a_job("inbox-7", account="")):
+        assert let_through(job) == job
+    foreign = a_job("inbox-7", account=B)
+    for job in (foreign, a_job("x", account="")):
+        with pytest.raises(Refused, match="none of ours"):
+            let_through(job)
+    notes.write(Note(key=records_key(foreign.id), content={"records": {}}))
+    assert let_through(foreign) == foreign

@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from legato.accounts import ours
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
 from legato.backfill import Allowance, Backfill, check_days
@@ -70,6 +71,7 @@ def archiving(settings: ProcessorSettings) -> Part:
             settle=timedelta(minutes=ringcx.settle_minutes),
             otherwise=ringcx.retention_days,
         ),
+        identified=ours(ringcx.sub_accounts, made.ledger),
         jobs=_jobs(ringcx),
         ledger=made.ledger,
         policy=Policy(

@@ -1,9 +1,10 @@
 """Which account `~` stands for at RingCentral: the one of the credentials.
 
 A record, a notification or a job may name it by its id, say `~`, or say nothing. The call is the
-same one, so its account is always the id. Whatever names the id is remembered, and only where
-nothing ever has, RingCentral is asked
-(https://developers.ringcentral.com/api-reference/Company/readAccountInfo).
+same one, so its account is always the id. The first record of the call log that names the id makes
+it known; where none has, RingCentral is asked
+(https://developers.ringcentral.com/api-reference/Company/readAccountInfo). What a notification
+names is nobody's word: its token only proves that it came by our subscription's address.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from legato.accounts import only_account_key
+from legato.accounts import check_found, only_account_key
 from legato.errors import Barred, Failed, NotYet
 from legato.notes import change
+from legato.providers.fields import id_of
 from legato.providers.ringex.api import ACCOUNT
 
 if TYPE_CHECKING:
@@ -40,11 +42,15 @@ class RingexAccount:
         self._id: str | None = None
 
     def identified(self, job: Job) -> Job:
-        """Return the job under the account's id. Raises Wait, Barred, Retry."""
+        """Return the job under the account's id. Raises Wait, Barred, Retry.
+
+        Raises Refused for one of another account, unless a sweep has found its call there.
+        """
+        own = self.id()
         if job.account in OWN:
-            return replace(job, account=self.id())
-        if self._known() is None:
-            self._remember(job.account)
+            return replace(job, account=own)
+        if job.account != own:
+            check_found(job, self._notes)
         return job
 
     def of_records(self, records: Iterable[Json]) -> list[str]:
@@ -83,9 +89,10 @@ class RingexAccount:
             found = self._api.get(ACCOUNT, {}).get("id")
         except (Failed, NotYet) as error:
             raise Barred(f"no account is known: {error}", seconds=ASK_AGAIN_SECONDS) from error
-        if not found:
+        name = id_of(found)
+        if name is None:
             raise Barred(f"{ACCOUNT} has no `id`", seconds=ASK_AGAIN_SECONDS)
-        return str(found)
+        return name
 
 
 def _named(record: Json) -> str | None:
