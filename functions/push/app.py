@@ -5,7 +5,6 @@ It is traced by Lambda itself; the tracer's SDK would double the time of a cold 
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from aws_lambda_powertools.metrics import MetricUnit
 from legato.bootstrap import hatch
 from legato.printable import log_line
 from legato.push import Push, push
-from legato.receive import body_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -36,14 +34,8 @@ def opened() -> Hatch:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0."""
-    path = event["pathParameters"]  # decoded by API Gateway
     reply = push(
-        Push(
-            token=path["token"],
-            name=path.get("name", ""),
-            query=event.get("rawQueryString", ""),
-            body=body_of(event),
-        ),
+        Push.of(event),
         keys=opened().keys,
         recognise=opened().recognise,
         inbox=opened().inbox,
@@ -51,8 +43,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name=f"Push{reply.outcome}", unit=MetricUnit.Count, value=1)
     log = logger.error if reply.status >= 500 else logger.info
     log("push", extra={"outcome": reply.outcome, **reply.logged})
-    return {
-        "statusCode": reply.status,
-        "headers": {"Content-Type": "application/json"},
-        "body": json.dumps({"message": reply.message}) if reply.message else "",
-    }
+    return reply.to_gateway()

@@ -13,7 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Reception, reception
 from legato.printable import log_line
-from legato.receive import Request, body_of, receive
+from legato.receive import Request, receive
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -33,7 +33,7 @@ def desk() -> Reception:
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0."""
     reply = receive(
-        Request(headers=event.get("headers") or {}, body=body_of(event)),
+        Request.of(event),
         hook=desk().hook,
         jobs=desk().jobs,
         clock=desk().clock,
@@ -42,4 +42,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name=f"Notification{reply.outcome}", unit=MetricUnit.Count, value=1)
     log = logger.error if reply.status >= 500 else logger.info
     log("notification", outcome=reply.outcome, call=reply.call, reason=reply.reason)
-    return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
+    return reply.to_gateway()

@@ -22,7 +22,7 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import CACHE_SECONDS, FRESH_SECONDS, Secret
 from legato.errors import Conflict, Failed, Retry, Stale
-from legato.model import Note, StoredObject, format_time
+from legato.model import Job, Note, StoredObject, format_time
 from legato.ports import Access, Sent
 from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeLedger, FakeNotes, a_job, an_id
 
@@ -689,6 +689,15 @@ class TestQueue:
         jobs.send(a_job(named=["7"]), delay=0)
         [message] = self.receive(sqs, urls[0])
         assert json.loads(message["Body"])["hints"] == {"recordingIds": ["7"]}
+
+    @pytest.mark.attacks("lets a call be named so much that its job fits no message")
+    def test_a_job_that_names_too_much_is_several(self, sqs, urls):
+        """They name the same, and each is one that the processor reads."""
+        named = [f"{number:04}".ljust(128, "r") for number in range(250)]
+        SqsJobs(sqs, queue=urls[0]).send(a_job(named=named), delay=0)
+        read = [Job.from_message(each["Body"]) for each in self.receive(sqs, urls[0])]
+        assert len(read) == 4
+        assert set().union(*(job.named for job in read)) == set(named)
 
     def test_a_delay_keeps_the_job_back(self, sqs, urls):
         """Waiting is the queue's work."""

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from legato.errors import Retry
-from legato.providers.ringex.hook import RingexHook
+from legato.model import Job
+from legato.providers.ringex.hook import MOST_PEERS, RingexHook
 from legato.receive import MAX_BODY_BYTES, Request, body_of, receive
 from tests.fakes import NOON, FakeClock, FakeJobs
 
@@ -117,10 +118,27 @@ def test_no_more_than_a_hundred_are_named(jobs):
     ]
     post(jobs, notification(party("Gone", recordings=many), *peers))
     [(job, _)] = jobs.sent
-    assert [len(job.hints[name]) for name in ("recordingIds", "peers")] == [100, 100]
+    assert [len(job.hints[name]) for name in ("recordingIds", "peers")] == [100, MOST_PEERS]
+
+
+@pytest.mark.attacks("floods the queue with jobs as large as a notification can make them")
+def test_a_job_fits_its_message_however_much_is_named(jobs):
+    """Every id as long as it may be; the processor takes it."""
+    many = [{"id": f"{number:04}".ljust(128, "r")} for number in range(500)]
+    peers = [
+        {"status": {"code": "Gone", "peerId": {"telephonySessionId": f"{n:04}".ljust(128, "s")}}}
+        for n in range(500)
+    ]
+    session = "s".ljust(128, "-")
+    post(jobs, notification(party("Gone", recordings=many), *peers, telephonySessionId=session))
+    [(job, _)] = jobs.sent
+    assert len(job.named) == 100
+    assert [part.to_message() for part in job.parts()] == [job.to_message()]
+    assert Job.from_message(job.to_message()) == job
 
 
 ODD = [None, 7, 1.5, True, "", "a b", "a\n", "\x00", "\ud800", "x" * 129, [], ["7"], {"id": "7"}]
+ODD += ["..", "../x", "<b>", "a#b", "ü", "\x1b[2J"]
 
 
 @pytest.mark.parametrize("odd", ODD)

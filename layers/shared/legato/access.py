@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from legato import __version__, chain
 from legato.errors import Refused, Retry
 from legato.layout import access_key, hold_key
-from legato.model import PROVIDERS, CallId, format_time, parse_time
+from legato.model import PROVIDERS, CallId, format_time, is_name, parse_time
 from legato.ports import Access
 from legato.receive import read_json
-from legato.signed import Reply, nothing_else, refused, text, unfinished
+from legato.signed import Reply, check_signed, nothing_else, refused, text, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,6 +85,7 @@ def answer(body: bytes, *, by: str, work: AccessLog) -> Reply:
 
 def read(body: bytes, *, by: str, reason_required: bool) -> Asked:
     """Read a request. Raises Refused, naming the field, for what is none."""
+    check_signed(by)
     if len(body) > MAX_BODY_BYTES:
         raise Refused(f"the body has more than {MAX_BODY_BYTES} bytes: name fewer calls at once")
     fields = read_json(body)
@@ -207,6 +208,8 @@ def _call(given: object) -> CallId:
     if provider not in PROVIDERS:
         raise Refused(f"`provider` is one of {', '.join(PROVIDERS)}, not {provider!r}")
     call = CallId(provider, text(fields, "account"), text(fields, "call"))
+    if not all(map(is_name, call)):
+        raise Refused("`account` and `call` are ids of at most 128 printable characters")
     nothing_else(fields)
     return call
 

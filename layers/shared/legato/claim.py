@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from legato.model import MOST_NAMED
 from legato.troubles import begun_anew
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from legato.model import CallState, CallStatus, Job
 
-MAX_NAMED = 100
-"""A job carries no more ids; the ledger knows them all."""
+MOST_KNOWN = 1000
+"""Recordings of a call that nobody lists and notifications name. More are not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ def claim(
         return Claim("busy", state, job)
     if job.hints.get("ongoing"):
         status = "ongoing" if state.status == "new" else state.status
-        return Claim("ongoing", state.changed(status=status, named=state.named | job.named), job)
+        return Claim("ongoing", state.changed(status=status, named=_named(state, job)), job)
 
     covered = _covered(state, job, now=now, settle=settle)
     seen_at = max(filter(None, (state.seen_at, job.seen_at)))
-    named = state.named | job.named
+    named = _named(state, job)
     state = state.changed(seen_at=seen_at, named=named)
     if covered:
         return Claim("covered", state, job)
@@ -68,11 +69,17 @@ def claim(
     if job.hints.get("retry") or state.status == "failed":
         state = state.changed(troubles=begun_anew(state.troubles, now))
     hints = {name: hint for name, hint in job.hints.items() if name not in ("retry", "many")}
-    hints["recordingIds"] = sorted(named)[:MAX_NAMED]
+    hints["recordingIds"] = sorted(named)[:MOST_NAMED]
     job = replace(job, seen_at=seen_at, looks=looks, hints=hints)
     status = "archived" if state.revision else "working"
     taken = state.changed(status=status, lease_until=until, lease_messages=messages, reason=None)
     return Claim("taken", taken, job)
+
+
+def _named(state: CallState, job: Job) -> frozenset[str]:
+    """Return what the ledger is to know of: what is listed needs no name to be found."""
+    room = max(0, MOST_KNOWN - len(state.named))
+    return state.named | frozenset(sorted(job.named - state.named)[:room])
 
 
 def _covered(state: CallState, job: Job, *, now: datetime, settle: int) -> bool:

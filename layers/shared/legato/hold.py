@@ -22,10 +22,10 @@ from legato.access import of_step
 from legato.accounts import meant
 from legato.errors import Refused, Retry
 from legato.layout import hold_key
-from legato.model import CallId, format_time, person
+from legato.model import CallId, format_time, is_name, person
 from legato.notes import change
 from legato.receive import read_json
-from legato.signed import Reply, nothing_else, refused, text, unfinished
+from legato.signed import Reply, check_signed, nothing_else, refused, text, unfinished
 from legato.sweep import records_key
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def answer(body: bytes, *, by: str, work: Holding) -> Reply:
 
 def read(body: bytes, *, by: str) -> Asked:
     """Read a request. Raises Refused, naming the field, for what is none."""
+    check_signed(by)
     fields = read_json(body)
     action = text(fields, "action")
     if action not in ACTIONS:
@@ -242,9 +243,12 @@ def _meant(asked: Asked, work: Holding) -> CallId:
         force = "; `force` holds it all the same" if asked.action == "hold" else ""
         raise Unknown(f"nobody knows a call {asked.call}: {hint}{force}")
     try:
-        return CallId.parse(asked.call)
+        call = CallId.parse(asked.call)
     except Refused as error:
         raise Refused(f"nobody knows a call {asked.call}: to hold it, give its address") from error
+    if not all(map(is_name, call)):
+        raise Refused(f"{asked.call} can be no call's address: it has what is no id")
+    return call
 
 
 def _is_known(call: CallId, work: Holding) -> bool:

@@ -8,38 +8,41 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from legato.errors import NotAudio, Retry
-from legato.receive import among
+from legato.model import is_id
+from legato.receive import among, body_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from legato.model import Json
 
 # Fields of the secret. While addresses are changed, Kazoo uses the one or the other.
 KAZOO_PUSH_KEY = "kazooPushKey"
 KAZOO_PREVIOUS_PUSH_KEY = "kazooPreviousPushKey"
 MAC_DIGITS = 40
 MAX_FIELDS = 100
+IDS = ("account_id", "recording_id", "call_id", "interaction_id", "cdr_id")
+NUMBERS = ("start", "duration_ms")
 FACTS = (
-    "account_id",
-    "recording_id",
-    "call_id",
-    "interaction_id",
-    "cdr_id",
-    "start",
-    "duration_ms",
-    "name",
+    *IDS,
+    *NUMBERS,
     "owner_id",
     "from",
     "to",
     "caller_id_number",
     "caller_id_name",
 )
-"""What is kept of a push, what tells most of it first."""
+"""What is kept of a push, what tells most of it first. An id or a number that is none is left out.
+
+The recording is kept all the same: who it is, Kazoo itself may still say.
+"""
 MAX_FACT_CHARACTERS = 200
 MAX_FACTS_BYTES = 1900
 """An object's metadata have 2,048. What does not fit any more is left out.
@@ -81,6 +84,17 @@ class Push:
     query: str = ""
     body: bytes = field(repr=False)
 
+    @classmethod
+    def of(cls, event: Json) -> Push:
+        """Return the push of an API Gateway event (payload 2.0), which has decoded the path."""
+        path, query = texts_of(event, "pathParameters"), event.get("rawQueryString")
+        return cls(
+            token=path.get("token", ""),
+            name=path.get("name", ""),
+            query=query if isinstance(query, str) else "",
+            body=body_of(event),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -90,6 +104,14 @@ class Reply:
     outcome: Outcome
     message: str = ""
     logged: Mapping[str, str | int] = field(default_factory=dict)
+
+    def to_gateway(self) -> Json:
+        """Write it as API Gateway takes an answer."""
+        return {
+            "statusCode": self.status,
+            "headers": {"Content-Type": "application/json"},
+            "body": json.dumps({"message": self.message}) if self.message else "",
+        }
 
 
 def push(
@@ -171,10 +193,20 @@ def _facts(account: str, pushed: Push) -> dict[str, str]:
     """
     query = dict(parse_qsl(pushed.query, max_num_fields=MAX_FIELDS))
     name = pushed.name or query.get("recording") or _name_among(query)
-    found = {"account_id": account, **query, "name": name}
+    found = {"account_id": account, **query}
     if "call_id" not in found and (named := _NAME.search(name)):
         found["call_id"] = named[1]
-    return {fact: found[fact] for fact in FACTS if found.get(fact)}
+    return {fact: found[fact] for fact in FACTS if _is_fact(fact, found.get(fact, ""))}
+
+
+def _is_fact(name: str, value: str) -> bool:
+    if name == "account_id":
+        return True  # whatever it is, it is compared
+    if name in (*IDS, "owner_id"):
+        return is_id(value)
+    if name in NUMBERS:
+        return value.isascii() and value.isdecimal()
+    return bool(value)
 
 
 def _name_among(query: Mapping[str, str]) -> str:

@@ -39,6 +39,11 @@ class Request:
         lower = {name.lower(): value for name, value in self.headers.items()}
         object.__setattr__(self, "headers", lower)
 
+    @classmethod
+    def of(cls, event: Json) -> Request:
+        """Return the request of an API Gateway event (payload 2.0)."""
+        return cls(headers=texts_of(event, "headers"), body=body_of(event))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -50,6 +55,10 @@ class Reply:
     body: str = ""
     call: str | None = None
     reason: str | None = None
+
+    def to_gateway(self) -> Json:
+        """Write it as API Gateway takes an answer."""
+        return {"statusCode": self.status, "headers": dict(self.headers), "body": self.body}
 
 
 def among(given: bytes, expected: Sequence[str]) -> bool:
@@ -98,6 +107,14 @@ def receive(request: Request, *, hook: Hook, jobs: Jobs, clock: Clock, settle: i
     except Retry as error:
         return Reply(status=503, outcome="QueueRefused", call=job.call, reason=str(error))
     return Reply(status=200, outcome="Enqueued", call=job.call)
+
+
+def texts_of(event: Json, name: str) -> dict[str, str]:
+    """Return the texts of a field of an API Gateway event, as its headers. Others are left out."""
+    given = event.get(name)
+    if not isinstance(given, dict):
+        return {}
+    return {key: value for key, value in given.items() if isinstance(value, str)}
 
 
 def body_of(event: Json) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from legato.errors import Refused
+from legato.receive import body_of
 
 if TYPE_CHECKING:
     from legato.errors import Retry
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 LONGEST = {"call": 1000, "case": 200, "reason": 2000}
 """In characters."""
+
+
+class Unsigned(Refused):
+    """Nobody has signed the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class Reply:
 
 def refused(error: Refused, told: Json, *, status: int = 400) -> Reply:
     """Return the answer to a request that is wrong. `told` is known of it, for the log."""
+    status = 403 if isinstance(error, Unsigned) else status
     return _failure(str(error), told, status=status, outcome="Refused")
 
 
@@ -47,13 +52,20 @@ def unfinished(error: Retry, told: Json) -> Reply:
 
 
 def request(event: Json) -> tuple[bytes, str]:
-    """Return the body of a request, and the ARN of who signed it.
+    """Return the body of a request, and the ARN of who signed it; none if nobody has.
 
     The event is that of an HTTP API, payload version 2.0, of a route with AWS_IAM.
     """
-    body = event.get("body") or ""
-    caller: str = event["requestContext"]["authorizer"]["iam"]["userArn"]
-    return base64.b64decode(body) if event.get("isBase64Encoded") else body.encode(), caller
+    caller: Any = event
+    for name in ("requestContext", "authorizer", "iam", "userArn"):
+        caller = caller.get(name) if isinstance(caller, dict) else None
+    return body_of(event), caller if isinstance(caller, str) else ""
+
+
+def check_signed(by: str) -> None:
+    """Raise Unsigned for a request of which API Gateway does not say who signed it."""
+    if not by:
+        raise Unsigned("nobody has signed this request")
 
 
 def text(fields: Json, name: str, *, needed: bool = True) -> str:
@@ -77,7 +89,9 @@ def text(fields: Json, name: str, *, needed: bool = True) -> str:
 def nothing_else(fields: Json) -> None:
     """Raise Refused for fields that nobody has taken: a field that is misspelt is not left out."""
     if fields:
-        raise Refused(f"nobody knows the field {', '.join(sorted(fields))}")
+        named = sorted(fields)[:10]
+        names = (name if name.isprintable() else ascii(name) for name in named)
+        raise Refused(f"nobody knows the field {', '.join(name[:60] for name in names)}")
 
 
 def _failure(reason: str, told: Json, *, status: int, outcome: str) -> Reply:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from legato import gaps, unarchived
 from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Unavailable, Wait
-from legato.model import Job, Json, Note, format_time, parse_time
+from legato.model import MOST_NAMED, Job, Json, Note, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,8 +34,6 @@ PAGE_RESERVE = timedelta(seconds=30)
 """No page is asked for when less than this is left of the reader's time."""
 CALL_RESERVE = timedelta(seconds=5)
 STRAY = "the provider lists a recording without saying which call it belongs to"
-MOST_NAMED = 100
-"""A job with more recordings names none of them, but says that there are `many`."""
 LONGEST_LEASE = timedelta(minutes=20)
 """No invocation lives longer than 15 minutes: what a lease has beyond is a clock that is wrong."""
 AHEAD = timedelta(minutes=5)
@@ -482,7 +480,7 @@ def take(change: Change, tail: Found, jobs: Jobs, notes: Notes, clock: Clock, se
             # A recording that nobody understands gets a job too, so that somebody is told.
             hints: Json = {}
             if len(new) > MOST_NAMED:
-                hints["many"] = True
+                hints["many"] = True  # a job names no more
             elif new:
                 hints = {"recordingIds": sorted(new), "listed": sorted(new)}
             if tail.behind:

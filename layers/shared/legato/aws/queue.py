@@ -30,11 +30,15 @@ class SqsJobs:
         self._dead_letters = dead_letters
 
     def send(self, job: Job, *, delay: int) -> None:
-        """Put a job in the queue, to appear after `delay` seconds (0 to 900). Raises Retry."""
-        with translated("the jobs queue refuses a message"):
-            self._sqs.send_message(
-                QueueUrl=self._queue, MessageBody=job.to_message(), DelaySeconds=delay
-            )
+        """Put a job in the queue, to appear after `delay` seconds (0 to 900). Raises Retry.
+
+        One that names more than a message holds is several.
+        """
+        for part in job.parts():
+            with translated("the jobs queue refuses a message"):
+                self._sqs.send_message(
+                    QueueUrl=self._queue, MessageBody=part.to_message(), DelaySeconds=delay
+                )
 
     def bury(self, body: str, *, reason: str) -> None:
         """Put a message in the dead-letter queue, its reason as an attribute. Raises Retry."""

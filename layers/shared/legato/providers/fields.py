@@ -10,10 +10,8 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from legato.model import parse_time
+from legato.model import is_name, parse_time
 
-LONGEST_ID = 128
-"""Bytes. Percent-encoded, three of them and a date are a key of S3, which has 1,024 at most."""
 LONGEST_TEXT = 1000
 LONGEST_LENGTH = timedelta(days=7)
 """No recording is longer, and no sum of a time and a length leaves the calendar."""
@@ -23,7 +21,6 @@ AHEAD = timedelta(days=1)
 DEEPEST = 100
 """Levels of lists and objects, of which providers use six. Python follows a thousand calls."""
 LONGEST_INTEGER = 10**1000
-REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND_DIGITS = 11
@@ -31,14 +28,9 @@ _MILLISECOND_DIGITS = 11
 
 
 def id_of(value: object) -> str | None:
-    """Return an id: a printable text of at most 128 bytes, or a number as its text.
-
-    Dots alone are none: an address with them would be another one. Nor is what had to be replaced.
-    """
+    """Return an id (legato.model.is_name), or a number as its text; None for anything else."""
     text = _plain(value)
-    if text is None or not text.strip(".") or not text.isprintable() or REPLACED in text:
-        return None
-    return text if len(text.encode()) <= LONGEST_ID else None
+    return text if is_name(text) else None
 
 
 def text_of(value: object) -> str | None:

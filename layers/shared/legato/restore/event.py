@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from legato.errors import Refused
-from legato.model import PROVIDERS, CallId, format_time, parse_time
+from legato.model import PROVIDERS, CallId, format_time, is_name, parse_time
 from legato.notes import change
 from legato.restore.mail import tell
 from legato.restore.note import THERE, key_of, written
@@ -49,16 +49,19 @@ def read(event: Json) -> Told:
     try:
         kind, detail = event["detail-type"], event["detail"]
         if kind not in (_COMPLETED, _EXPIRED):
-            raise Refused(f"the event {kind!r} tells of no restore")
+            raise Refused(f"the event {kind!r} tells of no restore"[:200])
         until = parse_time(detail["restore-expiry-time"]) if kind == _COMPLETED else None
-        return Told(
+        told = Told(
             key=detail["object"]["key"],
             version_id=detail["object"]["version-id"],
             at=parse_time(event["time"]),
             until=until,
         )
+        if not isinstance(told.key, str) or not isinstance(told.version_id, str):
+            raise TypeError("key and version are texts")
     except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"the event is not what S3 sends: {error!r}") from error
+        raise Refused(f"the event is not what S3 sends: {error!r}"[:200]) from error
+    return told
 
 
 def restored(told: Told, work: Completing) -> str:
@@ -115,5 +118,6 @@ def _call_of(key: str) -> CallId | None:
     """Return the call to which an object of the archive belongs."""
     match key.split("/"):
         case ["calls", provider, account, _, _, _, call, _, *_] if provider in PROVIDERS:
-            return CallId(provider, unquote(account), unquote(call))
+            found = CallId(provider, unquote(account), unquote(call))
+            return found if all(map(is_name, found)) else None
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from legato.model import Job, Json
+from legato.model import MOST_NAMED, Job, Json, is_id
 from legato.receive import Reply, Request, among
 
 if TYPE_CHECKING:
@@ -22,12 +22,9 @@ ENDED = {"disconnected", "gone"}
 
 # RingCentral reads at most 1,024 bytes of headers and body; the gateway adds about 200 of its own.
 _VALIDATION_TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
-_EVENT = re.compile(
-    r"/restapi/v1\.0/account/(?P<account>[0-9A-Za-z_~-]{1,64})/(?:.*/)?telephony/sessions\b"
-)
-_ID = re.compile(r"[\x21-\x7e]{1,128}")
-MOST_NAMED = 100
-"""Recordings, or other sessions, of one notification; it is about one party."""
+_EVENT = re.compile(r"/restapi/v1\.0/account/(?P<account>[^/]+)/(?:.*/)?telephony/sessions\b")
+MOST_PEERS = 10
+"""Other sessions that one notification names. It is about one party."""
 
 
 class RingexHook:
@@ -63,10 +60,10 @@ class RingexHook:
         event = notification.get("event")
         body = notification.get("body")
         matched = _EVENT.match(event) if isinstance(event, str) else None
-        if matched is None or not isinstance(body, dict):
+        if matched is None or not is_id(matched["account"]) or not isinstance(body, dict):
             return None
         session = body.get("telephonySessionId")
-        if not isinstance(session, str) or not _ID.fullmatch(session):
+        if not isinstance(session, str) or not is_id(session):
             return None
         parties = [party for party in _list(body.get("parties")) if isinstance(party, dict)]
         hints: Json = {}
@@ -74,7 +71,7 @@ class RingexHook:
             hints["recordingIds"] = recordings
         if any(_status(party) in ENDED for party in parties):
             if peers := _peers(parties, session):
-                hints["peers"] = peers
+                hints["peers"] = peers[:MOST_PEERS]
         elif recordings:
             hints["ongoing"] = True
         else:
@@ -109,5 +106,5 @@ def _peers(parties: list[Json], session: str) -> list[str]:
 
 def _ids(values: Iterable[object]) -> list[str]:
     """Return those that are ids, each once, and not more than are believed."""
-    found = {name for name in values if isinstance(name, str) and _ID.fullmatch(name)}
+    found = {name for name in values if isinstance(name, str) and is_id(name)}
     return sorted(found)[:MOST_NAMED]
