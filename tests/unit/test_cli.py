@@ -11,6 +11,7 @@ from legato.aws.stack import advice
 from legato.bootstrap import kazoo, ringex
 from legato.bootstrap.ringcx import backfiller
 from legato.cli.app import app
+from legato.cli.meter import Words, bars
 from legato.errors import Barred, Failed, Refused, Retry
 from tests.fakes import NOON
 from tests.unit.test_backfill import DAY, KazooWorld, RefusingMetadata, RingexWorld, World
@@ -280,6 +281,16 @@ def test_a_terminal_gets_a_bar_and_no_colours_if_it_wants_none(world):
     assert "━" in plain.output
     assert re.search(r"\x1b\[[0-9;]*3[0-9]", coloured.output)
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", plain.output)
+
+
+@pytest.mark.attacks("an account whose name is markup, and commands the terminal")
+def test_a_bar_shows_a_name_as_text():
+    """Markup that ends nothing would end the command."""
+    shown = bars()
+    shown.add_task("[/bold][red]\x1b[2J", words="[/]\u202e")
+    [task] = shown.tasks
+    assert Words().render(task).plain == "[/bold][red]\ufffd[2J"
+    assert Words("words").render(task).plain == "[/]\ufffd"
 
 
 def forbidden(action):

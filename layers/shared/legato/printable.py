@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -57,6 +56,8 @@ def log_line(record: Any) -> str:
 
 def html_text(said: object) -> str:
     """Return a text for HTML, between tags or in a quoted attribute."""
+    from html import escape  # with thousands of entities, which a webhook need not wait for
+
     return escape(printable(str(said)))
 
 
