@@ -572,6 +572,23 @@ class TestImpostors:
         desk.work(desk.arrive(key, account_id=ACCOUNT, recording_id=RECORDING), hours=1)
         assert "recording_id" not in self.unverified(desk, "no document", key)
 
+    def test_who_has_seen_to_it_takes_it_off_the_list(self, tmp_path):
+        """By trying it again; it stays archived as it is."""
+        desk = Desk(tmp_path, FakeCluster())
+        desk.work(desk.arrive(PUSHED), hours=1)
+        [call] = desk.told().values()
+        again = Job(
+            provider="kazoo",
+            account=ACCOUNT,
+            call=call,
+            seen_at=desk.clock.now(),
+            hints={"retry": True},
+        )
+        desk.work(again, hours=1)
+        assert desk.told() == {}
+        state = desk.state(again)
+        assert (state.status, state.revision, state.troubles) == ("archived", 1, {})
+
     @pytest.mark.attacks("writes into nobody's part of the inbox")
     def test_an_object_of_no_account_is_kept_under_none(self, tmp_path):
         desk = Desk(tmp_path, FakeCluster(a_document()))

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from legato.archive import Message, archive
-from legato.errors import Barred, Failed, NotYet, Retry, Wait
-from legato.model import Note
+from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
+from legato.model import Note, format_time
 from legato.policy import Policy
 from legato.remove import MAX_FAULTS, PUT_OFF, RESERVE, Removal, remove
 from tests.fakes import (
@@ -46,8 +46,11 @@ class FakeSource:
         self.asked = []
         self.trouble = {}
         self.kept_back = set()
+        self.doubts = {}
 
     def removable(self, account, leg):
+        if leg["id"] in self.doubts:
+            raise self.doubts[leg["id"]]
         return leg["id"] not in self.kept_back
 
     def remove(self, recordings):
@@ -127,6 +130,28 @@ def desk(tmp_path):
 
 
 class TestRemoved:
+    @pytest.mark.parametrize(
+        ("doubt", "count", "again"),
+        [
+            (Failed("Kazoo has other audio"), "RemovalUnproven", PUT_OFF),
+            (Denied("403"), "RemovalUnproven", PUT_OFF),
+            (Retry("503"), "RemovalPutOff", PUT_OFF),
+        ],
+    )
+    def test_a_call_of_which_the_provider_has_something_else_stays_there(
+        self, desk, doubt, count, again
+    ):
+        """With all of its legs, which are evidence of each other; its neighbours go."""
+        desk.call("s-1", "a", "b")
+        desk.call("s-2", "c")
+        desk.source.doubts["b"] = doubt
+        report = desk.remove()
+        assert desk.source.has == {"a", "b"}
+        assert report.counts[count] == 1
+        assert report.faults == []
+        due = format_time(desk.clock.now() + again)
+        assert desk.listed(due) == ["removal#ringex/1/s-1"]
+
     def test_what_is_read_back_as_it_was_sealed_goes_and_is_written_down(self, desk, caplog):
         """With its key, version, hash and proof, in the ledger and in the log."""
         caplog.set_level(logging.INFO)
