@@ -20,11 +20,12 @@ class Credentials:
     push_key: str
 
     def secret(self) -> dict[str, Any]:
-        """Return what the stack's secret holds of them."""
-        return {
-            "kazoo": {"apiKey": self.api_key},
-            KAZOO_PUSH_KEY: self.push_key,
-        }
+        """Return what the secret of the credentials holds of them."""
+        return {"kazoo": {"apiKey": self.api_key}}
+
+    def tokens(self) -> dict[str, str]:
+        """Return what the secret of the inbound tokens holds of them."""
+        return {KAZOO_PUSH_KEY: self.push_key}
 
 
 def invent_credentials() -> Credentials:

@@ -1,14 +1,11 @@
-"""Sets RingEX up as an operator would: credentials into the secret. The keeper subscribes."""
+"""Sets RingEX up as an operator would. The keeper subscribes."""
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from local import aws
 
 OPERATOR_EXTENSION = "401555101"
 # A minute of RingCentral's lasts a second here: the same rules, in a time that one can watch.
@@ -27,6 +24,11 @@ class Credentials:
     client_id: str
     client_secret: str
     jwt: str
+
+    def secret(self) -> dict[str, Any]:
+        """Return what the secret of the credentials holds of them: RingEX and RingCX share them."""
+        part = {"clientId": self.client_id, "clientSecret": self.client_secret, "jwt": self.jwt}
+        return {"ringex": part, "ringcx": part}
 
 
 def invent_credentials() -> Credentials:
@@ -51,24 +53,3 @@ def settings(credentials: Credentials, given: Mapping[str, Any]) -> dict[str, An
 def parameters(url: str) -> dict[str, str]:
     """Return what the template wants to know."""
     return {"RingexUrl": url}
-
-
-def fill_secret(
-    credentials: Credentials, *, others: Mapping[str, Any], endpoint: str, arn: str
-) -> str:
-    """Put the credentials into the stack's secret; return the webhook's verification token.
-
-    One app and one user serve RingEX and RingCX. `others` is what the secret holds beside them.
-    """
-    client = aws.client("secretsmanager", endpoint)
-    content = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
-    for provider in ("ringex", "ringcx"):
-        content[provider] = {
-            "clientId": credentials.client_id,
-            "clientSecret": credentials.client_secret,
-            "jwt": credentials.jwt,
-        }
-    content |= others
-    client.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
-    token: str = content["ringexVerificationToken"]
-    return token

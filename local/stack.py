@@ -204,11 +204,14 @@ def _played_here(
 
 def _create_secret(name: str, properties: Json, endpoint: str) -> str:
     secrets = aws.client("secretsmanager", endpoint)
-    recipe = dict(properties["GenerateSecretString"])
-    content = json.loads(recipe.pop("SecretStringTemplate"))
-    key = recipe.pop("GenerateStringKey")
-    content[key] = secrets.get_random_password(**recipe)["RandomPassword"]
-    created = secrets.create_secret(Name=name, SecretString=json.dumps(content))
+    text = properties.get("SecretString")
+    if text is None:
+        recipe = dict(properties["GenerateSecretString"])
+        content = json.loads(recipe.pop("SecretStringTemplate"))
+        key = recipe.pop("GenerateStringKey")
+        content[key] = secrets.get_random_password(**recipe)["RandomPassword"]
+        text = json.dumps(content)
+    created = secrets.create_secret(Name=name, SecretString=text)
     arn: str = created["ARN"]
     return arn
 

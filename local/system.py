@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from legato.receive import CURRENT_TOKEN
 from local import aws, custom, endpoints, gateway, kazoo, ringcx, ringex, stack
 from local.endpoints import Endpoints
 from local.poller import Poller
@@ -101,18 +103,16 @@ def running(
                 **(parameters or {}),
             },
         )
-        token = ringex.fill_secret(
-            credentials,
-            others=kazoos.secret(),
-            endpoint=endpoint,
-            arn=created.outputs["CredentialsArn"],
+        _add_to_secret(
+            endpoint, created.outputs["CredentialsArn"], credentials.secret() | kazoos.secret()
         )
+        tokens = _add_to_secret(endpoint, created.outputs["InboundTokensArn"], kazoos.tokens())
         for answers in ready:
             answers()
         address = created.outputs.get("KazooPushUrl", "")
         accounts = configured["kazoo"]["accounts"] if address else []
         pushes = kazoo.push_urls(kazoos, address, accounts)
-        found = _endpoints(created, endpoint, token, pushes, simulators)
+        found = _endpoints(created, endpoint, tokens[CURRENT_TOKEN], pushes, simulators)
         pools: Mapping[str, Pool] = {}
         if scheduled is not None:
             kept = [each for each in created.schedules if each.function in scheduled]
@@ -124,6 +124,15 @@ def running(
         endpoints.write(found, where)
         cleanup.callback(endpoints.remove, found, where)
         yield System(endpoints=found, stack=created, directory=where, pools=pools)
+
+
+def _add_to_secret(endpoint: str, arn: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in a secret of the stack, as an operator would; return all that it holds."""
+    client = aws.client("secretsmanager", endpoint)
+    content = json.loads(client.get_secret_value(SecretId=arn)["SecretString"]) | more
+    client.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
+    filled: dict[str, Any] = content
+    return filled
 
 
 def _clean_logs(where: Path) -> Path:

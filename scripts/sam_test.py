@@ -472,9 +472,9 @@ def keeper_schedule(run: Run) -> None:
 
 def keeper_rotate(run: Run) -> None:
     """Expect a new token in the secret beside the old one, and a subscription all the time."""
-    before = read_secret(run.system)[1]
+    before = read_tokens(run.system)[1]
     answer = run.invoke()
-    after = read_secret(run.system)[1]
+    after = read_tokens(run.system)[1]
     expect(answer["counts"].get("TokenRotated") == 1, f"not rotated: {answer}")
     token = after["ringexVerificationToken"]
     expect(len(token) == 32 and int(token, 16), "the new token is none")
@@ -491,7 +491,7 @@ def check_subscription(run: Run) -> None:
     expect(found[0]["status"] == "Active", f"the subscription is {found[0]['status']}")
     address = found[0]["deliveryMode"]["address"]
     expect(address == run.system.endpoints.webhook, f"it leads to {address}")
-    known = read_secret(run.system)[1].values()
+    known = read_tokens(run.system)[1].values()
     expect(found[0]["verificationToken"] in known, "it carries a token that the secret lacks")
 
 
@@ -711,15 +711,15 @@ def passes(run: Run, expectation: Callable[[Run], None]) -> bool:
 
 def use_sample_token(system: System) -> None:
     """Make the token of the sample events the one that the webhook and pushes know."""
-    arn, content = read_secret(system)
+    arn, content = read_tokens(system)
     content |= dict.fromkeys((CURRENT_TOKEN, KAZOO_PUSH_KEY), TOKEN)
     secrets = aws.client("secretsmanager", system.endpoints.aws)
     secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
 
 
-def read_secret(system: System) -> tuple[str, Any]:
-    """Return the secret's ARN and what it holds."""
-    arn = system.stack.outputs["CredentialsArn"]
+def read_tokens(system: System) -> tuple[str, Any]:
+    """Return the ARN of the inbound tokens' secret and what it holds."""
+    arn = system.stack.outputs["InboundTokensArn"]
     secrets = aws.client("secretsmanager", system.endpoints.aws)
     return arn, json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
 

@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
-    "LEGATO_SECRET": "secret",
+    "LEGATO_INBOUND_TOKENS": "secret",
     "LEGATO_RINGEX_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
     "LEGATO_SETTLE_SECONDS": "120",
     "POWERTOOLS_SERVICE_NAME": "webhook",

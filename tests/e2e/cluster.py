@@ -97,7 +97,7 @@ class Cluster(Swept):
 
     @contextmanager
     def secret(self):
-        """Change what the stack's secret holds."""
+        """Change the credentials of the stack."""
         arn = self.system.stack.outputs["CredentialsArn"]
         content = json.loads(self.secrets.get_secret_value(SecretId=arn)["SecretString"])
         yield content

@@ -1,5 +1,6 @@
 """The subscription through everything that happens to one, with the real keeper and webhook."""
 
+import json
 import threading
 import time
 
@@ -129,13 +130,14 @@ def test_the_token_rotates_while_notifications_arrive(system, ringex, keep, warm
     assert notifications["sent"] > 200
 
 
-def test_the_secret_keeps_what_the_operator_filled_in(system):
-    """Only the tokens have changed."""
+def test_the_other_tokens_stay_as_they_are(system):
+    """Kazoo's push key stands beside RingCentral's tokens, and no credential does."""
     secrets = aws.client("secretsmanager", system.endpoints.aws)
-    arn = system.stack.outputs["CredentialsArn"]
-    content = secrets.get_secret_value(SecretId=arn)["SecretString"]
-    assert "legato-local" in content
-    assert f'"ringexPreviousVerificationToken": "{system.endpoints.webhook_token}"' in content
+    arn = system.stack.outputs["InboundTokensArn"]
+    content = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    names = {"ringexVerificationToken", "ringexPreviousVerificationToken", "kazooPushKey"}
+    assert content.keys() == names
+    assert content["ringexPreviousVerificationToken"] == system.endpoints.webhook_token
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -20,7 +20,7 @@ from legato.aws.accesses import DynamoAccesses
 from legato.aws.bucket import S3Archive
 from legato.aws.ledger import DynamoLedger
 from legato.aws.queue import SqsJobs
-from legato.aws.secret import CACHE_SECONDS, FRESH_SECONDS, Secret
+from legato.aws.secret import CACHE_SECONDS, FRESH_SECONDS, INBOUND_TOKENS, Secret
 from legato.errors import Conflict, Failed, Retry, Stale
 from legato.model import Job, Note, StoredObject, format_time
 from legato.ports import Access, Sent
@@ -818,6 +818,13 @@ class TestSecret:
         """The function starts and says so, instead of dying."""
         with pytest.raises(Retry, match="secret cannot be read: ResourceNotFound"):
             Secret(aws_client("secretsmanager"), arn="none").value()
+
+    def test_an_error_says_which_of_the_two_it_is(self, aws_client):
+        named = Secret(aws_client("secretsmanager"), arn="none", name=INBOUND_TOKENS)
+        with pytest.raises(
+            Retry, match="the secret of the inbound tokens cannot be read: Resource"
+        ):
+            named.value()
 
 
 def test_the_local_aws_refuses_like_the_real_one(aws_client):

@@ -124,12 +124,16 @@ def test_the_bucket_is_versioned_and_locked(created: Stack, aws_endpoint: str) -
     assert lock["ObjectLockEnabled"] == "Enabled"
 
 
-def test_the_secret_holds_a_token_that_ringcentral_takes(created: Stack, aws_endpoint: str) -> None:
+def test_the_credentials_wait_to_be_filled_in(created: Stack, aws_endpoint: str) -> None:
     secrets = aws.client("secretsmanager", aws_endpoint)
     text = secrets.get_secret_value(SecretId=created.outputs["CredentialsArn"])["SecretString"]
-    content = json.loads(text)
-    assert content["ringex"] == {"clientId": "", "clientSecret": "", "jwt": ""}
-    token = content["ringexVerificationToken"]
+    assert json.loads(text) == {"ringex": {"clientId": "", "clientSecret": "", "jwt": ""}}
+
+
+def test_a_token_is_there_that_ringcentral_takes(created: Stack, aws_endpoint: str) -> None:
+    secrets = aws.client("secretsmanager", aws_endpoint)
+    text = secrets.get_secret_value(SecretId=created.outputs["InboundTokensArn"])["SecretString"]
+    token = json.loads(text)["ringexVerificationToken"]
     assert len(token) == 32
     assert set(token) <= set("0123456789abcdef")
 

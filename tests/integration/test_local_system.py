@@ -46,7 +46,8 @@ def are_gone(parts: set[int]) -> bool:
 
 def secret_of(found: dict[str, Any]) -> dict[str, Any]:
     client = aws.client("secretsmanager", found["aws"])
-    [secret] = client.list_secrets()["SecretList"]
+    listed = client.list_secrets()["SecretList"]
+    [secret] = [each for each in listed if each["Name"].endswith("-Credentials")]
     text = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
     content: dict[str, Any] = json.loads(text)
     return content

@@ -51,7 +51,13 @@ def look(aws_client, aws_endpoint, bucket, table, queue, monkeypatch):
             named = secrets.create_secret(Name=f"s-{uuid.uuid4()}", SecretString=json.dumps(secret))
             arn = named["ARN"]
         queues = {name: queue for name in SWEEPER if name.endswith(("_QUEUE", "_DEAD_LETTERS"))}
-        environment = {**SWEEPER, **queues, "LEGATO_TABLE": table, "LEGATO_SECRET": arn, **told}
+        environment = {
+            **SWEEPER,
+            **queues,
+            "LEGATO_TABLE": table,
+            "LEGATO_CREDENTIALS": arn,
+            **told,
+        }
         outputs = {"ArchiveBucketName": bucket, "KeeperFunctionName": "keeper"}
         return overview(environment, outputs, {}, stack="archive")
 

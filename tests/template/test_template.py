@@ -409,8 +409,24 @@ class TestWhoGetsIn:
             names = re.findall(r"\$(\w+)\.", api["AccessLogSettings"]["Format"])
             assert set(names) == {"context"}
 
+    @pytest.mark.attacks("takes over a function behind the internet, to read the credentials")
+    def test_who_answers_the_internet_can_read_no_credential(self, sam: Template) -> None:
+        answering = {route.function for route in routes(sam.translated)}
+        assert answering >= {"WebhookFunction", "PushFunction"}
+        for logical in answering:
+            assert not mentions(sam.functions[logical], "Credentials"), logical
+
+    @pytest.mark.attacks("takes over a function that reads credentials, to change them")
+    def test_nobody_writes_credentials_and_the_keeper_alone_the_tokens(self, sam: Template) -> None:
+        writing = [
+            (logical, referred(statement["Resource"]))
+            for logical, statement in statements(sam.functions)
+            if statement["Action"] == "secretsmanager:PutSecretValue"
+        ]
+        assert writing == [("KeeperFunction", "InboundTokens")]
+
     def test_the_verification_token_is_one_that_ringcentral_takes(self, sam: Template) -> None:
-        (secret,) = sam.of("AWS::SecretsManager::Secret").values()
+        secret = sam.of("AWS::SecretsManager::Secret")["InboundTokens"]
         recipe = secret["GenerateSecretString"]
         assert recipe["GenerateStringKey"] == "ringexVerificationToken"
         assert recipe["PasswordLength"] == 32

@@ -19,7 +19,7 @@ from tests.unit.test_backfill import DAY, KazooWorld, RefusingMetadata, RingexWo
 FROM = "2026-11-17T12:00"
 TO = "2026-11-19T12:00"
 SWEEPER = {
-    "LEGATO_SECRET": "arn:secret",
+    "LEGATO_CREDENTIALS": "arn:secret",
     "LEGATO_TABLE": "table",
     "LEGATO_RINGEX_QUEUE": "https://queue",
     "LEGATO_RINGEX_DEAD_LETTERS": "https://dead",

@@ -35,8 +35,8 @@ class FakeSecret:
 class FakePlace:
     """Hands out two accounts, or an error."""
 
-    def __init__(self, error=None, *, terminal=False, **secret):
-        self.secret = FakeSecret(kazoo={"apiKey": "k"}, **secret)
+    def __init__(self, error=None, *, terminal=False, **tokens):
+        self.tokens = FakeSecret(ringexVerificationToken="t", **tokens)
         self.error = error
         self.terminal = terminal
 
@@ -45,13 +45,13 @@ class FakePlace:
             raise self.error
         if self.terminal:
             sys.stdin.isatty = lambda: True  # the runner's stream, and gone with it
-        return Pushing(secret=self.secret, address=ADDRESS, accounts=("a1", "b2"))
+        return Pushing(tokens=self.tokens, address=ADDRESS, accounts=("a1", "b2"))
 
     def accepts(self, url):
         """Return whose URL it is, as PushFunction sees it."""
         token = url.removeprefix(f"{ADDRESS}/")
         names = (KAZOO_PUSH_KEY, KAZOO_PREVIOUS_PUSH_KEY)
-        return account_of(token, lambda *, fresh: [self.secret.value.get(n, "") for n in names])
+        return account_of(token, lambda *, fresh: [self.tokens.value.get(n, "") for n in names])
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_each_account_has_an_address_of_its_own(place):
         "b2": "b2",
     }
     assert "at most 4.5 MB" in ended.stderr
-    assert place.secret.written == 0
+    assert place.tokens.written == 0
 
 
 def test_a_key_that_is_missing_is_made():
@@ -94,10 +94,10 @@ def test_a_key_that_is_missing_is_made():
     ended = legato(place, "--yes")
     assert ended.exit_code == 0, ended.output
     assert "The secret has no push key: one is made." in ended.stderr
-    key = place.secret.value[KAZOO_PUSH_KEY]
+    key = place.tokens.value[KAZOO_PUSH_KEY]
     assert len(key) == 64
     assert key not in ended.output
-    assert place.secret.value["kazoo"] == {"apiKey": "k"}
+    assert place.tokens.value["ringexVerificationToken"] == "t"
     assert place.accepts(urls(ended)["a1"]) == "a1"
     assert urls(legato(place)) == urls(ended)
 
@@ -109,7 +109,7 @@ def test_a_person_is_asked_before_the_secret_is_changed(answer, code):
     ended = legato(place, given=answer)
     assert "Begin? [y/N]" in ended.output
     assert ended.exit_code == code, ended.output
-    assert bool(place.secret.written) == (code == 0)
+    assert bool(place.tokens.written) == (code == 0)
 
 
 def test_a_new_key_leaves_the_old_addresses_until_they_are_retired(place):
@@ -142,14 +142,14 @@ def test_both_at_once_would_cut_every_account_off(place):
     ended = legato(place, "--rotate", "--retire")
     assert ended.exit_code == 2
     assert "set the new addresses in between" in " ".join(ended.output.split())
-    assert place.secret.written == 0
+    assert place.tokens.written == 0
 
 
 def test_a_permission_that_aws_does_not_give_is_named():
     """Without a key there is no address to show."""
     place = FakePlace()
-    place.secret.refusal = Retry("the secret cannot be written")
-    place.secret.refusal.__cause__ = forbidden("secretsmanager:PutSecretValue")
+    place.tokens.refusal = Retry("the secret cannot be written")
+    place.tokens.refusal.__cause__ = forbidden("secretsmanager:PutSecretValue")
     ended = legato(place, "--yes")
     assert ended.exit_code == 1
     assert "AWS does not permit secretsmanager:PutSecretValue" in ended.output
@@ -171,4 +171,4 @@ def test_what_keeps_it_from_beginning_is_told_in_one_line():
 def test_a_stack_without_kazoo_is_told_what_it_lacks(environment, says):
     """Before anything of AWS is asked."""
     with pytest.raises(Failed, match=f"{says}$"):
-        pushing({**SWEEPER, **environment}, address=ADDRESS)
+        pushing({**SWEEPER, **environment}, tokens="arn:tokens", address=ADDRESS)

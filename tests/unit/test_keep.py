@@ -7,6 +7,7 @@ import pytest
 
 from legato.errors import Barred, Failed, NotYet, Retry
 from legato.keep import HOLD, NOTE, Keeping, KeepPolicy, Subscription, keep, unsubscribe
+from legato.push import KAZOO_PUSH_KEY
 from legato.receive import CURRENT_TOKEN, PREVIOUS_TOKEN
 from tests.fakes import NOON, FakeClock, FakeNotes
 
@@ -67,7 +68,7 @@ class FakeSubscriptions:
 
 class FakeSecret:
     def __init__(self):
-        self.value = {"ringex": {"jwt": "j"}, CURRENT_TOKEN: TOKEN}
+        self.value = {KAZOO_PUSH_KEY: "k", CURRENT_TOKEN: TOKEN}
 
     def read(self):
         return dict(self.value)
@@ -90,7 +91,7 @@ class Post:
     def __init__(self):
         self.clock = FakeClock()
         self.notes = FakeNotes()
-        self.secret = FakeSecret()
+        self.tokens = FakeSecret()
         self.subscriptions = FakeSubscriptions(self.clock)
         self.policy = KeepPolicy(
             address=HOOK,
@@ -103,7 +104,7 @@ class Post:
     def keeping(self):
         return Keeping(
             subscriptions=self.subscriptions,
-            secret=self.secret,
+            tokens=self.tokens,
             warmth=FakeWarmth(self.subscriptions),
             notes=self.notes,
             clock=self.clock,
@@ -171,11 +172,11 @@ def test_a_healthy_one_is_left_alone(kept):
 @pytest.mark.parametrize("token", [None, "", "short", "z" * 32, 7])
 def test_a_secret_without_a_good_token_gets_one(post, token):
     """An operator who fills the secret in may leave it out."""
-    post.secret.value = {"ringex": {"jwt": "j"}, CURRENT_TOKEN: token}
+    post.tokens.value = {KAZOO_PUSH_KEY: "k", CURRENT_TOKEN: token}
     report = post.keep()
-    made = post.secret.value[CURRENT_TOKEN]
+    made = post.tokens.value[CURRENT_TOKEN]
     assert len(bytes.fromhex(made)) == 16
-    assert post.secret.value["ringex"] == {"jwt": "j"}
+    assert post.tokens.value[KAZOO_PUSH_KEY] == "k"
     assert post.subscriptions.tokens[post.only().id] == made
     assert report.counts == {"TokenRotated": 1, "SubscriptionCreated": 1}
 
@@ -278,9 +279,9 @@ class TestRotation:
         """By then every webhook knows the new token, and both are accepted."""
         old = kept.only().id
         report = kept.keep(rotate=True)
-        fresh = kept.secret.value[CURRENT_TOKEN]
+        fresh = kept.tokens.value[CURRENT_TOKEN]
         assert fresh != TOKEN
-        assert kept.secret.value[PREVIOUS_TOKEN] == TOKEN
+        assert kept.tokens.value[PREVIOUS_TOKEN] == TOKEN
         assert (kept.only().id, kept.log, report.healthy) == (old, [], True)
         kept.clock.advance(9)
         assert kept.keep().counts == {}
@@ -288,7 +289,7 @@ class TestRotation:
         report = kept.keep()
         assert kept.subscriptions.tokens[kept.only().id] == fresh
         assert kept.log[-2:] == [f"create {kept.only().id}", f"delete {old}"]
-        assert kept.secret.value[PREVIOUS_TOKEN] == TOKEN
+        assert kept.tokens.value[PREVIOUS_TOKEN] == TOKEN
 
     def test_the_previous_token_is_retired(self, kept):
         """When nothing that is still on its way can carry it."""
@@ -297,26 +298,26 @@ class TestRotation:
         kept.keep()
         kept.clock.advance(599)
         kept.keep()
-        assert PREVIOUS_TOKEN in kept.secret.value
+        assert PREVIOUS_TOKEN in kept.tokens.value
         kept.clock.advance(1)
         assert kept.keep().healthy
-        assert PREVIOUS_TOKEN not in kept.secret.value
-        assert kept.secret.value["ringex"] == {"jwt": "j"}
+        assert PREVIOUS_TOKEN not in kept.tokens.value
+        assert kept.tokens.value[KAZOO_PUSH_KEY] == "k"
 
     def test_asked_for_twice_it_happens_once(self, kept):
         """A second token would push out the one that deliveries carry."""
         kept.keep(rotate=True)
-        fresh = kept.secret.value[CURRENT_TOKEN]
+        fresh = kept.tokens.value[CURRENT_TOKEN]
         report = kept.keep(rotate=True)
-        assert kept.secret.value == {**kept.secret.value, CURRENT_TOKEN: fresh}
-        assert kept.secret.value[PREVIOUS_TOKEN] == TOKEN
+        assert kept.tokens.value == {**kept.tokens.value, CURRENT_TOKEN: fresh}
+        assert kept.tokens.value[PREVIOUS_TOKEN] == TOKEN
         assert "already" in report.reasons[0]
 
     def test_an_old_token_is_rotated_by_itself(self, kept):
         """At the age that the policy says, not before."""
         kept.clock.advance(90 * DAY - 1)
         kept.keep()
-        assert kept.secret.value[CURRENT_TOKEN] == TOKEN
+        assert kept.tokens.value[CURRENT_TOKEN] == TOKEN
         kept.clock.advance(1)
         assert kept.keep().counts["TokenRotated"] == 1
         kept.clock.advance(600)
@@ -324,14 +325,14 @@ class TestRotation:
 
     def test_a_token_that_a_person_wrote_is_taken_over_at_once(self, kept):
         """What is delivered until then is refused, so there is nothing to wait for."""
-        kept.secret.value[CURRENT_TOKEN] = "f" * 32
+        kept.tokens.value[CURRENT_TOKEN] = "f" * 32
         report = kept.keep()
         assert kept.subscriptions.tokens[kept.only().id] == "f" * 32
         assert report.counts["SubscriptionReplaced"] == 1
 
     def test_a_crash_between_secret_and_note_loses_nothing(self, kept):
         """The note learns of the new token in the next run, and the rotation goes on."""
-        kept.secret.value = {CURRENT_TOKEN: "f" * 32, PREVIOUS_TOKEN: TOKEN}
+        kept.tokens.value = {CURRENT_TOKEN: "f" * 32, PREVIOUS_TOKEN: TOKEN}
         assert kept.keep(rotate=True).counts == {}
         kept.clock.advance(10)
         assert kept.keep().counts["SubscriptionReplaced"] == 1

@@ -14,7 +14,7 @@ from legato.settings import (
 )
 
 WEBHOOK = {
-    "LEGATO_SECRET": "arn:secret",
+    "LEGATO_INBOUND_TOKENS": "arn:tokens",
     "LEGATO_RINGEX_QUEUE": "https://queue",
     "LEGATO_SETTLE_SECONDS": "120",
 }
@@ -29,9 +29,9 @@ def test_what_the_webhook_needs():
 def test_everything_that_is_wrong_stands_in_one_error():
     """An operator mends it in one go."""
     with pytest.raises(BadSettings) as bad:
-        webhook_settings({"LEGATO_SETTLE_SECONDS": "soon", "LEGATO_SECRET": ""})
+        webhook_settings({"LEGATO_SETTLE_SECONDS": "soon", "LEGATO_INBOUND_TOKENS": ""})
     assert str(bad.value) == (
-        "LEGATO_SECRET is not set; LEGATO_RINGEX_QUEUE is not set; "
+        "LEGATO_INBOUND_TOKENS is not set; LEGATO_RINGEX_QUEUE is not set; "
         "LEGATO_SETTLE_SECONDS is not a whole number: 'soon'"
     )
 
@@ -46,7 +46,8 @@ def test_what_the_keeper_needs():
     """Where the webhook is, how long to subscribe, when to rotate."""
     settings = keeper_settings(
         {
-            "LEGATO_SECRET": "arn:secret",
+            "LEGATO_CREDENTIALS": "arn:secret",
+            "LEGATO_INBOUND_TOKENS": "arn:tokens",
             "LEGATO_TABLE": "table",
             "LEGATO_RINGEX_URL": "https://platform",
             "LEGATO_RINGEX_LIMITS": "Light=50,Medium=40,Heavy=10,Auth=5",
@@ -61,12 +62,12 @@ def test_what_the_keeper_needs():
 
 def test_what_a_push_needs():
     """Where it is kept, and what proves whose it is."""
-    settings = push_settings({"LEGATO_SECRET": "arn:secret", "LEGATO_INBOX": "inbox"})
-    assert (settings.secret, settings.inbox) == ("arn:secret", "inbox")
+    settings = push_settings({"LEGATO_INBOUND_TOKENS": "arn:tokens", "LEGATO_INBOX": "inbox"})
+    assert (settings.inbound_tokens, settings.inbox) == ("arn:tokens", "inbox")
 
 
 REMOVER = {
-    "LEGATO_SECRET": "arn:secret",
+    "LEGATO_CREDENTIALS": "arn:secret",
     "LEGATO_BUCKET": "bucket",
     "LEGATO_TABLE": "table",
     "LEGATO_RINGEX_URL": "https://platform",
@@ -93,7 +94,6 @@ def test_nobody_deletes_by_mistake(said, complaint):
 
 
 HOLDER = {
-    "LEGATO_SECRET": "arn:secret",
     "LEGATO_BUCKET": "bucket",
     "LEGATO_TABLE": "table",
     "LEGATO_RINGEX_LOCK_YEARS": "6",

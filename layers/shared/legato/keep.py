@@ -68,7 +68,7 @@ class Subscriptions(Protocol):
 
 
 class SecretStore(Protocol):
-    """The secret with the verification token, never from a cache. Both methods raise Retry."""
+    """The secret of the inbound tokens, never from a cache. Both methods raise Retry."""
 
     def read(self) -> Json:
         """Return it as it is now."""
@@ -107,7 +107,7 @@ class Keeping:
     """What the keeper works with."""
 
     subscriptions: Subscriptions
-    secret: SecretStore
+    tokens: SecretStore
     warmth: Warmth
     notes: Notes
     clock: Clock
@@ -199,7 +199,7 @@ class _Round:
 
     def run(self, *, rotate: bool) -> None:
         found = self._keeping.subscriptions.list()
-        self._secret = self._keeping.secret.read()
+        self._secret = self._keeping.tokens.read()
         self._see_to_the_token(rotate=rotate)
         known = self._memory.get("subscription")
         ours = [each for each in found if each.address == self._policy.address or each.id == known]
@@ -251,7 +251,7 @@ class _Round:
             self._report.reasons.append("the previous token is accepted no more")
 
     def _put_secret(self, value: Json) -> None:
-        self._keeping.secret.write(value)
+        self._keeping.tokens.write(value)
         self._secret = value
 
     def _rotating(self) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from legato.model import Json
 
-# Fields of the secret. While addresses are changed, Kazoo uses the one or the other.
+# Fields of the inbound tokens. While addresses are changed, Kazoo uses the one or the other.
 KAZOO_PUSH_KEY = "kazooPushKey"
 KAZOO_PREVIOUS_PUSH_KEY = "kazooPreviousPushKey"
 MAC_DIGITS = 40

@@ -20,28 +20,28 @@ type Wish = Literal["keep", "rotate", "retire"]
 class Pushing:
     """What push URLs are made of: a token for each account goes behind `address`."""
 
-    secret: SecretStore
+    tokens: SecretStore
     address: str
     accounts: tuple[str, ...]
 
     def urls(self) -> dict[str, str]:
         """Return each account's URL. Raises Failed if the secret has no key, Retry."""
-        key = str(self.secret.read().get(KAZOO_PUSH_KEY) or "")
+        key = str(self.tokens.read().get(KAZOO_PUSH_KEY) or "")
         if not key:
             raise Failed("the secret has no push key")
         return {account: f"{self.address}/{token_of(account, key)}" for account in self.accounts}
 
     def planned(self, wish: Wish) -> str:
         """Say what would become of the secret; nothing if it stays as it is. Raises Retry."""
-        return _changed(self.secret.read(), wish)[1]
+        return _changed(self.tokens.read(), wish)[1]
 
     def change(self, wish: Wish) -> None:
         """Do what was planned. Raises Retry."""
         # It is read again: somebody may have thought about the question for a while.
-        before = self.secret.read()
+        before = self.tokens.read()
         after, _ = _changed(before, wish)
         if after != before:
-            self.secret.write(after)
+            self.tokens.write(after)
 
 
 def _changed(value: Json, wish: Wish) -> tuple[Json, str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from legato.ports import Clock, Jobs
 
 MAX_BODY_BYTES = 256 * 1024
-# Fields of the secret. During a rotation deliveries carry the one or the other.
+# Fields of the inbound tokens. During a rotation deliveries carry the one or the other.
 CURRENT_TOKEN = "ringexVerificationToken"  # noqa: S105 - a name
 PREVIOUS_TOKEN = "ringexPreviousVerificationToken"  # noqa: S105 - a name
 

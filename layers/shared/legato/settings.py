@@ -43,7 +43,7 @@ class BadSettings(Exception):
 class WebhookSettings:
     """What WebhookFunction is told."""
 
-    secret: str
+    inbound_tokens: str
     ringex_queue: str
     settle_seconds: int
 
@@ -52,7 +52,7 @@ class WebhookSettings:
 class PushSettings:
     """What PushFunction is told. The inbox is a bucket."""
 
-    secret: str
+    inbound_tokens: str
     inbox: str
 
 
@@ -107,7 +107,7 @@ class KazooSettings:
 class SweeperSettings:
     """What SweeperFunction is told."""
 
-    secret: str
+    credentials: str
     table: str
     ringex_queue: str
     ringex_dead_letters: str
@@ -130,7 +130,7 @@ class SweeperSettings:
 class ProcessorSettings:
     """What ProcessorFunction is told. Times in seconds unless the name says otherwise."""
 
-    secret: str
+    credentials: str
     bucket: str
     table: str
     ringex_queue: str
@@ -168,7 +168,7 @@ class ProcessorSettings:
 class RemoverSettings:
     """What RemoverFunction is told. `delete_at_source` are providers."""
 
-    secret: str
+    credentials: str
     bucket: str
     table: str
     delete_at_source: tuple[str, ...]
@@ -197,7 +197,6 @@ class AuditorSettings:
 class HolderSettings:
     """What HolderFunction is told."""
 
-    secret: str
     bucket: str
     table: str
     retention: Retention
@@ -207,7 +206,6 @@ class HolderSettings:
 class AccessSettings:
     """What AccessFunction is told. `reason_required`: nobody looks at a call without saying why."""
 
-    secret: str
     bucket: str
     table: str
     reason_required: bool
@@ -218,7 +216,6 @@ class AccessSettings:
 class RestorerSettings:
     """What RestorerFunction is told. Without a `topic` nobody is told by mail."""
 
-    secret: str
     table: str
     topic: str
 
@@ -227,7 +224,8 @@ class RestorerSettings:
 class KeeperSettings:
     """What KeeperFunction is told."""
 
-    secret: str
+    credentials: str
+    inbound_tokens: str
     table: str
     ringex_url: str
     ringex_limits: Limits
@@ -240,7 +238,7 @@ def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
     """Read what the webhook needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = WebhookSettings(
-        secret=reader.text("LEGATO_SECRET"),
+        inbound_tokens=reader.text("LEGATO_INBOUND_TOKENS"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
         settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
     )
@@ -251,7 +249,10 @@ def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
 def push_settings(environment: Mapping[str, str]) -> PushSettings:
     """Read what a push needs. Raises BadSettings."""
     reader = _Reader(environment)
-    settings = PushSettings(secret=reader.text("LEGATO_SECRET"), inbox=reader.text("LEGATO_INBOX"))
+    settings = PushSettings(
+        inbound_tokens=reader.text("LEGATO_INBOUND_TOKENS"),
+        inbox=reader.text("LEGATO_INBOX"),
+    )
     reader.complain()
     return settings
 
@@ -268,7 +269,7 @@ def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
     """Read what the processor needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = ProcessorSettings(
-        secret=reader.text("LEGATO_SECRET"),
+        credentials=reader.text("LEGATO_CREDENTIALS"),
         bucket=reader.text("LEGATO_BUCKET"),
         table=reader.text("LEGATO_TABLE"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
@@ -309,7 +310,6 @@ def holder_settings(environment: Mapping[str, str]) -> HolderSettings:
     """Read what the holder needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = HolderSettings(
-        secret=reader.text("LEGATO_SECRET"),
         bucket=reader.text("LEGATO_BUCKET"),
         table=reader.text("LEGATO_TABLE"),
         retention=_retention(reader),
@@ -322,7 +322,6 @@ def access_settings(environment: Mapping[str, str]) -> AccessSettings:
     """Read what the access log needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = AccessSettings(
-        secret=reader.text("LEGATO_SECRET"),
         bucket=reader.text("LEGATO_BUCKET"),
         table=reader.text("LEGATO_TABLE"),
         reason_required=reader.one_of("LEGATO_ACCESS_REASON", REASONS) == "required",
@@ -336,7 +335,6 @@ def restorer_settings(environment: Mapping[str, str]) -> RestorerSettings:
     """Read what the restorer needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = RestorerSettings(
-        secret=reader.text("LEGATO_SECRET"),
         table=reader.text("LEGATO_TABLE"),
         topic=reader.optional("LEGATO_RESTORE_TOPIC"),
     )
@@ -348,7 +346,7 @@ def remover_settings(environment: Mapping[str, str]) -> RemoverSettings:
     """Read what the remover needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = RemoverSettings(
-        secret=reader.text("LEGATO_SECRET"),
+        credentials=reader.text("LEGATO_CREDENTIALS"),
         bucket=reader.text("LEGATO_BUCKET"),
         table=reader.text("LEGATO_TABLE"),
         delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
@@ -380,7 +378,8 @@ def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
     """Read what the keeper needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = KeeperSettings(
-        secret=reader.text("LEGATO_SECRET"),
+        credentials=reader.text("LEGATO_CREDENTIALS"),
+        inbound_tokens=reader.text("LEGATO_INBOUND_TOKENS"),
         table=reader.text("LEGATO_TABLE"),
         ringex_url=reader.web("LEGATO_RINGEX_URL"),
         ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
@@ -394,7 +393,7 @@ def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
 
 def _sweeper(reader: _Reader) -> SweeperSettings:
     return SweeperSettings(
-        secret=reader.text("LEGATO_SECRET"),
+        credentials=reader.text("LEGATO_CREDENTIALS"),
         table=reader.text("LEGATO_TABLE"),
         ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
         ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),

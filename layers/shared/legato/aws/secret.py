@@ -1,4 +1,7 @@
-"""The credentials' secret, cached: a webhook may not wait for Secrets Manager."""
+"""The stack's two secrets, cached: a webhook may not wait for Secrets Manager.
+
+What stands behind the internet reads the tokens that requests to us must carry, and no credential.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+CREDENTIALS = "the secret of the credentials"
+INBOUND_TOKENS = "the secret of the inbound tokens"
 CACHE_SECONDS = 300
 FRESH_SECONDS = 5
 """Even who asks for a fresh one reads no more often: a stranger's bad token must not cost calls.
@@ -24,17 +29,22 @@ As short as that, because a new token must be known everywhere before a delivery
 
 
 class Secret:
-    """`arn` names the secret; its value is a JSON object. `seconds` is a monotonic clock."""
+    """`arn` names the secret; its value is a JSON object. `seconds` is a monotonic clock.
+
+    `name` is how errors call it.
+    """
 
     def __init__(
         self,
         secrets: SecretsManagerClient,
         *,
         arn: str,
+        name: str = "the secret",
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._secrets = secrets
         self._arn = arn
+        self._name = name
         self._seconds = seconds
         self._read_at: float | None = None
         self._value: Json = {}
@@ -65,16 +75,16 @@ class Secret:
 
     def write(self, value: Json) -> None:
         """Put another value in its place. Raises Retry."""
-        with translated("the secret cannot be written"):
+        with translated(f"{self._name} cannot be written"):
             self._secrets.put_secret_value(SecretId=self._arn, SecretString=json.dumps(value))
 
     def _read(self) -> Json:
-        with translated("the secret cannot be read"):
+        with translated(f"{self._name} cannot be read"):
             text = self._secrets.get_secret_value(SecretId=self._arn)["SecretString"]
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise Retry("the secret is not valid JSON") from error
+            raise Retry(f"{self._name} is not valid JSON") from error
         if not isinstance(value, dict):
-            raise Retry("the secret is not a JSON object")
+            raise Retry(f"{self._name} is not a JSON object")
         return value

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
-from legato.aws.secret import Secret
+from legato.aws.secret import INBOUND_TOKENS, Secret
 from legato.clock import SystemClock
 from legato.settings import (
     access_settings,
@@ -66,7 +66,11 @@ def reception(environment: Mapping[str, str] = os.environ) -> Reception:
     from legato.receive import CURRENT_TOKEN, PREVIOUS_TOKEN
 
     settings = webhook_settings(environment)
-    secret = Secret(client("secretsmanager", read_timeout=2), arn=settings.secret)
+    secret = Secret(
+        client("secretsmanager", read_timeout=2),
+        arn=settings.inbound_tokens,
+        name=INBOUND_TOKENS,
+    )
 
     def tokens(*, fresh: bool) -> list[str]:
         value = secret.value(fresh=fresh)
@@ -150,7 +154,7 @@ def remover(provider: str | None, environment: Mapping[str, str] = os.environ) -
     if provider is not None and provider not in deleting:
         named = ", ".join(deleting) or "nobody"
         raise Refused(f"DeleteAtSource lets {named} delete, not {provider!r}")
-    made = tools(secret=settings.secret, table=settings.table)
+    made = tools(credentials=settings.credentials, table=settings.table)
     archive = S3Archive(client("s3", read_timeout=60), bucket=settings.bucket)
     wanted = deleting if provider is None else (provider,)
     sources = [_part(each).removing(settings, made) for each in wanted]

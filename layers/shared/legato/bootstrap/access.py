@@ -10,8 +10,9 @@ from legato.access import MOST_CALLS, AccessLog
 from legato.aws.accesses import DynamoAccesses
 from legato.aws.bucket import S3Archive
 from legato.aws.clients import client
+from legato.aws.ledger import DynamoLedger
 from legato.bootstrap.post import post, sender
-from legato.bootstrap.shared import tools
+from legato.clock import SystemClock
 from legato.errors import Failed, Refused, Retry
 
 if TYPE_CHECKING:
@@ -28,17 +29,17 @@ UNWRITTEN = "nothing was read, because the access log cannot be written"
 
 def access_log(settings: AccessSettings) -> AccessLog:
     """Return what AccessFunction needs."""
-    made = tools(secret=settings.secret, table=settings.table)
+    clock = SystemClock()
     return AccessLog(
         archive=S3Archive(
             client("s3", read_timeout=S3_SECONDS),
             bucket=settings.bucket,
             lock=settings.retention.longest,
-            clock=made.clock,
+            clock=clock,
         ),
-        notes=made.ledger,
+        notes=DynamoLedger(client("dynamodb"), table=settings.table),
         accesses=DynamoAccesses(client("dynamodb"), table=settings.table),
-        clock=made.clock,
+        clock=clock,
         reason_required=settings.reason_required,
     )
 

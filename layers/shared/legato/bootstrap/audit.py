@@ -43,7 +43,7 @@ class AuditSettings(RingexSettings, Protocol):
     """What a function that asks every provider is told; SweeperFunction is one."""
 
     @property
-    def secret(self) -> str: ...
+    def credentials(self) -> str: ...
     @property
     def table(self) -> str: ...
     @property
@@ -78,7 +78,7 @@ class Scratch:
 
 def chaining(settings: AuditorSettings) -> Chaining:
     """Return what the digests need."""
-    made = tools(secret=settings.sweeper.secret, table=settings.sweeper.table)
+    made = tools(credentials=settings.sweeper.credentials, table=settings.sweeper.table)
     return Chaining(
         archive=S3Archive(
             client("s3", read_timeout=60),
@@ -111,7 +111,7 @@ def reconciling(settings: AuditSettings, *, bucket: str, days: int = DAYS) -> Re
     Made anew at each event, since the days go by. It may be called every few minutes: each goes
     on where the last one ended, until there is a report of these days.
     """
-    made = tools(secret=settings.secret, table=settings.table)
+    made = tools(credentials=settings.credentials, table=settings.table)
     begin, end = last_days(made.clock.now(), days)
     return _reconciling(
         settings, made, bucket=bucket, name=DAILY, begin=begin, end=end, memory=made.ledger
@@ -131,7 +131,7 @@ def reconciling_by_hand(
 
     Raises Failed if one of them is not used, Retry if the secret cannot be read.
     """
-    made = tools(secret=settings.secret, table=settings.table)
+    made = tools(credentials=settings.credentials, table=settings.table)
     return _reconciling(
         settings,
         made,
@@ -148,7 +148,7 @@ def reconciling_by_hand(
 
 def failures(settings: AuditSettings, *, providers: Collection[str] = ()) -> Failures:
     """Return what the commands need that look after failed calls; else of all providers."""
-    made, sqs = tools(secret=settings.secret, table=settings.table), client("sqs")
+    made, sqs = tools(credentials=settings.credentials, table=settings.table), client("sqs")
     readers = {"kazoo": kazoo.jobs_of}
     sources = [
         Source(
@@ -206,7 +206,7 @@ def _recorded(
 ) -> list[Recorded]:
     """Return who is asked. RingEX is used if the secret has anything for it."""
     kept = timedelta(days=settings.kazoo_retention_days)
-    ringex_used = any(made.secret.part("ringex").values()) or "ringex" in providers
+    ringex_used = any(made.credentials.part("ringex").values()) or "ringex" in providers
     asked: dict[str, list[Recorded]] = {
         "ringex": [*ringex.recorded(settings, made, begin=begin, end=end)] if ringex_used else [],
         "ringcx": [*ringcx.recorded(settings.ringcx, made, begin=begin, end=end)],

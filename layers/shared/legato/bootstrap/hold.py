@@ -9,8 +9,9 @@ from legato.aws.accesses import DynamoAccesses
 from legato.aws.bucket import S3Archive
 from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.clients import client
+from legato.aws.ledger import DynamoLedger
 from legato.bootstrap.post import post, sender
-from legato.bootstrap.shared import tools
+from legato.clock import SystemClock
 from legato.hold import Holding
 
 if TYPE_CHECKING:
@@ -24,17 +25,17 @@ S3_SECONDS = 6
 
 def holding(settings: HolderSettings) -> Holding:
     """Return what HolderFunction needs."""
-    made = tools(secret=settings.secret, table=settings.table)
+    ledger, clock = DynamoLedger(client("dynamodb"), table=settings.table), SystemClock()
     return Holding(
         archive=S3Archive(
             client("s3", read_timeout=S3_SECONDS),
             bucket=settings.bucket,
             lock=settings.retention.longest,
-            clock=made.clock,
+            clock=clock,
         ),
-        ledger=made.ledger,
-        notes=made.ledger,
-        clock=made.clock,
+        ledger=ledger,
+        notes=ledger,
+        clock=clock,
         accesses=DynamoAccesses(client("dynamodb"), table=settings.table),
         catalogue=DynamoCatalogue(client("dynamodb"), table=settings.table),
     )

@@ -12,6 +12,7 @@ from legato.accounts import ours
 from legato.aws.clients import client
 from legato.aws.inbox import S3Inbox, announced
 from legato.aws.queue import SqsJobs
+from legato.aws.secret import INBOUND_TOKENS, Secret
 from legato.backfill import Allowance, Backfill, backfill_key, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, stitcher, tools
 from legato.clock import SystemClock
@@ -48,7 +49,7 @@ JOB_SECONDS = 5
 
 def sweeping(settings: SweeperSettings) -> Round:
     """Return what the sweeper needs; without tails if Kazoo is not used."""
-    kazoo, made = settings.kazoo, tools(secret=settings.secret, table=settings.table)
+    kazoo, made = settings.kazoo, tools(credentials=settings.credentials, table=settings.table)
     api = _api(kazoo, made)
     sources = [source.partition("/") for source in kazoo.sources] if kazoo.url else []
     tails = [
@@ -76,7 +77,7 @@ def sweeping(settings: SweeperSettings) -> Round:
 
 def archiving(settings: ProcessorSettings) -> Part:
     """Return what the processor needs."""
-    kazoo, made = settings.kazoo, tools(secret=settings.secret, table=settings.table)
+    kazoo, made = settings.kazoo, tools(credentials=settings.credentials, table=settings.table)
     ladder, jobs, api = settings.kazoo_ladder_seconds, _jobs(kazoo), _api(kazoo, made)
     max_seconds = int(settings.max_audio_hours * 3600)
     inbox = Inbox(
@@ -171,8 +172,8 @@ def backfiller(
         raise Refused(f"the stack has no account {', '.join(unknown)}; it has {known}")
     now = SystemClock().now()
     check_days(begin, end, now=now)
-    made = tools(secret=settings.secret, table=settings.table)
-    made.secret.value()  # who may not read it should know at once
+    made = tools(credentials=settings.credentials, table=settings.table)
+    made.credentials.value()  # who may not read it should know at once
     days = settings.kazoo_retention_days
     stretches = recorded(
         replace(kazoo, sources=tuple(dict.fromkeys(sources)) or kazoo.sources),
@@ -201,16 +202,17 @@ def backfiller(
     )
 
 
-def pushing(environment: Mapping[str, str], *, address: str) -> Pushing:
+def pushing(environment: Mapping[str, str], *, tokens: str, address: str) -> Pushing:
     """Return what push URLs below this address are made of, with SweeperFunction's environment.
 
-    Raises Failed if the stack does not use Kazoo, Retry if the secret cannot be read.
+    `tokens` is the ARN of the secret of the inbound tokens. Raises Failed if the stack does not use
+    Kazoo, Retry if that secret cannot be read.
     """
     settings = sweeper_settings(environment)
     _used(settings.kazoo)
-    made = tools(secret=settings.secret, table=settings.table)
-    made.secret.value()  # who may not read it should know at once
-    return Pushing(secret=made.secret, address=address, accounts=_accounts(settings.kazoo))
+    secret = Secret(client("secretsmanager"), arn=tokens, name=INBOUND_TOKENS)
+    secret.value()  # who may not read it should know at once
+    return Pushing(tokens=secret, address=address, accounts=_accounts(settings.kazoo))
 
 
 def jobs_of(body: str, *, inbox: str = "") -> list[Job]:
@@ -244,7 +246,7 @@ def _api(settings: KazooSettings, made: Tools) -> KazooApi:
 def _api_at(url: str, limits: Limits, made: Tools) -> KazooApi:
     return KazooApi(
         url=url,
-        credentials=lambda: made.secret.part("kazoo", fresh=True),
+        credentials=lambda: made.credentials.part("kazoo", fresh=True),
         limits=gate_limits(limits),
         notes=made.ledger,
         clock=made.clock,

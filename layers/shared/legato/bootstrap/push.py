@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from legato.audio.formats import recognise_stream
 from legato.aws.clients import client
 from legato.aws.push import PushInbox
-from legato.aws.secret import Secret
+from legato.aws.secret import INBOUND_TOKENS, Secret
 from legato.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ class Hatch:
 
 def taking(settings: PushSettings) -> Hatch:
     """Return what PushFunction needs."""
-    secret = Secret(client("secretsmanager", read_timeout=2), arn=settings.secret)
+    secret = Secret(
+        client("secretsmanager", read_timeout=2),
+        arn=settings.inbound_tokens,
+        name=INBOUND_TOKENS,
+    )
 
     def keys(*, fresh: bool) -> list[str]:
         value = secret.value(fresh=fresh)

@@ -39,7 +39,7 @@ JOB_SECONDS = 5
 
 def sweeping(settings: SweeperSettings) -> Round:
     """Return what the sweeper needs; without tails if RingCX is not used."""
-    ringcx, made = settings.ringcx, tools(secret=settings.secret, table=settings.table)
+    ringcx, made = settings.ringcx, tools(credentials=settings.credentials, table=settings.table)
     api = _api(ringcx, made)
     return Round(
         provider=Ringcx.name,
@@ -61,7 +61,7 @@ def sweeping(settings: SweeperSettings) -> Round:
 
 def archiving(settings: ProcessorSettings) -> Part:
     """Return what the processor needs."""
-    ringcx, made = settings.ringcx, tools(secret=settings.secret, table=settings.table)
+    ringcx, made = settings.ringcx, tools(credentials=settings.credentials, table=settings.table)
     ladder = settings.ringcx_ladder_seconds
     return Part(
         provider=Ringcx(
@@ -169,8 +169,8 @@ def backfiller(
     if begin + timedelta(seconds=1) > clock.now() - lag:
         minutes = f"{ringcx.settle_minutes:g}"
         raise Refused(f"nothing is ready yet: segments are left alone for {minutes} min")
-    made = tools(secret=settings.secret, table=settings.table)
-    made.secret.value()  # who may not read it should know at once
+    made = tools(credentials=settings.credentials, table=settings.table)
+    made.credentials.value()  # who may not read it should know at once
     api = _api(ringcx, made)
     names = tuple(dict.fromkeys(sources)) or ringcx.sub_accounts
     stretches = [
@@ -213,7 +213,7 @@ def _api(settings: RingcxSettings, made: Tools) -> RingcxApi:
         prefix=settings.prefix,
         account=settings.account,
         time_zone=settings.time_zone,
-        credentials=lambda: made.secret.part("ringcx", fresh=True),
+        credentials=lambda: made.credentials.part("ringcx", fresh=True),
         limits=gate_limits(settings.limits),
         notes=made.ledger,
         clock=made.clock,

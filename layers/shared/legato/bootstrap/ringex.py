@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
-from legato.aws.secret import FRESH_SECONDS
+from legato.aws.secret import FRESH_SECONDS, INBOUND_TOKENS, Secret
 from legato.backfill import Allowance, Backfill, backfill_key, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, tools
 from legato.clock import SystemClock
@@ -53,7 +53,7 @@ _PLATFORM = "://platform."
 
 def sweeping(settings: SweeperSettings) -> Round:
     """Return what the sweeper needs; without a tail where calls are found in another way."""
-    made = tools(secret=settings.secret, table=settings.table)
+    made = tools(credentials=settings.credentials, table=settings.table)
     api = _api(settings, made)
     tail = _tail(settings, api, RingexAccount(api, made.ledger), made)
     return Round(
@@ -70,7 +70,7 @@ def sweeping(settings: SweeperSettings) -> Round:
 
 def archiving(settings: ProcessorSettings) -> Part:
     """Return what the processor needs."""
-    made, jobs = tools(secret=settings.secret, table=settings.table), _jobs(settings)
+    made, jobs = tools(credentials=settings.credentials, table=settings.table), _jobs(settings)
     api = _api(settings, made)
     account = RingexAccount(api, made.ledger)
     return Part(
@@ -128,8 +128,8 @@ def backfiller(
             "the stack does not follow RingEX's call log (RingexDiscovery is `recipe`): `legato "
             "reconcile --provider ringex` puts what is missing of the past into its queue"
         )
-    made = tools(secret=settings.secret, table=settings.table)
-    secret = made.secret.part("ringex")
+    made = tools(credentials=settings.credentials, table=settings.table)
+    secret = made.credentials.part("ringex")
     if not any(secret.values()):
         raise Failed("the stack does not use RingEX: its secret has no part `ringex`")
     users = len(read_credentials(secret, Ringex.name))
@@ -169,10 +169,10 @@ def backfiller(
 
 def keeping(settings: KeeperSettings) -> Keeping:
     """Return what the keeper needs."""
-    made = tools(secret=settings.secret, table=settings.table)
+    made = tools(credentials=settings.credentials, table=settings.table)
     return Keeping(
         subscriptions=RingexSubscriptions(_api(settings, made, users=first_user)),
-        secret=made.secret,
+        tokens=Secret(client("secretsmanager"), arn=settings.inbound_tokens, name=INBOUND_TOKENS),
         warmth=Handshakes(),
         notes=made.ledger,
         clock=made.clock,
@@ -204,7 +204,7 @@ def _api(
     return RingexApi(
         platform=settings.ringex_url,
         media=media_host(settings.ringex_url),
-        credentials=lambda: users(made.secret.part("ringex", fresh=True)),
+        credentials=lambda: users(made.credentials.part("ringex", fresh=True)),
         limits=gate_limits(settings.ringex_limits),
         notes=made.ledger,
         clock=made.clock,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
 from legato.aws.ledger import DynamoLedger
-from legato.aws.secret import Secret
+from legato.aws.secret import CREDENTIALS, Secret
 from legato.clock import SystemClock
 from legato.gate import Limit
 from legato.workshop import as_it_is, one_job
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Tools:
     """The adapters that every part needs."""
 
-    secret: Secret
+    credentials: Secret
     ledger: DynamoLedger
     clock: Clock
 
@@ -48,10 +48,10 @@ class Part:
     identified: Callable[[Job], Job] = as_it_is
 
 
-def tools(*, secret: str, table: str) -> Tools:
-    """Return the adapters for the secret of this ARN and the ledger in this table."""
+def tools(*, credentials: str, table: str) -> Tools:
+    """Return the adapters for the credentials' secret of this ARN and the ledger in this table."""
     return Tools(
-        secret=Secret(client("secretsmanager"), arn=secret),
+        credentials=Secret(client("secretsmanager"), arn=credentials, name=CREDENTIALS),
         ledger=DynamoLedger(client("dynamodb"), table=table),
         clock=SystemClock(),
     )

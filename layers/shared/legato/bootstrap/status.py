@@ -45,11 +45,11 @@ def overview(
     Retry.
     """
     settings = sweeper_settings(environment)
-    made = tools(secret=settings.secret, table=settings.table)
+    made = tools(credentials=settings.credentials, table=settings.table)
     unknown: dict[str, LegatoError] = {}
     secret: Json = {}
     try:
-        secret = {provider: made.secret.part(provider) for provider in ("ringex", "ringcx")}
+        secret = {provider: made.credentials.part(provider) for provider in ("ringex", "ringcx")}
     except LegatoError as error:
         unknown["limits of credentials"] = error
     followed: list[Followed] = []

@@ -94,7 +94,11 @@ class Place:
         from legato.bootstrap.kazoo import pushing
 
         with self._of_this_version():
-            made = pushing(self._environment(), address=self._outputs().get("KazooPushUrl", ""))
+            made = pushing(
+                self._environment(),
+                tokens=self._address("InboundTokensArn"),
+                address=self._outputs().get("KazooPushUrl", ""),
+            )
         self._address("KazooPushUrl")
         return made
 

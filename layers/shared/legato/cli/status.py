@@ -67,7 +67,7 @@ def _show(found: Status, unknown: dict[str, str]) -> None:
     for one in said["providers"]:
         _part(NAMES[one["provider"]], _provider(one))
     if not said["providers"]:
-        say("No provider is used yet: fill in the secret.")
+        say("No provider is used yet: fill in the secret CredentialsArn.")
     _part("Archive", _archive(said))
     if unknown:
         _part("Not known", (("", f"{what}: {reason}") for what, reason in unknown.items()))
