@@ -47,6 +47,11 @@ class World:
         siblings(state.id, self.notes)
         self.ledger.save(replace(state, prefix=prefix))
 
+    def lease(self, *, seconds):
+        """Let a worker be at the call."""
+        until = self.clock.now() + timedelta(seconds=seconds)
+        self.ledger.save(replace(self.ledger.load(an_id("s-1")), lease_until=until))
+
     def ask(self, action, *, by=ALICE, **fields):
         """Ask as HTTP does; return the status and what is said."""
         self.clock.advance(1)
@@ -450,14 +455,31 @@ class TestInherited:
             work()
         assert world.archive.holds == world.objects()
 
-    def test_a_release_in_between_leaves_nothing_held(self, world):
-        """Of what was written under hold."""
+    def test_a_release_waits_for_the_worker_that_writes_under_hold(self, world):
+        """The same request carries it out when that is done, and nothing is left held."""
+        world.done("hold")
+        world.done("request-release")
+        world.lease(seconds=60)
+        with inherited(an_id("s-1"), world.work) as archive:
+            status, said = world.ask("confirm-release", by=BOB)
+            assert (status, "stays held until" in said["message"]) == (503, True)
+            self.write(archive)
+        assert world.archive.holds == world.objects()
+        assert [one.unfinished for one in world.holds()] == [True]
+        world.clock.advance(60)
+        world.done("confirm-release", by=BOB)
+        assert world.archive.holds == set()
+        assert world.holds() == []
+
+    @pytest.mark.attacks("has the processor release what a case holds")
+    def test_a_worker_never_releases(self, world):
+        """Whatever the ledger says: it lost its hold while the worker wrote."""
         world.done("hold")
         world.done("request-release")
         with inherited(an_id("s-1"), world.work) as archive:
-            world.done("confirm-release", by=BOB)
             self.write(archive)
-        assert world.archive.holds == set()
+            del world.notes.notes[f"hold#{an_id('s-1')}"]
+        assert world.archive.holds == world.objects()
 
     def test_the_first_objects_of_a_call_are_held(self, world):
         """Which was held before anything was archived, or where it lies was known."""

@@ -27,6 +27,7 @@ from legato.notes import change
 from legato.receive import read_json
 from legato.signed import Reply, check_signed, nothing_else, refused, text, unfinished
 from legato.sweep import records_key
+from legato.waiting import at_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,15 +168,18 @@ def cases_of(call: CallId, notes: Notes) -> list[str]:
 def inherited(call: CallId, work: Holding) -> Iterator[Archive]:
     """Yield the archive for a call's new objects, which are held from the start if the call is.
 
-    A hold that comes, or goes, in between is looked for at the end, however that comes about: whose
-    hold did not see an object yet has written the ledger before it is read here.
+    A hold that comes in between is looked for at the end, however that comes about: whose hold did
+    not see an object yet has written the ledger before it is read here. Nothing is released here:
+    who writes has a lease of the call, and its release waits for that.
     """
     before = held(call, work.notes)
     try:
         yield work.archive.holding() if before else work.archive
     finally:
-        if before or held(call, work.notes):
-            _apply(call, work)
+        if held(call, work.notes):
+            prefix = work.ledger.load(call).prefix
+            if prefix:
+                work.archive.hold(prefix, on=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,9 +391,11 @@ def _record(step: Json, work: Holding) -> None:
 def _apply(call: CallId, work: Holding) -> int:
     """Bring the objects into line with the ledger, until that has said the same all the while."""
     for _ in range(TRIES):
-        note = work.notes.read(_key(call))
-        prefix = work.ledger.load(call).prefix
-        on = bool(note.content.get("cases"))
+        note, state = work.notes.read(_key(call)), work.ledger.load(call)
+        on, prefix = bool(note.content.get("cases")), state.prefix
+        if not on and at_work(state, work.clock.now()):
+            # It may be writing under the hold that it saw.
+            raise Retry(f"{call} is being archived, and stays held until that is done")
         objects = work.archive.hold(prefix, on=on) if prefix else 0
         if work.notes.read(note.key).content.get("cases") == note.content.get("cases"):
             return objects
