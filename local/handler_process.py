@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from legato.aws import clients
+from local.guard import Guard
+
 
 @dataclass(slots=True)
 class Context:
@@ -38,8 +41,9 @@ class Context:
         return max(0, int((self.deadline - self._clock()) * 1000))
 
 
-def serve(channel: Connection, module: str, attribute: str) -> None:
+def serve(channel: Connection, module: str, attribute: str, guard: Guard) -> None:
     """Call the handler with what comes until the channel is closed."""
+    guard.watch(clients.session())
     handler = _import(module, attribute, channel)
     if handler is None:
         return

@@ -25,9 +25,11 @@ from moto.dynamodb.comparisons import get_comparison_func
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
+from moto.iam.access_control import PermissionResult
 from moto.kms.models import Key
 from moto.kms.responses import KmsResponse
 from moto.moto_api import state_manager
+from moto.s3 import notifications
 from moto.s3.exceptions import InvalidObjectState, MissingKey
 from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
@@ -57,6 +59,7 @@ _create_multipart_upload = S3Backend.create_multipart_upload
 _complete_multipart_upload = S3Backend.complete_multipart_upload
 _list_versions = S3Backend.list_object_versions
 _get_key = S3Response._get_key
+_get_s3_event = notifications._get_s3_event
 
 
 def _one_at_a_time(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,7 +145,7 @@ def _create_key(
     asked = cloudformation_json["Properties"]
     backend = backends.get_backend("kms")[account_id][region_name]
     return backend.create_key(
-        policy=asked["KeyPolicy"],
+        policy=json.dumps(asked["KeyPolicy"]),
         key_usage=asked.get("KeyUsage", "ENCRYPT_DECRYPT"),
         key_spec=asked.get("KeySpec", "SYMMETRIC_DEFAULT"),
         description=asked.get("Description"),
@@ -265,6 +268,19 @@ def _restored(name: tuple[str, str, str], key: FakeKey, bucket: FakeBucket) -> N
             rule.send_to_targets(event, transform_input=False)
 
 
+def _announced(event_name: str, bucket: FakeBucket, key: FakeKey, name: str) -> Any:
+    """Say which version it is that has come, as S3 does; moto leaves it out."""
+    said = _get_s3_event(event_name, bucket, key, name)
+    if bucket.is_versioned:
+        said["Records"][0]["s3"]["object"]["versionId"] = key.version_id
+    return said
+
+
+def _permitted(_self: FakeBucket, _action: str, _resource: str) -> PermissionResult:
+    """Let local/permissions.py say who may do what; moto passes over a policy's conditions."""
+    return PermissionResult.NEUTRAL
+
+
 def _size(self: Item) -> int:
     """Return how large an item is; moto counts it anew for each query that passes it.
 
@@ -380,6 +396,8 @@ def run(arguments: list[str]) -> None:
     FakeKey.__deepcopy__ = _listed  # type: ignore[attr-defined]
     KmsResponse.sign = _sign_digest  # type: ignore[method-assign]
     Key.create_from_cloudformation_json = classmethod(_create_key)  # type: ignore[assignment]
+    vars(notifications)["_get_s3_event"] = _announced
+    FakeBucket.get_permission = _permitted  # type: ignore[method-assign, assignment]
     S3Backend.create_multipart_upload = _create_upload  # type: ignore[method-assign]
     S3Backend.complete_multipart_upload = _complete_upload  # type: ignore[method-assign]
     S3Response._get_key = _get_any_key  # type: ignore[method-assign]

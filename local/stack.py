@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from legato.aws.intrinsics import Resolver
 from local import aws
+from local.permissions import NOTHING, Permissions, permissions, symbols
 from local.processes import LocalError
 from local.template import (
     PLACEHOLDER_BUCKET,
@@ -59,6 +61,9 @@ class Function:
     timeout: int
     memory: int
     environment: dict[str, str] = field(repr=False)
+    permissions: Permissions = field(default=NOTHING, repr=False)
+    own: dict[str, str] = field(default_factory=dict, repr=False)
+    """The template's name of each resource, by what the function calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +137,7 @@ def create(
     if broken := broken_rules(source, parameters):
         raise LocalError("; ".join(broken))
     translated = translate(source)
+    permitted = permissions(translated, parameters)
     found = routes(translated)
     resources = translated["Resources"]
     known = _played_here(resources, endpoint, gateway, name)
@@ -156,12 +162,12 @@ def create(
             document["Statement"] = [each for each in document["Statement"] if "Sid" in each]
     _put_placeholder(endpoint)
     cloudformation = aws.client("cloudformation", endpoint)
-    cloudformation.create_stack(
+    stack_id = cloudformation.create_stack(
         StackName=name,
         TemplateBody=json.dumps(substitute(translated, known)),
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
         Capabilities=["CAPABILITY_IAM"],
-    )
+    )["StackId"]
     created = {
         item["LogicalResourceId"]: item["PhysicalResourceId"]
         for item in cloudformation.describe_stack_resources(StackName=name)["StackResources"]
@@ -169,10 +175,14 @@ def create(
     }
     skipped = _skipped(translated, created)
     _complete_buckets(resources, created, endpoint)
+    _guard_buckets(translated, created, parameters, endpoint)
     description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
     answers = {question: outputs.pop(question) for question in questions if question in outputs}
-    functions = _functions(source, created, endpoint)
+    own = {_reachable(physical, endpoint): logical for logical, physical in created.items()}
+    own |= {names["Ref"]: logical for logical, names in known.items()}
+    own[stack_id] = "AWS::StackId"
+    functions = _functions(source, created, endpoint, permitted, own)
     return Stack(
         functions=functions,
         routes=[route for route in found if route.function in functions],
@@ -274,6 +284,56 @@ def _complete_buckets(resources: Json, created: Mapping[str, str], endpoint: str
             s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
 
 
+def _guard_buckets(
+    translated: Json, created: Mapping[str, str], parameters: Mapping[str, str], endpoint: str
+) -> None:
+    """Apply what moto forgets of the safeguards, which the auditor compares with the template."""
+    names = symbols(translated, parameters) | dict(created)
+    iam, s3 = aws.client("iam", endpoint), aws.client("s3", endpoint)
+    for logical, resource in translated["Resources"].items():
+        if logical in created and resource["Type"] == "AWS::S3::Bucket":
+            names[f"{logical}.Arn"] = f"arn:aws:s3:::{created[logical]}"
+        if logical in created and resource["Type"] == "AWS::IAM::Role":
+            names[f"{logical}.Arn"] = iam.get_role(RoleName=created[logical])["Role"]["Arn"]
+    resolver = Resolver(translated, names)
+    for resource in translated["Resources"].values():
+        if resource["Type"] == "AWS::S3::BucketPolicy":
+            if "Condition" in resource and not resolver.holds(resource["Condition"]):
+                continue
+            policy = resolver.resolve(resource["Properties"])
+            s3.put_bucket_policy(
+                Bucket=policy["Bucket"], Policy=json.dumps(policy["PolicyDocument"])
+            )
+    for logical, resource in translated["Resources"].items():
+        if logical in created and resource["Type"] == "AWS::S3::Bucket":
+            bucket = resolver.resolve(resource["Properties"])
+            s3.put_public_access_block(
+                Bucket=created[logical],
+                PublicAccessBlockConfiguration=bucket["PublicAccessBlockConfiguration"],
+            )
+            s3.put_bucket_lifecycle_configuration(
+                Bucket=created[logical],
+                LifecycleConfiguration={
+                    "Rules": [_rule(each) for each in bucket["LifecycleConfiguration"]["Rules"]]
+                },
+            )
+
+
+def _rule(said: Json) -> Json:
+    """Return a lifecycle rule in S3's own words."""
+    rule: Json = {"ID": said["Id"], "Status": said["Status"]}
+    tags = said.get("TagFilters", ())
+    rule["Filter"] = {"Tag": tags[0]} if tags else {"Prefix": said.get("Prefix", "")}
+    if "ExpirationInDays" in said:
+        rule["Expiration"] = {"Days": int(said["ExpirationInDays"])}
+    if "ExpiredObjectDeleteMarker" in said:
+        rule["Expiration"] = {"ExpiredObjectDeleteMarker": said["ExpiredObjectDeleteMarker"]}
+    for name in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
+        if name in said:
+            rule[name] = said[name]
+    return rule
+
+
 def _queue_arn(value: Json, created: Mapping[str, str], endpoint: str) -> str:
     """Return the ARN that `!GetAtt Queue.Arn` comes to."""
     target = value["Fn::GetAtt"]
@@ -289,7 +349,13 @@ def _arn_of_queue(url: str, endpoint: str) -> str:
     return arn
 
 
-def _functions(source: Json, created: Mapping[str, str], endpoint: str) -> dict[str, Function]:
+def _functions(
+    source: Json,
+    created: Mapping[str, str],
+    endpoint: str,
+    permitted: Mapping[str, Permissions],
+    own: dict[str, str],
+) -> dict[str, Function]:
     functions = {}
     lambdas = aws.client("lambda", endpoint)
     for logical, resource in source["Resources"].items():
@@ -310,6 +376,8 @@ def _functions(source: Json, created: Mapping[str, str], endpoint: str) -> dict[
                 name: _reachable(str(value), endpoint)
                 for name, value in settings["Environment"]["Variables"].items()
             },
+            permissions=permitted[logical],
+            own=own,
         )
     return functions
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from local import aws, handler_process
+from local.guard import USED, Guard
 from local.processes import end, start
 from local.stack import Function
 
@@ -46,6 +47,7 @@ class Worker:
             theirs,
             module,
             attribute,
+            Guard(function.permissions, function.own, log.with_suffix(USED)),
             log=log,
             environment={**environment, "TMPDIR": scratch},
         )

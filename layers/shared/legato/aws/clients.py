@@ -37,7 +37,7 @@ def client(service: str, *, read_timeout: float = _READ_SECONDS, **more: Any) ->
         max_pool_connections=_CONNECTIONS,
         **more,
     )
-    made: Any = _session().create_client(service, config=config)
+    made: Any = session().create_client(service, config=config)
     made.meta.events.register_first("needs-retry", _repeat_what_was_cut)
     return made
 
@@ -67,5 +67,6 @@ def _repeat_what_was_cut(
 
 
 @cache
-def _session() -> Session:
+def session() -> Session:
+    """Return what makes all clients of this process."""
     return botocore.session.get_session()
