@@ -68,7 +68,7 @@ LOOK = timedelta(minutes=5)
 HORIZON = timedelta(hours=36)
 BUSY = timedelta(hours=3)
 """So long each sweep is run at its time. Later most of them are left out, for the test's sake."""
-AUDITED = ("digest", "time stamp", "reconciliation")
+AUDITED = ("digest", "time stamp", "reconciliation", "safeguards")
 """What status misses because no auditor is at work here."""
 MAX_BYTES = 1 << 20
 """A leg may be so large here."""

@@ -13,9 +13,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Audit, auditor
 from legato.digest import digest
-from legato.errors import Refused
+from legato.errors import LegatoError, Refused
 from legato.printable import log_line
 from legato.reconcile import reconcile
+from legato.safeguards import compare
 from legato.witness import witness
 
 if TYPE_CHECKING:
@@ -63,7 +64,20 @@ def _digest(until: datetime) -> dict[str, Any]:
         "objects": report.objects,
         "stopped": report.stopped and str(report.stopped),
         "stamped": _witness(until),
+        "differences": _compare(),
     }
+
+
+def _compare() -> list[str] | None:
+    """Compare what guards the archive with what was deployed, if it is time for that."""
+    try:
+        found = compare(audit().comparing())
+    except LegatoError as error:
+        logger.error("safeguards not compared", extra={"reason": str(error)})
+        return None
+    for difference in found or ():
+        logger.error("a safeguard differs", extra={"difference": difference})
+    return found
 
 
 def _witness(until: datetime) -> str | None:

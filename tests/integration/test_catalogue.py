@@ -183,7 +183,7 @@ def test_a_row_of_any_size_is_read_and_taken_out(dynamo, aws_client, table):
     """Its entries apart, of which there are ever so many."""
     many = a_conference(10_000)
     dynamo._items.put(
-        {"pk": {"S": "call#ringex/1/s-many"}, "sk": {"S": "catalogue"}}, many.to_json(), over=0
+        {"pk": {"S": "catalogue#ringex/1/s-many"}, "sk": {"S": "row"}}, many.to_json(), over=0
     )
     place = {"pk": {"S": "find#all"}, "sk": {"S": many.place}}
     aws_client("dynamodb").put_item(TableName=table, Item=place)

@@ -114,7 +114,8 @@ def test_the_policy_for_a_storage_plan_exists(with_kazoo: Stack, aws_endpoint: s
     bucket = with_kazoo.outputs["InboxBucketName"]
     statements = found["PolicyVersion"]["Document"]["Statement"]
     assert {each["Action"] for each in statements} == {"s3:PutObject", "s3:GetObject"}
-    assert {each["Resource"] for each in statements} == {f"arn:aws:s3:::{bucket}/*"}
+    account = f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/id-1}}${{aws:PrincipalTag/id-2}}"
+    assert all(each["Resource"][2].startswith(account) for each in statements)
 
 
 def test_the_bucket_is_versioned_and_locked(created: Stack, aws_endpoint: str) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 NO_NAMES = {
     ("AWS::CloudWatch::Alarm", "MetricName"),  # within its namespace
     ("AWS::ApiGatewayV2::Stage", "StageName"),  # within its API
+    ("AWS::IAM::Policy", "PolicyName"),  # within its role
     ("AWS::SNS::Topic", "DisplayName"),  # what a mail says that it is from
 }
 
@@ -25,7 +26,7 @@ def deployed(sam: Template, stack: str) -> Json:
     defaults = {name: str(each["Default"]) for name, each in sam.source["Parameters"].items()}
 
     def named(name: str) -> str:
-        known = {"AWS::StackName": stack, **defaults}
+        known = {"AWS::StackName": stack, "AWS::StackId": f"arn/stack/{stack}", **defaults}
         return known.get(name) or (name if name.startswith("AWS::") else f"{stack}/{name}")
 
     def read(value: Any) -> Any:

@@ -8,7 +8,17 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from legato import calls_in_need, chain, digest, failed, gaps, keep, unarchived, witness
+from legato import (
+    calls_in_need,
+    chain,
+    digest,
+    failed,
+    gaps,
+    keep,
+    safeguards,
+    unarchived,
+    witness,
+)
 from legato.cli.app import app
 from legato.errors import Retry
 from legato.gaps import Beyond
@@ -71,6 +81,7 @@ class World:
         self.write(tail_key("ringex"), read_to=format_time(NOON - MINUTE))
         self.write(digest.HEAD, to=format_time(NOON - HOUR), key="digests/d.json")
         self.write(witness.NOTE, waiting=[])
+        self.write(safeguards.NOTE, at=format_time(NOON - HOUR), differences=[])
         self.report()
 
     def write(self, key, /, *, listed=None, **content):
@@ -321,6 +332,24 @@ def test_what_cannot_be_read_does_not_hide_the_rest(world):
     assert "12 waiting" in ended.output
     assert "Not known\n  limits of credentials: the secret cannot be read\n" in ended.output
     assert "ringex: dead letters: a queue does not say how much it holds" in ended.output
+
+
+def test_each_safeguard_that_differs_is_a_sentence():
+    """With where to look for who did that."""
+    world = World()
+    missing = "the archive's policy: NoShorterLock is missing"
+    world.write(safeguards.NOTE, at=format_time(NOON - HOUR), differences=[missing])
+    [need] = status(world.overview()).needs
+    assert need.what == f"{missing} since the deployment"
+    assert "cloudtrail lookup-events" in need.do
+    assert "s3.amazonaws.com" in need.do
+
+
+def test_safeguards_that_nobody_compares_are_a_sentence():
+    world = World()
+    world.write(safeguards.NOTE, at=format_time(NOON - 2 * DAY - MINUTE), differences=[])
+    [need] = status(world.overview()).needs
+    assert need.what.startswith("what guards the archive was not compared since ")
 
 
 def test_the_first_day_of_a_stack_needs_nobody():

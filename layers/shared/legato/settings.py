@@ -185,6 +185,7 @@ class AuditorSettings:
     `days` are reconciled each day. Without a `timestamp_authority` nobody is asked for the time.
     """
 
+    stack: str
     bucket: str
     signing_key: str
     timestamp_authority: str
@@ -363,6 +364,7 @@ def auditor_settings(environment: Mapping[str, str]) -> AuditorSettings:
     """Read what the auditor needs. Raises BadSettings."""
     reader = _Reader(environment)
     settings = AuditorSettings(
+        stack=reader.text("LEGATO_STACK"),
         bucket=reader.text("LEGATO_BUCKET"),
         signing_key=reader.text("LEGATO_SIGNING_KEY"),
         timestamp_authority=reader.optional_web("LEGATO_TIMESTAMP_AUTHORITY"),
@@ -440,6 +442,18 @@ def _kazoo(reader: _Reader) -> KazooSettings:
         queue=reader.text("LEGATO_KAZOO_QUEUE"),
         dead_letters=reader.text("LEGATO_KAZOO_DEAD_LETTERS"),
         quiet_seconds=reader.whole("LEGATO_KAZOO_QUIET_SECONDS"),
+    )
+
+
+def retention_of(parameters: Mapping[str, str]) -> Retention:
+    """Read from the stack's parameters how what is archived is locked."""
+    return Retention(
+        mode=MODES[parameters["RetentionMode"]],
+        years={
+            "ringex": int(parameters["RingexLockYears"]),
+            "ringcx": int(parameters["RingcxLockYears"]),
+            "kazoo": int(parameters["KazooLockYears"]),
+        },
     )
 
 

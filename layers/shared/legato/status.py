@@ -12,7 +12,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from legato import birthmark, calls_in_need, chain, digest, keep, provider_health, witness
+from legato import (
+    birthmark,
+    calls_in_need,
+    chain,
+    digest,
+    keep,
+    provider_health,
+    safeguards,
+    witness,
+)
 from legato.errors import LegatoError
 from legato.gaps import gaps_of
 from legato.gate import usage
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
 DIGEST_LATE = timedelta(hours=3)
 WITNESS_LATE = timedelta(days=2)
 RECONCILED = timedelta(days=2)
+COMPARED = timedelta(days=2)
 """As the alarms of template.yaml have it, and so are the ages of the tails in the bootstrap."""
 DAY = timedelta(days=1)
 FAILING = timedelta(minutes=2)
@@ -57,6 +67,7 @@ def status(work: Overview) -> Status:
         "digests": _asked("digests", _digests, work, found),
         "time_stamps": _asked("time stamps", _stamps, work, found) if work.witnessed else None,
         "reconciliation": _asked("reconciliation", _reconciled, work, found),
+        "safeguards": _asked("safeguards", _safeguards, work, found),
         "holds": _asked("holds", lambda *_: _count(HOLDS, work), work, found),
         "restores": _asked(
             "restores",
@@ -279,6 +290,21 @@ def _stamps(work: Overview, found: Status) -> Json:
         what = f"the day that ended at {waiting[0]} has no time stamp"
         found.need("time stamp", what, logs_of(work, "AuditorFunction"))
     return {"days_without": len(waiting), "behind_seconds": int(behind.total_seconds())}
+
+
+def _safeguards(work: Overview, found: Status) -> Json | None:
+    """Say what guards the archive otherwise than it was deployed."""
+    content, now = work.notes.read(safeguards.NOTE).content, work.clock.now()
+    since = parse_time(content["at"]) if content else _began(work)
+    if since is not None and now - since > COMPARED:
+        what = f"what guards the archive was not compared since {minute(since)}"
+        found.need("safeguards", what, logs_of(work, "AuditorFunction"))
+    for difference in content.get("differences", ()):
+        service = "kms" if "key" in difference else "s3"
+        asked = f"AttributeKey=EventSource,AttributeValue={service}.amazonaws.com"
+        do = f"aws cloudtrail lookup-events --lookup-attributes {asked}"
+        found.need("safeguards", f"{difference} since the deployment", do)
+    return content or None
 
 
 def _reconciled(work: Overview, found: Status) -> Json | None:

@@ -43,7 +43,7 @@ MOST_SAID = 4000
 """Characters. A conference of thousands has as many entries, each of which would name them all."""
 MORE_SAID = "more"
 """Stands for what is too much to be said in an entry: the row tells."""
-ROW = "catalogue"
+ROW = "row"
 
 
 class DynamoCatalogue:
@@ -185,7 +185,7 @@ _KEY = ("pk", "sk")
 
 
 def _key(call: CallId) -> dict[str, Any]:
-    return {"pk": {"S": f"call#{call}"}, "sk": {"S": ROW}}
+    return {"pk": {"S": f"catalogue#{call}"}, "sk": {"S": ROW}}
 
 
 def _call_at(place: str) -> CallId:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from legato.remove import Removal
     from legato.restore.event import Completing
     from legato.rounds import Round
+    from legato.safeguards import Comparing
     from legato.witness import Witnessing
     from legato.workshop import Workshop
 
@@ -178,20 +179,24 @@ class Audit:
 
     chaining: Callable[[], Chaining]
     witnessing: Callable[[], Witnessing | None]
+    comparing: Callable[[], Comparing]
     reconciling: Callable[[], Reconciling]
     clock: Clock
 
 
 def auditor(environment: Mapping[str, str] = os.environ) -> Audit:
     """Return what AuditorFunction needs."""
-    from legato.bootstrap.audit import chaining, reconciling, witnessing
+    from legato.bootstrap.audit import chaining, comparing, reconciling, witnessing
 
     settings = auditor_settings(environment)
     bucket, days = settings.bucket, settings.days
     return Audit(
         chaining=lambda: chaining(settings),
         witnessing=lambda: witnessing(settings),
-        reconciling=lambda: reconciling(settings.sweeper, bucket=bucket, days=days),
+        comparing=lambda: comparing(settings),
+        reconciling=lambda: reconciling(
+            settings.sweeper, bucket=bucket, lock=settings.retention.longest, days=days
+        ),
         clock=SystemClock(),
     )
 

@@ -11,10 +11,13 @@ from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.clients import client
 from legato.aws.dead_letters import SqsDeadLetters
 from legato.aws.depth import SqsDepth
+from legato.aws.ledger import DynamoLedger
 from legato.aws.queue import SqsJobs
+from legato.aws.safeguards import StackSafeguards
 from legato.aws.signer import KmsSigner
 from legato.bootstrap import kazoo, ringcx, ringex
 from legato.bootstrap.shared import Tools, tools
+from legato.clock import SystemClock
 from legato.digest import Chaining
 from legato.errors import Failed
 from legato.failed import Failures, Source
@@ -22,6 +25,7 @@ from legato.model import PROVIDERS, Note
 from legato.providers.timestamps import TimestampAuthority
 from legato.reconcile import Reconciling, last_days
 from legato.report.reconciliation import DAILY
+from legato.safeguards import Comparing
 from legato.settings import RingexSettings
 from legato.witness import Witnessing
 from legato.workshop import one_job
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from legato.lock import Lock
     from legato.ports import Notes
     from legato.reconcile import Recorded
     from legato.settings import AuditorSettings, KazooSettings, RingcxSettings
@@ -92,6 +97,18 @@ def chaining(settings: AuditorSettings) -> Chaining:
     )
 
 
+def comparing(settings: AuditorSettings) -> Comparing:
+    """Return what the archive's safeguards are compared with."""
+    ledger = DynamoLedger(client("dynamodb"), table=settings.sweeper.table)
+    stack = StackSafeguards(
+        stack=settings.stack,
+        cloudformation=client("cloudformation"),
+        s3=client("s3"),
+        kms=client("kms"),
+    )
+    return Comparing(stack=stack, notes=ledger, clock=SystemClock())
+
+
 def witnessing(settings: AuditorSettings) -> Witnessing | None:
     """Return what a time stamp is got with, or None if nobody is to be asked for one."""
     if not settings.timestamp_authority:
@@ -105,7 +122,9 @@ def witnessing(settings: AuditorSettings) -> Witnessing | None:
     )
 
 
-def reconciling(settings: AuditSettings, *, bucket: str, days: int = DAYS) -> Reconciling:
+def reconciling(
+    settings: AuditSettings, *, bucket: str, lock: Lock | None, days: int = DAYS
+) -> Reconciling:
     """Return what the daily reconciliation needs: of so many days, up to yesterday.
 
     Made anew at each event, since the days go by. It may be called every few minutes: each goes
@@ -114,7 +133,14 @@ def reconciling(settings: AuditSettings, *, bucket: str, days: int = DAYS) -> Re
     made = tools(credentials=settings.credentials, table=settings.table)
     begin, end = last_days(made.clock.now(), days)
     return _reconciling(
-        settings, made, bucket=bucket, name=DAILY, begin=begin, end=end, memory=made.ledger
+        settings,
+        made,
+        bucket=bucket,
+        lock=lock,
+        name=DAILY,
+        begin=begin,
+        end=end,
+        memory=made.ledger,
     )
 
 
@@ -122,6 +148,7 @@ def reconciling_by_hand(
     settings: AuditSettings,
     *,
     bucket: str,
+    lock: Lock | None,
     begin: datetime,
     end: datetime,
     providers: Collection[str] = (),
@@ -136,6 +163,7 @@ def reconciling_by_hand(
         settings,
         made,
         bucket=bucket,
+        lock=lock,
         name="by-hand",
         begin=begin,
         end=min(end, made.clock.now()),
@@ -167,6 +195,7 @@ def _reconciling(
     made: Tools,
     *,
     bucket: str,
+    lock: Lock | None,
     name: str,
     begin: datetime,
     end: datetime,
@@ -187,7 +216,9 @@ def _reconciling(
         ledger=made.ledger,
         notes=made.ledger,
         memory=memory,
-        archive=S3Archive(client("s3", read_timeout=60), bucket=bucket),
+        archive=S3Archive(
+            client("s3", read_timeout=60), bucket=bucket, lock=lock, clock=made.clock
+        ),
         clock=made.clock,
         sleep=time.sleep,
         settle_seconds=JOB_SECONDS,

@@ -68,13 +68,15 @@ class Place:
         self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
     ) -> Reconciling:
         """Return what a reconciliation needs. Raises as reconciling_by_hand does."""
+        from legato.aws.stack import parameters
         from legato.bootstrap.audit import reconciling_by_hand
-        from legato.settings import sweeper_settings
+        from legato.settings import retention_of, sweeper_settings
 
         with self._of_this_version():
             return reconciling_by_hand(
                 sweeper_settings(self._environment()),
                 bucket=self._outputs()["ArchiveBucketName"],
+                lock=retention_of(parameters(self.stack)).longest,
                 begin=begin,
                 end=end,
                 providers=providers,
