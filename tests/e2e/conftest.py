@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.system import WEBHOOK_PROCESSES, running
+from tests.grants import KEY, is_whole, unused
 
 REFUSED = Path(__file__).parent.parent.parent / "events" / "webhook-bad-token.json"
 
@@ -14,6 +15,25 @@ FAST = {
     group: {"limit": 1000, "window": 1, "penalty": 1}
     for group in ("Light", "Medium", "Heavy", "Auth")
 }
+
+
+UNUSED = pytest.StashKey()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Fail a run of all tests of the system after which a grant of the template was not used."""
+    config = session.config
+    if hasattr(config, "workerinput") or session.testsfailed or not is_whole(config):
+        return
+    config.stash[UNUSED] = unused(config._tmp_path_factory.getbasetemp())
+    if config.stash[UNUSED]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for grant in config.stash.get(UNUSED, []):
+        terminalreporter.write_line(f"used by no test: {grant}", red=True)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +55,7 @@ def system(request, tmp_path_factory, first_port):
         directory=tmp_path_factory.mktemp("system"),
         functions=getattr(request.module, "FUNCTIONS", True),
         scheduled=getattr(request.module, "SCHEDULED", None),
-        parameters=getattr(request.module, "PARAMETERS", {}),
+        parameters={"KmsKeyArn": KEY, **getattr(request.module, "PARAMETERS", {})},
         ringex_settings={"limits": FAST, "logLag": 0.5},
         ringcx_settings=getattr(request.module, "RINGCX", {}),
         kazoo_settings=getattr(request.module, "KAZOO", {}),
