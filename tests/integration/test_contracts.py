@@ -711,7 +711,7 @@ class TestQueue:
         [
             ("{}", "no version", "{}", "no version"),
             ("", "empty", "(an empty message)", "empty"),
-            ("x", "two\nlines\x00", "x", "two lines "),
+            ("x", "two\nlines\x00", "x", "two lines\N{REPLACEMENT CHARACTER}"),
             ("x", "", "x", "unknown"),
             ("x", "y" * 5000, "x", "y" * 1000),
         ],
