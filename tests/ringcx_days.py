@@ -17,7 +17,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from legato.archive import archive
-from legato.audio.inspect import _SLIP_MS
 from legato.audio.stitch import FfmpegStitcher
 from legato.backfill import Allowance, Backfill, backfill
 from legato.bootstrap.ringcx import tails
@@ -52,8 +51,10 @@ FAULTS = (
 BAD_ROWS = tuple(Fault(route="metadata", kind="bad-row", damage=damage) for damage in DAMAGES)
 QUIET = timedelta(hours=30)
 LAMBDA_SECONDS = 120
-BYTES_A_MS = 8 * 2 * 2
-"""Of the recordings made here."""
+MOST_OF_IT = 0.75
+"""What is cut short ends long before its end. Two cuts at one place, a few milliseconds before it,
+are how a header looks that promises a little too much, and recordings here last only 50 ms.
+"""
 
 
 class KilledError(BaseException):
@@ -302,7 +303,7 @@ class Days:
         if fault is None:
             self.line.drop = True
         else:
-            self.world.faults.add(replace(fault, share=self.dice.random()))
+            self.world.faults.add(replace(fault, share=MOST_OF_IT * self.dice.random()))
 
 
 def a_wave(dice: random.Random) -> bytes:
@@ -316,21 +317,6 @@ def legs_of(days: Days) -> dict[str, str]:
         key.rpartition("/")[2].removesuffix(".wav"): hashlib.sha256(body).hexdigest()
         for key, body in days.archive.objects.items()
         if "/legs/" in key
-    }
-
-
-def slips_of(days: Days) -> set[str]:
-    """Return the segments that were cut twice at one place, a few milliseconds before their end.
-
-    Nobody can tell that from a recording whose writer promises a little too much.
-    """
-    return {
-        leg
-        for key, body in days.archive.objects.items()
-        if "/legs/" in key
-        for leg in [key.rpartition("/")[2].removesuffix(".wav")]
-        if body and days.audio[leg].startswith(body)
-        if len(days.audio[leg]) - len(body) <= _SLIP_MS * BYTES_A_MS
     }
 
 
@@ -380,7 +366,7 @@ def nothing_waits(days: Days) -> bool:
 def assert_nothing_lost(days: Days, ended: list[Ended]) -> None:
     """Each segment is in Glacier exactly once, and no rule of RingCX was broken."""
     archived, sent = legs_of(days), sent_of(days)
-    wrong = {leg for leg, _ in archived.items() ^ sent.items()} - slips_of(days)
+    wrong = {leg for leg, _ in archived.items() ^ sent.items()}
     troubled = [
         f"{entry.call} is {entry.status}: {entry.troubles}"
         for entry in days.ledger.entries.values()
