@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from legato import layout, manifest
 from legato.manifest import Missing, Recording, Revision
-from legato.model import StoredLeg, StoredObject, format_time
+from legato.model import PROVIDERS, StoredLeg, StoredObject, format_time
 from legato.ports import Levels
+from legato.report.page import to_html
+from legato.report.reconciliation import DAILY, Reconciliation
 from tests.fakes import NOON, FakeStitcher, a_leg, a_listing, an_id
 
 HOUR = timedelta(hours=1)
@@ -125,14 +127,15 @@ class Chained:
     """An archive of three calls in five hours.
 
     In the first hour nothing is sealed; in the second `ringex`, a call of one leg, a hold on it,
-    and a look at it; in the third the first revision of `kazoo`, a call of two legs, with what a
-    broken leg and an interrupted attempt left; in the fourth its second revision; in the fifth
-    `ringcx`, whose legs stay apart. `keys` gives each object a short name.
+    a look at it, and the `report` of a reconciliation with its `page`; in the third the first
+    revision of `kazoo`, a call of two legs, with what a broken leg and an interrupted attempt left;
+    in the fourth its second revision; in the fifth `ringcx`, whose legs stay apart. `keys` gives
+    each object a short name.
 
     `on_manifest` and `on_digest` change what is about to be written, by name, `on_access` the
-    record of the look and `on_hold` that of the hold, as nobody but Legato could; `unchained` names
-    documents that no digest names; `signers` are the keys of the hours; `skip_hours` lets the
-    fourth digest come so much later. `end` is when the newest was written.
+    record of the look, `on_hold` that of the hold and `on_report` the report, as nobody but Legato
+    could; `unchained` names documents that no digest names; `signers` are the keys of the hours;
+    `skip_hours` lets the fourth digest come so much later. `end` is when the newest was written.
     """
 
     def __init__(
@@ -144,6 +147,7 @@ class Chained:
         on_digest=None,
         on_access=lambda content: None,
         on_hold=lambda content: None,
+        on_report=lambda content: None,
         unchained=(),
         signers=(KEY,) * 5,
         skip_hours=0,
@@ -154,6 +158,7 @@ class Chained:
         self.on_digest = on_digest or {}
         self.on_access = on_access
         self.on_hold = on_hold
+        self.on_report = on_report
         self.unchained = unchained
         self.skip_hours = skip_hours
         self.keys = {}
@@ -186,6 +191,7 @@ class Chained:
         self._seal("ringex", folder, call="s-1/2", legs=[leg], recording=recording)
         self._hold(folder)
         self._access()
+        self._report()
 
     def _hold(self, folder):
         content = {
@@ -261,6 +267,22 @@ class Chained:
         recording = self._recording("ringcx", folder, 1, how="apart", object=None)
         self._seal("ringcx", folder, call="d-1", legs=legs, recording=recording)
 
+    def _report(self):
+        report = Reconciliation(
+            run=DAILY,
+            begin=self.start - timedelta(days=1),
+            end=self.start,
+            began_at=self.store.now,
+            ended_at=self.store.now,
+            providers=PROVIDERS,
+            found=[],
+        )
+        content = report.to_json()
+        self.on_report(content)
+        body = json.dumps(content, indent=2).encode() + b"\n"
+        self._document("report", report.key("json"), body)
+        self._document("page", report.key("html"), to_html(report))
+
     def _leg(self, name, folder, leg, body):
         audio = FakeStitcher._facts(body[:3].decode(), 60)
         stored = self._put(name, layout.leg_key(folder, leg, audio.extension), body)
@@ -326,6 +348,7 @@ class Chained:
                 "manifests": sum(one["key"].startswith("calls/") for one in self.waiting),
                 "holds": sum(one["key"].startswith("holds/") for one in self.waiting),
                 "accesses": sum(one["key"].startswith("access/") for one in self.waiting),
+                "reports": sum(one["key"].startswith("reports/") for one in self.waiting),
             },
         }
         self.waiting = []

@@ -11,8 +11,9 @@ import pytest
 from legato import chain
 from legato.digest import Chaining, digest
 from legato.errors import Retry
+from legato.layout import report_key
 from legato.model import StoredObject, format_time
-from tests.fakes import FakeArchive, FakeClock, FakeNotes, an_id
+from tests.fakes import NOON, FakeArchive, FakeClock, FakeNotes, an_id
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -134,7 +135,7 @@ def test_an_hour_that_is_over_gets_a_digest_of_what_was_sealed_in_it():
     assert report.behind == timedelta(minutes=5)
     (found,) = desk.digests()
     assert (found["from"], found["to"]) == ("2026-11-20T09:00:00.000Z", "2026-11-20T10:00:00.000Z")
-    assert found["counts"] == {"manifests": 1, "holds": 0, "accesses": 0}
+    assert found["counts"] == {"manifests": 1, "holds": 0, "accesses": 0, "reports": 0}
     (named,) = found["objects"]
     assert named == {
         "key": key,
@@ -326,6 +327,8 @@ def test_of_two_runs_at_once_the_second_goes_on_from_the_first():
 
 
 MANIFEST = "calls/ringex/1/2026/11/20/s-1/manifest-1.json"
+A_REPORT = json.dumps({"ended_at": format_time(NINE)}).encode()
+A_PAGE = f'<meta name="date" content="{format_time(NINE)}">'.encode()
 FIRST = "digests/2026/11/20/2026-11-20T09.json"
 NEXT = "digests/2026/11/20/2026-11-20T10.json"
 
@@ -392,7 +395,11 @@ class TestForger:
                 ("a record of an access under another key", "access/2026/x.json", b'{"at": "x"}'),
                 ("a leg", "calls/ringex/1/2026/11/20/s-1/legs/1.mp3", b"mp3"),
                 ("a digest", "digests/2026/11/20/2026-11-20T08.json", b"{}"),
-                ("a report", "reports/2026/11/20/any.json", b"{}"),
+                ("a report under another key", "reports/2026/11/20/any.json", A_REPORT),
+                ("a report of another time", report_key(NOON, "json"), A_REPORT),
+                ("a page of another time", report_key(NOON, "html"), A_PAGE),
+                ("a page that names no time", report_key(NOON, "html"), b"<p>Nothing is missing."),
+                ("a page with half a time", report_key(NOON, "html"), A_PAGE[:-4] + b'\xff">'),
             )
         ],
     )

@@ -544,7 +544,7 @@ def _():
     link = None
     for name in ("digest-3", "digest-4"):
         content = json.loads(store.read(archive.keys[name]))
-        content |= {"objects": [], "counts": {"manifests": 0, "holds": 0, "accesses": 0}}
+        content |= {"objects": [], "counts": dict.fromkeys(content["counts"], 0)}
         content["previous"] = link or content["previous"]
         body = json.dumps(content, indent=2).encode() + b"\n"
         signature = signed(body, KEY)

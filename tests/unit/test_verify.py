@@ -121,6 +121,8 @@ def foreign_kazoo(content):
 
 
 RINGEX = layout.call_prefix(an_id("s-1/2"), NOON)
+COUNTS = dict.fromkeys(("manifests", "holds", "accesses", "reports"), 0)
+ANOTHER_PAGE = layout.report_key(NOON, "html")
 ANOTHER_LOOK = layout.access_key(format_time(NOON), "f" * 32)
 LATE = NOON + timedelta(days=9)
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -134,7 +136,7 @@ TAMPERINGS = {
         [("edited", "digest-4")], edit("digest-4"), documents=1
     ),
     "a digest is edited so that it is none": Tampering(
-        [("edited", "digest-1")], edit("digest-1", lambda body: body[:50]), documents=3
+        [("edited", "digest-1")], edit("digest-1", lambda body: body[:50]), documents=5
     ),
     "a digest is edited and signed again by Legato's key": Tampering(
         [("edited", "digest-2")], digest_again("digest-2", KEY, objects=[]), documents=1
@@ -157,7 +159,7 @@ TAMPERINGS = {
         lambda archive: (archive.edit("digest-3"), archive.remove("digest-2")),
     ),
     "the oldest digests are removed": Tampering(
-        [("missing", "digest-1")], remove("digest-0", "digest-1"), documents=3
+        [("missing", "digest-1")], remove("digest-0", "digest-1"), documents=5
     ),
     "the newest digest is removed, its signature is left": Tampering(
         [("missing", "digest-4")],
@@ -177,7 +179,7 @@ TAMPERINGS = {
         verified={"at": NOON + 7 * HOUR},
     ),
     "all digests are removed": Tampering(
-        [("chain-missing", "digests/")], remove_all_digests, documents=6
+        [("chain-missing", "digests/")], remove_all_digests, documents=8
     ),
     "an old digest is copied into a new hour": Tampering(
         [("duplicate", layout.digest_key(NOON + 5 * HOUR))], copy_digest
@@ -255,12 +257,12 @@ TAMPERINGS = {
     ),
     "a digest's counts are wrong": Tampering(
         [("invalid", "digest-1")],
-        built={"on_digest": change("digest-1", counts={"manifests": 1, "holds": 1, "accesses": 0})},
+        built={"on_digest": change("digest-1", counts=COUNTS | {"manifests": 1, "holds": 1})},
     ),
     "a digest does not fit the schema": Tampering(
         [("invalid", "digest-1")],
         built={"on_digest": change("digest-1", more=1)},
-        documents=3,
+        documents=5,
     ),
     "two digests differ on a document": Tampering(
         [("duplicate", "ringex")],
@@ -356,6 +358,22 @@ TAMPERINGS = {
         [("invalid", "access")],
         built={"on_access": lambda content: content.update(at=format_time(NOON))},
     ),
+    "a report is edited": Tampering([("edited", "report")], edit("report")),
+    "a report's page is edited": Tampering([("edited", "page")], edit("page")),
+    "a report is removed": Tampering([("missing", "report")], remove("report")),
+    "a report's page is in no digest": Tampering(
+        [("unchained", "page")], built={"unchained": ("page",)}
+    ),
+    "a page is slipped in": Tampering(
+        [("unchained", ANOTHER_PAGE)], put(ANOTHER_PAGE, b"<p>Nothing is missing.</p>")
+    ),
+    "a report does not fit the schema": Tampering(
+        [("invalid", "report")], built={"on_report": lambda content: content.update(missing=-1)}
+    ),
+    "a report is of another time": Tampering(
+        [("invalid", "report")],
+        built={"on_report": lambda content: content.update(ended_at=format_time(NOON))},
+    ),
 }
 
 
@@ -369,7 +387,7 @@ def test_a_sound_archive_has_no_finding(store):
     Chained(store)
     report = verify(Folder(store.path), deep=True)
     assert report.findings == []
-    assert (report.digests, report.documents, report.objects) == (5, 6, 14)
+    assert (report.digests, report.documents, report.objects) == (5, 8, 14)
     assert report.hashed == 14
     assert (report.begin, report.end) == (NOON, NOON + 5 * HOUR)
     assert report.at == NOON + 5 * HOUR + timedelta(minutes=2)
@@ -478,7 +496,7 @@ class TestCommand:
         ended = legato(store.path, "--deep")
         assert ended.exit_code == 0, ended.output
         assert "5 digests, of 2026-11-20 12:00 UTC to 2026-11-20 17:00 UTC." in ended.output
-        assert "6 documents and 14 objects" in ended.output
+        assert "8 documents and 14 objects" in ended.output
         assert "Read to the end: 14 objects." in ended.output
         assert "sealed after 2026-11-20 17:02 UTC" in ended.output
         assert "Valid: nothing is missing, and nothing was altered." in ended.output

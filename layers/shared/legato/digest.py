@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from legato import __version__, chain, document
 from legato.errors import Conflict, Failed, LegatoError, Retry, Stale
-from legato.layout import digest_key, public_key_key
+from legato.layout import CALLS, digest_key, public_key_key
 from legato.model import Json, StoredObject, format_time, parse_time
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ HEAD = "digests"
 DIGESTS = "digests/2"
 """Every year of them, and not the keys."""
 JSON = "application/json"
+COUNTED = {
+    "manifests": CALLS,
+    "holds": document.HOLDS,
+    "accesses": document.ACCESSES,
+    "reports": document.REPORTS,
+}
 FIELDS = {
     "sequence",
     "from",
@@ -296,9 +302,8 @@ def _digest(
         ],
         "lost": lost,
         "counts": {
-            "manifests": sum(each.object.key.startswith("calls/") for each in objects),
-            "holds": sum(each.object.key.startswith("holds/") for each in objects),
-            "accesses": sum(each.object.key.startswith("access/") for each in objects),
+            name: sum(each.object.key.startswith(folder) for each in objects)
+            for name, folder in COUNTED.items()
         },
     }
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import batched, groupby
 from typing import TYPE_CHECKING
 
-from legato import birthmark, chain, hold, relate
+from legato import birthmark, chain, document, hold, relate
 from legato.accounts import siblings
 from legato.errors import LegatoError, Refused, Stale
 from legato.index import AT_ONCE, FOLDERS
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from legato.ports import Clock, Ledger, Notes
 
 log = logging.getLogger(__name__)
-
-EVIDENCE = (CALLS, "holds/", "access/")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -242,10 +240,9 @@ def _digests(work: Remaking) -> Iterator[Json]:
 
 
 def _documents(work: Remaking) -> Iterable[Stored]:
-    for prefix in EVIDENCE:
+    for prefix in document.FOLDERS:
         for stored in work.library.listed(prefix):
-            name = stored.key.rpartition("/")[2]
-            if prefix != CALLS or name.startswith("manifest-"):
+            if document.is_document(stored.key):
                 yield stored
 
 

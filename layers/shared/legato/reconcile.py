@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from legato import chain
 from legato.absence import STRAY, Absence, from_text, to_text
 from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Wait
 from legato.inventory import AT_ONCE, Inventory, Listed, as_found
@@ -199,7 +200,9 @@ class _Run:
             ("json", JSON, report.to_bytes()),
             ("html", HTML, to_html(report)),
         ):
-            work.archive.put_bytes(report.key(extension), body, media_type=media_type)
+            chain.announce(report.key(extension), work.notes, work.clock)
+            stored = work.archive.put_bytes(report.key(extension), body, media_type=media_type)
+            chain.written(stored, work.notes)
         self._remember(finished=True)
         extra = {"run": work.name, "key": report.key("json"), **report.counts}
         log.info("reconciled", extra=extra | {"missing_over_a_day": report.missing_over_a_day})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from legato.model import format_time
 from legato.printable import html_text
 from legato.report.reconciliation import FATES
 
@@ -50,6 +51,7 @@ def to_html(report: Reconciliation) -> bytes:
         "<head>",
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta name="date" content="{format_time(report.ended_at)}">',  # legato/document.py
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f"<title>Recordings reconciled, {span}</title>",

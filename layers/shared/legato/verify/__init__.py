@@ -16,7 +16,7 @@ from itertools import chain as one_by_one
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from legato.document import ACCESSES, HOLDS
+from legato.document import ACCESSES, HOLDS, REPORTS
 from legato.layout import CALLS, digest_key
 from legato.model import format_time
 from legato.verify.call import LONG_AGO, Examined, examine, folder_of
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 UNSEALED = timedelta(days=2)
 """So long a call may need until it is sealed."""
-PREFIXES = (ACCESSES, HOLDS, CALLS)
+PREFIXES = (ACCESSES, REPORTS, HOLDS, CALLS)
 AT_ONCE = 16
 FOLDERS = 64
 """So many calls are in memory at the same time."""

@@ -10,8 +10,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from legato.document import said_at
-from legato.layout import call_in, manifest_key, newest_revision
+from legato.document import ACCESSES, REPORTS, is_page, read, said_at
+from legato.layout import CALLS, call_in, manifest_key, newest_revision
 from legato.model import format_time, parse_time
 from legato.verify.finding import Report
 from legato.verify.holds import Steps
@@ -98,7 +98,7 @@ def named_objects(manifest: Json) -> Iterator[Json]:
 def folder_of(key: str) -> str:
     """Return the folder that is examined at once, with its trailing slash.
 
-    It belongs to one call, or to one day of the access log.
+    It belongs to one call, or to one day of the access log or of reports.
     """
     parts = key.split("/")
     depth = 7 if parts[0] == "calls" else 4
@@ -132,10 +132,12 @@ def examine(
         scope=scope,
         at=at,
     )
-    if folder.startswith("calls/"):
+    if folder.startswith(CALLS):
         found.call()
-    elif folder.startswith("access/"):
-        found.accesses()
+    elif folder.startswith(ACCESSES):
+        found.records("access.schema.json")
+    elif folder.startswith(REPORTS):
+        found.records("report.schema.json")
     else:
         found.holds()
     return found.out
@@ -242,12 +244,12 @@ class _Folder:
         cases = None if self._unclear else sorted(steps.cases)
         self.out.held = {"cases": cases, "since": format_time(since)}
 
-    def accesses(self) -> None:
-        """Examine what was noted about the accesses of a day."""
+    def records(self, schema: str) -> None:
+        """Examine documents of a day that have nothing to do with each other."""
         for key in sorted(self.versions.keys() | self.named.keys()):
             document = self._document(key)
             if document is not None:
-                self._said(document, "access.schema.json", WRITING)
+                self._said(document, schema, WRITING)
                 check_locks([document.version], self.evidence, self.out.report)
 
     def _said(self, document: _Document, schema: str, late: timedelta) -> Json | None:
@@ -258,8 +260,11 @@ class _Folder:
         """
         key = document.version.key
         try:
-            content = parsed(document.body, schema)
-            at = said_at(key, content)
+            if is_page(key):
+                content, at = {}, read(key, document.body)
+            else:
+                content = parsed(document.body, schema)
+                at = said_at(key, content)
             if schema == "manifest.schema.json" and document.described is not None:
                 problems = "; ".join(contradictions(self.folder, content))
                 if problems:

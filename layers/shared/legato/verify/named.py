@@ -17,7 +17,7 @@ _SAME = 4
 
 
 class Named:
-    """Documents by key: manifests, and records of holds and accesses. And the folders of calls.
+    """What digests name, by key. And the folders of calls.
 
     The file is temporary and has no name.
     """
