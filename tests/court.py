@@ -151,6 +151,17 @@ class Court:
         more = replace(listing, legs=(*listing.legs, a_leg(leg, began)))
         self._archived(provider, more, {leg: self.wav(seconds)})
 
+    def broken(self, provider, call, *legs):
+        """Let a call appear whose second leg ends in the middle, and what came of it be kept.
+
+        The third leg comes later: its revision names what was kept.
+        """
+        appeared = tuple(a_leg(leg, NOON + timedelta(minutes=12)) for leg in legs)
+        audio = dict.fromkeys(legs, self.wav(6)) | {legs[1]: b"wav cut"}
+        for known in (appeared[:2], appeared):
+            listing = replace(self.listings[provider], call=call, legs=known)
+            self._archived(provider, listing, audio, status="failed")
+
     def _archive_all(self):
         self.listings = {}
         self._archived(
@@ -206,7 +217,7 @@ class Court:
             {"g1": self.wav(9), "g2": self.wav(7)},
         )
 
-    def _archived(self, provider, listing, audio):
+    def _archived(self, provider, listing, audio, *, status="archived"):
         """Let a provider list a call, and archive it."""
         self.listings[provider] = listing
         cold = provider == "ringcx"
@@ -231,10 +242,16 @@ class Court:
             seen_at=self.clock.now(),
             hints={"recordingIds": [leg.id for leg in listing.legs]},
         )
-        until = self.clock.now() + HOUR
-        archive([Message("m", job.to_message())], shop=shop, until=until, guard=no_guard)
+        while True:
+            until = self.clock.now() + HOUR
+            archive([Message("m", job.to_message())], shop=shop, until=until, guard=no_guard)
+            if not shop.jobs.sent:
+                break
+            [(job, seconds)] = shop.jobs.sent
+            shop.jobs.sent.clear()
+            self.clock.advance(seconds)
         entry = self.ledger.load(an_id(listing.call, provider=provider, account=listing.account))
-        assert entry.status == "archived", entry
+        assert entry.status == status, entry
 
     def _known(self, provider, audio):
         self._audio = getattr(self, "_audio", {})

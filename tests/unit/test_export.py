@@ -158,6 +158,25 @@ class TestRefused:
         report, _ = verify_package(package.folder, deep=True)
         assert report.findings == []
 
+    def test_so_is_what_is_kept_of_a_broken_leg(self, court, to):
+        """It lies apart from the call's folder."""
+        court.broken("ringcx", "d-2", "g3", "g4", "g5")
+        court.pass_hours(2)
+        court.shelf.restored |= {key for key in court.archive.objects if key.endswith(".wav")}
+        [package] = court.export(to, court.rows("ringcx"))
+        assert read(package, "export.json")["left_out"] == ["refused/ringcx/7/d-2/g4-1"]
+        report, _ = verify_package(package.folder, deep=True)
+        assert report.findings == []
+
+    def test_what_is_kept_of_a_broken_leg_is_in_the_package_if_it_can_be_read(self, court, to):
+        """Under its own key."""
+        court.broken("ringex", "s-3", "r5", "r6", "r7")
+        court.pass_hours(2)
+        [package] = court.export(to, court.rows("ringex"))
+        assert (package.folder / "data/refused/ringex/1/s-3/r6-1").read_bytes() == b"wav cut"
+        report, _ = verify_package(package.folder, deep=True)
+        assert report.findings == []
+
     def test_a_disk_without_room_is_told_before_anything_is_fetched(self, court, to):
         """With how much is to come."""
         with pytest.raises(Full, match=r"room for 1\.0 kB, and [0-9.]+ kB are to come"):

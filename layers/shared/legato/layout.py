@@ -82,7 +82,12 @@ def refused_key(call: CallId, leg: str, number: int) -> str:
 
 def refused_prefix(call: CallId, leg: str) -> str:
     """Return what the keys of a leg's refused bytes begin with. What follows is a number."""
-    return f"refused/{call}/{encoded(leg)}-"
+    return f"{refused_folder(call)}{encoded(leg)}-"
+
+
+def refused_folder(call: CallId) -> str:
+    """Return what the keys of all refused bytes of a call begin with."""
+    return f"refused/{call}/"
 
 
 def birth_key(ledger: str) -> str:

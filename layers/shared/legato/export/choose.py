@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from legato.get import refusal
 from legato.joined import joined_size
-from legato.layout import hold_prefix
+from legato.layout import hold_prefix, refused_folder
 from legato.library import COLD, audio, manifests
 from legato.model import parse_time
 from legato.verify.call import named_objects
@@ -182,7 +182,9 @@ class _Cold:
 
 
 def _cold(chosen: Chosen, library: Library) -> _Cold:
-    classes = {each.key: each.storage_class for each in library.listed(chosen.row.prefix)}
+    folders = (chosen.row.prefix, refused_folder(chosen.row.id))
+    listed = (each for folder in folders for each in library.listed(folder))
+    classes = {each.key: each.storage_class for each in listed}
     states = {
         each["key"]: library.state(each["key"], version_id=each["version_id"])
         for each in chosen.objects
