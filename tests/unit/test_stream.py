@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import pytest
 
-from legato import stream, unarchived
+from legato import manifest, stream, unarchived
 from legato.archive import Message, archive
 from legato.errors import Denied, NotAudio, NotYet, Retry, Unavailable, Wait
 from legato.model import CallState
 from legato.policy import Policy
 from legato.providers.line import TIMEOUT
 from legato.sweep import records_key
+from legato.verify.schema import parsed
 from tests.fakes import (
     NOON,
     FakeArchive,
@@ -205,9 +206,15 @@ def test_damaged_audio_is_kept_at_last_as_evidence_and_never_sealed_as_whole(des
     assert desk.state().status == "failed"
     ((_, reason),) = desk.jobs.buried
     assert "b" in reason
-    desk.has("a", "b")
+    desk.has("a", "b", "c", b=b"wav cut")
+    for _ in range(8):
+        desk.work()
+        desk.clock.advance(48000)
+    [missing] = parsed(manifest.to_bytes(desk.manifest(2)), "manifest.schema.json")["missing"]
+    assert missing["evidence"]["sha256"] == hashlib.sha256(b"wav cut").hexdigest()
+    desk.has("a", "b", "c")
     desk.work()
-    assert [leg["id"] for leg in desk.manifest(2)["legs"]] == ["a", "b"]
+    assert [leg["id"] for leg in desk.manifest(3)["legs"]] == ["a", "b", "c"]
     assert desk.state().status == "archived"
 
 

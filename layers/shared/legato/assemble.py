@@ -394,6 +394,8 @@ def _missing(work: Work, shop: Workshop) -> list[Missing]:
 
 def _evidence(work: Work, leg: str, shop: Workshop) -> StoredObject | None:
     prefix = layout.refused_prefix(work.job.id, leg)
-    kept = shop.archive.find(prefix)
+    kept = known_objects(prefix, shop)
     numbers = [int(end) for key in kept if (end := key.removeprefix(prefix)).isdecimal()]
-    return kept[f"{prefix}{max(numbers)}"] if numbers else None
+    newest = kept[f"{prefix}{max(numbers)}"] if numbers else None
+    # A ledger that was lost does not know any more what was streamed; an earlier manifest does.
+    return newest if newest is not None and newest.sha256 else None

@@ -113,7 +113,8 @@ def _keep_refused(fetching: Fetching, shop: Workshop) -> None:
                     came = True
                     upload.write(piece)
                 if came:
-                    upload.finish()
+                    sent = upload.finish()
+                    _note(key, sent, {"sha256": sent.sha256}, shop)
                     upload.complete()
             return
 
@@ -157,6 +158,10 @@ def _remember(
         "levels": asdict(levels),
         "short_ms": short_ms,
     }
+    _note(key, sent, said, shop)
+
+
+def _note(key: str, sent: Sent, said: Json, shop: Workshop) -> None:
     # Another worker may be sending other bytes: only one of us will get the key.
     change(
         _note_key(key),
