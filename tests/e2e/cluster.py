@@ -103,15 +103,9 @@ class Cluster(Swept):
         yield content
         self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
 
-    def sweeper_log(self):
-        return (self.system.directory / "logs" / "sweeper.log").read_text()
-
     def reasons_to_stop(self):
         """Return why sweeps of the first account ended early, as the sweeper's log says."""
-        lines = self.sweeper_log().splitlines()
-        entries = [json.loads(line) for line in lines if line.startswith("{")]
-        early = [each for each in entries if each.get("message") == "the sweep ended early"]
-        reasons = [reason for each in early for reason in each["reasons"]]
+        reasons = super().reasons_to_stop()
         return [reason for reason in reasons if reason.startswith(f"kazoo#{FIRST}: ")]
 
     def assert_archived(self, interaction, *, extension="wav"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 
 import httpx
 
@@ -31,12 +32,15 @@ class Placed:
     sent: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What was seen of a call until it was archived: the ledger's reasons, keys with classes."""
+def logged(path, message):
+    """Return the entries of a log that have this message."""
+    entries = [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+    return [entry for entry in entries if entry.get("message") == message]
 
-    reasons: set[str] = field(default_factory=set)
-    stored: set[tuple[str, str]] = field(default_factory=set)
+
+def reasons_to_stop(path):
+    early = logged(path, "the sweep ended early")
+    return [reason for entry in early for reason in entry["reasons"]]
 
 
 class Swept:
@@ -129,17 +133,30 @@ class Swept:
             for item in listed.get("Versions", ())
         }
 
+    def log(self, function):
+        return self.system.directory / "logs" / f"{function}.log"
+
+    def reasons_to_wait(self, placed):
+        """Return why a call could not be archived at once, each time, as the processor's log says.
+
+        The ledger says it too, but only until the next try.
+        """
+        waits = logged(self.log("processor"), "call waiting")
+        return [entry["reason"] for entry in waits if entry["call"] == placed.id]
+
+    def reasons_to_stop(self):
+        """Return why sweeps ended early, as the sweeper's log says."""
+        return reasons_to_stop(self.log("sweeper"))
+
     def watch(self, *calls, revision=1):
-        """Wait until these calls are archived; return what was seen of each on the way."""
-        seen = {placed: Seen() for placed in calls}
+        """Wait until these calls are archived; return keys with classes, seen on the way."""
+        seen = {placed: set() for placed in calls}
 
         def archived(placed):
             state = self.state(placed)
-            if state.reason:
-                seen[placed].reasons.add(state.reason)
             if state.prefix:
                 versions = self.versions(state).items()
-                seen[placed].stored.update((key, kept) for (key, _), (kept, _) in versions)
+                seen[placed].update((key, kept) for (key, _), (kept, _) in versions)
             return (state.status, state.revision) == ("archived", revision)
 
         until(lambda: not [placed for placed in calls if not archived(placed)])

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from legato.model import Job, format_time
 from local.worker import Worker, environment
 from tests.e2e import dying
-from tests.e2e.swept import ALWAYS, Placed, Swept
+from tests.e2e.swept import ALWAYS, Placed, Swept, reasons_to_stop
 from tests.patience import until
 
 SUB_ACCOUNT = "21550001"
@@ -166,8 +166,8 @@ def test_a_dialog_is_in_cold_storage_from_the_first_write(centre, archived):
     with pytest.raises(ClientError, match="InvalidObjectState"):
         centre.s3.get_object(Bucket=centre.system.endpoints.bucket, Key=first)
     centre.assert_archived(dialog)
-    assert {kept for key, kept in seen.stored if key.startswith("legs/")} == {"GLACIER"}
-    assert {kept for key, kept in seen.stored if not key.startswith("legs/")} <= {"STANDARD"}
+    assert {kept for key, kept in seen if key.startswith("legs/")} == {"GLACIER"}
+    assert {kept for key, kept in seen if not key.startswith("legs/")} <= {"STANDARD"}
     assert centre.evidence(dialog).manifest["recording"] is None
 
 
@@ -182,17 +182,18 @@ def test_a_dialog_is_in_cold_storage_from_the_first_write(centre, archived):
     ],
 )
 def test_a_download_that_goes_wrong_is_tried_again(centre, archived, kind, why):
-    """The ledger says why it waits, nothing of the bad answer is kept, and all of the good one."""
-    dialog, seen = archived[kind]
-    assert any(why in reason for reason in seen.reasons), seen.reasons
+    """It says why it waits, nothing of the bad answer is kept, and all of the good one."""
+    dialog, _ = archived[kind]
+    reasons = centre.reasons_to_wait(dialog)
+    assert any(why in reason for reason in reasons), reasons
     centre.assert_archived(dialog)
 
 
 def test_tokens_that_die_during_the_downloads_cost_nothing(centre, archived):
     """Neither a try nor a wait: another one is minted at once."""
-    dialog, seen = archived["evict"]
+    dialog, _ = archived["evict"]
     assert centre.stats()["faults"]["recording evict"] == 1
-    assert seen.reasons == set()
+    assert centre.reasons_to_wait(dialog) == []
     centre.assert_archived(dialog)
 
 
@@ -246,10 +247,9 @@ def test_a_permission_that_lacks_loses_nothing(centre, archived):
     """Who looks is told the likely causes; when it is granted, the dialog is archived."""
     centre.settings(wemAccess=False, recordingActivated=False)
     dialog = centre.place()
-    log = centre.system.directory / "logs" / "sweeper.log"
 
     def told():
-        return any("403" in reason and "WEM" in reason for reason in reasons_to_stop(log))
+        return any("403" in reason and "WEM" in reason for reason in centre.reasons_to_stop())
 
     # The schedule's own sweep may be at work, and lets no other one in.
     until(lambda: centre.sweep() and told())
@@ -320,13 +320,6 @@ def test_a_sweeper_may_be_killed_at_any_moment(centre, killed):
     [(body, reason)] = centre.letters()
     assert Job.from_message(body).call == killed[1].id, "whose sweeper wrote no records"
     assert "none of ours" in reason
-
-
-def reasons_to_stop(log):
-    """Return why sweeps ended early, as the sweeper's log says."""
-    entries = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    early = [entry for entry in entries if entry.get("message") == "the sweep ended early"]
-    return [reason for entry in early for reason in entry["reasons"]]
 
 
 def job_of(dialog):
