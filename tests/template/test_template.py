@@ -208,6 +208,14 @@ class TestParameters:
             if "AllowedValues" in parameter:
                 assert default in parameter["AllowedValues"], name
 
+    @pytest.mark.attacks("puts a host of his own behind credentials in an address of the stack")
+    def test_no_address_takes_credentials(self, sam: Template) -> None:
+        for name, parameter in sam.source["Parameters"].items():
+            if name.endswith("Url"):
+                allowed = parameter["AllowedPattern"]
+                assert re.search(allowed, "https://pbx.example.com:8443"), name
+                assert not re.search(allowed, "https://pbx.example.com@evil.example"), name
+
     def test_a_named_recording_is_waited_for_24_hours(self, sam: Template) -> None:
         ladder = sam.source["Parameters"]["RingexNamedLadderSeconds"]["Default"]
         assert sum(map(int, ladder.split(","))) == 24 * 60 * 60
