@@ -30,12 +30,15 @@ type Invoke = Callable[[Any], Any]
 
 
 class Timer:
-    """Fires one schedule until it is stopped. Raises LocalError for one that is no rate."""
+    """Fires one schedule until it is stopped. Raises LocalError for one that is no rate.
 
-    def __init__(self, schedule: Schedule, invoke: Invoke) -> None:
+    At least so many seconds lie between two of its runs.
+    """
+
+    def __init__(self, schedule: Schedule, invoke: Invoke, *, seconds: float = 0) -> None:
         self._schedule = schedule
         self._invoke = invoke
-        self._seconds = seconds_between(schedule.expression)
+        self._seconds = max(seconds, seconds_between(schedule.expression))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 

@@ -56,6 +56,7 @@ def running(
     host: str = "127.0.0.1",
     functions: bool = True,
     scheduled: Collection[str] | None = None,
+    seconds_between: float = 0,
     parameters: Mapping[str, str] | None = None,
     ringex_settings: Mapping[str, Any] | None = None,
     ringcx_settings: Mapping[str, Any] | None = None,
@@ -66,10 +67,10 @@ def running(
 
     `functions=False` leaves out what runs the functions (gateway, pollers, schedules, custom
     resources, workers), for somebody else to run them. `scheduled` names the functions whose
-    schedules run, by their logical ids; without it all do. `parameters` go over
-    local/parameters.json, the `…_settings` into the simulators' configuration. `through` runs what
-    stands between the functions and AWS: it takes AWS's address and yields its own. Raises
-    LocalError.
+    schedules run, by their logical ids; without it all do. At least `seconds_between` lie between
+    two runs of a schedule. `parameters` go over local/parameters.json, the `…_settings` into the
+    simulators' configuration. `through` runs what stands between the functions and AWS: it takes
+    AWS's address and yields its own. Raises LocalError.
     """
     first = endpoints.first_port() if port is None else port
     ports = {name: first + offset for offset, name in enumerate(PORTS)}
@@ -119,7 +120,9 @@ def running(
             created = replace(created, schedules=kept)
         if functions:
             seen = cleanup.enter_context(through(endpoint))
-            parts = _functions_running(created, endpoint, seen, host, ports, logs)
+            parts = _functions_running(
+                created, endpoint, seen, host, ports, logs, seconds_between=seconds_between
+            )
             pools = cleanup.enter_context(parts)
         endpoints.write(found, where)
         cleanup.callback(endpoints.remove, found, where)
@@ -153,7 +156,14 @@ def _clean_logs(where: Path) -> Path:
 
 @contextlib.contextmanager
 def _functions_running(
-    created: Stack, endpoint: str, seen: str, host: str, ports: Mapping[str, int], logs: Path
+    created: Stack,
+    endpoint: str,
+    seen: str,
+    host: str,
+    ports: Mapping[str, int],
+    logs: Path,
+    *,
+    seconds_between: float,
 ) -> Iterator[Mapping[str, Pool]]:
     """Run the functions, which see AWS at the address `seen`, and what calls them."""
     with contextlib.ExitStack() as cleanup:
@@ -178,7 +188,10 @@ def _functions_running(
                 for source in created.sources
             ),
             *(Target(rule, invokes[rule.function], endpoint=endpoint) for rule in created.rules),
-            *(Timer(schedule, invokes[schedule.function]) for schedule in created.schedules),
+            *(
+                Timer(schedule, invokes[schedule.function], seconds=seconds_between)
+                for schedule in created.schedules
+            ),
         ]
         cleanup.callback(_at_once, [part.stop for part in parts])
         for part in parts:

@@ -17,6 +17,8 @@ FAST = {
 }
 
 
+SECONDS_BETWEEN = 4
+"""A system that sweeps each second takes most of a core, and several of them run at a time."""
 UNUSED = pytest.StashKey()
 
 
@@ -55,6 +57,7 @@ def system(request, tmp_path_factory, first_port):
         directory=tmp_path_factory.mktemp("system"),
         functions=getattr(request.module, "FUNCTIONS", True),
         scheduled=getattr(request.module, "SCHEDULED", None),
+        seconds_between=SECONDS_BETWEEN,
         parameters={"KmsKeyArn": KEY, **getattr(request.module, "PARAMETERS", {})},
         ringex_settings={"limits": FAST, "logLag": 0.5},
         ringcx_settings=getattr(request.module, "RINGCX", {}),

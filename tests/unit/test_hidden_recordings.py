@@ -66,7 +66,7 @@ class Company(World):
         return [(one.kind, one.call, one.recording) for one in (*report.missing, *report.failed)]
 
     def needs(self):
-        """Return what status says of the archive."""
+        """Return what status says of the archive, but of the digests, which nobody writes here."""
         ringex = Followed(
             provider="ringex",
             tails=[],
@@ -78,7 +78,7 @@ class Company(World):
             dead_letters=FakeQueue(),
             gates={},
         )
-        return status(
+        found = status(
             Overview(
                 stack="archive",
                 followed=[ringex],
@@ -87,7 +87,8 @@ class Company(World):
                 library=self.library,
                 clock=self.clock,
             )
-        ).needs
+        )
+        return [need for need in found.needs if need.kind != "digest"]
 
 
 @pytest.fixture
