@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from legato.gaps import gaps_of
 from legato.model import Job, format_time
 from local.worker import Worker, environment
 from tests.e2e import dying
-from tests.e2e.swept import ALWAYS, Placed, Swept, reasons_to_stop
+from tests.e2e.swept import ALWAYS, Placed, Swept, logged, reasons_to_stop
 from tests.patience import until
 
 SUB_ACCOUNT = "21550001"
@@ -221,6 +222,28 @@ def test_a_row_that_is_odd_but_clear_is_archived(centre, rows, archived, kind):
     centre.assert_archived(row.dialog)
     [segment] = row.dialog.sent
     assert centre.stats()["downloads"][segment] == 1
+
+
+def test_what_cannot_be_read_for_a_while_is_stepped_over_and_read_again(centre, archived):
+    """No earlier than RingCX answers again, and nothing of it is lost."""
+
+    def stepped_over():
+        return len(logged(centre.log("sweeper"), "a page cannot be read and is stepped over"))
+
+    before, dialog = stepped_over(), centre.place()
+    centre.faults({"kind": "status", "status": 500, "route": "metadata", "times": ALWAYS})
+    until(lambda: centre.sweep() and stepped_over() > before)
+    assert centre.records(dialog) == {}
+
+    def lacks():
+        return any(gap.lacks for gap in gaps_of(f"ringcx#{SUB_ACCOUNT}", centre.ledger))
+
+    assert lacks()
+    centre.mend()
+    centre.find(dialog)
+    until(lambda: centre.sweep() and not lacks())
+    centre.watch(dialog)
+    centre.assert_archived(dialog)
 
 
 def test_a_later_segment_makes_a_revision_and_touches_nothing(centre, archived):
