@@ -128,7 +128,7 @@ def _ffmpeg() -> Json:
         "bom-ref": f"ffmpeg@{version}",
         "name": "ffmpeg",
         "version": version,
-        "description": "ffmpeg and ffprobe, built from source with what recordings need, static.",
+        "description": "ffmpeg, built from source with what recordings need, static.",
         "licenses": [{"license": {"id": "LGPL-2.1-or-later"}}],
         "cpe": f"cpe:2.3:a:ffmpeg:ffmpeg:{version}:*:*:*:*:*:*:*",
         "purl": f"pkg:generic/ffmpeg@{version}",
@@ -139,7 +139,6 @@ def _ffmpeg() -> Json:
                 "hashes": [{"alg": "SHA-256", "content": said["SHA256"]}],
             }
         ],
-        "pedigree": {"notes": "Compiled with layers/ffmpeg/quiet.h in front of concatdec.c."},
         "properties": [{"name": "legato:layer", "value": "FfmpegLayer"}],
     }
 

@@ -258,15 +258,10 @@ async def stall(_seconds: float) -> None:
 class Deaf(FakeStitcher):
     """Takes whatever came for audio: what is tested here is whether it comes."""
 
-    def inspect(self, path: Path) -> AudioFacts:
+    def inspect(self, path: Path) -> tuple[AudioFacts, Levels]:
         if path.read_bytes()[:1] in (b"", b"<"):
             raise NotAudio("an error page, or nothing")
-        return self._facts("mp3", max(1, path.stat().st_size // 4000))
-
-    def measure(self, path: Path, audio: AudioFacts) -> Levels:
-        return Levels(
-            longest_silence_ms=0, silent_share=0, peak_dbfs=None, loudness_dbfs=None, peaks={}
-        )
+        return self._facts("mp3", max(1, path.stat().st_size // 4000)), self._levels([])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

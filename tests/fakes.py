@@ -560,7 +560,8 @@ class FakeStitcher:
         return self._levels(peaks)
 
     def inspect(self, path):
-        return self.judge(path.read_bytes())
+        body = path.read_bytes()
+        return self.judge(body), self.hear(body)
 
     def judge(self, body):
         kind = self._kind(body)
@@ -579,9 +580,6 @@ class FakeStitcher:
             audio=self._facts("wav" if len(kinds) > 1 else kinds.pop(), total // 1000),
             offsets_ms=tuple(offsets),
         )
-
-    def measure(self, path, audio):
-        return self.hear(path.read_bytes())
 
     def hear(self, body):
         return self._levels(list(body[:4]))

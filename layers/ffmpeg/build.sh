@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds static ffmpeg and ffprobe into $OUT/bin, and their licence into $OUT/licenses, from the
+# Builds a static ffmpeg into $OUT/bin, and its licence into $OUT/licenses, from the
 # pinned tarball. The Makefile beside it calls it with configure's flags as arguments.
 set -euo pipefail
 : "${VERSION:?}" "${URL:?}" "${SHA256:?}" "${TARBALL:?}" "${OUT:?}"
@@ -49,16 +49,14 @@ mkdir -p "$src" "$OUT/bin" "$OUT/licenses"
 step "unpacking" tar -xf "$TARBALL" -C "$src" --strip-components=1
 cd "$src"
 step "configuring" ./configure "$@"
-cp "$here/quiet.h" libavformat/legato_quiet.h
-echo 'libavformat/concatdec.o: CFLAGS += -include libavformat/legato_quiet.h' >>ffbuild/config.mak
 # MAKEFLAGS of the make that called this are not for FFmpeg's own Makefile.
 step "compiling on $(nproc) cores (half a minute)" \
-    env -u MAKEFLAGS -u MAKELEVEL make -j"$(nproc)" ffmpeg ffprobe
-cp ffmpeg ffprobe "$OUT/bin/"
+    env -u MAKEFLAGS -u MAKELEVEL make -j"$(nproc)" ffmpeg
+cp ffmpeg "$OUT/bin/"
 # The LGPL asks for its text, for the source, and for how it was built.
-cp COPYING.LGPLv2.1 LICENSE.md "$here/quiet.h" "$here/build.sh" "$OUT/licenses/"
-printf 'FFmpeg %s, built by build.sh with quiet.h, otherwise unmodified.\nSource: %s\nSHA-256: %s\nconfigure %s\n' \
+cp COPYING.LGPLv2.1 LICENSE.md "$here/build.sh" "$OUT/licenses/"
+printf 'FFmpeg %s, built by build.sh, unmodified.\nSource: %s\nSHA-256: %s\nconfigure %s\n' \
     "$VERSION" "$URL" "$SHA256" "$*" >"$OUT/licenses/SOURCE"
 cd "$OUT"
 rm -rf "$src"
-say "built: $(du -cbh bin/ffmpeg bin/ffprobe | tail -n 1 | cut -f1) in $OUT/bin"
+say "built: $(du -bh bin/ffmpeg | cut -f1) in $OUT/bin"

@@ -32,6 +32,6 @@ def _joined(s3: Any, bucket: str, legs: list[dict[str, Any]], folder: Path, name
         for number, leg in enumerate(legs):
             path = Path(scratch) / f"leg-{number}"
             path.write_bytes(read(s3, bucket, leg))
-            parts.append((path, stitcher.inspect(path)))
+            parts.append((path, stitcher.inspect(path)[0]))
         joined = stitcher.join(parts, target)
     return target.rename(folder / f"{name}.{joined.audio.extension}")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import struct
 from datetime import UTC, datetime
 
 import httpx
@@ -10,14 +11,17 @@ import pytest
 from legato.aws.ledger import DynamoLedger
 from legato.model import Job
 from local import aws
-from tests.audio import tone, write_pcm
+from tests.audio import FIXTURES, tone, write_pcm
 from tests.e2e.swept import RINGEX_ACCOUNT
 from tests.fakes import an_id
+from tests.forked import legato
 from tests.patience import until
 
+MP3 = (FIXTURES / "cbr-bare.mp3").read_bytes()
+KINDS = FIXTURES / "kinds"
 SCHEDULED = ("SweeperFunction",)
 # As short as it can be, so that five attempts take seconds.
-PARAMETERS = {"SettleSeconds": "0", "RetrySeconds": "1", "RingexLadderSeconds": "1,1"}
+PARAMETERS = {"SettleSeconds": "1", "RetrySeconds": "1", "RingexLadderSeconds": "1,1"}
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +30,22 @@ def ledger(system):
 
 
 @pytest.fixture(scope="module")
-def bad_calls(system, ledger, tmp_path_factory):
+def bad_calls(system, ledger):
     """Place a call of each bad kind, all at once, and wait until every one is given up."""
-    wav = write_pcm(tmp_path_factory.mktemp("audio") / "leg.wav", tone(1.0)).read_bytes()
+    cut = MP3[:-50]
     kinds = {
         "html": [b"<!DOCTYPE html><html><body>Please log in</body></html>"],
         "json": [b'{"errorCode": "CMN-102"}'],
         "empty": [b""],
-        "unknown": [b"OggS" + bytes(200)],
-        "truncated": [wav[: len(wav) // 2]],
-        "truncated-among-good": [wav, wav[: len(wav) // 2], wav],
+        "unknown": [b"\x89PNG" + bytes(200)],
+        "truncated": [cut],
+        "truncated-among-good": [MP3, cut, MP3],
     }
+    return placed(system, ledger, kinds, "failed")
+
+
+def placed(system, ledger, kinds, status):
+    """Place a call of each kind; return the ledger's entries when all have this status."""
     ringex = system.endpoints.simulators["ringex"]
     calls = {}
     for kind, bodies in kinds.items():
@@ -48,13 +57,120 @@ def bad_calls(system, ledger, tmp_path_factory):
         answer.raise_for_status()
         calls[kind] = answer.json()["telephonySessionId"]
 
-    def given_up():
+    def ended():
         states = {
             kind: ledger.load(an_id(call, account=RINGEX_ACCOUNT)) for kind, call in calls.items()
         }
-        return {state.status for state in states.values()} == {"failed"} and states
+        return {state.status for state in states.values()} == {status} and states
 
-    return until(given_up)
+    return until(ended)
+
+
+@pytest.fixture(scope="module")
+def odd_calls(system, ledger, tmp_path_factory):
+    """Place calls with recordings that are odd, and wait until every one is archived."""
+    wav = write_pcm(tmp_path_factory.mktemp("audio") / "leg.wav", tone(4.0)).read_bytes()
+    understated = wav[:40] + struct.pack("<I", 16_000) + wav[44:]
+    mp4, gsm = ((KINDS / name).read_bytes() for name in ("aac.m4a", "gsm.wav"))
+    tagged = MP3 + b"ID3\4\0\0\0\0\x12\x02TIT2" + MP3[: 144 * 16 - 4] + b"<html>Bye</html>"
+    kinds = {
+        "tagged": [tagged, MP3, tagged],
+        "gsm": [gsm, gsm, gsm],
+        "understated": [understated],
+        "cut": [wav[: len(wav) // 2]],
+        "mp4": [mp4],
+        "mp4-among-others": [MP3, mp4],
+    }
+    return placed(system, ledger, kinds, "archived")
+
+
+def manifest_of(system, state):
+    s3 = aws.client("s3", system.endpoints.aws)
+    body = s3.get_object(Bucket=system.endpoints.bucket, Key=state.manifest.key)["Body"].read()
+    return json.loads(body)
+
+
+def read(system, described):
+    s3 = aws.client("s3", system.endpoints.aws)
+    return s3.get_object(Bucket=system.endpoints.bucket, Key=described["key"])["Body"].read()
+
+
+def test_a_joined_mp3_is_the_frames_of_its_legs(system, odd_calls):
+    """Tags and text stay in the legs, and the manifest counts them; offsets are true."""
+    manifest = manifest_of(system, odd_calls["tagged"])
+    assert read(system, manifest["recording"]) == MP3 * 3
+    assert [leg["offset_ms"] for leg in manifest["legs"]] == [0, 2448, 4896]
+    assert manifest["legs"][0]["beside"] == {"ID3v2 tag": 2316, "text": 14}
+    assert manifest["legs"][1]["beside"] == {}
+
+
+def test_a_joined_gsm_says_how_many_samples_it_has(system, odd_calls):
+    """In its `fact`, so that players say how long it is."""
+    manifest = manifest_of(system, odd_calls["gsm"])
+    assert manifest["recording"]["duration_ms"] == 3 * 1720
+    body = read(system, manifest["recording"])
+    assert struct.pack("<4sII", b"fact", 4, 3 * 1720 * 8) in body
+
+
+def test_what_a_header_does_not_say_is_heard(system, odd_calls):
+    """Audio that goes on behind its length."""
+    assert manifest_of(system, odd_calls["understated"])["legs"][0]["duration_ms"] == 4000
+
+
+def test_a_wav_that_lacks_its_end_is_kept_and_told(system, odd_calls, person):
+    """It lacks the same each time that it is fetched, so it is all that there is."""
+    state = odd_calls["cut"]
+    [leg] = manifest_of(system, state)["legs"]
+    assert leg["short_ms"] == pytest.approx(2000, abs=5)
+    assert ("short", leg["id"]) in person.needs(state)
+
+
+def test_what_nobody_decodes_is_kept_as_it_came_and_told(system, odd_calls, person):
+    """It is found, fetched and verified; its call is sealed with its legs, and not joined."""
+    alone, among = odd_calls["mp4"], odd_calls["mp4-among-others"]
+    [leg] = manifest_of(system, alone)["legs"]
+    assert leg["unsupported"] == "MP4"
+    assert leg["key"].endswith(".mp4")
+    assert ("unheard", leg["id"]) in person.needs(alone)
+    manifest = manifest_of(system, among)
+    assert manifest["recording"] is None
+    assert [one["media_type"] for one in manifest["legs"]] == ["audio/mpeg", "audio/mp4"]
+    assert {kind for kind, _ in person.needs(among)} == {"unheard", "unjoined"}
+    mp4 = (KINDS / "aac.m4a").read_bytes()
+    for state, options in ((alone, ()), (among, ("--legs",))):
+        folder = person.folder / state.call
+        person.says("get", str(state.id), "--to", str(folder), "--reason", "complaint", *options)
+        assert mp4 in [path.read_bytes() for path in folder.rglob("*.mp4")]
+        shown = person.says("show", str(state.id), "--reason", "complaint")
+        assert "unsupported codec: MP4; it is kept as it came" in shown
+        assert state.call in person.says("find", "--from", "2026-11-01", "--json")
+    findings = json.loads(person.says("verify", "--deep", "--json"))["findings"]
+    assert [one["kind"] for one in findings] == ["chain-missing"], "no auditor runs here"
+
+
+class Person:
+    def __init__(self, system, folder):
+        self._directory, self.folder = str(system.directory), folder
+
+    def says(self, *words):
+        ended = legato(
+            "--local",
+            *words,
+            folder=self.folder,
+            LEGATO_LOCAL_DIR=self._directory,
+            LEGATO_LOCAL_PERSON="alice",
+        )
+        return ended.stdout
+
+    def needs(self, state):
+        """Return what is said of a call: kinds and recordings."""
+        needs = json.loads(self.says("status", "--json"))["needs"]
+        return {(need["kind"], need["recording"]) for need in needs if need["call"] == state.call}
+
+
+@pytest.fixture
+def person(system, tmp_path):
+    return Person(system, tmp_path)
 
 
 def kept(system, state):
@@ -66,7 +182,7 @@ def kept(system, state):
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("html", "HTML"), ("json", "JSON"), ("empty", "empty"), ("unknown", "Ogg")],
+    [("html", "HTML"), ("json", "JSON"), ("empty", "empty"), ("unknown", "PNG")],
 )
 def test_what_is_no_audio_fails_with_its_reason(system, bad_calls, kind, reason):
     """The ledger says what came instead of audio, and nothing is sealed."""
@@ -86,13 +202,13 @@ def test_truncated_audio_fails_and_stays_as_evidence(system, bad_calls):
 
 
 def test_good_legs_beside_a_truncated_one_are_sealed(system, bad_calls):
-    """The joined file has two seconds, the manifest names the third leg and why."""
+    """The joined file has the two of them, the manifest names the third leg and why."""
     state = bad_calls["truncated-among-good"]
     assert (state.status, state.revision) == ("failed", 1)
     s3 = aws.client("s3", system.endpoints.aws)
     body = s3.get_object(Bucket=system.endpoints.bucket, Key=state.manifest.key)["Body"].read()
     manifest = json.loads(body)
-    assert manifest["recording"]["duration_ms"] == 2000
+    assert manifest["recording"]["duration_ms"] == 2 * 2448
     [missing] = manifest["missing"]
     assert f"refused/{state.id}/{missing['leg']}-1" in kept(system, state)
     assert missing["leg"] in state.reason

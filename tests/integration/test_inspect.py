@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import time
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from legato.audio.ffmpeg import Ffmpeg, TimedOut, find_tools
+from legato.audio.ffmpeg import find_tools
 from legato.audio.stitch import FfmpegStitcher
 from legato.errors import DamagedAudio, Failed, LegatoError, NotAudio, TooLarge
 from legato.model import AudioFacts
@@ -55,7 +54,7 @@ def stitcher(tools):
 
 
 def of_file(stitcher, path):
-    return stitcher.inspect(path)
+    return stitcher.inspect(path)[0]
 
 
 def of_stream(stitcher, path):
@@ -75,22 +74,24 @@ def facts_of(request):
 @pytest.mark.parametrize(
     ("name", "milliseconds"),
     [
-        ("cbr-info", 3312),
+        ("cbr-info", 3100),
         ("cbr-bare", 2448),
         ("cbr-reservoir", 3312),
-        ("vbr-xing", 3312),
+        ("vbr-xing", 3100),
         ("id3v2", 2448),
     ],
 )
 def test_an_mp3_is_as_long_as_its_frames(facts_of, stitcher, name, milliseconds):
-    """An MP3's length is counted in frames of 72 ms, not estimated from its bit rate."""
+    """Frames of 72 ms are counted, without what players leave out: as a full ffmpeg plays it."""
     facts = facts_of(stitcher, FIXTURES / f"{name}.mp3")
-    assert facts == replace(MP3, duration_ms=milliseconds)
+    assert replace(facts, delay_ms=0, padding_ms=0, beside={}) == replace(
+        MP3, duration_ms=milliseconds
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "rate", "channels", "milliseconds"),
-    [("stereo-44k", 44100, 2, 1045), ("vbr-xing-16k", 16000, 1, 2088)],
+    [("stereo-44k", 44100, 2, 1045), ("vbr-xing-16k", 16000, 1, 2000)],
 )
 def test_an_mp3_keeps_its_rate_and_channels(facts_of, stitcher, name, rate, channels, milliseconds):
     """Higher rates and two channels are recordings as well."""
@@ -176,7 +177,8 @@ def test_a_file_of_several_mp3s_counts_all_of_them(facts_of, stitcher, tmp_path)
     """The header of the first part does not hide the second."""
     path = tmp_path / "leg"
     path.write_bytes((FIXTURES / "vbr-xing.mp3").read_bytes() * 2)
-    assert facts_of(stitcher, path).duration_ms >= 2 * 3312
+    # A header in the middle is played as a frame; what a full ffmpeg plays is 6,484 ms.
+    assert facts_of(stitcher, path).duration_ms == 6484
 
 
 def test_a_frame_that_does_not_decode_counts_as_well(facts_of, stitcher, tmp_path):
@@ -201,14 +203,31 @@ def test_a_streamed_wav_is_whole(facts_of, stitcher, tmp_path, announced):
     assert facts_of(stitcher, path).duration_ms == 1500
 
 
-@pytest.mark.parametrize("cut", [1, 40, 143, 145])
-def test_an_mp3_cut_within_a_frame_is_damaged(facts_of, stitcher, tmp_path, cut):
-    """The message says how much is lacking, and the error says what kind of file is kept."""
+@pytest.mark.parametrize(
+    ("cut", "where"),
+    [
+        (17, "17 bytes before the end of frame 34"),
+        (143, "143 bytes before the end of frame 34"),
+        (184, "40 bytes before the end of frame 33"),
+    ],
+)
+@pytest.mark.parametrize("tail", [b"", b"TAG" + bytes(125)], ids=["bare", "tagged"])
+def test_an_mp3_cut_within_a_frame_is_damaged(facts_of, stitcher, tmp_path, cut, where, tail):
+    """The message says where, and the error says what kind of file is kept."""
     path = tmp_path / "leg"
-    path.write_bytes(BARE[:-cut])
-    with pytest.raises(DamagedAudio, match=f"its last frame lacks {cut % 144} bytes") as raised:
+    path.write_bytes(BARE[:-cut] + tail)
+    with pytest.raises(DamagedAudio, match=f"the MP3 is cut {where}") as raised:
         facts_of(stitcher, path)
     assert raised.value.extension == "mp3"
+
+
+@pytest.mark.parametrize(("cut", "lacks_ms"), [(1, 1), (2, 1), (16, 8), (145, 1)])
+def test_a_last_frame_may_lack_a_few_bytes_and_says_so(facts_of, stitcher, tmp_path, cut, lacks_ms):
+    """Its end is padding, so players play it; it is as long as if they were there."""
+    path = tmp_path / "leg"
+    path.write_bytes(BARE[:-cut])
+    facts = facts_of(stitcher, path)
+    assert (facts.lacks_ms, facts.duration_ms) == (lacks_ms, 2448 - 72 * (cut > 144))
 
 
 def test_an_mp3_cut_between_frames_is_damaged_when_its_header_knows(facts_of, stitcher, tmp_path):
@@ -220,60 +239,30 @@ def test_an_mp3_cut_between_frames_is_damaged_when_its_header_knows(facts_of, st
         facts_of(stitcher, path)
 
 
-def test_a_wav_cut_short_is_damaged(facts_of, stitcher, tmp_path):
-    """The header promises more than came."""
-    path = write_pcm(tmp_path / "leg", tone(2))
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(DamagedAudio, match="31,000 of 32,000 bytes of audio are there") as raised:
-        facts_of(stitcher, path)
-    assert raised.value.extension == "wav"
-
-
-@pytest.mark.parametrize(("lost", "lacks_ms"), [(1, 1), (2, 1), (36, 3), (44, 3), (160, 10)])
-def test_a_wav_may_lack_a_few_milliseconds_and_says_so(
-    facts_of, stitcher, tmp_path, lost, lacks_ms
+@pytest.mark.parametrize(
+    ("lost", "lacks_ms"), [(1, 1), (2, 1), (44, 3), (160, 10), (1000, 63), (24_000, 1500)]
+)
+@pytest.mark.parametrize("rate", [16_000, 0, 0xFFFFFFFF])
+def test_a_wav_says_what_it_lacks_of_its_promise(
+    facts_of, stitcher, tmp_path, lost, lacks_ms, rate
 ):
-    """Its writer may have miscounted, or its end was cut off: whoever asks for it decides."""
+    """Its writer may have miscounted, or its end was cut off: whoever asks for it decides.
+
+    It is measured, whatever the header says of bytes in a second.
+    """
     path = write_pcm(tmp_path / "leg", tone(2))
     assert facts_of(stitcher, path).lacks_ms == 0
-    path.write_bytes(path.read_bytes()[:-lost])
-    assert facts_of(stitcher, path).lacks_ms == lacks_ms
-    path.write_bytes(path.read_bytes()[: -(162 - lost)])
-    with pytest.raises(DamagedAudio, match="cut short"):
-        facts_of(stitcher, path)
-
-
-def test_a_header_that_was_counted_in_is_lacking_however_long_it_lasts(
-    facts_of, stitcher, tmp_path
-):
-    """At GSM's rate, or with a few hundred bytes in front of it, that is more than ten."""
-    path = tmp_path / "leg"
-    for front in (44, 646):
-        head = riff(
-            chunk(b"fmt ", form(PCM, 8000, 1, 16)), *([chunk(b"bext", bytes(594))] * (front > 44))
-        )
-        path.write_bytes(head + b"data" + struct.pack("<I", 16_000 + front) + tone(1))
-        assert facts_of(stitcher, path).lacks_ms == -(-front // 16)
-
-
-@pytest.mark.parametrize("rate", [0, 1, 0xFFFFFFFF])
-def test_what_a_wav_lacks_is_measured_and_not_read_from_its_header(
-    facts_of, stitcher, tmp_path, rate
-):
-    """A header that says gigabytes a second does not make half of a recording a slip."""
-    path = write_pcm(tmp_path / "leg", tone(2))
-    content = bytearray(path.read_bytes()[:-16_000])
+    content = bytearray(path.read_bytes()[:-lost])
     content[28:32] = struct.pack("<I", rate)
     path.write_bytes(content)
-    with pytest.raises(DamagedAudio, match="16,000 of 32,000 bytes of audio are there"):
-        facts_of(stitcher, path)
+    assert facts_of(stitcher, path).lacks_ms == lacks_ms
 
 
 def test_legs_of_which_one_lacks_a_little_are_copied_all_the_same(stitcher, tmp_path):
     """What a header promises does not change how the samples that came are joined."""
-    legs = [(path := write_pcm(tmp_path / name, tone(1)), stitcher.inspect(path)) for name in "ab"]
-    path.write_bytes(path.read_bytes()[:-44])
-    legs[1] = (path, stitcher.inspect(path))
+    paths = [write_pcm(tmp_path / name, tone(1)) for name in "ab"]
+    paths[1].write_bytes(paths[1].read_bytes()[:-44])
+    legs = [(path, stitcher.inspect(path)[0]) for path in paths]
     assert legs[1][1].lacks_ms
     assert stitcher.join(legs, tmp_path / "joined").how == "copy"
 
@@ -282,14 +271,13 @@ def test_legs_of_which_one_lacks_a_little_are_copied_all_the_same(stitcher, tmp_
     ("content", "reason"),
     [
         (riff(chunk(b"fmt ", form(PCM, 8000, 1, 16)), chunk(b"data", b"")), "holds no audio"),
-        (riff(chunk(b"fmt ", form(0x2A5A, 8000, 1, 16)), chunk(b"data", b"1234")), "decoded"),
         (riff(chunk(b"fmt ", form(PCM, 8000, 200, 16)), chunk(b"data", bytes(400))), "channels"),
         (riff(chunk(b"fmt ", form(PCM, 9000000, 1, 16)), chunk(b"data", bytes(400))), "9000000 Hz"),
     ],
-    ids=["no-samples", "unknown-codec", "too-many-channels", "impossible-rate"],
+    ids=["no-samples", "too-many-channels", "impossible-rate"],
 )
 def test_a_wav_that_is_no_recording_is_damaged(facts_of, stitcher, tmp_path, content, reason):
-    """A header alone, a codec nobody knows and impossible numbers are refused with the reason."""
+    """A header alone and impossible numbers are refused with the reason."""
     path = tmp_path / "leg"
     path.write_bytes(content)
     with pytest.raises(DamagedAudio, match=reason):
@@ -318,40 +306,6 @@ def test_bytes_of_any_kind_are_judged(facts_of, stitcher, tmp_path, data):
         assert facts_of(stitcher, path).duration_ms > 0
 
 
-def test_ffmpeg_sees_nothing_of_our_environment(tmp_path, monkeypatch):
-    """A Lambda's environment holds its credentials; the child that reads strange bytes has none."""
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    for name in ("ffmpeg", "ffprobe"):
-        spy = tmp_path / name
-        spy.write_text("#!/bin/sh\n/usr/bin/env\n")
-        spy.chmod(0o755)
-    spied = Ffmpeg(find_tools([tmp_path]), timeout=10, max_output=1 << 20)
-    # A shell sets these three for itself.
-    names = {line.partition("=")[0] for line in spied.run([]).splitlines()} - {"PWD", "SHLVL", "_"}
-    assert names == set()
-
-
-def test_a_run_that_does_not_end_is_ended(tools, tmp_path):
-    """The clock is the wall's, and the process is gone when the error arrives."""
-    leg = write_pcm(tmp_path / "leg", tone(1))
-    limited = Ffmpeg(tools, timeout=0.2, max_output=1 << 30)
-    began = time.monotonic()
-    endless = ["-stream_loop", "-1", "-f", "wav", "-i", str(leg), "-f", "null", "-"]
-    with pytest.raises(TimedOut, match=r"did not end within 0\.2 s"):
-        limited.run(endless)
-    assert time.monotonic() - began < 5
-
-
-def test_a_file_that_grows_over_the_limit_is_stopped(tools, tmp_path):
-    """A small file that decodes to a large one cannot fill the disk."""
-    leg, target = write_pcm(tmp_path / "leg", tone(1)), tmp_path / "target"
-    limited = Ffmpeg(tools, timeout=10, max_output=100_000)
-    endless = ["-stream_loop", "-1", "-f", "wav", "-i", str(leg), "-f", "wav", "-y", str(target)]
-    with pytest.raises(TooLarge, match="over the limit of 100,000 bytes"):
-        limited.run(endless)
-    assert target.stat().st_size <= 100_000
-
-
 @pytest.mark.parametrize("lure", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXTINF:2,\n{}\n"])
 @pytest.mark.parametrize("front", [b"", b"ID3\4\0\0\0\0\0\0"], ids=["bare", "behind-a-tag"])
 def test_a_list_of_other_files_is_never_followed(facts_of, stitcher, tmp_path, lure, front):
@@ -361,17 +315,16 @@ def test_a_list_of_other_files_is_never_followed(facts_of, stitcher, tmp_path, l
     path.write_bytes(front + lure.format(secret.name).encode())
     with pytest.raises(NotAudio):
         facts_of(stitcher, path)
-    path.write_bytes(front + lure.format(secret.name).encode() + BARE)
-    with pytest.raises(NotAudio):
-        facts_of(stitcher, path)
     with pytest.raises(Failed):
         stitcher.join([(path, MP3), (path, MP3)], tmp_path / "joined")
-
-
-def test_a_name_that_looks_like_a_protocol_is_a_file(stitcher, tmp_path):
-    """A colon or a dash in a name is neither a protocol nor an option."""
-    for name in ("concat:a|b", "-version", "http:leg", "it's one, \\ two"):
-        assert stitcher.inspect(write_pcm(tmp_path / name, tone(0.5))).duration_ms == 500
+    path.write_bytes(front + lure.format(secret.name).encode() + BARE)
+    if front:
+        assert facts_of(stitcher, path).duration_ms == 2448
+        stitcher.join([(path, replace(MP3, duration_ms=2448))] * 2, target := tmp_path / "joined")
+        assert target.read_bytes() == BARE * 2
+    else:
+        with pytest.raises(NotAudio):
+            facts_of(stitcher, path)
 
 
 def test_a_missing_ffmpeg_names_the_places_and_the_remedy(tmp_path):

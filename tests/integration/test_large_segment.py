@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 from legato.archive import Message, archive
-from legato.audio.riff import pcm_header
+from legato.audio.riff import header, pcm16
 from legato.audio.stitch import FfmpegStitcher
 from legato.model import StoredObject
 from legato.policy import Policy
@@ -66,7 +66,7 @@ def shop_of(scratch, *, max_seconds=1 << 22, **policy):
     @contextmanager
     def open_leg(_leg, *, turn=False):
         def pieces():
-            yield pcm_header(RATE, CHANNELS, BYTES, wide=False)
+            yield header(pcm16(RATE, CHANNELS), BYTES, BYTES // 4, wide=False)
             whole, rest = divmod(BYTES, len(PIECE))
             for _ in range(whole):
                 yield PIECE

@@ -7,6 +7,7 @@ import struct
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain, cycle
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from legato.audio.ffmpeg import Ffmpeg, FfmpegFailed, TimedOut, Tools, find_tools
 from legato.audio.listen import _PLAIN
-from legato.audio.riff import pcm_header
+from legato.audio.riff import header, pcm16
 from legato.audio.stitch import FfmpegStitcher
 from legato.errors import DamagedAudio, Failed, NotAudio, TooLarge
 from tests.audio import (
@@ -56,7 +57,7 @@ def stitcher(tools):
 def alone():
     """Give a stitcher that has no ffmpeg at all."""
     nowhere = Path("/nowhere")
-    return FfmpegStitcher(Tools(nowhere / "ffmpeg", nowhere / "ffprobe"))
+    return FfmpegStitcher(Tools(nowhere / "ffmpeg"))
 
 
 def listened(stitcher, content, sizes=(1000,)):
@@ -72,8 +73,7 @@ def listened(stitcher, content, sizes=(1000,)):
 def looked_at(stitcher, tmp_path, content):
     path = tmp_path / "leg"
     path.write_bytes(content)
-    facts = stitcher.inspect(path)
-    return facts, stitcher.measure(path, facts)
+    return stitcher.inspect(path)
 
 
 def wav(tag, bits, channels=2, rate=8000, *, extensible=False):
@@ -98,6 +98,7 @@ RECORDINGS = {
     "extensible-mulaw": wav(MULAW, 8, extensible=True),
     "extensible-float": wav(FLOAT, 32, extensible=True),
     "adpcm": ima_adpcm(200),
+    "long-adpcm": ima_adpcm(2000),
     "gsm": gsm(300),
     "mp3-in-wav": mp3_in_wav(BARE * 3),
     "ends-within-a-sample": riff(FORM, b"data" + struct.pack("<I", 0) + tone(0.5)[:-1]),
@@ -105,13 +106,6 @@ RECORDINGS = {
     "long-mp3": BARE * 40,
     "long-float": riff(chunk(b"fmt ", form(FLOAT, 8000, 1, 32)), chunk(b"data", tone(30))),
 }
-
-
-@pytest.mark.parametrize("name", RECORDINGS)
-def test_a_stream_is_heard_as_its_file_is(stitcher, tmp_path, name):
-    """Facts, levels and picture are the same to the last digit."""
-    content = RECORDINGS[name]
-    assert listened(stitcher, content) == looked_at(stitcher, tmp_path, content)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -148,14 +142,12 @@ def test_samples_become_pcm16_as_ffmpeg_makes_them(tools, tmp_path, tag, bits):
     """Every µ-law and A-law byte there is, and values of all sizes."""
     data = bytes(range(256)) * 12 + os.urandom(6000)
     path = write_wav(tmp_path / "leg", data, tag=tag, bits=bits)
-    with (tmp_path / "pcm").open("wb") as output:
-        Ffmpeg(tools, timeout=10, max_output=1 << 20).run(
-            ["-f", "wav", "-i", str(path), "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"],
-            output=output,
-        )
-    codec = FfmpegStitcher(tools).inspect(path).codec
-    _, to_pcm16 = _PLAIN[codec]
-    assert to_pcm16(data) == (tmp_path / "pcm").read_bytes()
+    decoding = ["-f", "wav", "-i", "pipe:0", "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"]
+    with Ffmpeg(tools, timeout=10).fed(decoding) as fed:
+        pcm = b"".join(chain(fed.give(path.read_bytes()), fed.end()))
+    facts, _ = FfmpegStitcher(tools).inspect(path)
+    _, to_pcm16 = _PLAIN[facts.codec]
+    assert to_pcm16(data) == pcm
 
 
 @pytest.mark.parametrize(
@@ -166,8 +158,8 @@ def test_samples_become_pcm16_as_ffmpeg_makes_them(tools, tmp_path, tag, bits):
         riff(FORM, chunk(b"bext", bytes(602)), DATA, chunk(b"LIST", b"INFO" + bytes(30))),
         riff(FORM, DATA, chunk(b"junk", tone(0.3)), chunk(b"id3 ", bytes(99))),
         riff(chunk(b"fmt ", form(PCM, 8000, 1, 16)[:16] + bytes(24)), DATA),
-        pcm_header(8000, 1, 24_000, wide=True) + tone(1.5),
-        pcm_header(8000, 1, 24_000, wide=True) + tone(1.5) + chunk(b"LIST", b"INFO"),
+        header(pcm16(8000, 1), 24_000, 12_000, wide=True) + tone(1.5),
+        header(pcm16(8000, 1), 24_000, 12_000, wide=True) + tone(1.5) + chunk(b"LIST", b"INFO"),
         riff(FORM) + b"data" + struct.pack("<I", 24_044) + tone(1.5),
         *(
             riff(FORM) + b"data" + struct.pack("<I", size) + tone(1.5)
@@ -182,16 +174,18 @@ def test_chunks_stand_where_they_like(alone, stitcher, tmp_path, content):
     assert (facts, levels) == looked_at(stitcher, tmp_path, content)
 
 
-def test_a_header_without_end_is_damaged(alone, tmp_path):
-    """Whoever waits for the audio holds what stands in front of it, so that has a limit."""
-    content = riff(chunk(b"JUNK", bytes(1 << 20)), FORM, DATA)
-    path = tmp_path / "leg"
-    path.write_bytes(content)
-    with pytest.raises(DamagedAudio, match="header ends") as raised:
-        alone.inspect(path)
-    assert raised.value.extension == "wav"
-    with alone.listen(content[:HEAD]) as listener, pytest.raises(DamagedAudio, match="header ends"):
-        listener.hear(content[: 1 << 20])
+def test_what_stands_in_front_of_the_audio_is_not_held(alone):
+    """However much it is."""
+    content = riff(chunk(b"JUNK", bytes(40 << 20)), FORM, DATA)
+    with alone.listen(content[:HEAD]) as listener:
+        tracemalloc.start()
+        for at in range(0, len(content), 1 << 18):
+            listener.hear(content[at : at + (1 << 18)])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        facts, _ = listener.heard()
+    assert (facts.duration_ms, facts.beside) == (1500, {"JUNK chunk": 8 + (40 << 20)})
+    assert peak < 4 << 20
 
 
 @pytest.mark.parametrize("cut", [30, 44])
@@ -201,13 +195,12 @@ def test_a_header_that_is_cut_is_damaged(alone, cut):
         listened(alone, riff(FORM, DATA)[:cut])
 
 
-@pytest.mark.parametrize("lost", [800, 1000, 6000])
 @pytest.mark.parametrize("name", ["1-16", "7-8", "adpcm", "3-32"])
-def test_every_wav_that_is_cut_is_damaged(stitcher, name, lost):
+def test_every_wav_that_is_cut_says_what_it_lacks(stitcher, name):
     """Whatever its codec, the header promises more than came."""
-    with pytest.raises(DamagedAudio, match="cut short") as raised:
-        listened(stitcher, RECORDINGS[name][:-lost])
-    assert raised.value.extension == "wav"
+    whole, _ = listened(stitcher, RECORDINGS[name])
+    cut, _ = listened(stitcher, RECORDINGS[name][:-6144])
+    assert cut.duration_ms + cut.lacks_ms == pytest.approx(whole.duration_ms, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +211,7 @@ def test_every_wav_that_is_cut_is_damaged(stitcher, name, lost):
         (b'{"errorCode": "CMN-102"}', "JSON"),
         (b"#EXTM3U\nfile:///etc/passwd\n", "a playlist"),
         (b"RIFF\0\0\0\0AVI " + bytes(5000), "a RIFF file without a wave"),
-        (b"OggS" + os.urandom(20) + bytes(5000), "an Ogg file"),
+        (b"\x89PNG" + os.urandom(20) + bytes(5000), "a PNG image"),
         (b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + b"ffconcat version 1.0\n" * 500, "an ID3 tag"),
         (bytes(4000), "zeros"),
     ],
@@ -234,7 +227,9 @@ def test_an_mp3_behind_a_picture_is_heard(stitcher, size):
     """A tag that is longer than the first bytes hides what comes behind it, and is not held."""
     length = bytes(size >> shift & 127 for shift in (21, 14, 7, 0))
     tag = b"ID3\4\0\0" + length + bytes(size)
-    assert listened(stitcher, tag + BARE) == listened(stitcher, BARE)
+    facts, levels = listened(stitcher, tag + BARE)
+    assert facts.beside == {"ID3v2 tag": 10 + size}
+    assert (replace(facts, beside={}), levels) == listened(stitcher, BARE)
     with pytest.raises(NotAudio, match="ID3 tag without"):
         listened(stitcher, tag + b"<html>Sorry</html>" * 9000)
 
@@ -263,10 +258,10 @@ def children():
     return {pid for task in tasks for pid in (task / "children").read_text().split()}
 
 
-@pytest.mark.parametrize("name", ["long-mp3", "adpcm"])
+@pytest.mark.parametrize("name", ["long-mp3", "long-adpcm"])
 def test_nothing_is_left_behind(stitcher, tools, name):
     """Neither a process nor a thread, whether all was heard, it was left early or went wrong."""
-    content, threads, before = RECORDINGS[name] * 3, threading.active_count(), children()
+    content, threads, before = RECORDINGS[name], threading.active_count(), children()
 
     def listen(stitcher, fails):
         with stitcher.listen(content[:HEAD]) as listener:
@@ -283,14 +278,13 @@ def test_nothing_is_left_behind(stitcher, tools, name):
     assert (children(), threading.active_count()) == (before, threads)
 
 
-def test_a_recording_that_makes_ffmpeg_complain_a_lot_is_still_heard(stitcher, tmp_path):
+def test_a_recording_that_makes_ffmpeg_complain_a_lot_is_still_heard(stitcher):
     """It says more than a pipe holds; nobody waits for the other, and nothing of it is kept."""
     content = bytearray(BARE * 60)
     for at in range(0, len(content), 288):
         content[at + 4 : at + 144] = b"\xaa" * 140
-    heard = listened(stitcher, bytes(content), [65536])
-    assert heard == looked_at(stitcher, tmp_path, content)
-    assert heard[0].duration_ms == 60 * 2448
+    facts, _ = listened(stitcher, bytes(content), [65536])
+    assert facts.duration_ms == 60 * 2448
 
 
 @pytest.fixture
@@ -298,16 +292,15 @@ def posing(tmp_path):
     """Give an Ffmpeg whose binary is a shell script."""
 
     def pose(script, timeout=10):
-        for name in ("ffmpeg", "ffprobe"):
-            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
-            (tmp_path / name).chmod(0o755)
-        return Ffmpeg(find_tools([tmp_path]), timeout=timeout, max_output=1 << 20)
+        (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "ffmpeg").chmod(0o755)
+        return Ffmpeg(find_tools([tmp_path]), timeout=timeout)
 
     return pose
 
 
 def test_ffmpeg_sees_nothing_of_our_environment_when_it_is_fed(posing, monkeypatch):
-    """As in every other run."""
+    """A Lambda's environment holds its credentials; the child that reads strange bytes has none."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     with posing("/usr/bin/env").fed([]) as fed:
         said = b"".join(fed.end()).decode()

@@ -171,8 +171,8 @@ def test_ffmpeg_that_computes_too_long_timed_out(tmp_path):
     busy = tmp_path / "ffmpeg"
     busy.write_text("#!/bin/sh\nwhile :; do :; done\n")
     busy.chmod(0o755)
-    ffmpeg = Ffmpeg(Tools(busy, busy, SANDBOX), timeout=0.4, max_output=1 << 20)
+    ffmpeg = Ffmpeg(Tools(busy, SANDBOX), timeout=0.4)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    with pytest.raises(TimedOut):
-        ffmpeg.run([])
+    with ffmpeg.fed([]) as fed, pytest.raises(TimedOut):
+        list(fed.end())
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 2

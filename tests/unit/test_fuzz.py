@@ -19,7 +19,7 @@ import pytest
 from legato import access, hold
 from legato.accounts import ours
 from legato.archive import Message, archive
-from legato.audio.formats import recognise_stream
+from legato.audio.formats import recognise
 from legato.bootstrap.kazoo import jobs_of
 from legato.errors import LegatoError, NotYet, Refused
 from legato.model import MAX_JOB_BYTES, CallId, Job, Note, is_id
@@ -195,9 +195,7 @@ class TestPush:
             if kind > 0.9:
                 event["body"] = fuzz.odd()
             said = Push.of(event)
-            reply = push(
-                said, keys=lambda *, fresh: [KEY, ""], recognise=recognise_stream, inbox=inbox
-            )
+            reply = push(said, keys=lambda *, fresh: [KEY, ""], recognise=recognise, inbox=inbox)
             answered(reply)
             json.dumps(dict(reply.logged), ensure_ascii=False).encode()
             if said.token not in good:

@@ -11,7 +11,6 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ from legato.get import get, plan
 from legato.library import Cold
 from legato.link import link
 from legato.manifest import Recording, Revision
-from legato.model import Party, StoredLeg, StoredObject
+from legato.model import Party, StoredLeg, StoredObject, offsets_ms
 from legato.ports import Levels
 from tests.fakes import NOON, FakeClock, FakeLibrary, FakeStitcher, a_leg, a_listing, an_id
 
@@ -123,7 +122,6 @@ class Shelf:
         return StoredLeg(leg=a_leg(leg), object=stored, audio=audio)
 
     def _recording(self, folder, legs, bodies, kept_in, *, apart):
-        lengths = [leg.audio.duration_ms for leg in legs]
         apart = apart and len(legs) > 1
         stored, audio = legs[0].object, legs[0].audio
         if len(legs) > 1 and not apart:
@@ -133,7 +131,7 @@ class Shelf:
             object=None if apart else stored,
             audio=None if apart else audio,
             how="apart" if apart else "single" if len(legs) == 1 else "copy",
-            offsets_ms=tuple(accumulate(lengths[:-1], initial=0)),
+            offsets_ms=offsets_ms([leg.audio for leg in legs]),
             levels=LEVELS,
             peaks=self._put(layout.peaks_key(folder, 1), b"{}", "STANDARD"),
         )

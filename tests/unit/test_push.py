@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from legato.audio.formats import recognise_stream
+from legato.audio.formats import recognise
 from legato.errors import Retry
 from legato.push import FACTS, MAX_FACTS_BYTES, Push, push, token_of
 
@@ -62,7 +62,7 @@ def send(inbox, body=MP3, *, token=TOKEN, name="", query=SENT, keys=(KEY, "")):
     return push(
         Push(token=token, name=name, query=text, body=body),
         keys=lambda *, fresh: keys,
-        recognise=recognise_stream,
+        recognise=recognise,
         inbox=inbox,
     )
 
@@ -169,7 +169,7 @@ def test_a_new_key_is_read_anew(inbox):
 
     for key in (KEY, OLD_KEY):
         pushed = Push(token=token_of(ACCOUNT, key), body=MP3)
-        assert push(pushed, keys=keys, recognise=recognise_stream, inbox=inbox).status == 200
+        assert push(pushed, keys=keys, recognise=recognise, inbox=inbox).status == 200
     assert asked == [False, True, False]
 
 
@@ -177,7 +177,7 @@ def test_a_secret_that_cannot_be_read_is_worth_another_try(inbox):
     def keys(*, fresh):
         raise Retry("the secret cannot be read: ThrottlingException")
 
-    reply = push(Push(token=TOKEN, body=MP3), keys=keys, recognise=recognise_stream, inbox=inbox)
+    reply = push(Push(token=TOKEN, body=MP3), keys=keys, recognise=recognise, inbox=inbox)
     assert (reply.status, reply.outcome) == (503, "Refused")
     assert "Throttling" in reply.logged["reason"]
 
@@ -204,7 +204,7 @@ def test_an_account_that_is_not_named_is_the_tokens(inbox, query):
         (b"<html><body>Not found", 415, "NotAudio", "an HTML page"),
         (b"--boundary\r\nContent-Disposition: form-data", 415, "NotAudio", "not as multipart"),
         (bytes(500), 415, "NotAudio", "zeros"),
-        (b"OggS" + bytes(100), 415, "NotAudio", "an Ogg file"),
+        (b"\x89PNG" + bytes(100), 415, "NotAudio", "a PNG image"),
     ],
 )
 def test_what_is_no_recording_is_refused_with_advice(inbox, body, status, outcome, says):

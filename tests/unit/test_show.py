@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, timedelta
 from types import SimpleNamespace
 
@@ -21,7 +21,7 @@ from legato.model import CallId, StoredObject, format_time
 from legato.ports import Access
 from legato.show import show
 from tests.chain import HOUR, Chained
-from tests.fakes import NOON, FakeCatalogue, FakeClock, FakeLibrary, an_id
+from tests.fakes import NOON, FakeCatalogue, FakeClock, FakeLibrary, FakeStitcher, an_id
 from tests.unit.test_hold import BOB, World
 
 HELD = Held(
@@ -310,6 +310,7 @@ class TestTimeLine:
     def lines(*legs, overlaps=(), recording=True):
         said = [
             {
+                **asdict(FakeStitcher._facts("mp3", 1)),
                 "id": f"r{number}",
                 "started_at": format_time(NOON + timedelta(seconds=begin)),
                 "duration_ms": int(lasts * 1000),

@@ -257,6 +257,53 @@ def test_what_lacks_a_little_of_what_its_header_promises_is_taken_when_it_lacks_
     assert desk.state().troubles == {}
 
 
+def test_what_lacks_much_of_what_its_header_promises_is_taken_at_the_third_try(desk):
+    """It lacks the same each time, so that is all there is; and somebody is told."""
+    desk.has("a")
+    judge = desk.shop.stitcher.judge
+    desk.shop.stitcher.judge = lambda body: replace(judge(body), lacks_ms=7000)
+    for _ in range(2):
+        desk.work()
+        assert desk.archive.objects == {}
+        desk.clock.advance(3600)
+    desk.work()
+    [leg] = desk.manifest()["legs"]
+    assert (leg["lacks_ms"], leg["short_ms"]) == (7000, 7000)
+    assert desk.state().troubles["a"].kind == "short"
+
+
+def test_what_is_cut_somewhere_else_each_time_is_never_taken(desk):
+    """It is cut on its way: after the last try it is kept where it is in nobody's way."""
+    desk.has("a")
+    judge = desk.shop.stitcher.judge
+    for lacks in range(7000, 7020):
+        desk.shop.stitcher.judge = lambda body, lack=lacks: replace(judge(body), lacks_ms=lack)
+        desk.work()
+        if desk.state().status == "failed":
+            break
+        desk.clock.advance(90_000)
+    assert desk.state().troubles["a"].kind == "damaged"
+    assert [key for key in desk.archive.objects if not key.startswith("refused/")] == []
+    assert len(desk.archive.objects) == 1
+
+
+def test_a_segment_that_nobody_decodes_is_archived_as_it_came(desk):
+    """And somebody is told that it cannot be heard."""
+    desk.has("a", "b")
+    judge = desk.shop.stitcher.judge
+
+    def judged(body):
+        facts = judge(body)
+        return replace(facts, unsupported="AAC", duration_ms=0) if body[-1:] == b"a" else facts
+
+    desk.shop.stitcher.judge = judged
+    desk.work()
+    assert [leg["unsupported"] for leg in desk.manifest()["legs"]] == ["AAC", None]
+    trouble = desk.state().troubles["a"]
+    assert (trouble.kind, trouble.reason) == ("unheard", "unsupported codec: AAC")
+    assert desk.state().status == "archived"
+
+
 def test_a_segment_that_is_too_short_is_fetched_again_and_then_said_to_be_short(tmp_path):
     """More than two per cent and two seconds: the third time it is taken, and somebody is told."""
     desk = Desk(tmp_path, lengths_stated=True)

@@ -270,6 +270,8 @@ def _fetched(
                 _settled(work, leg)
                 if got.stored.short_ms:
                     _is_short(work, got.stored, shop)
+                if unheard := got.stored.audio.unheard:
+                    _is_accepted_as(work, "unheard", leg.id, unheard, shop)
             if leg.unverified is not None and leg.id not in work.state.legs:
                 _is_accepted_as(work, "unverified", leg.id, leg.unverified, shop)
     return [fetched[leg.id] for leg in legs if leg.id in fetched]
@@ -358,7 +360,7 @@ def _troubled(work: Work, listing: Listing, leg: Leg, error: LegatoError, shop: 
 
 def _is_accepted(trouble: Trouble) -> bool:
     """Say whether the recording is in the archive all the same, and a person is told."""
-    return trouble.kind in ("short", "unverified") and trouble.next_at is None
+    return trouble.kind in ("short", "unheard", "unverified") and trouble.next_at is None
 
 
 def _settled(work: Work, leg: Leg) -> None:

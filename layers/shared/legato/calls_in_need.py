@@ -39,6 +39,7 @@ SAID: dict[TroubleKind, str] = {
     "short": "is shorter than the provider says",
     "unreadable": "is listed in words that nobody understands",
     "unjoined": "cannot be made",
+    "unheard": "is kept, and cannot be heard, or not all of it",
     "unverified": "came by itself, and nobody knows that it is what its sender says",
     "lost": "is lost",
 }

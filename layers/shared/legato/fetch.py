@@ -28,6 +28,8 @@ SLOW_BYTES_A_SECOND = 16_000
 SHORT_SHARE = 0.02
 SHORT_MS = 2000
 """A recording may be shorter by so much, and by this share, than the provider states."""
+SLIP_MS = 100
+"""A header may promise so much more than there is: its writer counted something else in."""
 SHORT_TRIES = 3
 """So often a recording is fetched that is shorter than it should be, before it is taken for all."""
 MAX_REFUSED = 20
@@ -36,11 +38,11 @@ REFUSED = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedLeg:
-    """A stored leg, and where its bytes lie on the local disk, or what was heard of them."""
+    """A stored leg, what was heard of it, and where its bytes lie if they are on the local disk."""
 
     stored: StoredLeg
+    levels: Levels
     path: Path | None = None
-    levels: Levels | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +79,12 @@ def fetch_leg(fetching: Fetching, shop: Workshop) -> FetchedLeg:
         end = fetching.until - timedelta(seconds=shop.policy.reserve)
         sha256 = _write(in_time(pieces, fetching, end, shop), path, leg)
     try:
-        audio = shop.stitcher.inspect(path)
+        audio, levels = shop.stitcher.inspect(path)
+        short_ms = checked_length(audio, fetching, shop)
     except (DamagedAudio, NotAudio):
         if fetching.last_try and path.stat().st_size:
             _keep_refused(fetching, path, sha256, shop)
         raise
-    short_ms = checked_length(audio, fetching, shop)
     stored = shop.archive.put_file(
         leg_key(fetching.prefix, leg.id, audio.extension),
         path,
@@ -91,7 +93,7 @@ def fetch_leg(fetching: Fetching, shop: Workshop) -> FetchedLeg:
         storage_class=shop.policy.storage_class,
     )
     whole = StoredLeg(leg=leg, object=stored, audio=audio, short_ms=short_ms)
-    return FetchedLeg(stored=whole, path=path)
+    return FetchedLeg(stored=whole, levels=levels, path=path)
 
 
 def kept_leg(leg: str, prefix: str, present: Mapping[str, StoredObject]) -> StoredObject | None:
@@ -125,23 +127,27 @@ def in_time(
 
 
 def checked_length(audio: AudioFacts, fetching: Fetching, shop: Workshop) -> int:
-    """Return how much shorter a leg is than the provider states, in milliseconds; 0 if it is not.
+    """Return how much shorter a leg is than its own header or the provider states, in milliseconds.
 
-    Raises ShortAudio while more of it may come: a short one is fetched three times, one whose own
-    header promises a little more than came until it lacks the same again.
+    0 if it is not, or by a little. Raises ShortAudio while more of it may come. What its own header
+    promises may have been cut off on the way: it is taken for all that there is when it lacks the
+    same again, at the third try if that is much; what lacks something else each time is never
+    taken, with DamagedAudio at the last try. One that is shorter than the provider states is
+    fetched three times.
     """
-    short_ms = _short_ms(audio, fetching.leg, shop)
-    if not (short_ms or audio.lacks_ms):
-        return 0
-    lasts, lacks = audio.duration_ms / 1000, (short_ms or audio.lacks_ms) / 1000
-    reason = f"leg {fetching.leg.id} lasts {lasts:.3f} s, which is {lacks:.3f} s short"
-    before = fetching.trouble
-    if before is None or before.kind != "short":
-        enough = False
-    elif short_ms:
-        enough = before.tries + 1 >= SHORT_TRIES
+    leg, before = fetching.leg, fetching.trouble
+    before = before if before and before.kind == "short" else None
+    tries = 1 + (before.tries if before else 0)
+    cut_ms, short_ms = _cut_ms(audio), _short_ms(audio, leg, shop)
+    lasts, lacks = audio.duration_ms / 1000, (audio.lacks_ms or short_ms) / 1000
+    reason = f"leg {leg.id} lasts {lasts:.3f} s, which is {lacks:.3f} s short"
+    if audio.lacks_ms:
+        again = before is not None and before.reason == reason
+        enough = again and (tries >= SHORT_TRIES or not cut_ms)
+        if cut_ms and fetching.last_try and not again:
+            raise DamagedAudio(f"{reason} of its own header", extension=audio.extension)
     else:
-        enough = before.reason == reason
+        enough = not short_ms or tries >= SHORT_TRIES
     if not (enough or fetching.last_try):
         raise ShortAudio(reason)
     return short_ms
@@ -149,9 +155,15 @@ def checked_length(audio: AudioFacts, fetching: Fetching, shop: Workshop) -> int
 
 def _short_ms(audio: AudioFacts, leg: Leg, shop: Workshop) -> int:
     stated = leg.announced_ms if shop.policy.lengths_stated else None
-    if stated is None or stated - audio.duration_ms <= tolerance(stated):
-        return 0
-    return stated - audio.duration_ms
+    if stated is None or audio.unsupported is not None:
+        return _cut_ms(audio)
+    lacks = stated - audio.duration_ms
+    return max(lacks if lacks > tolerance(stated) else 0, _cut_ms(audio))
+
+
+def _cut_ms(audio: AudioFacts) -> int:
+    """Return what its own header promises beyond what came, if that is much."""
+    return audio.lacks_ms if audio.lacks_ms > SLIP_MS else 0
 
 
 def tolerance(stated_ms: int) -> float:
@@ -165,13 +177,13 @@ def _back_from_archive(leg: Leg, kept: StoredObject, path: Path, shop: Workshop)
     if sha256 != kept.sha256:
         raise Conflict(f"{kept.key} does not hold the bytes that were stored there")
     try:
-        audio = shop.stitcher.inspect(path)
+        audio, levels = shop.stitcher.inspect(path)
     except (NotAudio, DamagedAudio) as error:
         # The archive's bytes never change, so asking again is no use.
         raise Failed(f"what is kept of leg {leg.id} is not whole: {error}") from error
     short_ms = _short_ms(audio, leg, shop)
     stored = StoredLeg(leg=leg, object=kept, audio=audio, short_ms=short_ms)
-    return FetchedLeg(stored=stored, path=path)
+    return FetchedLeg(stored=stored, levels=levels, path=path)
 
 
 def _keep_refused(fetching: Fetching, path: Path, sha256: str, shop: Workshop) -> None:

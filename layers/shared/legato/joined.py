@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from legato.disk import Full, beside, disk, keep_names, private_folder, sha256_of
 from legato.download import Progress, fetch
 from legato.errors import Failed
-from legato.model import MEDIA_TYPES, AudioFacts, CallId
+from legato.manifest import audio_of
+from legato.model import MEDIA_TYPES, CallId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def joined_size(legs: Sequence[Json]) -> int:
     if _alike(legs):
         return copied
     second = 2 * max(leg["sample_rate"] for leg in legs) * max(leg["channels"] for leg in legs)
-    decoded: int = sum(leg["duration_ms"] for leg in legs) * second // 1000
+    decoded: int = sum(audio_of(leg).whole_ms for leg in legs) * second // 1000
     return max(copied, decoded)
 
 
@@ -85,7 +86,7 @@ def _join(manifest: Json, paths: Sequence[Path], whole: Path, work: Work) -> Non
     """Join legs that were verified. Raises Failed if they do not become what the manifest says."""
     legs = manifest["legs"]
     try:
-        parts = [(path, _facts(leg)) for path, leg in zip(paths, legs, strict=True)]
+        parts = [(path, audio_of(leg)) for path, leg in zip(paths, legs, strict=True)]
         made = work.stitcher().join(parts, whole)
         for number, (leg, offset) in enumerate(zip(legs, made.offsets_ms, strict=True)):
             if abs(offset - leg["offset_ms"]) > number * OFFSET_TOLERANCE_MS:
@@ -102,11 +103,5 @@ def _join(manifest: Json, paths: Sequence[Path], whole: Path, work: Work) -> Non
 
 
 def _alike(legs: Sequence[Json]) -> bool:
-    return len({replace(_facts(leg), duration_ms=0) for leg in legs}) == 1
-
-
-def _facts(described: Json) -> AudioFacts:
-    """Return what a manifest says of a leg's audio."""
-    names = ("media_type", "codec", "sample_rate", "channels", "duration_ms")
-    said: dict[str, Any] = {name: described[name] for name in names}
-    return AudioFacts(extension="mp3" if extension(described) == "mp3" else "wav", **said)
+    audios = [audio_of(leg) for leg in legs]
+    return len({audio.format for audio in audios}) == 1 and not any(each.varies for each in audios)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from legato.model import CallId, encoded
+from legato.model import MEDIA_TYPES, CallId, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ def leg_key(prefix: str, leg: str, extension: str) -> str:
 
 def leg_keys(prefix: str, leg: str) -> tuple[str, ...]:
     """Return every key that a leg may have, one a format."""
-    return tuple(leg_key(prefix, leg, extension) for extension in ("mp3", "wav"))
+    return tuple(leg_key(prefix, leg, extension) for extension in MEDIA_TYPES)
 
 
 def recording_key(prefix: str, revision: int, extension: str) -> str:

@@ -7,20 +7,31 @@ levels in dBFS, hashes in lower-case hex.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from legato import __version__
-from legato.model import CallId, Json, Party, StoredLeg, StoredObject, format_time, parse_time
+from legato.model import (
+    MEDIA_TYPES,
+    AudioFacts,
+    CallId,
+    Json,
+    Party,
+    StoredLeg,
+    StoredObject,
+    format_time,
+    parse_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from legato.model import AudioFacts, Listing
+    from legato.model import Listing
     from legato.ports import Levels
 
 SCHEMA_VERSION = 1
+_FACTS = tuple(fact.name for fact in fields(AudioFacts) if fact.name != "extension")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +187,17 @@ def _leg(leg: StoredLeg, offset_ms: int) -> Json:
         "announced_ms": leg.leg.announced_ms,
         "named_only": leg.leg.named_only,
         **_object(leg.object),
-        **_audio(leg.audio),
+        **{fact: getattr(leg.audio, fact) for fact in _FACTS},
         "offset_ms": offset_ms,
         "short_ms": leg.short_ms,
-        "lacks_ms": leg.audio.lacks_ms,
         "details": leg.leg.details,
     }
+
+
+def audio_of(leg: Json) -> AudioFacts:
+    """Return what a manifest says of a leg's audio."""
+    extension = next(name for name, kind in MEDIA_TYPES.items() if kind == leg["media_type"])
+    return AudioFacts(extension=extension, **{fact: leg[fact] for fact in _FACTS})
 
 
 def _recording(recording: Recording) -> Json | None:

@@ -6,19 +6,33 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from legato.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 type Json = dict[str, Any]
 
 JOB_VERSION = 1
 PROVIDERS = ("ringex", "ringcx", "kazoo")
-MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+MEDIA_TYPES = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "aac": "audio/aac",
+    "aiff": "audio/aiff",
+    "amr": "audio/amr",
+    "au": "audio/basic",
+    "flac": "audio/flac",
+    "mp4": "audio/mp4",
+    "ogg": "audio/ogg",
+    "webm": "audio/webm",
+    "wma": "audio/x-ms-wma",
+}
+"""What recordings come as, by the extension of their keys. Only the first two are decoded."""
 LONGEST_ID = 128
 """Bytes. Percent-encoded, three of them and a date are a key of S3, which has 1,024 at most."""
 MOST_NAMED = 100
@@ -26,6 +40,9 @@ MOST_NAMED = 100
 MAX_JOB_BYTES = 16 * 1024
 """Of a job's message. Whatever is larger nobody of ours has sent."""
 REPLACED = "\N{REPLACEMENT CHARACTER}"
+
+MOST_BEHIND = 1024
+"""Bytes behind the audio of a WAV that are not worth a word to a person."""
 
 _ROOM = 1024
 """Bytes that a job gains on its way: moments and counters."""
@@ -396,19 +413,56 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFacts:
-    """What ffprobe says of an audio file. `extension` is `mp3` or `wav`.
+    """What a recording is, by its bytes. `extension` is one of MEDIA_TYPES.
 
-    `lacks_ms` is what the header of a WAV promises beyond what is there: too little to say whether
-    the writer miscounted or the end was cut off.
+    `duration_ms` is what players play of it. Around that, an encoder may have added `delay_ms` in
+    front and `padding_ms` behind, of which its header tells players; in a joined file they are
+    heard. `lacks_ms` is what the last frame lacks, or what the header of a WAV promises beyond what
+    is there. `varies` says that the sample rate or the channels change on the way; the numbers are
+    the first ones then. `beside` counts the bytes that are no audio, by what they are. What has a
+    codec that nobody decodes here says so in `unsupported`, and its numbers are 0 if not known.
     """
 
-    extension: Literal["mp3", "wav"]
+    extension: str
     media_type: str
     codec: str
     sample_rate: int
     channels: int
     duration_ms: int
+    delay_ms: int = 0
+    padding_ms: int = 0
     lacks_ms: int = 0
+    varies: bool = False
+    unsupported: str | None = None
+    beside: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def whole_ms(self) -> int:
+        """How long it is in a joined file, where nobody leaves anything out."""
+        return self.delay_ms + self.duration_ms + self.padding_ms
+
+    @property
+    def unheard(self) -> str | None:
+        """Why it, or a part of it, is kept and cannot be heard; None if it can."""
+        if self.unsupported is not None:
+            return f"unsupported codec: {self.unsupported}"
+        behind = self.beside.get("another file", 0) + self.beside.get("unknown bytes", 0)
+        if self.extension == "wav" and behind > MOST_BEHIND:
+            return f"{behind:,} bytes that nobody understands stand behind its audio"
+        return None
+
+    @property
+    def format(self) -> tuple[str, str, int, int]:
+        """What must be the same for recordings to be written one behind the other."""
+        return self.extension, self.codec, self.sample_rate, self.channels
+
+
+def offsets_ms(legs: Sequence[AudioFacts]) -> tuple[int, ...]:
+    """Return where the sound of each leg begins when they play one after the other."""
+    if len(legs) == 1:
+        return (0,)
+    begins = accumulate((leg.whole_ms for leg in legs), initial=0)
+    return tuple(begin + leg.delay_ms for begin, leg in zip(begins, legs, strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -488,6 +542,7 @@ type TroubleKind = Literal[
     "unreadable",
     "unjoined",
     "unverified",
+    "unheard",
     "lost",
 ]
 

@@ -283,7 +283,7 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """How legs became one file. `offsets_ms` has one entry a leg: where it starts in the file."""
+    """How legs became one file. `offsets_ms` says for each leg where its sound begins in it."""
 
     how: Literal["copy", "transcode"]
     audio: AudioFacts
@@ -307,7 +307,7 @@ class Levels:
 class Listener(Protocol):
     """Listens to a recording while it passes by, in bounded memory."""
 
-    extension: Literal["mp3", "wav"]
+    extension: str
 
     def hear(self, piece: bytes) -> None:
         """Take the next bytes.
@@ -331,22 +331,18 @@ class Stitcher(Protocol):
         """
         ...
 
-    def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
-        """Return the levels and peaks of recordings that play one after the other."""
-        ...
-
-    def inspect(self, path: Path) -> AudioFacts:
-        """Say what a fetched file is, by its bytes and never by its name.
+    def inspect(self, path: Path) -> tuple[AudioFacts, Levels]:
+        """Listen to a file, and say what it is by its bytes and never by its name.
 
         Raises NotAudio for what is no audio, DamagedAudio for audio that does not decode to its
         end, TooLarge for audio longer than the limit.
         """
         ...
 
-    def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
-        """Write the legs into `target`, one after the other. Raises Failed with ffmpeg's reason."""
+    def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
+        """Return the levels and peaks of recordings that play one after the other."""
         ...
 
-    def measure(self, path: Path, audio: AudioFacts) -> Levels:
-        """Measure levels and peaks in bounded memory."""
+    def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
+        """Write the legs into `target`, one after the other. Raises Failed with the reason."""
         ...

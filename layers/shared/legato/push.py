@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from legato.errors import NotAudio, Retry
-from legato.model import is_id
+from legato.model import MEDIA_TYPES, is_id
 from legato.receive import among, body_of, texts_of
 
 if TYPE_CHECKING:
@@ -50,10 +50,9 @@ MAX_FACTS_BYTES = 1900
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 """
 
-_MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _ACCOUNT = re.compile(r"[0-9A-Za-z]{1,100}")
 # One version of Kazoo writes the dot in front of the extension twice.
-_NAME = re.compile(r"call_recording_(.+?)\.+(?:mp3|wav)$")
+_NAME = re.compile(r"call_recording_(.+?)\.+(?:mp3|mp4|wav)$")
 
 type Outcome = Literal[
     "Stored",
@@ -155,7 +154,7 @@ def push(
     key = f"push/{account}/{digest}.{extension}"
     told["key"] = key
     try:
-        new = inbox.put(key, pushed.body, media_type=_MEDIA_TYPES[extension], facts=described)
+        new = inbox.put(key, pushed.body, media_type=MEDIA_TYPES[extension], facts=described)
     except Retry as error:
         return Reply(
             status=503,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 from legato import catalogue, chain, manifest
@@ -14,7 +13,7 @@ from legato.errors import Conflict, Failed, Wait
 from legato.hold import cases_of
 from legato.layout import manifest_key, peaks_key, recording_key
 from legato.manifest import Missing, Recording, Revision
-from legato.model import CallId, Json, StoredObject, Trouble
+from legato.model import CallId, Json, StoredObject, Trouble, offsets_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +66,7 @@ def seal(
         try:
             whole = _joined(legs, folder, shop)
         except Failed as error:
-            whole = _apart([_measured(leg, shop) for leg in legs], shop)
+            whole = _apart(legs, shop)
             state = _unjoined(state, str(error), shop)
     number, recording, abandoned = _store(state, legs, whole, prefix, present, shop)
     # One that somebody has removed cannot be repeated: `legato verify` says that it is missing.
@@ -130,24 +129,20 @@ def _joined(legs: Sequence[FetchedLeg], folder: Path, shop: Workshop) -> Whole:
     """Join legs that lie on the disk. A call of one leg is that leg."""
     parts = [(leg.path, leg.stored.audio) for leg in legs if leg.path is not None]
     if len(parts) == 1:
-        path, audio = parts[0]
-        levels = shop.stitcher.measure(path, audio)
-        return Whole(how="single", audio=audio, offsets_ms=(0,), levels=levels)
+        return _apart(legs, shop)
     target = folder / "recording"
     joined = shop.stitcher.join(parts, target)
-    levels = shop.stitcher.measure(target, joined.audio)
     return Whole(
         how=joined.how,
         audio=joined.audio,
         offsets_ms=joined.offsets_ms,
-        levels=levels,
+        levels=_heard(legs, shop),
         path=target,
     )
 
 
-def _measured(leg: FetchedLeg, shop: Workshop) -> FetchedLeg:
-    assert leg.path is not None  # noqa: S101 - what is joined lies on the disk  # nosec B101
-    return replace(leg, levels=shop.stitcher.measure(leg.path, leg.stored.audio))
+def _heard(legs: Sequence[FetchedLeg], shop: Workshop) -> Levels:
+    return shop.stitcher.together([(leg.stored.audio, leg.levels) for leg in legs])
 
 
 def _unjoined(state: CallState, reason: str, shop: Workshop) -> CallState:
@@ -158,14 +153,12 @@ def _unjoined(state: CallState, reason: str, shop: Workshop) -> CallState:
 
 def _apart(legs: Sequence[FetchedLeg], shop: Workshop) -> Whole:
     """Leave legs as they are: whoever wants to hear the call joins them when they are restored."""
-    parts = [(leg.stored.audio, leg.levels) for leg in legs if leg.levels is not None]
-    levels = shop.stitcher.together(parts)
-    lengths = [audio.duration_ms for audio, _ in parts]
+    audios = [leg.stored.audio for leg in legs]
     return Whole(
-        how="single" if len(parts) == 1 else "apart",
-        audio=parts[0][0] if len(parts) == 1 else None,
-        offsets_ms=tuple(accumulate(lengths[:-1], initial=0)),
-        levels=levels,
+        how="single" if len(legs) == 1 else "apart",
+        audio=audios[0] if len(legs) == 1 else None,
+        offsets_ms=offsets_ms(audios),
+        levels=_heard(legs, shop),
     )
 
 

@@ -24,6 +24,7 @@ from legato.fetch import (
     kept_leg,
 )
 from legato.layout import leg_key, refused_key
+from legato.manifest import audio_of
 from legato.model import MEDIA_TYPES, AudioFacts, Leg, StoredLeg, StoredObject
 from legato.notes import change
 from legato.ports import Levels
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from legato.workshop import Workshop
 
 HEAD_BYTES = 4096
-_SEALED_FACTS = ("media_type", "codec", "sample_rate", "channels", "duration_ms", "lacks_ms")
 TIME_TO_REST = timedelta(seconds=50)
 """What is left of an invocation is needed to put the job back.
 
@@ -181,10 +181,7 @@ def remember_sealed(leg: Json, levels: Json, peaks: Json, notes: Notes) -> None:
 
     `levels` and `peaks` are the whole call's: those of a leg alone are not kept. Raises Retry.
     """
-    audio = AudioFacts(
-        extension="mp3" if leg["key"].endswith(".mp3") else "wav",
-        **{name: leg[name] for name in _SEALED_FACTS},
-    )
+    audio = audio_of(leg)
     points = peaks["sample_rate"] / peaks["samples_per_pixel"] / 1000
     begin = 2 * round(leg["offset_ms"] * points)
     end = max(begin + 2, 2 * round((leg["offset_ms"] + leg["duration_ms"]) * points))

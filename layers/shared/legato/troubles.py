@@ -83,7 +83,7 @@ def is_waited_for(trouble: Trouble) -> bool:
 
 def keeps_out(trouble: Trouble) -> bool:
     """Say whether a recording is not in the archive because of it."""
-    return trouble.kind not in ("short", "unjoined", "unverified")
+    return trouble.kind not in ("short", "unheard", "unjoined", "unverified")
 
 
 def troubled(

@@ -1,7 +1,8 @@
 """The ear: how loud a recording is, and its picture for players.
 
-pydub listens to a tenth of a second at a time, and nothing is kept but the result: a day of audio
-takes the memory of a minute. It makes no difference in which pieces the samples come.
+It listens to a tenth of a second at a time, with what pydub listens by, and nothing is kept but the
+result: a day of audio takes the memory of a minute. It makes no difference in which pieces the
+samples come.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from legato.ports import Levels
 with warnings.catch_warnings():
     # It warns that it finds no ffmpeg of its own. It is not asked to decode anything.
     warnings.simplefilter("ignore")
-    from pydub import AudioSegment
     from pydub.utils import ratio_to_db
 
 SILENCE_DBFS = -50.0
@@ -38,7 +38,7 @@ class Ear:
         self.samples = 0
         self._window = max(1, rate // 10) * channels * 2
         self._rest = b""
-        self._loudness = _Loudness(rate)
+        self._loudness = _Loudness(rate, channels)
         self._peaks = _Peaks(rate, 1 if channels < 3 else channels)
 
     def hear(self, pcm: bytes) -> None:
@@ -58,42 +58,36 @@ class Ear:
         return self._loudness.result(self._peaks.to_json())
 
     def _listen(self, pcm: bytes) -> None:
-        for at in range(0, len(pcm), self._window):
-            self._loudness.add(self._segment(pcm[at : at + self._window]))
-        self._peaks.add(self._mono(pcm))
+        self._loudness.add(pcm, self._window)
+        # More than two channels are not met; their picture shows all of them.
+        self._peaks.add(audioop.tomono(pcm, 2, 0.5, 0.5) if self.channels == 2 else pcm)
         self.samples += len(pcm) // (2 * self.channels)
-
-    def _mono(self, pcm: bytes) -> bytes:
-        if self.channels != 2:
-            # More than two are not met; pydub would mix them sample by sample, in Python.
-            return pcm
-        mixed: bytes = self._segment(pcm).set_channels(1).raw_data
-        return mixed
-
-    def _segment(self, pcm: bytes) -> AudioSegment:
-        return AudioSegment(data=pcm, sample_width=2, frame_rate=self.rate, channels=self.channels)
 
 
 class _Loudness:
     """Sums up windows. Counts samples of one channel."""
 
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate, self._frame = rate, 2 * channels
         self._samples = self._silent = self._silence = self._longest = self._peak = 0
         self._energy = 0.0
         self._threshold = _FULL_SCALE * 10 ** (SILENCE_DBFS / 20)
 
-    def add(self, window: AudioSegment) -> None:
-        samples, rms = int(window.frame_count()), window.rms
-        self._samples += samples
-        self._energy += rms * rms * samples
-        self._peak = max(self._peak, window.max)
-        if rms < self._threshold:
-            self._silent += samples
-            self._silence += samples
-            self._longest = max(self._longest, self._silence)
-        else:
-            self._silence = 0
+    def add(self, pcm: bytes, window: int) -> None:
+        """Take windows of so many bytes, of which the last may be shorter."""
+        self._samples += len(pcm) // self._frame
+        self._peak = max(self._peak, audioop.max(pcm, 2))
+        view = memoryview(pcm)
+        for at in range(0, len(pcm), window):
+            piece = view[at : at + window]
+            rms, samples = audioop.rms(piece, 2), len(piece) // self._frame
+            self._energy += rms * rms * samples
+            if rms < self._threshold:
+                self._silent += samples
+                self._silence += samples
+                self._longest = max(self._longest, self._silence)
+            else:
+                self._silence = 0
 
     def result(self, peaks: Json) -> Levels:
         rms = math.sqrt(self._energy / self._samples) if self._samples else 0.0
@@ -119,36 +113,31 @@ class _Peaks:
         self._frame = 2 * channels
         self._samples = 64
         self._pairs: list[tuple[int, int]] = []
-        self._due = self._low = self._high = 0
-        self._begin()
+        self._rest = b""
 
     def add(self, pcm: bytes) -> None:
-        at = 0
-        while at < len(pcm):
-            piece = pcm[at : at + self._due]
-            low, high = audioop.minmax(piece, 2)
-            self._low, self._high = min(self._low, low), max(self._high, high)
-            at += len(piece)
-            self._due -= len(piece)
-            if not self._due:
-                self._finish()
+        pcm = self._rest + pcm
+        at, view = 0, memoryview(pcm)
+        while (count := self._whole(len(pcm) - at)) > 0:
+            width = self._frame * self._samples
+            end = at + count * width
+            pieces = [view[begin : begin + width] for begin in range(at, end, width)]
+            self._pairs += [audioop.minmax(piece, 2) for piece in pieces]
+            at = end
+            if len(self._pairs) == MAX_POINTS:
+                halves = zip(self._pairs[::2], self._pairs[1::2], strict=True)
+                self._pairs = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in halves]
+                self._samples *= 2
+        self._rest = pcm[at:]
+
+    def _whole(self, size: int) -> int:
+        """Return how many whole pixels so many bytes have, up to those that there is room for."""
+        return min(size // (self._frame * self._samples), MAX_POINTS - len(self._pairs))
 
     def to_json(self) -> Json:
-        if self._low <= self._high:
-            self._finish()
-        return audiowaveform(self._rate, self._samples, self._pairs)
-
-    def _begin(self) -> None:
-        self._due = self._frame * self._samples
-        self._low, self._high = _FULL_SCALE, -_FULL_SCALE
-
-    def _finish(self) -> None:
-        self._pairs.append((self._low >> 8, self._high >> 8))
-        if len(self._pairs) == MAX_POINTS:
-            halves = zip(self._pairs[::2], self._pairs[1::2], strict=True)
-            self._pairs = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in halves]
-            self._samples *= 2
-        self._begin()
+        last = [audioop.minmax(self._rest, 2)] if self._rest else []
+        pairs = [(low >> 8, high >> 8) for low, high in [*self._pairs, *last]]
+        return audiowaveform(self._rate, self._samples, pairs)
 
 
 def audiowaveform(rate: int, samples_per_pixel: int, pairs: list[tuple[int, int]]) -> Json:

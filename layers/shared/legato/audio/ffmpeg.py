@@ -1,11 +1,11 @@
 """Runs ffmpeg on bytes that nobody trusts.
 
 A recording comes from outside. So ffmpeg is told what it reads and never guesses, opens nothing but
-files and pipes, has only the decoders of recordings, sees none of our environment (where a Lambda
-keeps its credentials), and is ended when it takes too long, writes too much or wants too much
-memory. The layer's is started by ffmpeg-sandbox (layers/ffmpeg/sandbox.c), which sets the limits
-before it begins, and takes the network and other programs from it. Another one that an operator has
-installed gets the limits as soon as it runs.
+two pipes, has only the decoders of recordings, sees none of our environment (where a Lambda keeps
+its credentials), and is ended when it takes too long or wants too much memory. The layer's is
+started by ffmpeg-sandbox (layers/ffmpeg/sandbox.c), which sets the limits before it begins, and
+takes the network and other programs from it. Another one that an operator has installed gets the
+limits as soon as it runs.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import resource
 import selectors
 import signal
 import subprocess
-import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,21 +24,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from legato.audio.formats import Format
-from legato.errors import Failed, TooLarge
+from legato.errors import Failed
 
 LAYER = Path("/opt/bin")
 """Where a Lambda layer's binaries are."""
 SANDBOX = "ffmpeg-sandbox"
 
-# MP3 and what is met inside WAV files of telephony.
+# MPEG audio and what is met inside WAV files of telephony.
 _DECODERS = (
-    "mp3float,mp3,pcm_s16le,pcm_mulaw,pcm_alaw,pcm_u8,pcm_s24le,pcm_s32le,pcm_f32le,pcm_f64le,"
+    "mp3float,mp3,mp2float,mp2,mp1float,mp1,g722,g726,g729,g723_1,pcm_s16le,pcm_mulaw,pcm_alaw,pcm_u8,pcm_s24le,pcm_s32le,pcm_f32le,pcm_f64le,"
     "adpcm_ima_wav,adpcm_ms,gsm_ms"
 )
-_GUARD = ("-protocol_whitelist", "file,pipe", "-codec_whitelist", _DECODERS)
-_MEMORY = 1 << 30
+_GUARD = ("-protocol_whitelist", "pipe", "-codec_whitelist", _DECODERS)
+_MEMORY = 1 << 28
 _OPEN_FILES = 64
+_FILE_BYTES = 0
 _STDERR_TAIL = 4000
 _PIPE = 65536
 
@@ -55,93 +53,39 @@ class TimedOut(Failed):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The two binaries, by absolute path, and what starts them, if it is there."""
+    """The binary, by its absolute path, and what starts it, if that is there."""
 
     ffmpeg: Path
-    ffprobe: Path
     sandbox: Path | None = None
 
 
 def find_tools(directories: Iterable[Path]) -> Tools:
-    """Return ffmpeg and ffprobe of the first directory that has both.
+    """Return the ffmpeg of the first directory that has one.
 
     Raises Failed, naming the directories, when none has.
     """
     looked = []
     for directory in directories:
-        ffmpeg, ffprobe, sandbox = (
-            (directory / name).absolute() for name in ("ffmpeg", "ffprobe", SANDBOX)
-        )
-        if ffmpeg.is_file() and ffprobe.is_file():
-            return Tools(ffmpeg, ffprobe, sandbox if sandbox.is_file() else None)
+        ffmpeg, sandbox = ((directory / name).absolute() for name in ("ffmpeg", SANDBOX))
+        if ffmpeg.is_file():
+            return Tools(ffmpeg, sandbox if sandbox.is_file() else None)
         looked.append(str(directory))
     raise Failed(
-        f"no ffmpeg with ffprobe in {', '.join(looked) or 'any place'}: "
-        "build it with `make -C layers/ffmpeg`"
+        f"no ffmpeg in {', '.join(looked) or 'any place'}: build it with `make -C layers/ffmpeg`"
     )
 
 
-def reading(path: Path, form: Format, *options: str) -> list[str]:
-    """Return the arguments that open a recording as `form` and as nothing else."""
-    # The prefix makes any name a file: one with a colon is no protocol, one with a dash no option.
-    return [*_GUARD, *options, "-f", form, "-i", f"file:{path.absolute()}"]
-
-
-def reading_pipe(form: Format, *options: str) -> list[str]:
-    """Return the arguments that open what is given on standard input as `form`, nothing else."""
-    return [*_GUARD, *options, "-f", form, "-i", "pipe:0"]
-
-
-def reading_list(form: Format) -> list[str]:
-    """Return the arguments that open the concat list on standard input, of files of one format.
-
-    The list is ours, so its absolute paths are safe; what it names must still be of that format.
-    """
-    return [
-        *_GUARD,
-        "-format_whitelist",
-        f"concat,{form}",
-        "-safe",
-        "0",
-        "-f",
-        "concat",
-        "-i",
-        "pipe:0",
-    ]
+def reading(demuxer: str) -> list[str]:
+    """Return the arguments that open standard input as what the demuxer is for, nothing else."""
+    return [*_GUARD, "-f", demuxer, "-i", "pipe:0"]
 
 
 class Ffmpeg:
-    """Runs the binaries. `timeout` is seconds of wall clock, `max_output` bytes of one file."""
+    """Runs the binary. `timeout` is the seconds of wall clock that anybody waits for it."""
 
-    def __init__(self, tools: Tools, *, timeout: float, max_output: int) -> None:
+    def __init__(self, tools: Tools, *, timeout: float) -> None:
         self._tools = tools
         self._timeout = timeout
-        self._max_output = max_output
-
-    def probe(self, arguments: Sequence[str]) -> str:
-        """Run ffprobe and return what it prints. Raises as `run` does."""
-        with self._running(
-            [str(self._tools.ffprobe), "-hide_banner", "-v", "error", *arguments]
-        ) as out:
-            return out.read(1 << 20).decode()
-
-    def run(
-        self, arguments: Sequence[str], *, feed: bytes = b"", output: IO[bytes] | None = None
-    ) -> str:
-        """Run ffmpeg with `feed` as its input, and return what it prints, up to 1 MiB.
-
-        With `output`, an open file, what it prints goes there instead. Raises FfmpegFailed with
-        its reason, TimedOut, or TooLarge when the file it writes grows over the limit.
-        """
-        with self._running(self._command(arguments), feed, output) as out:
-            # The end matters: progress is reported again and again, and the last report counts.
-            return "" if output is not None else _last(out, 1 << 20).decode(errors="replace")
-
-    @contextmanager
-    def stream(self, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
-        """Run ffmpeg and hand out the pipe it writes to. Raises as `run` does, at the end."""
-        with self._running(self._command(arguments)) as out:
-            yield out
 
     @contextmanager
     def fed(self, arguments: Sequence[str]) -> Iterator[Fed]:
@@ -149,43 +93,21 @@ class Ffmpeg:
 
         Raises Failed when it cannot be started.
         """
-        # Only at this level does it say how many packets it has read.
-        command = self._command(arguments, said="level+verbose")
-        pipe = subprocess.PIPE
-        with (
-            self._started(command, stdin=pipe, stdout=pipe, stderr=pipe) as process,
-            selectors.DefaultSelector() as selector,
-        ):
+        said = ("-nostdin", "-hide_banner", "-nostats", "-v", "level+error")
+        command = [str(self._tools.ffmpeg), *said, *arguments]
+        with self._started(command) as process, selectors.DefaultSelector() as selector:
             try:
                 yield Fed(process, selector, timeout=self._timeout)
             finally:
                 process.kill()
 
-    def _command(self, arguments: Sequence[str], said: str = "error") -> list[str]:
-        return [
-            str(self._tools.ffmpeg),
-            "-nostdin",
-            "-hide_banner",
-            "-nostats",
-            "-v",
-            said,
-            *arguments,
-        ]
-
-    def _started(
-        self,
-        command: list[str],
-        *,
-        stdin: IO[bytes] | int,
-        stdout: IO[bytes] | int,
-        stderr: IO[bytes] | int,
-    ) -> subprocess.Popen[bytes]:
+    def _started(self, command: list[str]) -> subprocess.Popen[bytes]:
         try:
             process = subprocess.Popen(
                 [*self._sandbox(), *command],
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env={},
                 cwd="/",
             )
@@ -199,7 +121,7 @@ class Ffmpeg:
         """Return what starts a program with its limits, if we have it."""
         if self._tools.sandbox is None:
             return []
-        limits = (_MEMORY, self._cpu_seconds, self._max_output, _OPEN_FILES)
+        limits = (_MEMORY, self._cpu_seconds, _FILE_BYTES, _OPEN_FILES)
         return [str(self._tools.sandbox), *map(str, limits)]
 
     @property
@@ -207,49 +129,13 @@ class Ffmpeg:
         # What it is given piece by piece it may work on while nobody waits for it.
         return 2 * math.ceil(self._timeout)
 
-    @contextmanager
-    def _running(
-        self, command: list[str], feed: bytes = b"", output: IO[bytes] | None = None
-    ) -> Iterator[IO[bytes]]:
-        # Files, not pipes, for the small streams: neither side can block the other.
-        with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as given:
-            given.write(feed)
-            given.seek(0)
-            process = self._started(
-                command, stdin=given, stdout=output or subprocess.PIPE, stderr=errors
-            )
-            expired = threading.Event()
-
-            def end() -> None:
-                expired.set()
-                process.kill()
-
-            clock = threading.Timer(self._timeout, end)
-            clock.start()
-            try:
-                yield process.stdout or errors
-                process.wait()
-            finally:
-                clock.cancel()
-                process.kill()
-                process.wait()
-                if process.stdout:
-                    process.stdout.close()
-            if (expired.is_set() and process.returncode) or process.returncode == -signal.SIGXCPU:
-                raise TimedOut(f"ffmpeg did not end within {self._timeout:g} s")
-            if process.returncode == -signal.SIGXFSZ:
-                raise TooLarge(f"the audio grows over the limit of {self._max_output:,} bytes")
-            errors.seek(0, 2)
-            errors.seek(max(0, errors.tell() - _STDERR_TAIL))
-            _judge(process.returncode, errors.read())
-
     def _limit(self, pid: int) -> None:
         # Set from outside: code between fork and exec is not safe where threads run.
         if not hasattr(resource, "prlimit"):
             return
         for limit, value in (
             (resource.RLIMIT_AS, _MEMORY),
-            (resource.RLIMIT_FSIZE, self._max_output),
+            (resource.RLIMIT_FSIZE, _FILE_BYTES),
             (resource.RLIMIT_CPU, self._cpu_seconds),
             (resource.RLIMIT_NOFILE, _OPEN_FILES),
             (resource.RLIMIT_CORE, 0),
@@ -320,14 +206,6 @@ class Fed:
             raise self._too_slow()
         _judge(code, b"".join(map(b"".join, _COMPLAINT.findall(self._said))))
 
-    @property
-    def packets(self) -> int:
-        """How many packets it has read, after its end. Raises FfmpegFailed if it does not tell."""
-        told = re.findall(rb"Input stream #0:0 .*?: (\d+) packets read", self._said)
-        if not told:
-            raise FfmpegFailed("ffmpeg does not say how many packets it has read")
-        return int(told[-1])
-
     def _ready(self) -> list[IO[bytes]]:
         began = time.monotonic()
         ready = self._selector.select(max(self._patience, 0))
@@ -357,10 +235,3 @@ def _judge(code: int, said: bytes) -> None:
     if code:
         text = re.sub(r"\[(\w+) @ 0x[0-9a-f]+\] ", r"\1: ", said.decode(errors="replace"))
         raise FfmpegFailed(f"ffmpeg ended with {code}: {' / '.join(text.split('\n')).strip(' /')}")
-
-
-def _last(pipe: IO[bytes], size: int) -> bytes:
-    kept = b""
-    while piece := pipe.read(65536):
-        kept = (kept + piece)[-size:]
-    return kept

@@ -1,36 +1,36 @@
-"""What a fetched file is, by its first bytes.
+"""What a recording is, by its first bytes.
 
 A file's name and its Content-Type are what somebody says of it. An error page behind a 200 or a
-playlist that points elsewhere must never reach a demuxer, so only two shapes get past here.
+playlist that points elsewhere must never reach a demuxer, so only two shapes get there. Other
+recordings are kept as they came, since they are recordings.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-from typing import Literal
+import re
 
-from legato.audio import mpeg
+from legato.audio.mpeg import Walker, tag_size
 from legato.errors import NotAudio
 
-type Format = Literal["mp3", "wav"]
-
 HEAD = 4096
-"""Bytes that are looked at to recognise a stream."""
+"""Bytes that are looked at to recognise a recording."""
 
+_UNSUPPORTED = (
+    (re.compile(rb"\xff[\xf0\xf1\xf8\xf9][\x00-\xff]{4}"), "aac", "AAC"),
+    (re.compile(rb"FORM....AIF[FC]", re.DOTALL), "aiff", "AIFF"),
+    (re.compile(rb"#!AMR"), "amr", "AMR"),
+    (re.compile(rb"\.snd"), "au", "AU"),
+    (re.compile(rb"fLaC"), "flac", "FLAC"),
+    (re.compile(rb"....ftyp", re.DOTALL), "mp4", "MP4"),
+    (re.compile(rb"OggS"), "ogg", "Ogg"),
+    (re.compile(rb"RIFX....WAVE", re.DOTALL), "wav", "big-endian WAV"),
+    (re.compile(rb"\x1a\x45\xdf\xa3"), "webm", "Matroska or WebM"),
+    (re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), "wma", "Windows Media"),
+)
 _OTHERS = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "gzip-compressed bytes"),
-    (b"OggS", "an Ogg file"),
-    (b"fLaC", "a FLAC file"),
-    (b"#!AMR", "an AMR file"),
-    (b"FORM", "an AIFF file"),
-    (b".snd", "an AU file"),
-    (b"RIFX", "a big-endian WAV file"),
-    (b"\x30\x26\xb2\x75", "a Windows Media file"),
-    (b"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"#EXTM3U", "a playlist"),
@@ -40,35 +40,47 @@ _OTHERS = (
 )
 
 
-def recognise(path: Path) -> Format:
-    """Return the format of the file at `path`. Raises NotAudio, naming what it looks like."""
-    # A link could lead out of the working directory, and a FIFO would never end.
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise NotAudio("what came is not a regular file")
-    with path.open("rb") as file:
-        head = file.read(512)
-        if _is_wave(head):
-            return "wav"
-        if mpeg.audio_start(file) is not None:
-            return "mp3"
-    raise refusal(head)
+def recognise(head: bytes) -> str:
+    """Return the extension of what begins with `head`: 4096 bytes, or all if it has less.
 
-
-def recognise_stream(head: bytes) -> Format:
-    """Return the format of what begins with `head`: 4096 bytes, or all if it has less.
-
-    Raises NotAudio as `recognise` does. An MP3 behind a tag or zeros that fill the head is believed
-    to be one; whoever reads on must see it.
+    Raises NotAudio, naming what it looks like. An MP3 is believed to be one if more than the head
+    is needed to see it; whoever reads on must see it.
     """
-    if _is_wave(head):
-        return "wav"
-    if mpeg.may_begin(head[:HEAD], whole=len(head) < HEAD):
+    if other := unsupported(head):
+        return other[0]
+    if head[:4] in (b"RIFF", b"RF64", b"BW64"):
+        if head[8:12] == b"WAVE":
+            return "wav"
+        raise refusal(head)
+    if _named(head) is None and _may_be_mpeg(head[:HEAD], whole=len(head) < HEAD):
         return "mp3"
     raise refusal(head)
 
 
-def _is_wave(head: bytes) -> bool:
-    return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
+def unsupported(head: bytes) -> tuple[str, str] | None:
+    """Return extension and name of a recording that is kept and not decoded; None if it is none."""
+    for magic, extension, name in _UNSUPPORTED:
+        if magic.match(head) and (extension != "aac" or _is_adts(head)):
+            return extension, name
+    return None
+
+
+def _is_adts(head: bytes) -> bool:
+    """Tell whether one frame of AAC follows another: a sync word alone may be there by chance."""
+    size = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    return size > 7 and head[size : size + 2] == head[:2]
+
+
+def _may_be_mpeg(head: bytes, *, whole: bool) -> bool:
+    walker = Walker()
+    walker.feed(head)
+    walker.end()
+    if walker.frames or walker.info or whole:
+        return bool(walker.frames or walker.info)
+    # A tag or zeros may fill the head, or what is left of a frame; text is never a recording.
+    while size := tag_size(head[:14]):
+        head = head[size:]
+    return not _is_text(head.lstrip(b"\0")[:16] or b"\0")
 
 
 def refusal(head: bytes) -> NotAudio:
@@ -76,17 +88,18 @@ def refusal(head: bytes) -> NotAudio:
     return NotAudio(f"what came is {describe(head[:512])}, not MP3 or WAV audio")
 
 
+def _named(head: bytes) -> str | None:
+    return next((name for magic, name in _OTHERS if head.startswith(magic)), None)
+
+
 def describe(head: bytes) -> str:
     """Name what these first bytes look like, for a person who reads the reason."""
     if not head:
         return "empty"
-    for magic, name in _OTHERS:
-        if head.startswith(magic):
-            return name
+    if name := _named(head):
+        return name
     if head.startswith(b"RIFF"):
         return "a RIFF file without a wave"
-    if head[4:8] == b"ftyp":
-        return "an MP4 file"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:9].lower() == b"<!doctype" or text[:5].lower() == b"<html":
         return "an HTML page"
@@ -98,4 +111,9 @@ def describe(head: bytes) -> str:
         return "an ID3 tag without MPEG audio behind it"
     if not any(head):
         return "zeros"
-    return "text" if mpeg.is_text(head) else f"unknown (it begins {head[:8].hex(' ')})"
+    return "text" if _is_text(head) else f"unknown (it begins {head[:8].hex(' ')})"
+
+
+def _is_text(data: bytes) -> bool:
+    """Tell whether these bytes are printable ASCII, as playlists, pages and messages are."""
+    return all(32 <= byte < 127 or byte in b"\t\r\n\x0c" for byte in data)

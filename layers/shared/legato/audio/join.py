@@ -1,30 +1,28 @@
 """Makes one file of the legs of a call.
 
-Legs of one format are copied: every encoded frame of the originals is in the result, unchanged.
-Only a mixture is decoded, because no file can hold two formats.
+Legs of one format are copied: every encoded frame of the originals is in the result, unchanged, and
+nothing else is. Only a mixture is decoded, because no file can hold two formats.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
-from legato.audio.ffmpeg import Ffmpeg, reading, reading_list
-from legato.audio.formats import recognise
-from legato.audio.inspect import WHOLE
-from legato.audio.riff import pcm_header, read_wave
+from legato.audio import mpeg, riff
+from legato.audio.ffmpeg import Ffmpeg, reading
+from legato.audio.formats import HEAD, recognise
 from legato.disk import create
 from legato.errors import DamagedAudio, Failed, NotAudio, TooLarge
-from legato.model import MEDIA_TYPES, AudioFacts
+from legato.model import MEDIA_TYPES, AudioFacts, offsets_ms
 from legato.ports import Joined
 
 type Legs = Sequence[tuple[Path, AudioFacts]]
 
-# RIFF counts bytes in 32 bits. Beyond that a WAV becomes an RF64; below, its header stays plain.
-_RIFF_LIMIT = (1 << 32) - (1 << 16)
+_PIECE = 1 << 20
+_SLIP_MS = 2
+"""Lengths are rounded to a millisecond."""
 
 
 def join(ffmpeg: Ffmpeg, legs: Legs, target: Path, *, max_bytes: int) -> Joined:
@@ -33,11 +31,8 @@ def join(ffmpeg: Ffmpeg, legs: Legs, target: Path, *, max_bytes: int) -> Joined:
     Raises Failed with the reason, TooLarge over `max_bytes`. What was written is removed then.
     """
     try:
-        for path, audio in legs:
-            if recognise(path) != audio.extension:
-                raise Failed(f"a leg that was {audio.extension.upper()} is something else now")
-        joined = _copy if _copyable(legs) else _transcode
-        return joined(ffmpeg, legs, target, max_bytes)
+        with create(target, buffering=0) as file:
+            return _joined(ffmpeg, legs, _Output(file, max_bytes))
     except (NotAudio, DamagedAudio) as error:
         target.unlink(missing_ok=True)
         raise Failed(f"a leg changed after it was inspected: {error}") from error
@@ -46,114 +41,186 @@ def join(ffmpeg: Ffmpeg, legs: Legs, target: Path, *, max_bytes: int) -> Joined:
         raise
 
 
-def _copyable(legs: Legs) -> bool:
-    if len({replace(audio, duration_ms=0, lacks_ms=0) for _, audio in legs}) > 1:
-        return False
-    if legs[0][1].extension == "mp3":
-        return True
-    if legs[0][1].codec == "mp3":
-        return False  # MP3 inside WAV has no blocks to tell where its last frame ends
-    waves = [read_wave(path) for path, _ in legs]
-    # PCM is told by its codec and the size of a sample; other codecs put more into their header. A
-    # leg that ends within a sample would shift every sample behind it.
-    plain = legs[0][1].codec.startswith("pcm_")
-    forms = {wave.form[12:16] if plain else wave.form for wave in waves}
-    return len(forms) == 1 and all(wave.whole for wave in waves)
+class _Output:
+    """The file, which grows up to a limit."""
+
+    def __init__(self, file: IO[bytes], max_bytes: int) -> None:
+        self._file, self._max_bytes = file, max_bytes
+        self.size = 0
+
+    def write(self, audio: bytes) -> None:
+        """Write at the end. Raises TooLarge."""
+        self.size += len(audio)
+        if self.size > self._max_bytes:
+            raise TooLarge(f"the recording grows over the limit of {self._max_bytes:,} bytes")
+        left = memoryview(audio)
+        while left:
+            left = left[self._file.write(left) :]
+
+    def write_in_front(self, header: bytes) -> None:
+        """Write over the beginning."""
+        self._file.seek(0)
+        self._file.write(header)
 
 
-def _copy(ffmpeg: Ffmpeg, legs: Legs, target: Path, max_bytes: int) -> Joined:
+def _joined(ffmpeg: Ffmpeg, legs: Legs, output: _Output) -> Joined:
+    for _, audio in legs:
+        if audio.unsupported is not None:
+            raise Failed(f"a leg has an unsupported codec: {audio.unsupported}")
+    forms = [_form(path, audio) for path, audio in legs]
+    if not _copyable(legs, forms):
+        return _transcode(ffmpeg, legs, output)
     first = legs[0][1]
-    total = sum(path.stat().st_size for path, _ in legs)
-    if total > max_bytes:
-        raise TooLarge(
-            f"{total:,} bytes of legs are over the limit of {max_bytes:,} for one recording"
-        )
-    if first.extension == "mp3":
-        muxer = ["-id3v2_version", "0", "-f", "mp3"]
+    if forms[0] is None:
+        _copy_frames(legs, output)
     else:
-        muxer = ["-rf64", "auto" if total > _RIFF_LIMIT else "never", "-f", "wav"]
-    # ffmpeg would make it for everybody to read.
-    create(target).close()
-    ffmpeg.run(
-        [
-            *reading_list(first.extension),
-            *("-map", "0:a:0", "-c", "copy", "-map_metadata", "-1"),
-            # The same legs make the same bytes, whichever version of ffmpeg joined them.
-            *("-fflags", "+bitexact", "-flags:a", "+bitexact"),
-            *("-flush_packets", "0", *muxer, "-y", f"file:{target.absolute()}"),
-        ],
-        feed=b"ffconcat version 1.0\n" + b"".join(_listed(path, audio) for path, audio in legs),
-    )
-    joined = Joined(
+        _copy_samples(legs, forms[0], output)
+    return Joined(
         how="copy",
-        audio=replace(first, duration_ms=sum(audio.duration_ms for _, audio in legs)),
-        offsets_ms=_offsets(legs),
+        audio=AudioFacts(
+            extension=first.extension,
+            media_type=first.media_type,
+            codec=first.codec,
+            sample_rate=first.sample_rate,
+            channels=first.channels,
+            duration_ms=sum(audio.whole_ms for _, audio in legs),
+        ),
+        offsets_ms=offsets_ms([audio for _, audio in legs]),
     )
-    _refuse_loss(ffmpeg, legs, target)
-    return joined
 
 
-def _listed(path: Path, audio: AudioFacts) -> bytes:
-    name = os.fsencode(path.absolute())
-    if b"\n" in name or b"\r" in name:
-        raise Failed("a path with a line break cannot be joined")
-    quoted = b"'file:" + name.replace(b"'", b"'\\''") + b"'"
-    # Lengths only order the packets; neither MP3 nor WAV keeps them. A second more keeps a leg's
-    # first packets, which an MP3 dates before its start, behind the leg in front of it.
-    return b"file %s\nduration %.3f\n" % (quoted, audio.duration_ms / 1000 + 1)
+def _form(path: Path, audio: AudioFacts) -> riff.Form | None:
+    """Return how a WAV's samples are written down. Raises Failed if it is none any more."""
+    with path.open("rb") as file:
+        if recognise(file.read(HEAD)) != audio.extension:
+            raise Failed(f"a leg that was {audio.extension.upper()} is something else now")
+    if audio.extension == "mp3":
+        return None
+    walker = riff.Walker()
+    for _ in _walked(path, walker):
+        if walker.form:
+            return walker.form
+    raise DamagedAudio("it holds no audio", extension="wav")
 
 
-def _refuse_loss(ffmpeg: Ffmpeg, legs: Legs, target: Path) -> None:
-    """Check the result by what its own header says, before anybody seals it."""
-    if legs[0][1].extension == "wav":
-        there, due = read_wave(target).size, sum(read_wave(path).size for path, _ in legs)
-        if there != due:
-            raise Failed(f"the joined WAV has {there:,} bytes of audio instead of {due:,}")
-        return
-    fields = ["-show_entries", "format=duration", "-of", "csv=p=0"]
-    there_s = float(ffmpeg.probe([*reading(target, "mp3"), *fields]))
-    due_s = sum(audio.duration_ms for _, audio in legs) / 1000
-    # Not one frame may be missing; each leg's length is rounded to a millisecond.
-    if there_s < due_s - 0.001 * len(legs):
-        raise Failed(f"the joined MP3 plays {there_s:.1f} s instead of {due_s:.1f} s")
+def _copyable(legs: Legs, forms: Sequence[riff.Form | None]) -> bool:
+    """Tell whether one file can hold all legs as they are."""
+    if len({audio.format for _, audio in legs}) > 1 or any(audio.varies for _, audio in legs):
+        return False
+    wavs = [(path, form) for (path, _), form in zip(legs, forms, strict=True) if form]
+    # A block that is cut would shift all that stand behind it, and those of MP3 cannot be told.
+    return len({form.layout for _, form in wavs}) <= 1 and all(
+        form.width or _in_whole_blocks(path, form) for path, form in wavs
+    )
 
 
-def _transcode(ffmpeg: Ffmpeg, legs: Legs, target: Path, _max_bytes: int) -> Joined:
+def _in_whole_blocks(path: Path, form: riff.Form) -> bool:
+    walker = riff.Walker()
+    for _ in _walked(path, walker):
+        pass
+    return form.samples(walker.size) is not None
+
+
+def _walked(path: Path, walker: mpeg.Walker | riff.Walker) -> Iterator[bytes]:
+    """Yield the audio of a file, and nothing else."""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield walker.feed(piece)
+        yield walker.end()
+
+
+def _copy_frames(legs: Legs, output: _Output) -> None:
+    for path, audio in legs:
+        walker = mpeg.Walker()
+        for frames in _walked(path, walker):
+            output.write(frames)
+        _refuse_change(walker.lasts, audio)
+
+
+def _copy_samples(legs: Legs, form: riff.Form, output: _Output) -> None:
+    wide = sum(path.stat().st_size for path, _ in legs) > riff.RIFF_LIMIT
+    front = len(riff.header(form, 0, 0, wide=wide))
+    output.write(bytes(front))
+    samples = 0
+    for path, audio in legs:
+        begin, rest = output.size, b""
+        for piece in _walked(path, riff.Walker()):
+            piece = rest + piece if rest else piece
+            whole = len(piece) // form.block * form.block
+            output.write(piece[:whole])
+            rest = piece[whole:]
+        here = form.samples(output.size - begin) or 0
+        _refuse_change(here / form.rate, audio)
+        samples += here
+    size = output.size - front
+    output.write(bytes(size % 2))
+    output.write_in_front(riff.header(form, size, samples, wide=wide))
+
+
+def _refuse_change(lasts: float, audio: AudioFacts) -> None:
+    """Raise Failed unless what was copied is as long as what was inspected."""
+    due = audio.whole_ms / 1000
+    if abs(lasts - due) * 1000 > _SLIP_MS:
+        raise Failed(f"a leg plays {lasts:.1f} s instead of {due:.1f} s")
+
+
+def _transcode(ffmpeg: Ffmpeg, legs: Legs, output: _Output) -> Joined:
     rate = max(audio.sample_rate for _, audio in legs)
     channels = max(audio.channels for _, audio in legs)
-    expected = sum(audio.duration_ms for _, audio in legs) * rate // 1000 * channels * 2
-    wide = expected > _RIFF_LIMIT
-    sizes: list[int] = []
-    with create(target, buffering=0) as output:
-        start = output.write(pcm_header(rate, channels, 0, wide=wide))
-        for path, audio in legs:
-            # One after the other into one open file: each leg's length is then known to the sample.
-            ffmpeg.run(_decoding(path, audio, rate, channels), output=output)
-            sizes.append(target.stat().st_size - start - sum(sizes))
-        output.seek(0)
-        output.write(pcm_header(rate, channels, sum(sizes), wide=wide))
     second = rate * channels * 2
-    offsets = [round(size * 1000 / second) for size in accumulate(sizes, initial=0)]
+    wide = sum(audio.whole_ms for _, audio in legs) * second // 1000 > riff.RIFF_LIMIT
+    form = riff.pcm16(rate, channels)
+    front = len(riff.header(form, 0, 0, wide=wide))
+    output.write(bytes(front))
+    offsets = []
+    for path, audio in legs:
+        offsets.append(round((output.size - front) * 1000 / second) + audio.delay_ms)
+        for pcm in _decoded(ffmpeg, path, audio, rate, channels):
+            output.write(pcm)
+    size = output.size - front
+    output.write_in_front(riff.header(form, size, size // form.block, wide=wide))
     audio = AudioFacts(
         extension="wav",
         media_type=MEDIA_TYPES["wav"],
         codec="pcm_s16le",
         sample_rate=rate,
         channels=channels,
-        duration_ms=offsets[-1],
+        duration_ms=round(size * 1000 / second),
     )
-    return Joined(how="transcode", audio=audio, offsets_ms=tuple(offsets[:-1]))
+    return Joined(how="transcode", audio=audio, offsets_ms=tuple(offsets))
 
 
-def _decoding(path: Path, audio: AudioFacts, rate: int, channels: int) -> list[str]:
+def _decoded(
+    ffmpeg: Ffmpeg, path: Path, audio: AudioFacts, rate: int, channels: int
+) -> Iterator[bytes]:
     # ffmpeg makes one channel quieter by 3 dB when it spreads it over two; `pan` copies it.
-    spread = audio.channels == 1 and channels == 2
-    return [
-        *reading(path, audio.extension, *WHOLE),
+    spread = audio.channels == 1 and channels == 2 and not audio.varies
+    demuxer = "mp3" if audio.codec.startswith("mp") else "wav"
+    arguments = [
+        *reading(demuxer),
         *("-map", "0:a:0", *(("-af", "pan=stereo|c0=c0|c1=c0") if spread else ())),
         *("-c:a", "pcm_s16le", "-ar", str(rate), "-ac", str(channels), "-f", "s16le", "pipe:1"),
     ]
+    with ffmpeg.fed(arguments) as fed:
+        for piece in _encoded(path, audio):
+            yield from fed.give(piece)
+        yield from fed.end()
 
 
-def _offsets(legs: Legs) -> tuple[int, ...]:
-    return tuple(accumulate((audio.duration_ms for _, audio in legs[:-1]), initial=0))
+def _encoded(path: Path, audio: AudioFacts) -> Iterator[bytes]:
+    """Yield what a decoder is given of a leg: frames, or samples behind a header of ours."""
+    if audio.extension == "mp3":
+        yield from _walked(path, mpeg.Walker())
+        return
+    outer, inner = riff.Walker(), mpeg.Walker() if audio.codec.startswith("mp") else None
+    begun = False
+    for piece in _walked(path, outer):
+        if inner:
+            yield inner.feed(piece)
+            continue
+        if piece and not begun and outer.form:
+            begun = True
+            yield riff.header(outer.form, 0, 0, wide=False)
+        yield piece
+    if inner:
+        yield inner.end()

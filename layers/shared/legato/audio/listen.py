@@ -1,42 +1,39 @@
-"""Listens to a recording that passes by, and judges it as `inspect` judges a file.
+"""Listens to a recording: once, piece by piece, as it passes by or from a file.
 
-Nobody keeps the recording here: plain samples are heard as they come, everything else goes through
-an ffmpeg that reads from one pipe and writes to another. What is held is what stands in front of
-the audio, a tenth of a second of sound and the last bytes, each up to a limit.
+Nobody keeps the recording here. A walker says which of its bytes are audio; plain samples are heard
+as they come, everything else goes through an ffmpeg that reads from one pipe and writes to another
+and sees nothing but frames or blocks behind a header of ours. What is held is a tag, some tenths of
+a second of sound and the last bytes, each up to a limit.
+
+A refused leg is a call that is never joined, so only a loss that a listener would miss is refused:
+an end that is cut off, or audio that does not decode. Tags, padding, wrong counts in headers and a
+first frame that leans on one that was never recorded are how real recorders write. What a WAV lacks
+of its header's promise is said (`lacks_ms`): whether it was cut, only another download tells.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Protocol
 
 import audioop
 
-from legato.audio import mpeg
-from legato.audio.ear import Ear
-from legato.audio.ffmpeg import Fed, Ffmpeg, FfmpegFailed, reading_pipe
-from legato.audio.formats import HEAD, Format, recognise_stream, refusal
-from legato.audio.inspect import (
-    WHOLE,
-    empty,
-    facts_of,
-    lacks_ms,
-    refuse_absurd,
-    refuse_cut_mp3,
-    refuse_long,
-    refuse_lost_frames,
-    undecodable,
-)
-from legato.audio.riff import Header, header_so_far, whole_header
-from legato.errors import NotAudio
-from legato.model import AudioFacts
+from legato.audio import mpeg, riff
+from legato.audio.ear import Ear, audiowaveform
+from legato.audio.ffmpeg import Fed, Ffmpeg, FfmpegFailed, reading
+from legato.audio.formats import HEAD, recognise, refusal, unsupported
+from legato.errors import DamagedAudio, NotAudio, TooLarge
+from legato.model import MEDIA_TYPES, AudioFacts
 from legato.ports import Levels, Listener
 
-# Twice what `mpeg.missing_at_end` looks at, so that it sees behind tags of up to 64 KiB.
-_END = 1 << 17
+_MAX_RATE, _MAX_CHANNELS = 192_000, 16
+_MAX_JUNK = 1 << 16
+"""So much that is neither a tag nor padding may stand in front of an MP3's first frame."""
 _AT_ONCE = 1 << 16
+_PIECE = 1 << 18
 
 # By codec: bytes of a sample, and how to make PCM16 of many, to the bit as ffmpeg does.
 _PLAIN: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
@@ -53,69 +50,128 @@ _PLAIN: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
 def listen(ffmpeg: Ffmpeg, head: bytes, *, max_seconds: int) -> Iterator[Listener]:
     """Begin to listen to a recording whose first 4096 bytes, or all, are `head`. Raises NotAudio.
 
-    Nothing can be looked at twice, so some is seen later than in a file, or not: an MP3 behind a
-    tag or zeros that fill the head may turn out to be none in `hear`, with NotAudio; an MP3's cut
-    end is not seen in front of more than 64 KiB of tags. As in a file, an MP3 that was cut between
-    two frames is only known by a header that counts them.
+    An MP3 behind a tag or zeros that fill the head may turn out to be none later, with NotAudio. An
+    MP3 that was cut between two frames is only known by a header that counts them.
     """
-    form = recognise_stream(head)
+    form = recognise(head)
+    if other := unsupported(head):
+        yield _Unheard(*other)
+        return
     with ExitStack() as stack:
         sound = _Sound(form, max_seconds)
-        decoding = [
-            *reading_pipe(form, *WHOLE),
-            *("-map", "0:a:0", "-c:a", "pcm_s16le", "-flush_packets", "0", "-f", "wav", "pipe:1"),
-        ]
 
-        def decoder() -> _Piped:
-            return _Piped(sound, stack.enter_context(ffmpeg.fed(decoding)))
+        def piped(demuxer: str, *options: str) -> _Piped:
+            written = ("-map", "0:a:0", "-c:a", "pcm_s16le", "-flush_packets", "0", "-f", "wav")
+            arguments = [*reading(demuxer), *options, *written, "pipe:1"]
+            return _Piped(sound, stack.enter_context(ffmpeg.fed(arguments)))
 
-        yield _Wav(sound, decoder) if form == "wav" else _Mp3(sound, decoder, refusal(head))
+        yield _Wav(sound, piped) if form == "wav" else _Mp3(sound, piped, refusal(head))
+
+
+def inspect(ffmpeg: Ffmpeg, path: Path, *, max_seconds: int) -> tuple[AudioFacts, Levels]:
+    """Listen to the file at `path`.
+
+    Raises NotAudio, DamagedAudio, or TooLarge for more than `max_seconds` of audio.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        with listen(ffmpeg, head, max_seconds=max_seconds) as listener:
+            listener.hear(head)
+            while piece := file.read(_PIECE):
+                listener.hear(piece)
+            return listener.heard()
 
 
 class _Sound:
     """What the ear hears of one recording, within the limits for recordings."""
 
-    def __init__(self, form: Format, max_seconds: int) -> None:
+    def __init__(self, form: str, max_seconds: int) -> None:
         self.form = form
         self._max_seconds = max_seconds
-        self.ear: Ear | None = None
+        self._ear: Ear | None = None
+        self._left_out: list[tuple[int, int]] = []
+        self._at = 0
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether the rate and the channels are known."""
+        return self._ear is not None
 
     def begin(self, rate: int, channels: int) -> None:
-        refuse_absurd(rate, channels, self.form)
-        self.ear = Ear(rate, channels)
+        """Say what comes. Raises DamagedAudio for numbers that no recording has."""
+        self.refuse_absurd(rate, channels)
+        self._ear = Ear(rate, channels)
+
+    def refuse_absurd(self, rate: int, channels: int) -> None:
+        """Raise DamagedAudio for numbers that no recording has."""
+        if not (0 < rate <= _MAX_RATE and 0 < channels <= _MAX_CHANNELS):
+            raise self.damaged(f"no recording has {channels} channels of {rate} Hz")
+
+    def leave_out(self, ranges: list[tuple[int, int]]) -> None:
+        """Do not hear the samples from and up to these."""
+        self._left_out = ranges
 
     def hear(self, pcm: bytes) -> None:
-        if self.ear:
-            self.ear.hear(pcm)
-            refuse_long(self.ear.samples, self.ear.rate, self._max_seconds)
+        """Take the next samples. Raises TooLarge."""
+        if ear := self._ear:
+            if self._left_out:
+                pcm = self._kept(pcm, 2 * ear.channels)
+            ear.hear(pcm)
+            self.refuse_long(ear.samples / ear.rate)
 
     def end(self) -> tuple[Ear, Levels]:
-        levels = self.ear.levels() if self.ear else None
-        if self.ear is None or levels is None or not self.ear.samples:
-            raise empty(self.form)
-        return self.ear, levels
+        """Return what was heard. Raises DamagedAudio if there was not one sample."""
+        levels = self._ear.levels() if self._ear else None
+        if self._ear is None or levels is None or not self._ear.samples:
+            raise self.damaged("it holds no audio")
+        return self._ear, levels
 
-    def facts(self, ear: Ear, codec: str, samples: int) -> AudioFacts:
-        refuse_long(samples, ear.rate, self._max_seconds)
-        return facts_of(self.form, codec, ear.rate, ear.channels, samples)
+    def damaged(self, reason: str) -> DamagedAudio:
+        """Return the error for a recording of this format."""
+        return DamagedAudio(reason, extension=self.form)
+
+    def refuse_long(self, seconds: float) -> None:
+        """Raise TooLarge if it lasts longer than is allowed."""
+        if seconds > self._max_seconds:
+            limit = f"the limit of {self._max_seconds:,} s"
+            raise TooLarge(f"the recording is longer than {limit}")
+
+    def _kept(self, pcm: bytes, width: int) -> bytes:
+        begin, self._at = self._at, self._at + len(pcm)
+        kept = bytearray(pcm)
+        for first, last in reversed(self._left_out):
+            del kept[max(0, first * width - begin) : max(0, last * width - begin)]
+        return bytes(kept)
+
+
+class _Decoder(Protocol):
+    """Makes sound of the audio's bytes."""
+
+    def give(self, audio: bytes) -> None:
+        """Take the next bytes of audio."""
+        ...
+
+    def end(self) -> None:
+        """Hear what is left."""
+        ...
+
+
+type _NewPipe = Callable[..., _Piped]
 
 
 class _Plain:
     """Samples that stand one by one in a WAV."""
 
-    def __init__(self, sound: _Sound, header: Header) -> None:
+    def __init__(self, sound: _Sound, form: riff.Form) -> None:
+        sound.begin(form.rate, form.channels)
         self._sound = sound
-        self._width, self._to_pcm16 = _PLAIN[header.codec]
-        self._left = header.promised
+        self._width, self._to_pcm16 = _PLAIN[form.codec]
         self._rest = b""
 
-    def give(self, piece: bytes) -> None:
-        """Take the next bytes of the audio, and pass over what stands behind it."""
-        if self._left is not None:
-            piece = piece[: self._left]
-            self._left -= len(piece)
-        for at in range(0, len(piece), _AT_ONCE):
-            samples = self._rest + piece[at : at + _AT_ONCE]
+    def give(self, audio: bytes) -> None:
+        """Hear the samples that are whole."""
+        for at in range(0, len(audio), _AT_ONCE):
+            samples = self._rest + audio[at : at + _AT_ONCE]
             whole = len(samples) // self._width * self._width
             self._rest = samples[whole:]
             self._sound.hear(self._to_pcm16(samples[:whole]))
@@ -125,130 +181,246 @@ class _Plain:
 
 
 class _Piped:
-    """An ffmpeg that decodes a whole recording into PCM16, behind a header with its numbers."""
+    """An ffmpeg that decodes what it is given into PCM16, behind a header with its numbers."""
 
     def __init__(self, sound: _Sound, fed: Fed) -> None:
         self._sound, self._fed = sound, fed
-        self._head = b""
+        self._head, self._walker = b"", riff.Walker()
 
-    def give(self, piece: bytes) -> None:
+    def give(self, audio: bytes) -> None:
         """Take the next bytes. Raises DamagedAudio when ffmpeg gives up, TimedOut."""
-        self._listen(self._fed.give(piece))
+        self._listen(self._fed.give(audio))
 
     def end(self) -> None:
         """Hear the rest. Raises as `give` does."""
         self._listen(self._fed.end())
 
-    @property
-    def packets(self) -> int:
-        """How many packets there were, those that do not decode among them."""
-        return self._fed.packets
-
     def _listen(self, pieces: Iterable[bytes]) -> None:
         try:
-            for pcm in pieces:
-                if self._sound.ear:
-                    self._sound.hear(pcm)
-                    continue
-                self._head += pcm
-                if header := header_so_far(self._head):
-                    self._sound.begin(header.rate, header.channels)
-                    self._sound.hear(self._head[header.start :])
+            for piece in pieces:
+                pcm = self._walker.feed(piece)
+                if pcm and not self._sound.begun and (form := self._walker.form):
+                    self._sound.begin(form.rate, form.channels)
+                self._sound.hear(pcm)
         except FfmpegFailed as error:
-            raise undecodable(error, self._sound.form) from error
+            raise self._sound.damaged(f"it cannot be decoded: {error}") from error
+
+
+class _Frames:
+    """Frames of MPEG audio, and what stands between them."""
+
+    def __init__(self, sound: _Sound, new_pipe: _NewPipe) -> None:
+        self.walker = mpeg.Walker()
+        self._sound, self._new_pipe = sound, new_pipe
+        self._pipe: _Piped | None = None
+
+    def give(self, audio: bytes) -> None:
+        """Take the next bytes. Raises DamagedAudio, TooLarge, TimedOut."""
+        self._decode(self.walker.feed(audio))
+
+    def end(self) -> None:
+        """Hear the rest. Raises as `give` does, and DamagedAudio for what is not whole."""
+        self._decode(self.walker.end())
+        walker = self.walker
+        if walker.frames < 2 - bool(walker.info):
+            but = "a Xing header" if walker.info else "one frame of MPEG audio"
+            raise self._sound.damaged(f"it holds no audio but {but}")
+        if walker.missing > mpeg.FEW_BYTES:
+            where = f"{walker.missing:,} bytes before the end of frame {walker.frames + 1:,}"
+            raise self._sound.damaged(f"the MP3 is cut {where}")
+        promised = walker.info.frames if walker.info else 0
+        lost = max(0, promised - walker.frames) * self.kind.samples
+        # Encoders differ by a frame or two, and what is broken on the way may swallow another.
+        if lost > self.kind.rate:
+            raise self._sound.damaged(
+                f"the MP3 is cut: {walker.frames:,} of {promised:,} frames are there"
+            )
+        if self._pipe:
+            self._pipe.end()
+
+    @property
+    def kind(self) -> mpeg.Kind:
+        """What the first frames are like."""
+        return next(iter(self.walker.counts))
+
+    @property
+    def codec(self) -> str:
+        """The codec of the frames, by ffmpeg's name."""
+        return f"mp{self.kind.layer}"
+
+    def _decode(self, frames: bytes) -> None:
+        if not frames:
+            return
+        if self._pipe is None:
+            kind = self.kind
+            # Where the rate changes, what was said first holds to the end.
+            self._pipe = self._new_pipe("mp3", "-ar", str(kind.rate), "-ac", str(kind.channels))
+            self._sound.leave_out(mpeg.left_out(self.walker.info, kind))
+        self._sound.refuse_long(self.walker.lasts)
+        self._pipe.give(frames)
+
+
+class _Deaf:
+    """Hears nothing of what nobody decodes here."""
+
+    def give(self, audio: bytes) -> None:
+        """Pass the next bytes by."""
+
+    def end(self) -> None:
+        """Do nothing."""
+
+
+_NOTHING = Levels(
+    longest_silence_ms=0,
+    silent_share=0.0,
+    peak_dbfs=None,
+    loudness_dbfs=None,
+    peaks=audiowaveform(8000, 64, []),
+)
+"""What was heard of a recording that nobody decodes here."""
+
+
+class _Unheard:
+    """A recording that is none of those that are decoded here."""
+
+    def __init__(self, extension: str, name: str) -> None:
+        self.extension, self._name = extension, name
+        self._decoder = _Deaf()
+
+    def hear(self, piece: bytes) -> None:
+        """Pass the next bytes by."""
+        self._decoder.give(piece)
+
+    def heard(self) -> tuple[AudioFacts, Levels]:
+        """Say what it is."""
+        facts = AudioFacts(
+            extension=self.extension,
+            media_type=MEDIA_TYPES[self.extension],
+            codec="unknown",
+            sample_rate=0,
+            channels=0,
+            duration_ms=0,
+            unsupported=self._name,
+        )
+        return facts, _NOTHING
 
 
 class _Wav:
-    extension: Format = "wav"
+    extension = "wav"
 
-    def __init__(self, sound: _Sound, decoder: Callable[[], _Piped]) -> None:
-        self._sound, self._new_decoder = sound, decoder
-        self._size = 0
-        self._held = bytearray()
-        self._enough = HEAD
-        self._begun: tuple[Header, _Plain | _Piped] | None = None
+    def __init__(self, sound: _Sound, new_pipe: _NewPipe) -> None:
+        self._sound, self._new_pipe = sound, new_pipe
+        self._walker = riff.Walker()
+        self._begun: tuple[riff.Form, _Decoder] | None = None
 
     def hear(self, piece: bytes) -> None:
         """Take the next bytes. Raises DamagedAudio, TooLarge."""
-        self._size += len(piece)
-        if self._begun:
-            self._begun[1].give(piece)
-            return
-        self._held += piece
-        if len(self._held) >= self._enough:
-            # Read again only when there is twice as much, so that small pieces cost no more.
-            self._enough = 2 * len(self._held)
-            if header := header_so_far(bytes(self._held)):
-                self._begin(header)
+        self._give(self._walker.feed(piece))
 
     def heard(self) -> tuple[AudioFacts, Levels]:
         """Say what it was. Raises DamagedAudio, TooLarge."""
-        header, decoder = self._begun or self._begin(whole_header(io.BytesIO(self._held)))
+        self._give(self._walker.end())
+        if self._begun is None:
+            raise self._sound.damaged("it holds no audio")
+        form, decoder = self._begun
         decoder.end()
+        if isinstance(decoder, _Deaf):
+            return self._unheard(form), _NOTHING
         ear, levels = self._sound.end()
-        facts = self._sound.facts(ear, header.codec, ear.samples)
-        lacks = lacks_ms(header.laid_out(self._size), ear.samples, ear.rate)
-        return replace(facts, lacks_ms=lacks), levels
+        beside, varies = self._walker.beside, False
+        if isinstance(decoder, _Frames):
+            beside, varies = beside + decoder.walker.beside, len(decoder.walker.counts) > 1
+        facts = AudioFacts(
+            extension="wav",
+            media_type=MEDIA_TYPES["wav"],
+            codec=form.codec,
+            sample_rate=ear.rate,
+            channels=ear.channels,
+            duration_ms=round(ear.samples * 1000 / ear.rate),
+            lacks_ms=ceil(
+                self._walker.missing * ear.samples * 1000 / (self._walker.size * ear.rate)
+            ),
+            varies=varies,
+            beside=dict(beside),
+        )
+        return facts, levels
 
-    def _begin(self, header: Header) -> tuple[Header, _Plain | _Piped]:
-        refuse_absurd(header.rate, header.channels, "wav")
-        decoder: _Plain | _Piped
-        held, self._held = bytes(self._held), bytearray()
-        if header.codec in _PLAIN and header.width == _PLAIN[header.codec][0]:
-            self._sound.begin(header.rate, header.channels)
-            decoder, held = _Plain(self._sound, header), held[header.start :]
+    def _unheard(self, form: riff.Form) -> AudioFacts:
+        return AudioFacts(
+            extension="wav",
+            media_type=MEDIA_TYPES["wav"],
+            codec="unknown",
+            sample_rate=form.rate,
+            channels=form.channels,
+            duration_ms=round(self._walker.size * 1000 / form.bytes_a_second),
+            unsupported=f"{form.name} in WAV",
+            beside=dict(self._walker.beside),
+        )
+
+    def _give(self, audio: bytes) -> None:
+        if audio:
+            _, decoder = self._begun or self._begin()
+            decoder.give(audio)
+
+    def _begin(self) -> tuple[riff.Form, _Decoder]:
+        form = self._walker.known_form
+        self._sound.refuse_absurd(form.rate, form.channels)
+        decoder: _Decoder
+        if form.codec in _PLAIN and form.width == _PLAIN[form.codec][0]:
+            decoder = _Plain(self._sound, form)
+        elif form.codec in ("mp2", "mp3"):
+            decoder = _Frames(self._sound, self._new_pipe)
+        elif form.codec == "unknown":
+            decoder = _Deaf()
         else:
-            decoder = self._new_decoder()
-        self._begun = header, decoder
-        decoder.give(held)
+            decoder = self._new_pipe("wav")
+            # No length: up to the end.
+            decoder.give(riff.header(form, 0, 0, wide=False))
+        self._begun = form, decoder
         return self._begun
 
 
 class _Mp3:
-    extension: Format = "mp3"
+    extension = "mp3"
 
-    def __init__(self, sound: _Sound, decoder: Callable[[], _Piped], no_audio: NotAudio) -> None:
-        self._sound, self._new_decoder, self._no_audio = sound, decoder, no_audio
-        self._tag = 0
-        self._held, self._end = bytearray(), bytearray()
-        self._begun: tuple[_Piped, tuple[int, int]] | None = None
+    def __init__(self, sound: _Sound, new_pipe: _NewPipe, no_audio: NotAudio) -> None:
+        self._sound, self._no_audio = sound, no_audio
+        self._decoder = _Frames(sound, new_pipe)
 
     def hear(self, piece: bytes) -> None:
         """Take the next bytes. Raises NotAudio, DamagedAudio, TooLarge."""
-        self._end += piece[-_END:]
-        if len(self._end) > 2 * _END:
-            del self._end[:-_END]
-        if self._begun:
-            self._begun[0].give(piece)
-            return
-        self._held += piece
-        self._pass_tags()
-        if len(self._held) >= mpeg.PROOF:
-            self._begin()
+        self._decoder.give(piece)
+        walker = self._decoder.walker
+        if not walker.frames and walker.beside["text"] + walker.beside["unknown bytes"] > _MAX_JUNK:
+            raise self._no_audio
 
     def heard(self) -> tuple[AudioFacts, Levels]:
         """Say what it was. Raises NotAudio, DamagedAudio, TooLarge."""
-        decoder, promise = self._begun or self._begin()
-        refuse_cut_mp3(io.BytesIO(self._end[-_END:]))
-        decoder.end()
+        frames, walker = self._decoder, self._decoder.walker
+        try:
+            frames.end()
+        except DamagedAudio:
+            if walker.frames or walker.info:
+                raise
+            raise self._no_audio from None
         ear, levels = self._sound.end()
-        samples = refuse_lost_frames(decoder.packets, promise, ear.rate)
-        return self._sound.facts(ear, "mp3", samples), levels
-
-    def _pass_tags(self) -> None:
-        # Pictures and texts are kept from ffmpeg, which has no use for them.
-        while self._held:
-            if not (size := self._tag or mpeg.tag_size(bytes(self._held[:10]))):
-                return
-            self._tag = max(0, size - len(self._held))
-            del self._held[:size]
-
-    def _begin(self) -> tuple[_Piped, tuple[int, int]]:
-        file = io.BytesIO(self._held)
-        if mpeg.audio_start(file) is None:
-            raise self._no_audio
-        self._begun = self._new_decoder(), mpeg.promised_frames(file)
-        # So much at once: ffmpeg reads a header again, which it cannot in a pipe that trickles.
-        held, self._held = bytes(self._held), bytearray()
-        self._begun[0].give(held)
-        return self._begun
+        whole, rate = walker.lasts, frames.kind.rate
+        ranges = mpeg.left_out(walker.info, frames.kind)
+        samples = round(whole * rate)
+        out = [max(0, min(last, samples) - first) for first, last in ranges]
+        whole_ms, delay_ms = round(whole * 1000), round(sum(out[:1]) * 1000 / rate)
+        duration_ms = round((samples - sum(out)) * 1000 / rate)
+        facts = AudioFacts(
+            extension="mp3",
+            media_type=MEDIA_TYPES["mp3"],
+            codec=frames.codec,
+            sample_rate=ear.rate,
+            channels=ear.channels,
+            duration_ms=duration_ms,
+            delay_ms=delay_ms,
+            padding_ms=whole_ms - delay_ms - duration_ms,
+            lacks_ms=ceil(walker.lacks * 1000),
+            varies=len(walker.counts) > 1,
+            beside=dict(walker.beside),
+        )
+        return facts, levels

@@ -1,4 +1,4 @@
-"""The Stitcher: inspects what was fetched, joins legs, measures recordings, listens to streams."""
+"""The Stitcher: listens to what was fetched, or passes by, and joins legs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from legato.audio import inspect, join, listen, measure, together
+from legato.audio import join, listen, together
 from legato.audio.ffmpeg import Ffmpeg, Tools
 from legato.model import AudioFacts
 from legato.ports import Joined, Levels, Listener
@@ -16,7 +16,7 @@ class FfmpegStitcher:
     """Does with ffmpeg and pydub what the port `Stitcher` asks for.
 
     `max_seconds` is the longest leg, `max_bytes` the largest file that is written, `timeout` the
-    seconds that one run of ffmpeg may take; of one that reads a stream, those that we wait for it.
+    seconds that we wait for one run of ffmpeg.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class FfmpegStitcher:
         max_bytes: int = 8 << 30,
         timeout: float = 600,
     ) -> None:
-        self._ffmpeg = Ffmpeg(tools, timeout=timeout, max_output=max_bytes)
+        self._ffmpeg = Ffmpeg(tools, timeout=timeout)
         self._max_seconds = max_seconds
         self._max_bytes = max_bytes
 
@@ -35,21 +35,17 @@ class FfmpegStitcher:
         """Begin to listen to a stream. Raises NotAudio; see the port and `legato.audio.listen`."""
         return listen.listen(self._ffmpeg, head, max_seconds=self._max_seconds)
 
+    def inspect(self, path: Path) -> tuple[AudioFacts, Levels]:
+        """Listen to a file. Raises NotAudio, DamagedAudio or TooLarge; see the port."""
+        return listen.inspect(self._ffmpeg, path, max_seconds=self._max_seconds)
+
     def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
         """Return the levels and peaks of one or more recordings that play one after the other."""
         return together.together(parts)
 
-    def inspect(self, path: Path) -> AudioFacts:
-        """Say what a fetched file is. Raises NotAudio, DamagedAudio or TooLarge; see the port."""
-        return inspect.inspect(self._ffmpeg, path, max_seconds=self._max_seconds)
-
     def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
-        """Write the legs into `target`. Raises Failed with ffmpeg's reason, or TooLarge.
+        """Write the legs into `target`. Raises Failed with the reason, or TooLarge.
 
         `target` is written from its beginning, and is gone again when it fails.
         """
         return join.join(self._ffmpeg, legs, target, max_bytes=self._max_bytes)
-
-    def measure(self, path: Path, audio: AudioFacts) -> Levels:
-        """Measure levels and peaks in bounded memory. Raises Failed with ffmpeg's reason."""
-        return measure.measure(self._ffmpeg, path, audio)

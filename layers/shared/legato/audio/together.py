@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
 
 from legato.audio.ear import MAX_POINTS, audiowaveform, dbfs
-from legato.model import AudioFacts, Json
+from legato.model import AudioFacts, Json, offsets_ms
 from legato.ports import Levels
 
 type Parts = Sequence[tuple[AudioFacts, Levels]]
@@ -37,16 +36,17 @@ def together(parts: Parts) -> Levels:
             (each.peak_dbfs for each in heard if each.peak_dbfs is not None), default=None
         ),
         loudness_dbfs=dbfs(math.sqrt(energy / sum(lengths))),
-        peaks=_one_picture([each.peaks for each in heard], lengths),
+        peaks=_one_picture([each.peaks for each in heard], [audio for audio, _ in parts]),
     )
 
 
-def _one_picture(pictures: Sequence[Json], lengths: Sequence[int]) -> Json:
-    """Return one picture in which each part takes its length in milliseconds.
+def _one_picture(pictures: Sequence[Json], parts: Sequence[AudioFacts]) -> Json:
+    """Return one picture in which each part is where it is heard.
 
     Its pixels are as fine as the coarsest of the parts allows, and no more than MAX_POINTS. A pixel
     that lies across the border of two shows in both, so that no peak is lost. A part whose picture
-    ends before its time, because frames did not decode, is silent there.
+    ends before its time, because frames did not decode, is silent there; so is what an encoder
+    added around it.
     """
     rates = [picture["sample_rate"] for picture in pictures]
     # Everything is counted in ticks of which milliseconds and samples of all rates are whole.
@@ -54,12 +54,17 @@ def _one_picture(pictures: Sequence[Json], lengths: Sequence[int]) -> Json:
     widths = [
         picture["samples_per_pixel"] * (second // picture["sample_rate"]) for picture in pictures
     ]
-    starts = list(accumulate((length * (second // 1000) for length in lengths), initial=0))
+    starts = [offset * (second // 1000) for offset in offsets_ms(parts)]
+    ends = [
+        start + max(1, audio.duration_ms) * (second // 1000)
+        for start, audio in zip(starts, parts, strict=True)
+    ]
+    total = max(ends[-1], sum(audio.whole_ms for audio in parts) * (second // 1000))
     sample = second // max(rates)
-    finest = max(*widths, -(-starts[-1] // MAX_POINTS))
+    finest = max(*widths, -(-total // MAX_POINTS))
     pixel = -(-finest // sample) * sample
-    pairs: list[tuple[int, int] | None] = [None] * -(-starts[-1] // pixel)
-    for picture, width, start, end in zip(pictures, widths, starts, starts[1:], strict=False):
+    pairs: list[tuple[int, int] | None] = [None] * -(-total // pixel)
+    for picture, width, start, end in zip(pictures, widths, starts, ends, strict=True):
         data = picture["data"]
         for at, pair in enumerate(zip(data[::2], data[1::2], strict=True)):
             first = min(start + at * width, end - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from legato.audio.formats import recognise_stream
+from legato.audio.formats import recognise
 from legato.aws.clients import client
 from legato.aws.push import PushInbox
 from legato.aws.secret import INBOUND_TOKENS, Secret
@@ -44,6 +44,6 @@ def taking(settings: PushSettings) -> Hatch:
 
     return Hatch(
         keys=keys,
-        recognise=recognise_stream,
+        recognise=recognise,
         inbox=PushInbox(client("s3", read_timeout=S3_SECONDS), bucket=settings.inbox),
     )

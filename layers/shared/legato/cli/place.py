@@ -195,7 +195,7 @@ class Place:
             return FfmpegStitcher(find_tools([BUILT, *map(Path, os.get_exec_path())]))
         except Failed as error:
             raise Failed(
-                "to join the legs of a call takes ffmpeg and ffprobe: install them, or fetch each "
+                "to join the legs of a call takes ffmpeg: install it, or fetch each "
                 "leg by itself with --legs"
             ) from error
 

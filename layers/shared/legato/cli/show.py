@@ -12,6 +12,7 @@ from legato.cli.options import AsJson
 from legato.cli.query import Case, Reason, Zone
 from legato.cli.say import EXIT_CODES, console, say, speaking, write_json
 from legato.cli.times import length, local_time, zone_name, zone_of
+from legato.manifest import audio_of
 from legato.model import parse_time, person
 from legato.words import counted
 
@@ -135,6 +136,8 @@ def _timeline(manifest: Json, zone: tzinfo) -> Iterator[str]:
         at, lasts = f"{begin.astimezone(zone):%H:%M:%S}", length(leg["duration_ms"])
         doubt = ", at a time that is not known" if leg["named_only"] else ""
         yield f"{position:>3}  {at}  {lasts:>8}  {_bar(begin, end, spans)}  {leg['id']}{doubt}"
+        if unheard := audio_of(leg).unheard:
+            yield f"     {unheard}; it is kept as it came"
         until = max(until, end)
     numbers = {leg["id"]: position for position, leg in enumerate(legs, 1)}
     for one in manifest["overlaps"]:
@@ -169,6 +172,8 @@ def _length(span: timedelta) -> str:
 def _levels(manifest: Json) -> str:
     levels = manifest["levels"]
     silence = _length(timedelta(milliseconds=levels["longest_silence_ms"]))
+    if all(audio_of(leg).unsupported for leg in manifest["legs"]):
+        return "not heard"
     if levels["peak_dbfs"] is None:
         return "nothing but silence"
     return (

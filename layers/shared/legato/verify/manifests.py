@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from legato.layout import (
@@ -18,8 +18,8 @@ from legato.layout import (
     recording_key,
     refused_prefix,
 )
-from legato.manifest import includes
-from legato.model import MEDIA_TYPES, CallId, parse_time
+from legato.manifest import audio_of, includes
+from legato.model import MEDIA_TYPES, CallId, offsets_ms, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,16 +111,17 @@ def _of_the_whole(folder: str, content: Json) -> Iterator[str]:
     if (how == "single") != (len(legs) == 1):
         yield f"{len(legs)} legs do not become one recording in this way: {how}"
         return
-    lengths = [leg["duration_ms"] for leg in legs]
+    audios = [audio_of(leg) for leg in legs]
     strict = how != "transcode"
     tolerance = 0 if strict else RESAMPLED_MS
-    for at, (leg, begin) in enumerate(zip(legs, accumulate(lengths, initial=0), strict=False)):
+    for at, (leg, begin) in enumerate(zip(legs, offsets_ms(audios), strict=True)):
         if abs(leg["offset_ms"] - begin) > at * tolerance:
             yield f"its leg {leg['id']} begins after {leg['offset_ms']} ms, and not {begin}"
     if whole is None:
         return
-    if abs(whole["duration_ms"] - sum(lengths)) > len(legs) * tolerance:
-        yield f"its recording lasts {whole['duration_ms']} ms, and its legs {sum(lengths)}"
+    lasts = audios[0].duration_ms if how == "single" else sum(each.whole_ms for each in audios)
+    if abs(whole["duration_ms"] - lasts) > len(legs) * tolerance:
+        yield f"its recording lasts {whole['duration_ms']} ms, and its legs {lasts}"
     alike: tuple[str, ...]
     if how == "single":
         alike, key = (*_OBJECT, *_FORMAT), legs[0]["key"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from legato.errors import Failed, Refused
 from legato.layout import hold_prefix, manifest_key
-from legato.model import CallId, parse_time
+from legato.model import MEDIA_TYPES, CallId, parse_time
 from legato.verify import verify
 from legato.verify.call import folder_of
 from legato.verify.evidence import Folder
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PAYLOAD = "data"
 CONTENTS = "export.json"
-AUDIO = (".mp3", ".wav")
+AUDIO = tuple(f".{extension}" for extension in MEDIA_TYPES)
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 
