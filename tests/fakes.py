@@ -559,6 +559,9 @@ class FakeStitcher:
         peaks = [value for _, levels in parts for value in levels.peaks["data"]]
         return self._levels(peaks)
 
+    def repeated(self, legs):
+        return {}
+
     def inspect(self, path):
         body = path.read_bytes()
         return self.judge(body), self.hear(body)

@@ -253,7 +253,7 @@ class TestNamed:
 
 
 def a_manifest(provider, *, records=(), parties=(), legs=(), **fields):
-    leg = {"id": "leg-1", "bytes": 10, "duration_ms": 1500, "details": None}
+    leg = {"id": "leg-1", "bytes": 10, "duration_ms": 1500, "details": None, "heard_in": None}
     return {
         "provider": provider,
         "account": "1",

@@ -71,7 +71,7 @@ def a_package(text):
     missing = {"leg": "x", "reason": "x", "evidence": None}
     details = {"agent": "x", "extension": "x"}
     manifest["legs"] = [
-        {**manifest["legs"][0], "details": details, "offset_ms": 0, "sha256": "x"}
+        manifest["legs"][0] | {"details": details, "offset_ms": 0, "sha256": "x", "heard_in": None}
     ] * 2
     manifest["missing"] = [missing]
     parts = {"key": "x", "sha256": "x", "file": "x", "file_sha256": "x", "digest": "x"}

@@ -162,6 +162,7 @@ class World:
                     "started_at": format_time(began),
                     "announced_ms": None,
                     "named_only": leg.startswith("named"),
+                    "heard_in": None,
                     **described(one),
                 }
                 for leg, one in stored.items()

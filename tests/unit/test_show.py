@@ -307,7 +307,8 @@ class TestTimeLine:
     """Bars are as wide as there is room for, up to 72 columns."""
 
     @staticmethod
-    def lines(*legs, overlaps=(), recording=True):
+    def lines(*legs, overlaps=(), recording=True, **last):
+        """Return the lines for legs; `last` is what else is said of the last one."""
         said = [
             {
                 **asdict(FakeStitcher._facts("mp3", 1)),
@@ -315,9 +316,11 @@ class TestTimeLine:
                 "started_at": format_time(NOON + timedelta(seconds=begin)),
                 "duration_ms": int(lasts * 1000),
                 "named_only": named_only,
+                "heard_in": None,
             }
             for number, (begin, lasts, named_only) in enumerate(legs, 1)
         ]
+        said[-1] |= last
         content = {"legs": said, "overlaps": list(overlaps), "recording": recording or None}
         return list(_timeline(content, UTC))
 
@@ -337,6 +340,19 @@ class TestTimeLine:
         overlap = {"legs": ["r1", "r2"], "overlap_ms": 1250}
         lines = self.lines((0, 60, False), (58.75, 60, False), overlaps=[overlap])
         assert lines[2] == "     1 and 2 overlap by 1.2 s, and play one after the other"
+
+    def test_a_leg_that_is_heard_in_another_one_says_so(self):
+        """And that both overlap goes without saying."""
+        overlap = {"legs": ["r1", "r2"], "overlap_ms": 58_000}
+        heard_in = {"leg": "r1", "shift_ms": 300, "alike": 0.9712}
+        legs = [(0, 60, False), (2, 58, False)]
+        lines = self.lines(*legs, overlaps=[overlap], heard_in=heard_in)
+        assert lines[2:] == ["     heard in 1 (97% alike), and not played again"]
+
+    def test_a_leg_that_nobody_decodes_says_so(self):
+        """It can be fetched all the same."""
+        lines = self.lines((0, 60, False), unsupported="MP4")
+        assert lines[1:] == ["     unsupported codec: MP4; it is kept as it came"]
 
     def test_a_leg_of_no_length_is_seen(self):
         """It was recorded."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from legato.errors import Refused, Retry, Stale
+from legato.manifest import played
 from legato.model import PROVIDERS, CallId, Party, StoredObject, format_time, parse_time
 
 if TYPE_CHECKING:
@@ -324,7 +325,7 @@ def row_of(manifest: Json, sealed: StoredObject, *, storage_class: str) -> Row:
         call=manifest["call"],
         started_at=parse_time(manifest["started_at"]),
         ended_at=None if ended_at is None else parse_time(ended_at),
-        duration_ms=sum(leg["duration_ms"] for leg in legs),
+        duration_ms=sum(leg["duration_ms"] for leg in played(legs)),
         direction=manifest["direction"],
         parties=parties,
         numbers=known_numbers,

@@ -7,7 +7,7 @@ levels in dBFS, hashes in lower-case hex.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from legato import __version__
@@ -190,6 +190,7 @@ def _leg(leg: StoredLeg, offset_ms: int) -> Json:
         **{fact: getattr(leg.audio, fact) for fact in _FACTS},
         "offset_ms": offset_ms,
         "short_ms": leg.short_ms,
+        "heard_in": None if leg.heard_in is None else asdict(leg.heard_in),
         "details": leg.leg.details,
     }
 
@@ -198,6 +199,11 @@ def audio_of(leg: Json) -> AudioFacts:
     """Return what a manifest says of a leg's audio."""
     extension = next(name for name, kind in MEDIA_TYPES.items() if kind == leg["media_type"])
     return AudioFacts(extension=extension, **{fact: leg[fact] for fact in _FACTS})
+
+
+def played(legs: Sequence[Json]) -> list[Json]:
+    """Return the legs of a manifest that are played: each conversation once."""
+    return [leg for leg in legs if leg["heard_in"] is None]
 
 
 def _recording(recording: Recording) -> Json | None:

@@ -490,6 +490,19 @@ class StoredDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeardIn:
+    """The other leg in which all of a leg is heard, so that it is not played again.
+
+    `shift_ms` is by how much later than the times of both say, `alike` the correlation of how loud
+    each tenth of a second is.
+    """
+
+    leg: str
+    shift_ms: int
+    alike: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLeg:
     """A leg whose bytes are in the archive.
 
@@ -500,6 +513,7 @@ class StoredLeg:
     object: StoredObject
     audio: AudioFacts
     short_ms: int = 0
+    heard_in: HeardIn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,6 +14,7 @@ from legato.model import (
     AudioFacts,
     CallId,
     CallState,
+    HeardIn,
     Job,
     Json,
     Leg,
@@ -294,7 +295,8 @@ class Joined:
 class Levels:
     """How loud a recording is, and its picture.
 
-    `peaks` is audiowaveform's JSON format, version 2, 8 bits, channels mixed to one.
+    `peaks` is audiowaveform's JSON format, version 2, 8 bits, channels mixed to one. `envelope` is
+    how loud each tenth of a second is, in half decibels above silence; it is not kept.
     """
 
     longest_silence_ms: int
@@ -302,6 +304,7 @@ class Levels:
     peak_dbfs: float | None
     loudness_dbfs: float | None
     peaks: Json
+    envelope: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Listener(Protocol):
@@ -341,6 +344,10 @@ class Stitcher(Protocol):
 
     def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
         """Return the levels and peaks of recordings that play one after the other."""
+        ...
+
+    def repeated(self, legs: Mapping[str, tuple[datetime, Levels]]) -> Mapping[str, HeardIn]:
+        """Say of legs, by when they began, which are heard in another one of them, and where."""
         ...
 
     def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -32,13 +33,17 @@ JOINED = "joined audio"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """The audio of a call. `path` is where it lies if it is to be stored, `audio` None if apart."""
+    """The audio of a call. `path` is where it lies if it is to be stored, `audio` None if apart.
+
+    `only` is the one leg that is all of it.
+    """
 
     how: Literal["single", "copy", "transcode", "apart"]
     audio: AudioFacts | None
     offsets_ms: tuple[int, ...]
     levels: Levels
     path: Path | None = None
+    only: StoredObject | None = None
 
 
 def seal(
@@ -64,11 +69,11 @@ def seal(
         whole = _apart(legs, shop)
     else:
         try:
-            whole = _joined(legs, folder, shop)
+            legs, whole = _joined(legs, folder, shop)
         except Failed as error:
             whole = _apart(legs, shop)
             state = _unjoined(state, str(error), shop)
-    number, recording, abandoned = _store(state, legs, whole, prefix, present, shop)
+    number, recording, abandoned = _store(state, whole, prefix, present, shop)
     # One that somebody has removed cannot be repeated: `legato verify` says that it is missing.
     if state.manifest is not None and state.manifest.key in present:
         listing = manifest.remembering(listing, read_manifest(state.manifest, shop.archive))
@@ -125,23 +130,50 @@ def read_manifest(sealed: StoredObject, archive: Archive) -> Json:
     return content
 
 
-def _joined(legs: Sequence[FetchedLeg], folder: Path, shop: Workshop) -> Whole:
-    """Join legs that lie on the disk. A call of one leg is that leg."""
-    parts = [(leg.path, leg.stored.audio) for leg in legs if leg.path is not None]
-    if len(parts) == 1:
-        return _apart(legs, shop)
-    target = folder / "recording"
-    joined = shop.stitcher.join(parts, target)
-    return Whole(
-        how=joined.how,
-        audio=joined.audio,
-        offsets_ms=joined.offsets_ms,
-        levels=_heard(legs, shop),
-        path=target,
+def _joined(
+    legs: Sequence[FetchedLeg], folder: Path, shop: Workshop
+) -> tuple[Sequence[FetchedLeg], Whole]:
+    """Join legs that lie on the disk, each conversation once. What is one leg, is that leg.
+
+    Returns the legs with what is known of them by then.
+    """
+    legs = _with_repeated(legs, shop)
+    played = [leg for leg in legs if leg.stored.heard_in is None]
+    if len(played) == 1:
+        whole = _apart(played, shop)
+    else:
+        parts = [(leg.path, leg.stored.audio) for leg in played if leg.path is not None]
+        joined = shop.stitcher.join(parts, folder / "recording")
+        whole = Whole(
+            how=joined.how,
+            audio=joined.audio,
+            offsets_ms=joined.offsets_ms,
+            levels=_together(played, shop),
+            path=folder / "recording",
+        )
+    ids = [leg.stored.leg.id for leg in played]
+    begins = dict(zip(ids, whole.offsets_ms, strict=True))
+    started = {leg.stored.leg.id: leg.stored.leg.started_at for leg in legs}
+    for leg in legs:
+        if other := leg.stored.heard_in:
+            behind = started[leg.stored.leg.id] - started[other.leg]
+            behind_ms = round(behind / timedelta(milliseconds=1)) + other.shift_ms
+            begins[leg.stored.leg.id] = max(0, begins[other.leg] + behind_ms)
+    return legs, replace(whole, offsets_ms=tuple(begins[leg.stored.leg.id] for leg in legs))
+
+
+def _with_repeated(legs: Sequence[FetchedLeg], shop: Workshop) -> list[FetchedLeg]:
+    """Say of each leg whether all of it is heard in another one."""
+    repeated = shop.stitcher.repeated(
+        {leg.stored.leg.id: (leg.stored.leg.started_at, leg.levels) for leg in legs}
     )
+    return [
+        replace(leg, stored=replace(leg.stored, heard_in=repeated.get(leg.stored.leg.id)))
+        for leg in legs
+    ]
 
 
-def _heard(legs: Sequence[FetchedLeg], shop: Workshop) -> Levels:
+def _together(legs: Sequence[FetchedLeg], shop: Workshop) -> Levels:
     return shop.stitcher.together([(leg.stored.audio, leg.levels) for leg in legs])
 
 
@@ -154,17 +186,18 @@ def _unjoined(state: CallState, reason: str, shop: Workshop) -> CallState:
 def _apart(legs: Sequence[FetchedLeg], shop: Workshop) -> Whole:
     """Leave legs as they are: whoever wants to hear the call joins them when they are restored."""
     audios = [leg.stored.audio for leg in legs]
+    alone = len(legs) == 1
     return Whole(
-        how="single" if len(legs) == 1 else "apart",
-        audio=audios[0] if len(legs) == 1 else None,
+        how="single" if alone else "apart",
+        audio=audios[0] if alone else None,
         offsets_ms=offsets_ms(audios),
-        levels=_heard(legs, shop),
+        levels=_together(legs, shop),
+        only=legs[0].stored.object if alone else None,
     )
 
 
 def _store(
     state: CallState,
-    legs: Sequence[FetchedLeg],
     whole: Whole,
     prefix: str,
     present: Mapping[str, StoredObject],
@@ -176,7 +209,7 @@ def _store(
     abandoned: list[StoredObject] = []
     for number in range(state.revision + 1, state.revision + 1 + MAX_LEFTOVERS):
         try:
-            stored = legs[0].stored.object if whole.how == "single" else None
+            stored = whole.only
             if whole.path is not None and whole.audio is not None and digest is not None:
                 stored = shop.archive.put_file(
                     recording_key(prefix, number, whole.audio.extension),

@@ -155,7 +155,7 @@ def _remember(
     said: Json = {
         "sha256": sent.sha256,
         "audio": asdict(audio),
-        "levels": asdict(levels),
+        "levels": _kept(levels),
         "short_ms": short_ms,
     }
     _note(key, sent, said, shop)
@@ -190,7 +190,7 @@ def remember_sealed(leg: Json, levels: Json, peaks: Json, notes: Notes) -> None:
     said: Json = {
         "sha256": leg["sha256"],
         "audio": asdict(audio),
-        "levels": asdict(own),
+        "levels": _kept(own),
         "short_ms": leg["short_ms"],
     }
 
@@ -198,6 +198,11 @@ def remember_sealed(leg: Json, levels: Json, peaks: Json, notes: Notes) -> None:
         return note if note.content else replace(note, content={leg["version_id"]: said})
 
     change(_note_key(leg["key"]), remembered, notes)
+
+
+def _kept(levels: Levels) -> Json:
+    """Return what is remembered of how loud a leg is."""
+    return {name: value for name, value in asdict(levels).items() if name != "envelope"}
 
 
 def _said_of(stored: StoredObject, shop: Workshop) -> Json | None:

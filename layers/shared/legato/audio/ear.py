@@ -25,6 +25,8 @@ SILENCE_DBFS = -50.0
 
 MAX_POINTS = 8192
 _FULL_SCALE = 32768
+_HALF_DECIBELS = bytes([0, *(round(40 * math.log10(rms)) for rms in range(1, _FULL_SCALE + 1))])
+"""By the mean level of a tenth of a second."""
 
 
 class Ear:
@@ -71,6 +73,7 @@ class _Loudness:
         self._rate, self._frame = rate, 2 * channels
         self._samples = self._silent = self._silence = self._longest = self._peak = 0
         self._energy = 0.0
+        self._envelope = bytearray()
         self._threshold = _FULL_SCALE * 10 ** (SILENCE_DBFS / 20)
 
     def add(self, pcm: bytes, window: int) -> None:
@@ -82,6 +85,7 @@ class _Loudness:
             piece = view[at : at + window]
             rms, samples = audioop.rms(piece, 2), len(piece) // self._frame
             self._energy += rms * rms * samples
+            self._envelope.append(_HALF_DECIBELS[rms])
             if rms < self._threshold:
                 self._silent += samples
                 self._silence += samples
@@ -97,6 +101,7 @@ class _Loudness:
             peak_dbfs=dbfs(self._peak / _FULL_SCALE),
             loudness_dbfs=dbfs(rms / _FULL_SCALE),
             peaks=peaks,
+            envelope=bytes(self._envelope),
         )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
-from legato.audio import join, listen, together
+from legato.audio import join, listen, repeated, together
 from legato.audio.ffmpeg import Ffmpeg, Tools
-from legato.model import AudioFacts
+from legato.model import AudioFacts, HeardIn
 from legato.ports import Joined, Levels, Listener
 
 
@@ -42,6 +43,10 @@ class FfmpegStitcher:
     def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
         """Return the levels and peaks of one or more recordings that play one after the other."""
         return together.together(parts)
+
+    def repeated(self, legs: Mapping[str, tuple[datetime, Levels]]) -> Mapping[str, HeardIn]:
+        """Say which legs are heard in another one; see the port and `legato.audio.repeated`."""
+        return repeated.repeated(legs)
 
     def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
         """Write the legs into `target`. Raises Failed with the reason, or TooLarge.

@@ -138,9 +138,15 @@ def _timeline(manifest: Json, zone: tzinfo) -> Iterator[str]:
         yield f"{position:>3}  {at}  {lasts:>8}  {_bar(begin, end, spans)}  {leg['id']}{doubt}"
         if unheard := audio_of(leg).unheard:
             yield f"     {unheard}; it is kept as it came"
+        if heard_in := leg["heard_in"]:
+            other = next(at for at, one in enumerate(legs, 1) if one["id"] == heard_in["leg"])
+            yield f"     heard in {other} ({heard_in['alike']:.0%} alike), and not played again"
         until = max(until, end)
     numbers = {leg["id"]: position for position, leg in enumerate(legs, 1)}
+    repeated = {leg["id"] for leg in legs if leg["heard_in"]}
     for one in manifest["overlaps"]:
+        if repeated & set(one["legs"]):
+            continue
         which = " and ".join(f"{numbers.get(leg, leg)}" for leg in one["legs"])
         overlap = _length(timedelta(milliseconds=one["overlap_ms"]))
         yield f"     {which} overlap by {overlap}, and play one after the other"

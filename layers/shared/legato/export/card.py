@@ -24,7 +24,10 @@ FLAT = base64.b64encode(bytes(2)).decode()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """A leg, and where it begins in what plays. `gap_ms` is negative where it overlaps."""
+    """A leg, and where it begins in what plays. `gap_ms` is negative where it overlaps.
+
+    `heard_in` is the number of another leg in which all of it is heard, if there is one.
+    """
 
     id: str
     started_at: datetime
@@ -35,6 +38,7 @@ class Leg:
     sha256: str
     size: int
     who: str
+    heard_in: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +164,7 @@ def _legs(legs: Sequence[Json]) -> list[Leg]:
     for leg in legs:
         began = parse_time(leg["started_at"])
         details = leg["details"] or {}
+        other = leg["heard_in"] and leg["heard_in"]["leg"]
         made.append(
             Leg(
                 id=leg["id"],
@@ -171,6 +176,7 @@ def _legs(legs: Sequence[Json]) -> list[Leg]:
                 sha256=leg["sha256"],
                 size=leg["bytes"],
                 who=details.get("agent") or details.get("extension") or "",
+                heard_in=next((at for at, one in enumerate(legs, 1) if one["id"] == other), None),
             )
         )
         end = began + timedelta(milliseconds=leg["duration_ms"])

@@ -243,6 +243,8 @@ def _legs(card: Card) -> Iterable[str]:
 
 def _gap(leg: Leg) -> str:
     """Say how far apart two legs are in time; they play one after the other all the same."""
+    if leg.heard_in is not None:
+        return f"heard in leg {leg.heard_in}"
     if leg.gap_ms is None:
         return ""
     seconds = abs(leg.gap_ms) / 1000

@@ -18,11 +18,11 @@ from legato.layout import (
     recording_key,
     refused_prefix,
 )
-from legato.manifest import audio_of, includes
+from legato.manifest import audio_of, includes, played
 from legato.model import MEDIA_TYPES, CallId, offsets_ms, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from legato.model import Json
@@ -34,6 +34,8 @@ RESAMPLED_MS = 200
 """For each leg: decoded at another sample rate it ends a little earlier or later."""
 _OBJECT = ("key", "version_id", "bytes", "sha256")
 _FORMAT = ("media_type", "codec", "sample_rate", "channels")
+HEARD_SLIP_MS = 5000
+"""A leg may be silent for so long where the one in which it is heard has not begun, or is over."""
 _ATTEMPTED = re.compile(r"recording-(\d{1,9})\.(?:mp3|wav)|peaks-(\d{1,9})\.json")
 _EXTENSIONS = {media_type: extension for extension, media_type in MEDIA_TYPES.items()}
 
@@ -108,9 +110,11 @@ def _of_the_whole(folder: str, content: Json) -> Iterator[str]:
     """Yield what in the joined audio cannot be: it consists of the legs, one after the other."""
     legs, whole = content["legs"], content["recording"]
     how = "apart" if whole is None else whole["how"]
-    if (how == "single") != (len(legs) == 1):
+    if (how == "single") != (len(played(legs)) == 1):
         yield f"{len(legs)} legs do not become one recording in this way: {how}"
         return
+    yield from _of_repeated(legs, how)
+    legs = played(legs)
     audios = [audio_of(leg) for leg in legs]
     strict = how != "transcode"
     tolerance = 0 if strict else RESAMPLED_MS
@@ -132,3 +136,25 @@ def _of_the_whole(folder: str, content: Json) -> Iterator[str]:
         yield "its recording is another one's"
     elif any(leg[name] != whole[name] for leg in legs for name in alike):
         yield "its recording is not made of its legs"
+
+
+def _of_repeated(legs: Sequence[Json], how: str) -> Iterator[str]:
+    """Yield what cannot be of legs that are said to be heard in another one, and not played."""
+    begins = {leg["id"]: parse_time(leg["started_at"]) for leg in legs}
+    whole = {leg["id"]: leg for leg in played(legs)}
+    for leg in legs:
+        if (said := leg["heard_in"]) is None:
+            continue
+        other = whole.get(said["leg"])
+        if how == "apart" or other is None:
+            yield f"its leg {leg['id']} is heard in no leg that is played"
+            continue
+        behind = begins[leg["id"]] - begins[other["id"]]
+        behind_ms = round(behind / timedelta(milliseconds=1)) + said["shift_ms"]
+        within = (
+            -HEARD_SLIP_MS
+            <= behind_ms
+            <= (other["duration_ms"] - leg["duration_ms"] + HEARD_SLIP_MS)
+        )
+        if not within or leg["offset_ms"] != max(0, other["offset_ms"] + behind_ms):
+            yield f"its leg {leg['id']} is not heard where it is said to be"
