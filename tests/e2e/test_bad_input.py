@@ -144,6 +144,12 @@ def test_what_nobody_decodes_is_kept_as_it_came_and_told(system, odd_calls, pers
         shown = person.says("show", str(state.id), "--reason", "complaint")
         assert "unsupported codec: MP4; it is kept as it came" in shown
         assert state.call in person.says("find", "--from", "2026-11-01", "--json")
+    package = person.folder / "package"
+    words = ("export", str(among.id), str(alone.id), "--case", "2026-117", "--to", str(package))
+    person.says(*words, "--reason", "complaint")
+    assert len([path for path in package.rglob("*.mp4") if path.read_bytes() == mp4]) == 2
+    [page] = package.rglob("index.html")
+    assert "one has a codec that is not supported" in page.read_text()
     findings = json.loads(person.says("verify", "--deep", "--json"))["findings"]
     assert [one["kind"] for one in findings] == ["chain-missing"], "no auditor runs here"
 

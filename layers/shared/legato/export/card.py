@@ -43,7 +43,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What is said of one call. `file` is what plays, below data/; `joined` if we joined it."""
+    """What is said of one call. `file` is what plays, below data/; empty if nothing does."""
 
     provider: str
     account: str
@@ -64,11 +64,6 @@ class Card:
     manifest_sha256: str
     digest: str | None
     cases: Sequence[str]
-
-    @property
-    def joined(self) -> bool:
-        """Whether what plays was put together for this package, from legs that lie apart."""
-        return self.how == "apart"
 
     @property
     def agents(self) -> list[str]:
@@ -116,7 +111,7 @@ def card(
         missing=manifest["missing"],
         file=file,
         sha256=file_sha256,
-        how="apart" if recording is None else recording["how"],
+        how=("apart" if file else "unjoined") if recording is None else recording["how"],
         peaks=picture(peaks),
         manifest=key,
         manifest_sha256=sha256,

@@ -209,6 +209,8 @@ class Maker:
         sounds = audio(manifest)
         if len(sounds) == 1:
             file, sha256 = sounds[0]["key"], sounds[0]["sha256"]
+        elif any(leg["unsupported"] for leg in sounds):
+            file, sha256 = "", ""  # each leg by itself is what there is
         else:
             file = f"listen/{stem(chosen.row)}.{joined_extension(sounds)}"
             # To join is to read, and the legs are here.

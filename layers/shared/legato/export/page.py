@@ -35,6 +35,8 @@ _HOW = {
     "transcode": "The legs differ in format, so the recording was decoded to PCM.",
     "apart": "The legs are kept apart in the archive. They were joined for this package to be "
     "listened to; the legs themselves are the evidence.",
+    "unjoined": "The legs cannot be joined, since one has a codec that is not supported. Each "
+    "is as the provider sent it.",
 }
 
 
@@ -176,6 +178,8 @@ def _sides(card: Card, roles: Sequence[str]) -> str:
 
 
 def _player(card: Card) -> Iterable[str]:
+    if not card.file:
+        return
     source, marked = html_address(card.file), " marked" if len(card.legs) > 1 else ""
     yield f'<audio controls preload="none" src="{source}"></audio>'
     yield '<div class="player">'
@@ -272,8 +276,14 @@ def _seal(card: Card) -> Iterable[str]:
     facts = [
         ("Call", f'<span class="id">{html_text(card.call)}</span>'),
         ("Account", f'<span class="id">{html_text(card.account)}</span>'),
-        ("Plays", f'<a class="id" href="{html_address(card.file)}">{html_text(card.file)}</a>'),
-        ("Its SHA-256", f'<span class="id">{html_text(card.sha256)}</span>'),
+        *(
+            (
+                ("Plays", f'<a class="id" href="{html_address(card.file)}">{file}</a>'),
+                ("Its SHA-256", f'<span class="id">{html_text(card.sha256)}</span>'),
+            )
+            if (file := html_text(card.file))
+            else ()
+        ),
         (
             f"Manifest, revision {card.revision}",
             f'<a class="id" href="{html_address(card.manifest)}">{html_text(card.manifest)}</a>',
