@@ -40,8 +40,8 @@ class Kind:
     """A recording, and what is right of it.
 
     `ms` is its length, None if it is no recording; `refused` is a part of the reason then.
-    `unsupported` is what it is if it is kept and not decoded. `lacks` is whether a header or a last
-    frame promises more than there is.
+    `unsupported` is what it is if it is kept and not decoded, `unheard` what of it nobody hears.
+    `lacks` is whether a header or a last frame promises more than there is.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Kind:
     ms: float | None = None
     refused: str = ""
     unsupported: str = ""
+    unheard: str = ""
     lacks: bool = False
 
 
@@ -206,6 +207,9 @@ def _of_several(encoded: dict[str, bytes], lengths: dict[str, float]) -> Iterato
     yield both(mono, stereo)
     yield both(stereo, mono)
     yield both(mono, "lame-tags-8000.mp3")
+    first = _wav(PCM, 16, sound(8000))
+    two = Kind(name="wav: two in one", content=first * 2, ms=SECONDS * 1000, unheard="another file")
+    yield two
     info = encoded["lame-vbr-16000.mp3"][:288]
     yield Kind(name="mp3: nothing but a Xing header", content=info, refused="but a Xing header")
 
@@ -314,9 +318,14 @@ def _no_recordings() -> Iterator[Kind]:
         ("wav: no form", riff(chunk(b"data", bytes(90))), "no `fmt ` chunk"),
         ("wav: no samples", riff(fmt, chunk(b"data", b"")), "holds no audio"),
         ("wav: 4 GB in 100 bytes", riff(b"JUNK\xff\xff\xff\xff" + bytes(80)), "no `fmt ` chunk"),
-        ("wav: 65,535 channels", _wav(PCM, 16, bytes(999), channels=65535 // 2), "channels"),
+        ("wav: 65,535 channels", _absurd(), "65535 channels"),
     ):
         yield Kind(name=name, content=content, refused=refused)
+
+
+def _absurd() -> bytes:
+    header = struct.pack("<HHIIHH", PCM, 65535, 8000, 16000, 2, 16)
+    return riff(chunk(b"fmt ", header), chunk(b"data", bytes(999)))
 
 
 def full_length(path: Path, tool: str) -> float | None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from legato.audio import riff
 from legato.audio.stitch import FfmpegStitcher
 from legato.errors import Failed, TooLarge
 from tests.audio import (
@@ -221,6 +222,30 @@ def test_names_with_quotes_and_spaces_are_joined(stitcher, tmp_path):
     paths = [write_pcm(tmp_path / name, tone(0.5, hertz=300)) for name in names]
     stitcher.join(inspected(stitcher, paths), target := tmp_path / "joined file's.wav")
     assert audio_of(target) == tone(0.5, hertz=300) * 4
+
+
+def test_what_is_too_large_for_a_riff_becomes_an_rf64(stitcher, tmp_path, monkeypatch):
+    """Which counts in 64 bits; players know it, and so do we."""
+    monkeypatch.setattr(riff, "RIFF_LIMIT", 30_000)
+    paths = [write_pcm(tmp_path / name, tone(1, hertz=300)) for name in "ab"]
+    paths.append(write_wav(tmp_path / "c", tone(1), tag=MULAW, bits=8))
+    for chosen, how in ((paths[:2], "copy"), (paths, "transcode")):
+        joined = stitcher.join(inspected(stitcher, chosen), target := tmp_path / how)
+        assert target.read_bytes()[:4] == b"RF64"
+        assert joined.how == how
+        assert stitcher.inspect(target)[0] == joined.audio
+
+
+def test_an_hour_of_silence_is_no_work(stitcher, tmp_path):
+    """At the lowest rate it is 50,000 frames."""
+    frame = bytes.fromhex("ffe318c4") + bytes(68)
+    path = tmp_path / "leg"
+    path.write_bytes(frame * 50_000)
+    facts, levels = stitcher.inspect(path)
+    assert facts.duration_ms == 3600 * 1000
+    assert levels.silent_share == 1
+    joined = stitcher.join([(path, facts)] * 2, target := tmp_path / "joined")
+    assert (joined.audio.duration_ms, target.stat().st_size) == (2 * 3600 * 1000, 2 * 3_600_000)
 
 
 def test_many_legs_are_joined(stitcher, tmp_path):

@@ -446,9 +446,9 @@ class AudioFacts:
         """Why it, or a part of it, is kept and cannot be heard; None if it can."""
         if self.unsupported is not None:
             return f"unsupported codec: {self.unsupported}"
-        behind = self.beside.get("another file", 0) + self.beside.get("unknown bytes", 0)
-        if self.extension == "wav" and behind > MOST_BEHIND:
-            return f"{behind:,} bytes that nobody understands stand behind its audio"
+        for what in ("another file", "unknown bytes"):
+            if self.extension == "wav" and (size := self.beside.get(what, 0)) > MOST_BEHIND:
+                return f"behind its audio stand {size:,} bytes: {what}"
         return None
 
     @property
