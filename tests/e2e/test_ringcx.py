@@ -177,7 +177,7 @@ def test_a_dialog_is_in_cold_storage_from_the_first_write(centre, archived):
     [
         ("late", "404"),
         ("truncate", "cannot be resumed"),
-        ("short-riff", "cut short"),
+        ("short-riff", "s short"),
         ("html", "HTML"),
         ("json", "JSON"),
     ],

@@ -8,7 +8,9 @@ samples come.
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from operator import mul
 
 import audioop
 
@@ -27,6 +29,9 @@ MAX_POINTS = 8192
 _FULL_SCALE = 32768
 _HALF_DECIBELS = bytes([0, *(round(40 * math.log10(rms)) for rms in range(1, _FULL_SCALE + 1))])
 """By the mean level of a tenth of a second."""
+_SILENT = re.compile(
+    b"[%c-%c]+" % (0, _HALF_DECIBELS[round(_FULL_SCALE * 10 ** (SILENCE_DBFS / 20))] - 1)
+)
 
 
 class Ear:
@@ -38,9 +43,10 @@ class Ear:
     def __init__(self, rate: int, channels: int) -> None:
         self.rate, self.channels = rate, channels
         self.samples = 0
-        self._window = max(1, rate // 10) * channels * 2
+        window = max(1, rate // 10)
+        self._window = window * channels * 2
         self._rest = b""
-        self._loudness = _Loudness(rate, channels)
+        self._loudness = _Loudness(rate, channels, window)
         self._peaks = _Peaks(rate, 1 if channels < 3 else channels)
 
     def hear(self, pcm: bytes) -> None:
@@ -60,44 +66,38 @@ class Ear:
         return self._loudness.result(self._peaks.to_json())
 
     def _listen(self, pcm: bytes) -> None:
-        self._loudness.add(pcm, self._window)
+        self._loudness.add(pcm)
         # More than two channels are not met; their picture shows all of them.
         self._peaks.add(audioop.tomono(pcm, 2, 0.5, 0.5) if self.channels == 2 else pcm)
         self.samples += len(pcm) // (2 * self.channels)
 
 
 class _Loudness:
-    """Sums up windows. Counts samples of one channel."""
+    """Measures windows of so many samples of one channel. The last one may be shorter."""
 
-    def __init__(self, rate: int, channels: int) -> None:
-        self._rate, self._frame = rate, 2 * channels
-        self._samples = self._silent = self._silence = self._longest = self._peak = 0
-        self._energy = 0.0
+    def __init__(self, rate: int, channels: int, window: int) -> None:
+        self._rate, self._frame, self._window = rate, 2 * channels, window
+        self._samples = self._peak = self._energy = 0
         self._envelope = bytearray()
-        self._threshold = _FULL_SCALE * 10 ** (SILENCE_DBFS / 20)
 
-    def add(self, pcm: bytes, window: int) -> None:
-        """Take windows of so many bytes, of which the last may be shorter."""
+    def add(self, pcm: bytes) -> None:
+        size, view = self._window * self._frame, memoryview(pcm)
+        levels = [audioop.rms(view[at : at + size], 2) for at in range(0, len(pcm), size)]
+        lacking = self._window * len(levels) - len(pcm) // self._frame
         self._samples += len(pcm) // self._frame
+        self._energy += self._window * sum(map(mul, levels, levels)) - lacking * levels[-1] ** 2
+        self._envelope += bytes(map(_HALF_DECIBELS.__getitem__, levels))
         self._peak = max(self._peak, audioop.max(pcm, 2))
-        view = memoryview(pcm)
-        for at in range(0, len(pcm), window):
-            piece = view[at : at + window]
-            rms, samples = audioop.rms(piece, 2), len(piece) // self._frame
-            self._energy += rms * rms * samples
-            self._envelope.append(_HALF_DECIBELS[rms])
-            if rms < self._threshold:
-                self._silent += samples
-                self._silence += samples
-                self._longest = max(self._longest, self._silence)
-            else:
-                self._silence = 0
 
     def result(self, peaks: Json) -> Levels:
         rms = math.sqrt(self._energy / self._samples) if self._samples else 0.0
+        spans = [
+            min(found.end() * self._window, self._samples) - found.start() * self._window
+            for found in _SILENT.finditer(self._envelope)
+        ]
         return Levels(
-            longest_silence_ms=round(self._longest * 1000 / self._rate),
-            silent_share=round(self._silent / self._samples, 4) if self._samples else 1.0,
+            longest_silence_ms=round(max(spans, default=0) * 1000 / self._rate),
+            silent_share=round(sum(spans) / self._samples, 4) if self._samples else 1.0,
             peak_dbfs=dbfs(self._peak / _FULL_SCALE),
             loudness_dbfs=dbfs(rms / _FULL_SCALE),
             peaks=peaks,
