@@ -250,6 +250,12 @@ def _wavs() -> Iterator[Kind]:
     wide = b"RF64\xff\xff\xff\xffWAVE" + chunk(b"ds64", struct.pack("<QQQI", 0, len(pcm), 0, 0))
     wide += chunk(b"fmt ", form(PCM, 8000, 1, 16)) + b"data\xff\xff\xff\xff" + pcm
     yield Kind(name="wav: RF64", content=wide, ms=ms)
+    tagged = _id3v2(b"TIT2\0\0\0\5\0\0\0Call") + _wav(PCM, 16, pcm)
+    yield Kind(name="wav: ID3v2 in front", content=tagged, ms=ms)
+    header = struct.pack("<HHIIHHH", 0x45, 1, 8000, 9000, 9, 9, 0)
+    odd = riff(chunk(b"fmt ", header), chunk(b"data", bytes(9000)))
+    name = "adpcm_g726 that cannot be decoded"
+    yield Kind(name="wav: G.726 of nine bits", content=odd, ms=1000, unsupported=name)
     for tag, name in ((0x22, "TrueSpeech"), (0x0111 + 1, "format 0x0112")):
         content = _wav(tag, 16, bytes(3000))
         yield Kind(name=f"wav: {name}", content=content, ms=3000 / 16, unsupported=name)

@@ -140,6 +140,7 @@ def _leg(rng: random.Random, name: str, started_at: datetime) -> dict[str, Any]:
         "bytes": length * 4,
         "duration_ms": length,
         "details": None,
+        "heard_in": None,
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from legato.audio.mpeg import Walker, tag_size
+from legato.audio.mpeg import TAG_HEAD, Walker, tag_size
 from legato.errors import NotAudio
 
 HEAD = 4096
@@ -48,10 +48,11 @@ def recognise(head: bytes) -> str:
     """
     if other := unsupported(head):
         return other[0]
-    if head[:4] in (b"RIFF", b"RF64", b"BW64"):
-        if head[8:12] == b"WAVE":
+    behind = _behind_tags(head)
+    if behind[:4] in (b"RIFF", b"RF64", b"BW64"):
+        if behind[8:12] == b"WAVE":
             return "wav"
-        raise refusal(head)
+        raise refusal(behind)
     if _named(head) is None and _may_be_mpeg(head[:HEAD], whole=len(head) < HEAD):
         return "mp3"
     raise refusal(head)
@@ -59,10 +60,18 @@ def recognise(head: bytes) -> str:
 
 def unsupported(head: bytes) -> tuple[str, str] | None:
     """Return extension and name of a recording that is kept and not decoded; None if it is none."""
+    head = _behind_tags(head)
     for magic, extension, name in _UNSUPPORTED:
         if magic.match(head) and (extension != "aac" or _is_adts(head)):
             return extension, name
     return None
+
+
+def _behind_tags(head: bytes) -> bytes:
+    """Return what stands behind the ID3v2 tags that some writers put in front of anything."""
+    while size := tag_size(head[:TAG_HEAD]):
+        head = head[size:]
+    return head
 
 
 def _is_adts(head: bytes) -> bool:
@@ -78,9 +87,7 @@ def _may_be_mpeg(head: bytes, *, whole: bool) -> bool:
     if walker.frames or walker.info or whole:
         return bool(walker.frames or walker.info)
     # A tag or zeros may fill the head, or what is left of a frame; text is never a recording.
-    while size := tag_size(head[:14]):
-        head = head[size:]
-    return not _is_text(head.lstrip(b"\0")[:16] or b"\0")
+    return not _is_text(_behind_tags(head).lstrip(b"\0")[:16] or b"\0")
 
 
 def refusal(head: bytes) -> NotAudio:

@@ -203,7 +203,11 @@ class _Piped:
                     self._sound.begin(form.rate, form.channels)
                 self._sound.hear(pcm)
         except FfmpegFailed as error:
-            raise self._sound.damaged(f"it cannot be decoded: {error}") from error
+            raise _Undecodable(str(error), extension=self._sound.form) from error
+
+
+class _Undecodable(DamagedAudio):
+    """ffmpeg gave up."""
 
 
 class _Frames:
@@ -261,7 +265,10 @@ class _Frames:
 
 
 class _Deaf:
-    """Hears nothing of what nobody decodes here."""
+    """Hears nothing of what nobody decodes here, and says what that is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def give(self, audio: bytes) -> None:
         """Pass the next bytes by."""
@@ -284,8 +291,8 @@ class _Unheard:
     """A recording that is none of those that are decoded here."""
 
     def __init__(self, extension: str, name: str) -> None:
-        self.extension, self._name = extension, name
-        self._decoder = _Deaf()
+        self.extension = extension
+        self._decoder = _Deaf(name)
 
     def hear(self, piece: bytes) -> None:
         """Pass the next bytes by."""
@@ -300,7 +307,7 @@ class _Unheard:
             sample_rate=0,
             channels=0,
             duration_ms=0,
-            unsupported=self._name,
+            unsupported=self._decoder.name,
         )
         return facts, _NOTHING
 
@@ -322,10 +329,11 @@ class _Wav:
         self._give(self._walker.end())
         if self._begun is None:
             raise self._sound.damaged("it holds no audio")
+        with self._going_deaf():
+            self._begun[1].end()
         form, decoder = self._begun
-        decoder.end()
         if isinstance(decoder, _Deaf):
-            return self._unheard(form), _NOTHING
+            return self._unheard(form, decoder.name), _NOTHING
         ear, levels = self._sound.end()
         beside, varies = self._walker.beside, False
         if isinstance(decoder, _Frames):
@@ -345,7 +353,7 @@ class _Wav:
         )
         return facts, levels
 
-    def _unheard(self, form: riff.Form) -> AudioFacts:
+    def _unheard(self, form: riff.Form, name: str) -> AudioFacts:
         return AudioFacts(
             extension="wav",
             media_type=MEDIA_TYPES["wav"],
@@ -353,14 +361,26 @@ class _Wav:
             sample_rate=form.rate,
             channels=form.channels,
             duration_ms=round(self._walker.size * 1000 / form.bytes_a_second),
-            unsupported=f"{form.name} in WAV",
+            unsupported=f"{name} in WAV",
             beside=dict(self._walker.beside),
         )
 
     def _give(self, audio: bytes) -> None:
         if audio:
-            _, decoder = self._begun or self._begin()
-            decoder.give(audio)
+            begun = self._begun or self._begin()
+            with self._going_deaf():
+                begun[1].give(audio)
+
+    @contextmanager
+    def _going_deaf(self) -> Iterator[None]:
+        """Keep what ffmpeg gives up on: it has a codec that it knows, and not this kind of it."""
+        try:
+            yield
+        except _Undecodable as error:
+            if self._begun is None:
+                raise
+            form, _ = self._begun
+            self._begun = form, _Deaf(f"{form.codec} that cannot be decoded ({error})")
 
     def _begin(self) -> tuple[riff.Form, _Decoder]:
         form = self._walker.known_form
@@ -371,7 +391,7 @@ class _Wav:
         elif form.codec in ("mp2", "mp3"):
             decoder = _Frames(self._sound, self._new_pipe)
         elif form.codec == "unknown":
-            decoder = _Deaf()
+            decoder = _Deaf(form.name)
         else:
             decoder = self._new_pipe("wav")
             # No length: up to the end.

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 HEAD = 4
+TAG_HEAD = 14
+"""So many bytes tell whether an ID3v2 tag begins."""
 _LONGEST = 1732
 """No frame is longer, in bytes: layer II with 384 kbit/s at 32 kHz."""
 _LOOK = 4 * _LONGEST
@@ -207,7 +209,7 @@ class Walker:
 
         None if that takes more bytes to know, or the last frame begins there and is cut.
         """
-        size = tag_size(data[at : at + 14]) or _ape_size(data[at : at + 32])
+        size = tag_size(data[at : at + TAG_HEAD]) or _ape_size(data[at : at + 32])
         if size and at + size <= len(data):
             return self._aside(data, at, at + size)
         if size and stop is not None:
@@ -326,7 +328,7 @@ def _named(junk: bytes) -> tuple[str, int]:
     if junk[:3] == b"TAG" and len(junk) >= 128:
         return "ID3v1 tag", 128
     if junk[:3] == b"ID3":
-        return "ID3v2 tag", min(tag_size(junk[:14]) or len(junk), len(junk))
+        return "ID3v2 tag", min(tag_size(junk[:TAG_HEAD]) or len(junk), len(junk))
     if junk[:8] == b"APETAGEX":
         return "APE tag", min(_ape_size(junk[:32]) or len(junk), len(junk))
     if junk[:11] == b"LYRICSBEGIN":

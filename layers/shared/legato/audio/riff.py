@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from legato.audio.mpeg import TAG_HEAD, tag_size
 from legato.errors import DamagedAudio
 
 # What recorders that cannot seek back write for "until the end": nothing, or what is near to the
@@ -172,8 +173,8 @@ class Walker:
         self.beside: Counter[str] = Counter()
         self._held = bytearray()
         self._audio: list[bytes] = []
-        self._step: Callable[[bool], bool] = self._passing
-        self._pass, self._passed = 12, ""  # how many bytes, and what they are
+        self._step: Callable[[bool], bool] = self._in_front
+        self._pass, self._passed = 0, ""  # how many bytes, and what they are
         self._wide = 0
         self._odd = self._begun = self._directly = False
         self._left: int | None = 0
@@ -227,13 +228,23 @@ class Walker:
 
     # Each step takes bytes off the front, and says whether it need not wait for more of them.
 
+    def _in_front(self, whole: bool) -> bool:
+        """Pass over the tags that some writers put in front of all, as players do."""
+        if len(self._held) < TAG_HEAD and not whole:
+            return False
+        if size := tag_size(bytes(self._held[:TAG_HEAD])):
+            self._go_past("ID3v2 tag", size)
+        else:
+            self._go_past("", _RIFF_HEAD)
+        return True
+
     def _passing(self, _whole: bool) -> bool:
         size = min(self._pass, len(self._held))
         self._put_aside(self._passed, size)
         del self._held[:size]
         self._pass -= size
         if not self._pass:
-            self._step = self._in_chunks
+            self._step = self._in_front if self._passed == "ID3v2 tag" else self._in_chunks
         return True
 
     def _in_chunks(self, whole: bool) -> bool:
@@ -333,6 +344,7 @@ class Walker:
             self.beside[what] += size
 
 
+_RIFF_HEAD = 12
 _CHUNK_HEAD = 8
 _SHORTEST_FORM = 14
 _FOREVER = 1 << 62
