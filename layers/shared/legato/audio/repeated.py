@@ -22,7 +22,7 @@ STEP_MS = 100
 REACH = 50
 """Steps by which the clocks of two recorders may differ: five seconds."""
 ALIKE = 0.85
-"""The least correlation of what is the same. Different people speaking reach 0.4."""
+"""The least correlation of what is the same. Different people speaking reached 0.6."""
 # All levels are in half decibels, as an envelope has them.
 _RANGE = 80
 """Below the loudest by so much, it is line noise, of which each codec makes another one."""
