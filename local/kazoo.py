@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from legato.push import KAZOO_PUSH_KEY, token_of
+from legato.discovery.push import KAZOO_PUSH_KEY, token_of
 
 ACCOUNTS = ["5a2d994fbae69b1d6b01eb9f0e7dfe62", "c1f8e3d7a9b04562938475acde102f36"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from legato.receive import CURRENT_TOKEN
+from legato.discovery.webhook import CURRENT_TOKEN
 from local import aws, custom, endpoints, gateway, kazoo, ringcx, ringex, stack
 from local.endpoints import Endpoints
 from local.poller import Poller

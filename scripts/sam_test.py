@@ -33,13 +33,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from samcli.yamlhelper import yaml_parse
 
+from legato.archive.layout import call_in, call_prefix, folder_of, hold_prefix
 from legato.aws.ledger import DynamoLedger
-from legato.layout import call_in, call_prefix, folder_of, hold_prefix
+from legato.discovery.push import KAZOO_PUSH_KEY
+from legato.discovery.webhook import CURRENT_TOKEN
 from legato.model import CallId, Job, Note, format_time, parse_time
-from legato.push import KAZOO_PUSH_KEY
-from legato.receive import CURRENT_TOKEN
-from legato.reconcile import last_days
-from legato.restore.note import key_of as restore_key
+from legato.operations.reconcile import last_days
+from legato.retrieval.restore.note import key_of as restore_key
 from local import aws, custom, endpoints
 from local.demo.calls import AUDIO
 from local.demo.evidence import read, storage_class

@@ -13,12 +13,12 @@ from datetime import timedelta
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from legato import layout, manifest
-from legato.manifest import Missing, Recording, Revision
+from legato.archive import layout, manifest
+from legato.archive.manifest import Missing, Recording, Revision
 from legato.model import PROVIDERS, StoredLeg, StoredObject, format_time
+from legato.operations.report.page import to_html
+from legato.operations.report.reconciliation import DAILY, Reconciliation
 from legato.ports import Levels
-from legato.report.page import to_html
-from legato.report.reconciliation import DAILY, Reconciliation
 from tests.fakes import NOON, FakeStitcher, a_leg, a_listing, an_id
 
 HOUR = timedelta(hours=1)

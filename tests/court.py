@@ -15,18 +15,19 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from legato import access, hold
-from legato.access import AccessLog
-from legato.archive import Message, archive
+from legato.archive.library import Cold, State, Stored
 from legato.audio.stitch import FfmpegStitcher
-from legato.digest import Chaining, digest
-from legato.download import Work
-from legato.export.pack import export
-from legato.export.package import Asked, Exporting
-from legato.library import Cold, State, Stored
+from legato.evidence import access_log, legal_hold
+from legato.evidence.access_log import AccessLog
+from legato.evidence.digest import Chaining, digest
+from legato.ingest.batch import Message, archive
+from legato.ingest.ports import Ports
 from legato.model import Job, Leg, Listing, Party
-from legato.policy import Policy
-from legato.workshop import Workshop
+from legato.retrieval.download import Downloading
+from legato.retrieval.export.choose import ExportRequest
+from legato.retrieval.export.export import export
+from legato.retrieval.export.package import Exporting
+from legato.tuning import Policy
 from tests.audio import local_tools, tone, write_pcm
 from tests.authority import EcSigner
 from tests.chain import KEY
@@ -120,10 +121,10 @@ class Court:
         log = AccessLog(
             archive=self.archive, notes=self.notes, accesses=self.accesses, clock=self.clock
         )
-        asked = access.Asked(
+        asked = access_log.AccessRequest(
             action=action, calls=tuple(calls), by=ALICE, reason=reason, case=case, details=details
         )
-        done = access.record(asked, log)
+        done = access_log.record(asked, log)
         self.recorded.append(done)
         return {"id": done.id, "by": done.by, "key": done.key, "keys": [done.key]}
 
@@ -135,14 +136,14 @@ class Court:
         """Return the packages of these calls, or of all."""
         wanted = {"reason": "subpoena", "query": None, "all_revisions": False, "max_size": 10**9}
         wanted |= {"case": CASE, "at": self.clock.now()} | asked
-        work = Work(library=self.shelf, stitcher=lambda: self.stitcher)
+        work = Downloading(library=self.shelf, stitcher=lambda: self.stitcher)
         ports = Exporting(
             work=work if room is None else replace(work, room=lambda folder: room),
             accesses=self.accesses,
             recorder=self,
             known=[KEY.public_key()],
         )
-        return list(export(rows or self.rows(), Asked(**wanted), to, ports))
+        return list(export(rows or self.rows(), ExportRequest(**wanted), to, ports))
 
     def again(self, provider, leg, *, seconds):
         """Let a leg appear later, so that the call has another revision."""
@@ -221,7 +222,7 @@ class Court:
         """Let a provider list a call, and archive it."""
         self.listings[provider] = listing
         cold = provider == "ringcx"
-        shop = Workshop(
+        ports = Ports(
             provider=FakeProvider(
                 listings={listing.call: listing}, audio=self._known(provider, audio), name=provider
             ),
@@ -244,11 +245,11 @@ class Court:
         )
         while True:
             until = self.clock.now() + HOUR
-            archive([Message("m", job.to_message())], shop=shop, until=until, guard=no_guard)
-            if not shop.jobs.sent:
+            archive([Message("m", job.to_message())], ports=ports, until=until, guard=no_guard)
+            if not ports.jobs.sent:
                 break
-            [(job, seconds)] = shop.jobs.sent
-            shop.jobs.sent.clear()
+            [(job, seconds)] = ports.jobs.sent
+            ports.jobs.sent.clear()
             self.clock.advance(seconds)
         entry = self.ledger.load(an_id(listing.call, provider=provider, account=listing.account))
         assert entry.status == status, entry
@@ -259,7 +260,7 @@ class Court:
         return self._audio[provider]
 
     def _hold(self):
-        work = hold.Holding(
+        work = legal_hold.Holding(
             archive=self.archive,
             ledger=self.ledger,
             notes=self.notes,
@@ -268,7 +269,7 @@ class Court:
             accesses=self.accesses,
         )
         asked = {"action": "hold", "call": "kazoo/a/k-1", "case": CASE}
-        reply = hold.answer(
+        reply = legal_hold.answer(
             json.dumps(asked | {"reason": "complaint"}).encode(), by=ALICE, work=work
         )
         assert reply.status == 200, reply

@@ -20,25 +20,24 @@ from typing import Any, Protocol
 
 import httpx
 
-from legato.archive import MOST_RECEIVES, Message, archive
+from legato.discovery.sweep import sweep
+from legato.discovery.sweep_all import Round
 from legato.errors import NotAudio
-from legato.gate import Limit
+from legato.ingest.batch import MOST_RECEIVES, Message, archive
+from legato.ledger.rate_limit import Limit
 from legato.model import AudioFacts, Job
-from legato.overview import Depth
-from legato.policy import Policy
-from legato.ports import Levels
+from legato.ports import Depth, Levels
 from legato.providers.ringex.account import RingexAccount
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
-from legato.rounds import Round
-from legato.sweep import sweep
+from legato.tuning import Policy
 from local.simulators.ringex.app import create_app
 from local.simulators.ringex.calls import CallOrder, LegOrder
 from local.simulators.ringex.config import Config
 from local.simulators.ringex.faults import Fault
-from tests.fakes import FakeArchive, FakeLedger, FakeNotes, FakeStitcher, a_workshop
+from tests.fakes import FakeArchive, FakeLedger, FakeNotes, FakeStitcher, some_ports
 
 BASE = "https://platform.ringcentral.com"
 MORNING = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -352,7 +351,7 @@ class Day:
             patience=timedelta(seconds=SETTLE),
             max_call=timedelta(hours=4),
         )
-        self._shop = a_workshop(
+        self._ports = some_ports(
             scratch,
             provider=provider,
             jobs=self.queue,
@@ -445,7 +444,7 @@ class Day:
 
         until = self.clock.now() + timedelta(minutes=15)
         before = self._heavy()
-        archive(batch, shop=self._shop, until=until, guard=strict)
+        archive(batch, ports=self._ports, until=until, guard=strict)
         self._heavy_at += [self.clock.seconds()] * (self._heavy() - before)
 
     def _heavy(self) -> int:

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from pathlib import Path
 
-from legato.accounts import only_account_key
-from legato.catalogue import BEGINNING, Page
+from legato.archive.library import Cold, State, Stored
+from legato.catalogue.index import BEGINNING, CataloguePage
+from legato.discovery.sweep_all import Round
 from legato.disk import create
 from legato.errors import (
     Conflict,
@@ -24,7 +25,8 @@ from legato.errors import (
     Retry,
     Stale,
 )
-from legato.library import Cold, State, Stored
+from legato.ingest.ports import Ports
+from legato.ledger.accounts import only_account_key
 from legato.model import (
     AudioFacts,
     CallId,
@@ -36,12 +38,10 @@ from legato.model import (
     StoredDocument,
     StoredObject,
 )
-from legato.policy import Policy
 from legato.ports import Joined, Levels, Sent
 from legato.providers.kazoo.inbox import Inbox
 from legato.providers.ringex.account import RingexAccount
-from legato.rounds import Round
-from legato.workshop import Workshop
+from legato.tuning import Policy
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -196,7 +196,7 @@ class FakeCatalogue:
         found = [row for row in found if cursor is None or row.place < cursor]
         found.sort(key=lambda row: row.place, reverse=True)
         more = len(found) > limit
-        return Page(
+        return CataloguePage(
             rows=tuple(found[:limit]),
             cursor=found[limit - 1].place if more else None,
             reached=found[limit - 1].started_at if more else None,
@@ -669,7 +669,7 @@ def a_round(tail, desk) -> Round:
     )
 
 
-def a_workshop(scratch: Path, **ports) -> Workshop:
+def some_ports(scratch: Path, **ports) -> Ports:
     parts = {
         "provider": FakeProvider(),
         "jobs": FakeJobs(),
@@ -681,4 +681,4 @@ def a_workshop(scratch: Path, **ports) -> Workshop:
         "clock": FakeClock(),
         "policy": Policy(),
     }
-    return Workshop(scratch=scratch, **{**parts, **ports})
+    return Ports(scratch=scratch, **{**parts, **ports})

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from legato.verify.evidence import Guard, Lock, Version
+from legato.archive.evidence import Guard, Version, VersionLock
 
 
 @dataclass
@@ -67,7 +67,7 @@ class VersionStore:
 
     def guard(self, version):
         until = version.modified_at + timedelta(days=7 * 365)
-        lock = Lock(mode="COMPLIANCE", until=until) if self.locked else None
+        lock = VersionLock(mode="COMPLIANCE", until=until) if self.locked else None
         return Guard(lock=lock, held=self._kept(version).held)
 
     def held(self, version):

@@ -24,16 +24,17 @@ from urllib.parse import parse_qs, unquote
 
 import httpx
 
-from legato.archive import REDELIVERY_MARGIN, Message, archive
 from legato.bootstrap.status import KAZOO_LATE, RINGCX_LATE, RINGEX_LATE
-from legato.failed import Failures, Letter, Source, failed
-from legato.overview import Depth, Followed, Overview
-from legato.policy import Policy
-from legato.providers.answers import JSON_SECONDS
+from legato.discovery.sweep_all import Round, sweep_all
+from legato.ingest.batch import REDELIVERY_MARGIN, Message, archive
+from legato.operations.failures import Failures, FailureSource, failed
+from legato.operations.overview import Followed, Overview
+from legato.operations.status import status
+from legato.ports import Depth, Letter
 from legato.providers.credentials import Credential
-from legato.providers.line import TIMEOUT
-from legato.rounds import Round, go_round
-from legato.status import status
+from legato.providers.http_client import TIMEOUT
+from legato.providers.responses import JSON_SECONDS
+from legato.tuning import Policy
 from local.simulators.faults import Fault as Asked
 from local.simulators.kazoo.calls import CallOrder as KazooCall
 from local.simulators.kazoo.calls import RecordingOrder
@@ -236,7 +237,7 @@ class Company(ABC):
         going_on = now < self._whole_at
         if not going_on:
             self._whole_at = now + every
-        go_round(work, until=_after(self.world, SWEEPER), unfinished_only=going_on)
+        sweep_all(work, until=_after(self.world, SWEEPER), unfinished_only=going_on)
 
     @property
     def bad_call(self) -> str:
@@ -320,7 +321,7 @@ class Ringex(Company):
         self.world.place(RingexCall(telephony_session_id=call, legs=tuple(legs), seconds=60))
 
     def sweep(self) -> None:
-        go_round(self.world.round(), until=_after(self.world, SWEEPER))
+        sweep_all(self.world.round(), until=_after(self.world, SWEEPER))
 
     def watched(self) -> tuple[list[str], list[str]]:
         return [self.world.tail.key], [self.world.tail.watch]
@@ -520,11 +521,11 @@ class Run:
         self._archive = TimedArchive(world.clock.now)
         world.archive = self._archive
         policy = replace(
-            world._shop.policy,
+            world._ports.policy,
             max_attempts=Policy().max_attempts,
             max_leg_bytes=MAX_BYTES,
         )
-        world._shop = replace(world._shop, archive=self._archive, policy=policy)
+        world._ports = replace(world._ports, archive=self._archive, policy=policy)
         world.line.before = lambda: None
         self._answered = world.line.handle_request
         world.line.handle_request = self._answer  # type: ignore[method-assign]
@@ -590,7 +591,7 @@ class Run:
                 caught.update(ids)
 
         with self._lambda(LAMBDA):
-            archive(batch, shop=self.world._shop, until=_after(self.world, LAMBDA), guard=guard)
+            archive(batch, ports=self.world._ports, until=_after(self.world, LAMBDA), guard=guard)
             again = caught
         kept = [message for message in batch if message.id in again]
         self.world.queue.put_back(kept)
@@ -790,8 +791,8 @@ class Run:
             tails=tails,
             kept_days=dict.fromkeys(watches, company.retention_days),
             late=company.late,
-            usual=world._shop.policy.usual,
-            longest=world._shop.policy.longest,
+            usual=world._ports.policy.usual,
+            longest=world._ports.policy.longest,
             jobs=world.queue,
             dead_letters=letters,
             gates={},
@@ -808,7 +809,7 @@ class Run:
         needs = [need for need in found.needs if need.kind not in self._not_of_it]
         sentences = [f"{need.what} → {need.do}" for need in needs]
         sentences += [f"unknown: {what}: {error}" for what, error in found.unknown.items()]
-        source = Source(provider=company.name, letters=letters, jobs_of=world._shop.read)
+        source = FailureSource(provider=company.name, letters=letters, jobs_of=world._ports.read)
         failures = Failures(
             sources=[source], ledger=world.ledger, notes=world.notes, clock=world.clock
         )

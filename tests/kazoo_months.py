@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from legato.archive import archive
-from legato.gate import Limit
-from legato.policy import Policy
+from legato.discovery.sweep_all import Round, sweep_all
+from legato.ingest.batch import archive
+from legato.ledger.rate_limit import Limit
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import KazooTail
-from legato.rounds import Round, go_round
+from legato.tuning import Policy
 from local.simulators.faults import Fault
 from local.simulators.kazoo import Config, create_app
 from local.simulators.kazoo.calls import CallOrder, RecordingOrder
@@ -27,8 +27,8 @@ from tests.fakes import (
     FakeLedger,
     FakeNotes,
     FakeStitcher,
-    a_workshop,
     an_inbox,
+    some_ports,
 )
 
 SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
@@ -83,7 +83,7 @@ class Months:
             transport=self.line,
         )
         self.inbox = FakeInbox()
-        self._shop = a_workshop(
+        self._ports = some_ports(
             scratch,
             provider=Kazoo(
                 self.api,
@@ -166,7 +166,7 @@ class Months:
 
     def sweep(self) -> None:
         """Go a round as a fresh process."""
-        go_round(self.round(), until=self.clock.now() + timedelta(seconds=120))
+        sweep_all(self.round(), until=self.clock.now() + timedelta(seconds=120))
 
     def round(self) -> Round:
         """Return what a sweeper works with."""
@@ -196,7 +196,7 @@ class Months:
             yield
 
         until = self.clock.now() + timedelta(minutes=15)
-        archive(batch, shop=self._shop, until=until, guard=strict)
+        archive(batch, ports=self._ports, until=until, guard=strict)
 
     def _place(self, stopped: Stopped) -> None:
         self.world.calls.place(

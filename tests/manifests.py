@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from legato.layout import call_prefix
+from legato.archive.layout import call_prefix
 from legato.model import format_time
 from tests.fakes import an_id
 

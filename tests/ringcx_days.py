@@ -16,23 +16,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from legato.archive import archive
 from legato.audio.stitch import FfmpegStitcher
-from legato.backfill import Allowance, Backfill, backfill
 from legato.bootstrap.ringcx import tails
-from legato.gate import Limit
-from legato.policy import Policy
+from legato.discovery.sweep_all import Round, RoundReport, sweep_all
+from legato.ingest.batch import archive
+from legato.ledger.rate_limit import Limit
+from legato.operations.backfill import Allowance, Backfill, backfill
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
 from legato.providers.ringcx.stretch import RingcxStretch
-from legato.rounds import Round, RoundReport, go_round
+from legato.tuning import Policy
 from local.simulators.faults import Fault
 from local.simulators.ringcx import Config, create_app
 from local.simulators.ringcx.calls import CallOrder, SegmentOrder
 from local.simulators.ringcx.faults import DAMAGES
 from tests.audio import chunk, form, local_tools, riff
 from tests.day import InProcess, VirtualClock, VirtualQueue, let_time_pass, stall
-from tests.fakes import FakeArchive, FakeLedger, FakeNotes, a_workshop
+from tests.fakes import FakeArchive, FakeLedger, FakeNotes, some_ports
 
 SETTLE = timedelta(minutes=15)
 LIMITS = {
@@ -123,7 +123,7 @@ class Days:
             sleep=self.clock.sleep,
             transport=self.line,
         )
-        self._shop = a_workshop(
+        self._ports = some_ports(
             scratch,
             provider=Ringcx(self.api, self.notes, self.clock, settle=SETTLE, otherwise=90),
             jobs=self.queue,
@@ -193,7 +193,7 @@ class Days:
         """Go a round as a fresh process; None if it was killed."""
         until = self.clock.now() + timedelta(seconds=LAMBDA_SECONDS)
         with self._may_die():
-            return go_round(self.round(), until=until, unfinished_only=going_on)
+            return sweep_all(self.round(), until=until, unfinished_only=going_on)
         return None
 
     def round(self) -> Round:
@@ -259,7 +259,7 @@ class Days:
         died = True
         with self._may_die():
             until = self.clock.now() + timedelta(minutes=15)
-            archive(batch, shop=self._shop, until=until, guard=strict)
+            archive(batch, ports=self._ports, until=until, guard=strict)
             died = False
         if died:
             self.queue.put_back(batch)

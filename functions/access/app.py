@@ -13,15 +13,15 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
-from legato.access import answer
+from legato.api_request import request
 from legato.bootstrap import access_log
+from legato.evidence.access_log import answer
 from legato.printable import log_line
-from legato.signed import request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.access import AccessLog
+    from legato.evidence.access_log import AccessLog
 
 logger = Logger(json_serializer=log_line)
 metrics = Metrics()

@@ -12,12 +12,12 @@ from aws_lambda_powertools.logging.utils import copy_config_to_registered_logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Audit, auditor
-from legato.digest import digest
 from legato.errors import LegatoError, Refused
+from legato.evidence.digest import digest
+from legato.evidence.safeguards import compare
+from legato.evidence.timestamp import witness
+from legato.operations.reconcile import reconcile
 from legato.printable import log_line
-from legato.reconcile import reconcile
-from legato.safeguards import compare
-from legato.witness import witness
 
 if TYPE_CHECKING:
     from datetime import datetime

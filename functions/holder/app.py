@@ -13,15 +13,15 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
+from legato.api_request import request
 from legato.bootstrap import holder
-from legato.hold import answer
+from legato.evidence.legal_hold import answer
 from legato.printable import log_line
-from legato.signed import request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.hold import Holding
+    from legato.evidence.legal_hold import Holding
 
 logger = Logger(json_serializer=log_line)
 metrics = Metrics()

@@ -16,7 +16,7 @@ from aws_lambda_powertools.logging.utils import copy_config_to_registered_logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Lodge, keeper
-from legato.keep import KeepReport, keep, unsubscribe
+from legato.discovery.subscription import KeepReport, keep, unsubscribe
 from legato.printable import log_line
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
-from legato.archive import Message, archive
-from legato.bootstrap import workshop
+from legato.bootstrap import processor_ports
 from legato.errors import Stale, Unavailable
+from legato.ingest.batch import Message, archive
 from legato.printable import log_line
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.workshop import Workshop
+    from legato.ingest.ports import Ports
 
 logger = Logger(json_serializer=log_line)
 metrics = Metrics()
@@ -32,9 +32,9 @@ copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
 
 
 @cache
-def shop(queue: str) -> Workshop:
+def ports(queue: str) -> Ports:
     """Return what this process works with for the jobs of a queue, made at its first batch."""
-    return workshop(queue)
+    return processor_ports(queue)
 
 
 @logger.inject_lambda_context
@@ -42,7 +42,7 @@ def shop(queue: str) -> Workshop:
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an SQS event, whose messages are all of one queue; answer which of them failed."""
-    work = shop(event["Records"][0]["eventSourceARN"])
+    work = ports(event["Records"][0]["eventSourceARN"])
     messages = [
         Message(
             record["messageId"],
@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             logger.exception("unforeseen error: SQS delivers these messages again", messages=ids)
             failed.update(ids)
 
-    report = archive(messages, shop=work, until=work.clock.now() + left, guard=guard)
+    report = archive(messages, ports=work, until=work.clock.now() + left, guard=guard)
     metrics.add_metric(name="Jobs", unit=MetricUnit.Count, value=len(messages))
     metrics.add_metric(name="JobsRedelivered", unit=MetricUnit.Count, value=len(failed))
     for name, count in report.counts.items():

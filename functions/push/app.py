@@ -12,8 +12,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import hatch
+from legato.discovery.push import Push, push
 from legato.printable import log_line
-from legato.push import Push, push
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -12,14 +12,14 @@ from aws_lambda_powertools.logging.utils import copy_config_to_registered_logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import remover
+from legato.operations.removal import remove
 from legato.printable import log_line
-from legato.remove import remove
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from legato.errors import LegatoError
-    from legato.remove import Removal
+    from legato.operations.removal import Removal
 
 logger = Logger(json_serializer=log_line)
 metrics = Metrics()

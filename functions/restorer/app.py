@@ -13,12 +13,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from legato.bootstrap import restorer
 from legato.errors import Refused
 from legato.printable import log_line
-from legato.restore.event import read, restored
+from legato.retrieval.restore.event import read, restored
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.restore.event import Completing
+    from legato.retrieval.restore.event import Completing
 
 logger = Logger(json_serializer=log_line)
 metrics = Metrics()

@@ -12,14 +12,14 @@ from aws_lambda_powertools.logging.utils import copy_config_to_registered_logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import sweeper
+from legato.discovery.sweep_all import sweep_all
 from legato.errors import Unavailable
 from legato.printable import log_line
-from legato.rounds import go_round
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.rounds import Round
+    from legato.discovery.sweep_all import Round
 
 logger = Logger(json_serializer=log_line)
 metrics = Metrics()
@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     until = work.clock.now() + left
     metrics.add_dimension(name="provider", value=provider)
     try:
-        report = go_round(work, until=until, unfinished_only=event.get("goOn") is True)
+        report = sweep_all(work, until=until, unfinished_only=event.get("goOn") is True)
     except Unavailable as error:
         metrics.add_metric(name="SweepFailed", unit=MetricUnit.Count, value=1)
         logger.error("the sweep failed", reason=str(error))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from legato.api_request import Request
 from legato.bootstrap import Reception, reception
+from legato.discovery.webhook import receive
 from legato.printable import log_line
-from legato.receive import Request, receive
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -41,5 +42,5 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     )
     metrics.add_metric(name=f"Notification{reply.outcome}", unit=MetricUnit.Count, value=1)
     log = logger.error if reply.status >= 500 else logger.info
-    log("notification", outcome=reply.outcome, call=reply.call, reason=reply.reason)
+    log("notification", extra={"outcome": reply.outcome, **reply.logged})
     return reply.to_gateway()

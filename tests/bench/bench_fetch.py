@@ -15,8 +15,8 @@ from pathlib import Path
 
 import httpx
 
-from legato.bootstrap import workshop
-from legato.fetch import Fetching, fetch_leg
+from legato.bootstrap import processor_ports
+from legato.ingest.fetch import Fetching, fetch_leg
 from legato.model import Job
 from local.system import running
 from local.worker import environment
@@ -59,10 +59,10 @@ def main() -> list[Row]:
 
 def _fetch(call: str, recording: str) -> None:
     queue = os.environ["LEGATO_RINGEX_QUEUE"].rpartition("/")[2]
-    shop = workshop(f"arn:aws:sqs:::{queue}")
+    ports = processor_ports(f"arn:aws:sqs:::{queue}")
     seen_at = datetime.now(UTC) - timedelta(hours=1)
     job = Job(provider="ringex", account="~", call=call, seen_at=seen_at)
-    leg = shop.provider.named_leg(job, recording)
+    leg = ports.provider.named_leg(job, recording)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         fetching = Fetching(
@@ -75,7 +75,7 @@ def _fetch(call: str, recording: str) -> None:
             trouble=None,
             last_try=False,
         )
-        stored = fetch_leg(fetching, shop).stored
+        stored = fetch_leg(fetching, ports).stored
     seconds = time.perf_counter() - started
     print(json.dumps({"bytes": stored.object.size, "seconds": seconds}))
 

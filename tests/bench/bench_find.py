@@ -19,14 +19,14 @@ from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legato import catalogue
 from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
-from legato.catalogue import Query, every, row_of
+from legato.catalogue import index
+from legato.catalogue.index import Query, every, row_of
 from legato.cli.query import parsed_query
-from legato.index import rebuild
 from legato.model import StoredObject
+from legato.operations.catalogue_rebuild import rebuild
 from local import aws
 from local.system import running
 from tests.bench.table import Row, show
@@ -87,7 +87,7 @@ class _Bench:
                 sha256=hashlib.sha256(body).hexdigest(),
             )
             row = row_of(manifest, stored, storage_class=STORAGE[manifest["provider"]])
-            catalogue.enter(row, self._catalogue, list)
+            index.enter(row, self._catalogue, list)
 
         with ThreadPoolExecutor(4) as workers:
             for batch in batched(made, 1000, strict=False):
@@ -145,7 +145,7 @@ class _Bench:
             )
             # There is no audio in this bucket, from which its class could be read.
             row = row_of(manifest, stored, storage_class="STANDARD")
-            catalogue.enter(row, self._catalogue, list)
+            index.enter(row, self._catalogue, list)
         before = self._rows()
         for row in before:
             self._catalogue.remove(row)
@@ -164,7 +164,7 @@ class _Bench:
         bucket = self._system.endpoints.bucket
         self._s3.put_object(Bucket=bucket, Key=made[0], Body=_bytes(made[1]))
 
-    def _rows(self) -> list[catalogue.Row]:
+    def _rows(self) -> list[index.Row]:
         return [replace(row, version=0) for row in every(Query(), self._catalogue)]
 
     def _seconds(self, question: str) -> float:

@@ -12,22 +12,22 @@ import time
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
-from legato.archive import Message, archive
-from legato.bootstrap import sweeper, workshop
+from legato.bootstrap import processor_ports, sweeper
+from legato.discovery.sweep_all import sweep_all
+from legato.ingest.batch import Message, archive
 from legato.model import Job
-from legato.rounds import go_round
 
 
 def sweep() -> None:
     """Find dialogs."""
     work = sweeper("ringcx")
-    report = go_round(work, until=datetime.now(UTC) + timedelta(seconds=120))
+    report = sweep_all(work, until=datetime.now(UTC) + timedelta(seconds=120))
     print(json.dumps({"jobs": report.jobs}))
 
 
 def archive_all(dialogs: list[str]) -> None:
     queue = os.environ["LEGATO_RINGCX_QUEUE"].rpartition("/")[2]
-    shop = workshop(f"arn:aws:sqs:::{queue}")
+    ports = processor_ports(f"arn:aws:sqs:::{queue}")
     seen_at = datetime.now(UTC) - timedelta(hours=1)
     account = os.environ["LEGATO_RINGCX_SUB_ACCOUNTS"].partition(",")[0]
     messages = [
@@ -39,7 +39,7 @@ def archive_all(dialogs: list[str]) -> None:
     started = time.perf_counter()
     report = archive(
         messages,
-        shop=shop,
+        ports=ports,
         until=datetime.now(UTC) + timedelta(minutes=15),
         guard=lambda _ids: nullcontext(),
     )

@@ -10,9 +10,9 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
-from legato.archive import Message, archive
-from legato.bootstrap import sweeper, workshop
-from legato.rounds import go_round
+from legato.bootstrap import processor_ports, sweeper
+from legato.discovery.sweep_all import sweep_all
+from legato.ingest.batch import Message, archive
 from local.processes import FORKS
 
 SWEEP_TIME = timedelta(seconds=40)
@@ -95,16 +95,16 @@ def _sweep(environment, journal, die_after):
         jobs=Watched("jobs", work.jobs, countdown),
         notes=Watched("notes", work.notes, countdown),
     )
-    go_round(work, until=work.clock.now() + SWEEP_TIME)
+    sweep_all(work, until=work.clock.now() + SWEEP_TIME)
 
 
 def _work(environment, message, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
-    shop = workshop(environment["LEGATO_RINGEX_QUEUE"].replace("/", ":"), environment)
-    watched = {name: Watched(name, getattr(shop, name), countdown) for name in PORTS}
-    assert watched.keys() <= {field.name for field in fields(shop)}
+    ports = processor_ports(environment["LEGATO_RINGEX_QUEUE"].replace("/", ":"), environment)
+    watched = {name: Watched(name, getattr(ports, name), countdown) for name in PORTS}
+    assert watched.keys() <= {field.name for field in fields(ports)}
     with tempfile.TemporaryDirectory() as scratch:
-        shop = replace(shop, **watched, scratch=Path(scratch))
-        until = shop.clock.now() + timedelta(minutes=15)
-        archive([message], shop=shop, until=until, guard=lambda _: nullcontext())
+        ports = replace(ports, **watched, scratch=Path(scratch))
+        until = ports.clock.now() + timedelta(minutes=15)
+        archive([message], ports=ports, until=until, guard=lambda _: nullcontext())

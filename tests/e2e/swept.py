@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import httpx
 
 from legato.aws.ledger import DynamoLedger
+from legato.ledger.listings import records_key
 from legato.model import CallId
-from legato.sweep import records_key
 from local import aws
 from local.demo.evidence import gather
 from tests.audio import tone, write_pcm

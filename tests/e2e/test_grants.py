@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from legato.digest import GRACE
+from legato.evidence.digest import GRACE
 from legato.model import Job, format_time
 from local import aws
 from local.system import running
@@ -118,8 +118,8 @@ def test_what_the_auditor_misses_is_archived(reconciled):
 def test_what_was_sealed_is_named_by_the_next_digest(reconciled):
     """As if it had been sealed hours ago. Nobody answers who would stamp it."""
     earlier = format_time(datetime.now(UTC) - timedelta(hours=2))
-    for note in list(reconciled.ledger.listed("unchained", until="9")):
-        reconciled.ledger.write(replace(note, listed=("unchained", earlier)))
+    for note in list(reconciled.ledger.listed("undigested", until="9")):
+        reconciled.ledger.write(replace(note, listed=("undigested", earlier)))
     began = datetime.now(UTC)
     over = began.replace(minute=0, second=1, microsecond=0) + GRACE
     time.sleep(max(0.0, (over - began).total_seconds()))  # no earlier is the last hour digested

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from legato.aws.ledger import DynamoLedger
-from legato.cli.place import Place
+from legato.cli.context import Place
 from legato.errors import Refused
 from local import aws
 from tests.e2e.swept import RINGEX_ACCOUNT
@@ -136,8 +136,8 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
         {"provider": "ringex", "account": RINGEX_ACCOUNT, "call": archived.call}
     ]
     assert all_of(archived.guards("access/"), ("GOVERNANCE", 9, False))
-    listed = archived.ledger.listed("unchained", until="9999")
-    assert f"chained#{said['key']}" in {note.key for note in listed}
+    listed = archived.ledger.listed("undigested", until="9999")
+    assert f"undigested#{said['key']}" in {note.key for note in listed}
 
     found = json.loads(archived.legato("accesses", archived.call, "--json").stdout)
     assert found[1:] == before

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from legato.ledger.listings import records_key
 from legato.model import CallId
-from legato.sweep import records_key
 from tests.audio import tone, write_pcm
 from tests.e2e.cluster import FIRST, KAZOO, PARAMETERS, SCHEDULED, SECOND, Cluster
 from tests.e2e.swept import Placed

@@ -15,8 +15,8 @@ import pytest
 
 from legato.audio.stitch import FfmpegStitcher
 from legato.bootstrap.audit import chaining
-from legato.digest import digest
-from legato.settings import auditor_settings
+from legato.config import auditor_settings
+from legato.evidence.digest import digest
 from local import aws
 from tests.audio import local_tools
 from tests.fakes import FakeClock

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from legato.gaps import gaps_of
+from legato.ledger.gaps import gaps_of
 from legato.model import Job, format_time
 from local.worker import Worker, environment
 from tests.e2e import dying

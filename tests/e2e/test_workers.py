@@ -6,7 +6,7 @@ import threading
 import httpx
 import pytest
 
-from legato.bootstrap import workshop
+from legato.bootstrap import processor_ports
 from legato.model import Job
 from local.worker import environment
 from tests.fakes import NOON
@@ -33,17 +33,17 @@ def variables(system, monkeypatch):
 def test_fifty_workers_starting_at_once_mint_one_token(system, variables):
     """RingCentral suspends an app whose processes each log in for themselves."""
     shops = [
-        workshop(variables["LEGATO_RINGEX_QUEUE"].replace("/", ":"), variables)
+        processor_ports(variables["LEGATO_RINGEX_QUEUE"].replace("/", ":"), variables)
         for _ in range(WORKERS)
     ]
     start, answers = threading.Barrier(WORKERS), []
 
-    def work(shop):
+    def work(ports):
         start.wait()
         job = Job(provider="ringex", account="~", call="s-1", seen_at=NOON)
-        answers.append(shop.provider.resolve([job]))
+        answers.append(ports.provider.resolve([job]))
 
-    threads = [threading.Thread(target=work, args=(shop,)) for shop in shops]
+    threads = [threading.Thread(target=work, args=(ports,)) for ports in shops]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from legato.bootstrap import auditor
-from legato.digest import digest
+from legato.evidence.digest import digest
 from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority

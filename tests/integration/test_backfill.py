@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from legato.backfill import Allowance, Backfill, backfill, backfill_key, check, estimate
-from legato.gate import Limit
+from legato.ledger.listings import backfill_key
+from legato.ledger.rate_limit import Limit
+from legato.operations.backfill import Allowance, Backfill, backfill, check, estimate
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.ringex.recorded import RingexRecorded
 from local.simulators.kazoo.calls import RecordingOrder

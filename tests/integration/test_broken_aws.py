@@ -20,6 +20,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from urllib3 import HTTPResponse
 
+from legato.archive.evidence import Version
 from legato.aws.bucket import PART_BYTES, S3Archive
 from legato.aws.errors import translated
 from legato.aws.evidence import S3Evidence
@@ -28,7 +29,6 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
 from legato.aws.secret import Secret
 from legato.errors import Retry, Unavailable
-from legato.verify.evidence import Version
 from tests.fakes import an_id
 from tests.lost_answers import lose_answers
 

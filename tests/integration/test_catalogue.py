@@ -7,14 +7,14 @@ from datetime import date, timedelta
 
 import pytest
 
-from legato import catalogue
 from legato.aws.catalogue import MOST_QUERIES, DynamoCatalogue
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
-from legato.catalogue import Query
+from legato.catalogue import index
+from legato.catalogue.index import Query
 from legato.errors import Refused, Stale
-from legato.index import Days, rebuild
 from legato.model import PROVIDERS, format_time
+from legato.operations.catalogue_rebuild import Days, rebuild
 from tests.fakes import NOON, FakeCatalogue, an_id
 from tests.unit.test_catalogue import a_manifest, a_row, enter
 
@@ -88,9 +88,9 @@ def test_a_call_that_is_sealed_anew_is_in_its_new_lists_only(store):
 
 def test_a_case_is_searched_and_forgotten(store):
     enter(store, a_row())
-    catalogue.mark(an_id(), store, lambda: ["A"])
+    index.mark(an_id(), store, lambda: ["A"])
     assert found(store, case="A") == ["s-1"]
-    catalogue.mark(an_id(), store, list)
+    index.mark(an_id(), store, list)
     assert found(store, case="A") == []
 
 
@@ -286,20 +286,20 @@ class World:
             for each in self.library.listed(prefix)
             if each.key == f"{prefix}manifest-{revision}.json"
         ]
-        sealed = catalogue.StoredObject(
+        sealed = index.StoredObject(
             key=stored.key,
             version_id=stored.version_id,
             size=stored.size,
             sha256=sha256_of(json.dumps(manifest).encode()),
         )
-        row = catalogue.row_of(manifest, sealed, storage_class=storage_class)
-        catalogue.enter(row, self.catalogue, list)
+        row = index.row_of(manifest, sealed, storage_class=storage_class)
+        index.enter(row, self.catalogue, list)
 
     def rows(self):
-        return [replace(row, version=0) for row in catalogue.every(Query(), self.catalogue)][::-1]
+        return [replace(row, version=0) for row in index.every(Query(), self.catalogue)][::-1]
 
     def forget(self):
-        for row in list(catalogue.every(Query(), self.catalogue)):
+        for row in list(index.every(Query(), self.catalogue)):
             self.catalogue.remove(row)
         assert self.dynamodb.scan(TableName=self.table)["Items"] == []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from legato.verify.package import verify_package
+from legato.evidence.verify.package import verify_package
 from tests import browser, court
 from tests.chain import KEY, pem
 from tests.court import real_court

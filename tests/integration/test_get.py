@@ -7,7 +7,7 @@ import pytest
 
 from legato.audio.stitch import FfmpegStitcher
 from legato.aws.library import S3Library
-from legato.download import Work, fetch
+from legato.retrieval.download import Downloading, fetch
 from tests.audio import FIXTURES, audio_of, frames_of, local_tools, tone, write_pcm
 from tests.fakes import FakeLibrary
 from tests.unit.test_get import NAME, Shelf, described, names
@@ -118,7 +118,7 @@ def test_memory_does_not_grow_with_what_is_fetched(tmp_path):
     wanted = described(body)
     tracemalloc.start()
     try:
-        fetch(wanted, tmp_path / "x", Work(library=library, stitcher=lambda: None))
+        fetch(wanted, tmp_path / "x", Downloading(library=library, stitcher=lambda: None))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -9,17 +9,18 @@ from datetime import timedelta
 
 import pytest
 
-from legato.archive import Message, archive
+from legato.archive.layout import call_prefix, leg_key
 from legato.aws.bucket import PART_BYTES, S3Archive
 from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
-from legato.birthmark import mark_anew
-from legato.layout import call_prefix, leg_key
-from legato.overview import Followed, Overview
-from legato.policy import Policy
-from legato.reconcile import Reconciling, reconcile
-from legato.status import status
+from legato.ingest.batch import Message, archive
+from legato.ledger.birthmark import mark_anew
+from legato.operations.overview import Followed, Overview
+from legato.operations.past import Reconciling
+from legato.operations.reconcile import reconcile
+from legato.operations.status import status
+from legato.tuning import Policy
 from tests.fakes import (
     FakeClock,
     FakeJobs,
@@ -28,8 +29,8 @@ from tests.fakes import (
     a_job,
     a_leg,
     a_listing,
-    a_workshop,
     an_id,
+    some_ports,
 )
 from tests.unit.test_reconcile import BEGAN, BEGIN, DAY, END, FakeRecorded, a_page
 from tests.unit.test_status import FakeQueue
@@ -64,7 +65,7 @@ class Company:
         listed = (replace(a_leg(leg), started_at=BEGAN) for leg in legs)
         listing = a_listing(*listed, call=call, started_at=BEGAN, ended_at=BEGAN)
         audio = {leg: LARGE if streamed else f"mp3 {leg}".encode() for leg in legs}
-        shop = a_workshop(
+        ports = some_ports(
             scratch,
             provider=FakeProvider({call: listing}, audio),
             ledger=self.ledger,
@@ -76,7 +77,7 @@ class Company:
         )
         job = a_job(call, named=legs)
         until = self.clock.now() + timedelta(minutes=15)
-        archive([Message("1", job.to_message())], shop=shop, until=until, guard=strict)
+        archive([Message("1", job.to_message())], ports=ports, until=until, guard=strict)
         assert self.state(call).status == "archived"
 
     def state(self, call):

@@ -6,14 +6,14 @@ import resource
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
-from legato.archive import Message, archive
 from legato.audio.riff import header, pcm16
 from legato.audio.stitch import FfmpegStitcher
+from legato.ingest.batch import Message, archive
 from legato.model import StoredObject
-from legato.policy import Policy
 from legato.ports import Sent
+from legato.tuning import Policy
 from tests.audio import local_tools
-from tests.fakes import FakeArchive, FakeProvider, a_job, a_leg, a_listing, a_workshop, an_id
+from tests.fakes import FakeArchive, FakeProvider, a_job, a_leg, a_listing, an_id, some_ports
 
 RATE, CHANNELS = 8000, 2
 BYTES = 3_000_000_000
@@ -60,7 +60,7 @@ class Swallowing:
 
 
 def shop_of(scratch, *, max_seconds=1 << 22, **policy):
-    """Return a workshop in which RingCX sends one very long segment."""
+    """Return ports of which RingCX sends one very long segment."""
     provider = FakeProvider(name="ringcx", listings={"s-1": a_listing(a_leg("p-v-1"))})
 
     @contextmanager
@@ -75,7 +75,7 @@ def shop_of(scratch, *, max_seconds=1 << 22, **policy):
         yield pieces()
 
     provider.open_leg = open_leg
-    return a_workshop(
+    return some_ports(
         scratch,
         provider=provider,
         archive=Abyss(),
@@ -84,20 +84,20 @@ def shop_of(scratch, *, max_seconds=1 << 22, **policy):
     )
 
 
-def work(shop):
+def work(ports):
     message = json.dumps(json.loads(a_job(named=["p-v-1"]).to_message()) | {"provider": "ringcx"})
-    until = shop.clock.now() + timedelta(minutes=15)
-    archive([Message("m", message)], shop=shop, until=until, guard=lambda _ids: nullcontext())
-    return shop.ledger.load(an_id("s-1", provider="ringcx"))
+    until = ports.clock.now() + timedelta(minutes=15)
+    archive([Message("m", message)], ports=ports, until=until, guard=lambda _ids: nullcontext())
+    return ports.ledger.load(an_id("s-1", provider="ringcx"))
 
 
 def test_a_segment_of_three_gigabytes_is_archived_in_little_memory(tmp_path):
     """26 hours of two channels, which are nobody's limit: only bytes are."""
-    shop = shop_of(tmp_path, max_leg_bytes=(1 << 32) - 1)
+    ports = shop_of(tmp_path, max_leg_bytes=(1 << 32) - 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    state = work(shop)
+    state = work(ports)
     assert state.status == "archived", state.reason
-    manifest = json.loads(shop.archive.objects[state.manifest.key])
+    manifest = json.loads(ports.archive.objects[state.manifest.key])
     (leg,) = manifest["legs"]
     assert leg["bytes"] == BYTES + 44
     assert leg["duration_ms"] == BYTES * 1000 // (RATE * CHANNELS * 2)
@@ -107,16 +107,16 @@ def test_a_segment_of_three_gigabytes_is_archived_in_little_memory(tmp_path):
 
 def test_one_over_the_limit_fails_before_it_has_come_whole(tmp_path):
     """The reason names the limit, and nothing of it is kept."""
-    shop = shop_of(tmp_path, max_leg_bytes=1_000_000)
-    state = work(shop)
+    ports = shop_of(tmp_path, max_leg_bytes=1_000_000)
+    state = work(ports)
     assert state.status == "failed"
     assert "larger than the limit of 1000000 bytes" in state.reason
-    assert shop.archive.swallowed == {}
+    assert ports.archive.swallowed == {}
 
 
 def test_one_that_is_too_long_to_be_one_call_fails_with_its_length(tmp_path):
     """Such a limit holds where a leg lies on a disk."""
-    shop = shop_of(tmp_path, max_seconds=3600, max_leg_bytes=(1 << 32) - 1)
-    state = work(shop)
+    ports = shop_of(tmp_path, max_seconds=3600, max_leg_bytes=(1 << 32) - 1)
+    state = work(ports)
     assert state.status == "failed"
     assert "longer than the limit of 3,600 s" in state.reason

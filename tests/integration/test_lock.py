@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from legato.archive import Message, archive
+from legato.archive.object_lock import Lock, Retention
 from legato.aws.bucket import PART_BYTES, S3Archive
-from legato.digest import Chaining, digest
 from legato.errors import Conflict
-from legato.hold import Holding, answer
-from legato.lock import Lock, Retention
-from legato.policy import Policy
-from legato.remove import Removal, remove
+from legato.evidence.digest import Chaining, digest
+from legato.evidence.legal_hold import Holding, answer
+from legato.ingest.batch import Message, archive
+from legato.operations.removal import Removal, remove
+from legato.tuning import Policy
 from tests.fakes import (
     NOON,
     FakeArchive,
@@ -30,8 +30,8 @@ from tests.fakes import (
     a_job,
     a_leg,
     a_listing,
-    a_workshop,
     an_id,
+    some_ports,
 )
 from tests.unit.test_digest import FakeSigner
 
@@ -205,7 +205,7 @@ class Call:
     def __init__(self, archive, scratch, **policy):
         self.provider = FakeProvider(audio={"1": b"mp3 one", "2": b"mp3 two", "3": b"mp3 new"})
         self.list("1", "2")
-        self.shop = a_workshop(
+        self.ports = some_ports(
             scratch,
             archive=archive,
             provider=self.provider,
@@ -219,17 +219,19 @@ class Call:
 
     def run(self):
         self.count += 1
-        self.shop.clock.advance(60)
-        job = a_job(seen_at=self.shop.clock.now())
+        self.ports.clock.advance(60)
+        job = a_job(seen_at=self.ports.clock.now())
         message = Message(f"m-{self.count}", job.to_message())
-        until = self.shop.clock.now() + timedelta(minutes=15)
-        report = archive([message], shop=self.shop, until=until, guard=lambda _ids: nullcontext())
+        until = self.ports.clock.now() + timedelta(minutes=15)
+        report = archive([message], ports=self.ports, until=until, guard=lambda _ids: nullcontext())
         assert report.counts == {"CallArchived": 1}
-        return self.shop.ledger.load(an_id("s-1"))
+        return self.ports.ledger.load(an_id("s-1"))
 
     def hold(self, action="hold", by=ALICE, **asked):
-        shop = self.shop
-        work = Holding(archive=shop.archive, ledger=shop.ledger, notes=shop.notes, clock=shop.clock)
+        ports = self.ports
+        work = Holding(
+            archive=ports.archive, ledger=ports.ledger, notes=ports.notes, clock=ports.clock
+        )
         request = {"action": action, "call": "ringex/1/s-1", "case": "c", "reason": "r"} | asked
         reply = answer(json.dumps(request).encode(), by=by, work=work)
         assert reply.status == 200, reply.body
@@ -307,19 +309,19 @@ def test_a_held_call_stays_at_its_provider(locked, tmp_path):
     call = Call(locked(), tmp_path, delete_at_source=True)
     call.run()
     call.hold()
-    source, shop = Source(), call.shop
+    source, ports = Source(), call.ports
     work = Removal(
         source=source,
-        archive=shop.archive,
-        ledger=shop.ledger,
-        notes=shop.notes,
-        clock=shop.clock,
-        sleep=shop.clock.advance,
+        archive=ports.archive,
+        ledger=ports.ledger,
+        notes=ports.notes,
+        clock=ports.clock,
+        sleep=ports.clock.advance,
     )
 
     def removal():
-        shop.clock.advance(86_400)
-        return remove(work, until=shop.clock.now() + timedelta(minutes=15)).counts
+        ports.clock.advance(86_400)
+        return remove(work, until=ports.clock.now() + timedelta(minutes=15)).counts
 
     assert removal()["RemovalPutOff"] == 1
     assert source.removed == []

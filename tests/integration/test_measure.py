@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from legato.audio.ear import MAX_POINTS
+from legato.audio.levels import MAX_POINTS
 from legato.audio.stitch import FfmpegStitcher
 from tests.audio import FIXTURES, MULAW, local_tools, tone, write_pcm, write_wav
 

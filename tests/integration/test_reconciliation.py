@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from legato.ledger.listings import records_key
+from legato.operations.past import Reconciling
+from legato.operations.reconcile import reconcile
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.ringcx.recorded import RingcxRecorded
 from legato.providers.ringex.recorded import RingexRecorded
-from legato.reconcile import Reconciling, reconcile
-from legato.sweep import records_key
 from tests.day import Day
 from tests.fakes import FakeNotes
 from tests.kazoo_months import Months

@@ -14,11 +14,11 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from urllib3 import HTTPResponse
 
+from legato.archive.layout import call_in, folder_of
 from legato.aws.bucket import S3Archive
-from legato.layout import call_in, folder_of
+from legato.operations.removal import Removal, remove
 from legato.providers.kazoo.provider import KazooSource
 from legato.providers.ringex.provider import RingexSource
-from legato.remove import Removal, remove
 from tests.day import Day
 from tests.fakes import FakeArchive
 from tests.kazoo_months import Months
@@ -29,8 +29,8 @@ CALLS = 200
 
 def keep_in(world, archive):
     """Let what is archived lie here, and be removed at the provider."""
-    policy = replace(world._shop.policy, delete_at_source=True)
-    world._shop = replace(world._shop, policy=policy, archive=archive)
+    policy = replace(world._ports.policy, delete_at_source=True)
+    world._ports = replace(world._ports, policy=policy, archive=archive)
 
 
 def together(stopped, *, at):
@@ -63,7 +63,7 @@ def run(world, source):
     """Remove for as long as a Lambda lasts."""
     work = Removal(
         source=source,
-        archive=world._shop.archive,
+        archive=world._ports.archive,
         ledger=world.ledger,
         notes=world.notes,
         clock=world.clock,

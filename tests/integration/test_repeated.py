@@ -12,13 +12,13 @@ from itertools import chain
 import audioop
 import pytest
 
-from legato.archive import Message, archive
 from legato.audio.repeated import repeated
 from legato.audio.stitch import FfmpegStitcher
+from legato.evidence.verify.manifests import contradictions
+from legato.ingest.batch import Message, archive
 from legato.ports import Levels
-from legato.verify.manifests import contradictions
 from tests.audio import FIXTURES, local_tools, tone, write_pcm
-from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop
+from tests.fakes import NOON, a_job, a_leg, a_listing, some_ports
 
 SPEECH = FIXTURES / "speech"
 PREFIX = "calls/ringex/1/2026/11/20/s-1/"
@@ -164,18 +164,18 @@ class TestSealed:
     @staticmethod
     def sealed(tmp_path, *legs):
         """Archive a call of these legs (name, seconds after noon); return manifest and objects."""
-        shop = a_workshop(tmp_path, stitcher=FfmpegStitcher(local_tools()))
-        shop.provider.listings["s-1"] = a_listing(
+        ports = some_ports(tmp_path, stitcher=FfmpegStitcher(local_tools()))
+        ports.provider.listings["s-1"] = a_listing(
             *(
                 replace(a_leg(name), started_at=NOON - timedelta(seconds=90 - later))
                 for name, later in legs
             )
         )
-        shop.provider.audio = {name: (SPEECH / name).read_bytes() for name, _ in legs}
+        ports.provider.audio = {name: (SPEECH / name).read_bytes() for name, _ in legs}
         message = Message("m", a_job().to_message(), receives=1, receipt="r")
-        until = shop.clock.now() + timedelta(minutes=15)
-        archive([message], shop=shop, until=until, guard=lambda _: nullcontext())
-        objects = {key.removeprefix(PREFIX): body for key, body in shop.archive.objects.items()}
+        until = ports.clock.now() + timedelta(minutes=15)
+        archive([message], ports=ports, until=until, guard=lambda _: nullcontext())
+        objects = {key.removeprefix(PREFIX): body for key, body in ports.archive.objects.items()}
         return json.loads(objects["manifest-1.json"]), objects
 
     @staticmethod

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from legato.archive.library import Cold
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
 from legato.aws.mail import SnsMail
 from legato.clock import SystemClock
 from legato.errors import Failed, Retry
-from legato.library import Cold
 from legato.model import StoredObject
-from legato.restore.ask import restore
-from legato.restore.listed import restores
-from legato.restore.survey import Restoring, survey
-from legato.restore.wait import wait
+from legato.retrieval.restore.ask import restore
+from legato.retrieval.restore.listed import restores
+from legato.retrieval.restore.survey import Restoring, survey
+from legato.retrieval.restore.wait import wait
 from local import stack
 from local.rules import Target
 from local.stack import Rule

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from legato.discovery.sweep import sweep
 from legato.errors import Failed
+from legato.ledger.listings import records_key
 from legato.providers.ringex.tail import RingexTail
-from legato.sweep import records_key, sweep
 from tests.fakes import FakeJobs, FakeNotes, a_ringex_account, an_id
 from tests.integration.simulators.ringex_driver import driving
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from legato.aws.safeguards import StackSafeguards
-from legato.safeguards import Comparing, compare
+from legato.evidence.safeguards import Comparing, compare
 from local import aws, stack
 from local.system import PARAMETERS
 from tests.fakes import FakeClock, FakeNotes

@@ -8,14 +8,14 @@ import pytest
 from legato.aws.depth import SqsDepth
 from legato.bootstrap.status import overview
 from legato.errors import Retry
-from legato.gate import Limit
+from legato.ledger.listings import tail_key
+from legato.ledger.rate_limit import Limit
 from legato.model import Note
-from legato.overview import Depth
+from legato.operations.status import status
+from legato.ports import Depth
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import _recordings_key
 from legato.providers.ringex.api import _key
-from legato.status import status
-from legato.sweep import tail_key
 from local import aws
 from tests.unit.test_cli import SWEEPER
 

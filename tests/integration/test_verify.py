@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from legato import layout
+from legato.archive import layout
 from legato.aws.bucket import S3Archive
 from legato.aws.evidence import S3Evidence
 from legato.aws.signer import KmsSigner
-from legato.digest import Chaining, digest
 from legato.errors import Retry
-from legato.verify import verify
-from legato.verify.finding import KINDS
-from legato.witness import request
+from legato.evidence.digest import Chaining, digest
+from legato.evidence.timestamp import request
+from legato.evidence.verify.archive import verify
+from legato.evidence.verify.finding import KINDS
 from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority

@@ -13,14 +13,14 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from legato import layout
-from legato.digest import Chaining, digest
-from legato.hold import Asked, Holding, hold, holds
+from legato.archive import layout
+from legato.archive.evidence import Folder
+from legato.evidence.digest import Chaining, digest
+from legato.evidence.legal_hold import Holding, HoldRequest, hold, holds
+from legato.evidence.timestamp import Witnessing, request, witness
+from legato.evidence.verify.archive import verify
+from legato.evidence.verify.timestamps import read_authorities
 from legato.model import CallId, parse_time
-from legato.verify import verify
-from legato.verify.evidence import Folder
-from legato.verify.witness import read_authorities
-from legato.witness import Witnessing, request, witness
 from tests.authority import EcSigner, OpensslAuthority
 from tests.chain import ANOTHER_KEY, HOUR, KEY, pem, signed
 from tests.day import let_time_pass
@@ -65,7 +65,7 @@ class Audited(Months):
         super().__init__(scratch)
         self.clock._now = START.timestamp()
         self.archive = SortedArchive(self.clock)
-        self._shop = replace(self._shop, archive=self.archive)
+        self._ports = replace(self._ports, archive=self.archive)
         ports = {"archive": self.archive, "notes": self.notes, "clock": self.clock}
         self._chaining = Chaining(signer=EcSigner(), **ports)
         self._witnessing = Witnessing(authority=authority, **ports)
@@ -110,7 +110,7 @@ class Audited(Months):
         assert witness(self._witnessing, until=until).stopped is None
 
     def _step(self, action, call, *, by):
-        asked = Asked(action=action, call=call, case="c", by=f"user/{by}", reason="complaint")
+        asked = HoldRequest(action=action, call=call, case="c", by=f"user/{by}", reason="complaint")
         hold(asked, self._holding)
 
 

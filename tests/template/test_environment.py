@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from tests.template.conftest import Template
 
 ROOT = Path(__file__).parent.parent.parent
-SETTINGS = ROOT / "layers" / "shared" / "legato" / "settings.py"
+SETTINGS = ROOT / "layers" / "shared" / "legato" / "config.py"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 
 
 def read_by(function: str) -> set[str]:
-    """Return the variables that a reader of legato/settings.py names, and those whom it asks."""
+    """Return the variables that a reader of legato/config.py names, and those whom it asks."""
     tree = ast.parse(SETTINGS.read_text())
     readers = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     return named_in(f"{function}_settings", readers)

@@ -15,7 +15,25 @@ LEGATO = LAYER / "legato"
 FUNCTIONS = ROOT / "functions"
 
 INNERMOST = ("model", "errors", "ports")
-COMPOSITION = ("bootstrap", "settings")
+ADAPTERS = ("aws", "audio", "providers")
+FLOORS = (
+    ("errors", "format", "clock", "printable"),
+    ("model",),
+    ("ports", "tuning", "api_request", "disk"),
+    ("archive",),
+    ("ledger",),
+    ("catalogue",),
+    ("discovery",),
+    ("evidence",),
+    ("ingest",),
+    ("retrieval",),
+    ("operations",),
+    ("config", *ADAPTERS),
+    ("bootstrap",),
+    ("cli",),
+)
+"""The packages of legato, from the bottom: each imports what lies below it."""
+USE_CASES = ("discovery", "evidence", "ingest", "retrieval", "operations")
 # Where a foreign package may be imported, and nowhere else in the layer.
 HOMES = {
     "boto3": ("legato/aws/",),
@@ -66,13 +84,49 @@ def label(path: Path) -> str:
     return str(path.relative_to(LAYER if path.is_relative_to(LAYER) else ROOT))
 
 
-USE_CASES = [
-    path
-    for path in sorted(
-        (*LEGATO.glob("*.py"), *LEGATO.glob("export/*.py"), *LEGATO.glob("restore/*.py"))
-    )
-    if path.stem not in (*INNERMOST, *COMPOSITION, "__init__")
-]
+def floor(name: str) -> int:
+    """Return how high a module of legato lies, by its full name."""
+    package = name.split(".")[1]
+    [height] = (height for height, floor in enumerate(FLOORS) if package in floor)
+    return height
+
+
+def named(path: Path) -> str:
+    """Return the full name of a module."""
+    parts = path.relative_to(LAYER).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def neighbours() -> dict[str, set[str]]:
+    """Return what each module of legato imports of legato, without the version."""
+    paths = {named(path): path for path in modules(LEGATO)}
+    return {
+        name: {
+            next(each for each in (imported, imported.rpartition(".")[0]) if each in paths)
+            for imported in imports(path)
+            if imported.startswith("legato.") and imported != "legato.__version__"
+        }
+        for name, path in paths.items()
+    }
+
+
+INSIDE = sorted(name for name in neighbours() if name != "legato")
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_arrows_run_downward(name: str) -> None:
+    package = name.split(".")[1]
+    for imported in neighbours()[name]:
+        if imported.split(".")[1] != package:
+            assert floor(imported) < floor(name), imported
+
+
+def test_there_is_no_circle() -> None:
+    graph = {name: set(imported) for name, imported in neighbours().items()}
+    while free := {name for name, imported in graph.items() if not imported & graph.keys()}:
+        graph = {name: imported for name, imported in graph.items() if name not in free}
+    assert not graph
 
 
 @pytest.mark.parametrize("name", INNERMOST)
@@ -83,27 +137,13 @@ def test_the_innermost_know_only_the_standard_library_and_each_other(name: str) 
         assert within(imported, own) or top in sys.stdlib_module_names, imported
 
 
-@pytest.mark.parametrize("path", USE_CASES, ids=label)
-def test_use_cases_know_no_adapter(path: Path) -> None:
-    outer = (
-        *HOMES,
-        "legato.aws",
-        "legato.audio",
-        "legato.providers",
-        "legato.bootstrap",
-        "legato.settings",
-        "legato.cli",
-    )
-    wrong = {name for name in imports(path) if within(name, outer)}
-    assert not wrong
-
-
-@pytest.mark.parametrize("adapter", ["aws", "audio", "providers"])
-def test_adapters_do_not_know_each_other(adapter: str) -> None:
-    others = {"aws", "audio", "providers", "cli", "bootstrap", "settings"} - {adapter}
-    outer = tuple(f"legato.{other}" for other in others)
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_adapter_knows_no_use_case_and_no_other_adapter(adapter: str) -> None:
+    outer = {*USE_CASES, *ADAPTERS, "config", "bootstrap", "cli"} - {adapter}
     for path in modules(LEGATO / adapter):
-        wrong = {name for name in imports(path) if within(name, outer)}
+        wrong = {
+            name for name in imports(path) if within(name, tuple(f"legato.{x}" for x in outer))
+        }
         assert not wrong, label(path)
 
 
@@ -122,8 +162,8 @@ def test_only_the_settings_read_the_environment() -> None:
     """
     readers = {label(path) for path in modules(LEGATO) if reads_environment(path)}
     bootstrap = {"legato/bootstrap/__init__.py", "legato/bootstrap/shared.py"}
-    command = {"legato/cli/place.py", "legato/cli/times.py"}
-    assert readers <= {"legato/settings.py", *command, *bootstrap}
+    command = {"legato/cli/context.py", "legato/cli/times.py"}
+    assert readers <= {"legato/config.py", *command, *bootstrap}
 
 
 @pytest.mark.parametrize("path", modules(FUNCTIONS), ids=label)

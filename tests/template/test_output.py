@@ -11,18 +11,21 @@ import pytest
 from legato.printable import log_line
 from tests.template.test_imports import FUNCTIONS, LEGATO, imports, label, modules
 
-COMMANDS = [path for path in modules(LEGATO / "cli") if path.name != "say.py"]
+COMMANDS = [path for path in modules(LEGATO / "cli") if path.name != "output.py"]
 WRITERS = {"echo", "secho", "confirm", "prompt", "print", "write", "writelines"}
 """What would write a text as it is: typer's and click's, rich's, and a stream's."""
 RICH = {
-    "legato/cli/meter.py": ("rich.progress", "rich.text"),
-    "legato/cli/board.py": ("rich.progress",),
+    "legato/cli/progress.py": ("rich.progress", "rich.text"),
+    "legato/cli/backfill_progress.py": ("rich.progress",),
     "legato/cli/export.py": ("rich.progress",),
     "legato/cli/verify.py": ("rich.progress",),
     "legato/cli/find.py": ("rich.cells",),
 }
-"""Bars, whose words are legato.cli.meter's, and how wide a text is."""
-PAGES = (LEGATO / "export" / "page.py", LEGATO / "report" / "page.py")
+"""Bars, whose words are legato.cli.progress's, and how wide a text is."""
+PAGES = (
+    LEGATO / "retrieval" / "export" / "page.py",
+    LEGATO / "operations" / "report" / "page.py",
+)
 
 
 def called(path: Path) -> set[str]:
@@ -43,7 +46,7 @@ def test_a_command_writes_through_say_alone(path: Path) -> None:
     others = {name for name in imports(path) if name.split(".")[0] in ("rich", "click")}
     allowed = RICH.get(label(path), ())
     assert not {name for name in others if not name.startswith(allowed)} if allowed else not others
-    if path.name != "meter.py":
+    if path.name != "progress.py":
         assert "rich.progress.TextColumn" not in others
 
 

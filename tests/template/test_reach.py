@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from legato.archive.object_lock import Lock
 from legato.aws.intrinsics import Resolver
-from legato.lock import Lock
 from local import template
 from local.permissions import (
     Asked,
@@ -138,7 +138,7 @@ TABLE = "arn:LedgerTable"
         ),
         attack(
             "the sweeper's role takes a document off the list of the next digest",
-            *("SweeperFunction", "dynamodb:PutItem", TABLE, item("chained#calls/x")),
+            *("SweeperFunction", "dynamodb:PutItem", TABLE, item("undigested#calls/x")),
         ),
         attack(
             "the holder's role reads an access token",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from legato.archive import MOST_RECEIVES
-from legato.keep import HOLD
-from legato.remove import PUT_OFF
+from legato.discovery.subscription import HOLD
+from legato.ingest.batch import MOST_RECEIVES
+from legato.operations.removal import PUT_OFF
 from local.template import broken_rules, routes
 from tests.template.conftest import every_string
 

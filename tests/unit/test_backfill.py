@@ -7,28 +7,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legato import unarchived
-from legato.backfill import (
+from legato.discovery.sweep import sweep
+from legato.errors import Barred, Failed, Refused, Retry
+from legato.ledger import unarchived
+from legato.ledger.listings import backfill_key, records_key, tail_key
+from legato.ledger.rate_limit import Gate, Limit
+from legato.model import format_time, parse_time
+from legato.operations.backfill import (
     SLICE,
     Allowance,
     Backfill,
     backfill,
-    backfill_key,
     check,
     check_days,
     estimate,
     takes,
 )
-from legato.errors import Barred, Failed, Refused, Retry
-from legato.gate import Gate, Limit
-from legato.model import format_time, parse_time
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.ringcx.stretch import RingcxStretch
 from legato.providers.ringcx.tail import RingcxTail
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.recorded import RingexRecorded
-from legato.sweep import records_key, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_job, a_ringex_account, an_id
 from tests.unit.test_kazoo_tail import FakeRecordings
 from tests.unit.test_ringcx_tail import OVERLAP, SETTLE, FakeMetadata

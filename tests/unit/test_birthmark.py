@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from legato.birthmark import Birthmark, is_lost
 from legato.errors import Stale, Wait
+from legato.ledger.birthmark import Birthmark, is_lost
 from legato.model import Note
-from tests.fakes import FakeArchive, FakeClock, FakeNotes, a_job, a_leg, a_listing, a_workshop
+from tests.fakes import FakeArchive, FakeClock, FakeNotes, a_job, a_leg, a_listing, some_ports
 
 MINUTE = timedelta(minutes=1)
 
@@ -150,13 +150,13 @@ def test_two_first_workers_agree(world):
 
 def test_a_call_waits_while_the_ledger_is_lost(tmp_path, world):
     """At no attempt, and nothing of it is written."""
-    from tests.unit.test_archive import run
+    from tests.unit.test_batch import run
 
-    shop = a_workshop(tmp_path, archive=world.archive, check_ledger=world.worker().check)
+    ports = some_ports(tmp_path, archive=world.archive, check_ledger=world.worker().check)
     world.archive.put("calls/x", b"", "STANDARD")
-    shop.provider.listings["s-1"] = a_listing(a_leg("a"))
-    shop.provider.audio["a"] = b"mp3"
-    run(shop, a_job())
-    [(job, delay)] = shop.jobs.sent
+    ports.provider.listings["s-1"] = a_listing(a_leg("a"))
+    ports.provider.audio["a"] = b"mp3"
+    run(ports, a_job())
+    [(job, delay)] = ports.jobs.sent
     assert (delay, job.attempt) == (300, 0)
     assert list(world.archive.objects) == ["calls/x"]

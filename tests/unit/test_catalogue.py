@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legato import catalogue
-from legato.catalogue import Ambiguous, Query, Row, Unknown, digits, named, row_of, terms
+from legato.catalogue import index
+from legato.catalogue.index import (
+    Ambiguous,
+    Query,
+    Row,
+    UnknownCriterion,
+    digits,
+    named,
+    row_of,
+    terms,
+)
 from legato.errors import Refused, Stale
 from legato.model import Party, StoredObject
 from tests.fakes import NOON, FakeCatalogue, an_id
@@ -48,7 +57,7 @@ def store():
 
 def enter(store, *rows):
     for row in rows:
-        catalogue.enter(row, store, list)
+        index.enter(row, store, list)
 
 
 class TestNumbers:
@@ -149,15 +158,15 @@ class TestFound:
 
     def test_a_hold_shows_as_soon_as_it_is_marked(self, store):
         enter(store, a_row())
-        catalogue.mark(an_id(), store, lambda: ["B", "A"])
+        index.mark(an_id(), store, lambda: ["B", "A"])
         assert store.find(Query(case="A"), limit=5).rows[0].cases == ("A", "B")
-        catalogue.mark(an_id(), store, list)
+        index.mark(an_id(), store, list)
         assert store.find(Query(case="A"), limit=5).rows == ()
 
     def test_a_hold_of_a_call_that_is_not_sealed_yet_comes_with_its_seal(self, store):
-        catalogue.mark(an_id(), store, lambda: ["A"])
+        index.mark(an_id(), store, lambda: ["A"])
         assert store.rows == {}
-        catalogue.enter(a_row(), store, lambda: ["A"])
+        index.enter(a_row(), store, lambda: ["A"])
         assert store.row(an_id("s-1")).cases == ("A",)
 
     def test_who_comes_second_looks_at_the_cases_again(self, store):
@@ -168,17 +177,17 @@ class TestFound:
         def while_another_one_marks():
             if not cases:
                 cases.append("A")
-                catalogue.mark(an_id(), store, lambda: cases)
+                index.mark(an_id(), store, lambda: cases)
                 return []
             return cases
 
-        catalogue.enter(a_row(revision=2), store, while_another_one_marks)
+        index.enter(a_row(revision=2), store, while_another_one_marks)
         assert store.row(an_id("s-1")).cases == ("A",)
         assert store.row(an_id("s-1")).revision == 2
 
     def test_who_wants_all_gets_all_pages(self, store):
         enter(store, *(a_row(f"s-{n}", minutes=n) for n in range(7)))
-        rows = catalogue.every(Query(), store, at_once=3)
+        rows = index.every(Query(), store, at_once=3)
         assert [row.call for row in rows] == [f"s-{n}" for n in range(7)]
 
     def test_the_words_of_a_query_say_all_that_was_looked_for(self):
@@ -216,7 +225,7 @@ class TestNamed:
 
     def test_an_id_that_is_almost_right_is_told_what_may_be_meant(self, store):
         enter(store, a_row("s-a0b1c2d3e4"), a_row("s-ffffffffff"))
-        with pytest.raises(Unknown, match=r"did you mean ringex/1/s-a0b1c2d3e4\?"):
+        with pytest.raises(UnknownCriterion, match=r"did you mean ringex/1/s-a0b1c2d3e4\?"):
             named("s-a0b1c2d3e5", store)
 
     @pytest.mark.parametrize(
@@ -244,11 +253,11 @@ class TestNamed:
     def test_an_address_never_leads_to_another_accounts_call(self, store):
         """Which is only told."""
         enter(store, a_row("x-a0b1c2d3", account="1"))
-        with pytest.raises(Unknown, match=r"did you mean ringex/1/x-a0b1c2d3\?"):
+        with pytest.raises(UnknownCriterion, match=r"did you mean ringex/1/x-a0b1c2d3\?"):
             named("ringex/2/x-a0b1c2d3", store)
 
     def test_an_id_of_nothing_says_what_to_do(self, store):
-        with pytest.raises(Unknown, match=r"nothing with the id zz: `legato find`"):
+        with pytest.raises(UnknownCriterion, match=r"nothing with the id zz: `legato find`"):
             named("zz", store)
 
 

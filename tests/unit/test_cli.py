@@ -11,7 +11,7 @@ from legato.aws.stack import advice
 from legato.bootstrap import kazoo, ringex
 from legato.bootstrap.ringcx import backfiller
 from legato.cli.app import app
-from legato.cli.meter import Words, bars
+from legato.cli.progress import Words, bars
 from legato.errors import Barred, Failed, Refused, Retry
 from tests.fakes import NOON
 from tests.unit.test_backfill import DAY, KazooWorld, RefusingMetadata, RingexWorld, World

@@ -8,16 +8,16 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from legato.access import answer
-from legato.bootstrap.access import Recorder
-from legato.catalogue import enter
+from legato.bootstrap.access import AccessRecorder
+from legato.catalogue.index import enter
 from legato.cli.app import app
 from legato.errors import Failed, Refused, Retry
+from legato.evidence.access_log import answer
 from legato.model import CallId, format_time
 from tests.fakes import NOON, FakeCatalogue
-from tests.unit.test_access import World
+from tests.unit.test_access_log import World
 from tests.unit.test_catalogue import a_row
-from tests.unit.test_hold import ALICE, BOB
+from tests.unit.test_legal_hold import ALICE, BOB
 
 URL = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/access"
 CALL = CallId("ringex", "1", "s-1")
@@ -39,7 +39,7 @@ class FakePlace:
         return self.rows
 
     def recorder(self):
-        return Recorder(URL, httpx.Client(transport=httpx.MockTransport(self.answer)))
+        return AccessRecorder(URL, httpx.Client(transport=httpx.MockTransport(self.answer)))
 
     def answer(self, request):
         self.requests.append(request)

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from legato.cli.app import app
-from legato.download import Work
 from legato.errors import Refused, Retry
-from legato.export.package import Exporting
+from legato.retrieval.download import Downloading
+from legato.retrieval.export.package import Exporting
 from tests.chain import KEY, pem
 from tests.court import CASE, Court
 
@@ -32,7 +32,7 @@ class Place:
     def exporting(self, *, known, tell):
         court = self.court
         return Exporting(
-            work=Work(library=court.shelf, stitcher=lambda: court.stitcher),
+            work=Downloading(library=court.shelf, stitcher=lambda: court.stitcher),
             accesses=court.accesses,
             recorder=self,
             known=known,

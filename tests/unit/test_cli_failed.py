@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from legato.cli.app import app
 from legato.errors import Barred, Failed
 from legato.model import Job
-from legato.reconcile import Reconciling
+from legato.operations.past import Reconciling
 from tests.fakes import a_job
-from tests.unit.test_failed import World as FailedWorld
+from tests.unit.test_failures import World as FailedWorld
 from tests.unit.test_reconcile import BEGIN, DAY, END, FakeRecorded, a_page
 from tests.unit.test_reconcile import World as RecordedWorld
 

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from legato.aws.errors import translated
-from legato.catalogue import Page
+from legato.catalogue.index import CataloguePage
 from legato.cli.app import app
 from legato.cli.find import COLUMNS, _cells, laid_out
-from legato.cli.say import in_short
+from legato.cli.output import in_short
 from legato.errors import Failed, Retry
 from legato.model import Party
 from tests.fakes import NOON, FakeCatalogue, an_id
@@ -189,7 +189,9 @@ class TestPages:
 
     def test_a_search_that_went_far_says_how_far(self, place):
         """A page may be short, and still not be the last one."""
-        place.store.find = lambda query, *, limit, cursor: Page(rows=(), cursor="far", reached=NOON)
+        place.store.find = lambda query, *, limit, cursor: CataloguePage(
+            rows=(), cursor="far", reached=NOON
+        )
         ended = find(place, "--number", "4567")
         assert ended.exit_code == 0
         assert ended.stdout == (

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from legato.bootstrap.hold import Holder
 from legato.cli.app import app
-from legato.hold import answer
-from tests.unit.test_hold import ALICE, BOB, CASE, World
+from legato.evidence.legal_hold import answer
+from tests.unit.test_legal_hold import ALICE, BOB, CASE, World
 
 URL = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/holds"
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from legato.cli.app import app
-from legato.index import Days, Rebuilt
+from legato.operations.catalogue_rebuild import Days, Rebuilt
 
 
 class FakePlace:

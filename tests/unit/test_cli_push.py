@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from legato.bootstrap.kazoo import pushing
 from legato.cli.app import app
+from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY, account_of, token_of
+from legato.discovery.push_addresses import Pushing
 from legato.errors import Failed, Retry
-from legato.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY, account_of, token_of
-from legato.push_urls import Pushing
 from tests.unit.test_cli import SWEEPER, forbidden
 
 ADDRESS = "https://abc.execute-api.eu-central-1.amazonaws.com/kazoo/recordings"

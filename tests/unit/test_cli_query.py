@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from legato.catalogue import Query, Unknown
+from legato.catalogue.index import Query, UnknownCriterion
 from legato.cli.query import chosen, parsed_query, query_of
 from legato.errors import Refused
 from tests.fakes import FakeCatalogue
@@ -192,7 +192,7 @@ class TestChosen:
 
     def test_all_calls_that_nobody_knows_are_told_at_once(self, store):
         """One of them keeps its kind of error."""
-        with pytest.raises(Unknown, match="x-1"):
+        with pytest.raises(UnknownCriterion, match="x-1"):
             chosen(store, ["s-1", "x-1"], None)
         with pytest.raises(Refused, match=r"x-1.*; .*x-2"):
             chosen(store, ["x-1", "s-1", "x-2"], None)

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from legato import catalogue
+from legato.catalogue import index
 from legato.cli.app import app
 from legato.errors import Failed, Refused
-from legato.restore.survey import Restoring
+from legato.retrieval.restore.survey import Restoring
 from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_restore import World
 
@@ -40,7 +40,7 @@ class FakePlace:
 
     def archive(self, name, *sizes, **how):
         row = self.world.call(name, *sizes, **how)
-        catalogue.enter(row, self.rows, list)
+        index.enter(row, self.rows, list)
         return row
 
     def catalogue(self):

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from legato import chain
-from legato.digest import Chaining, digest
+from legato.archive.layout import report_key
 from legato.errors import Retry
-from legato.layout import report_key
+from legato.evidence.digest import Chaining, digest
+from legato.ledger import undigested
 from legato.model import StoredObject, format_time
 from tests.fakes import NOON, FakeArchive, FakeClock, FakeNotes, an_id
 
@@ -70,11 +70,11 @@ class Desk:
 
     def seal(self, name, *, written=True, told=True):
         key = f"calls/ringex/1/2026/11/20/{name}/manifest-1.json"
-        chain.announce(key, self.notes, self.clock)
+        undigested.announce(key, self.notes, self.clock)
         if written:
             stored = self.archive.put_bytes(key, a_manifest(name), media_type="application/json")
             if told:
-                chain.written(stored, self.notes)
+                undigested.written(stored, self.notes)
         return key
 
     def at(self, hour, minute=5):
@@ -293,7 +293,7 @@ def test_what_was_announced_and_never_written_is_given_up_after_a_while():
     for hour in (12, 13, 14):
         desk.at(hour)
         desk.run()
-    assert desk.notes.read(f"chained#{lost}").listed is None
+    assert desk.notes.read(f"undigested#{lost}").listed is None
 
 
 def test_a_key_that_is_disabled_lets_the_digest_wait():
@@ -335,10 +335,10 @@ NEXT = "digests/2026/11/20/2026-11-20T10.json"
 
 def listed(desk, key, body, *, version_id="v1"):
     """List a document as written, as whoever may write the ledger can."""
-    chain.announce(key, desk.notes, desk.clock)
+    undigested.announce(key, desk.notes, desk.clock)
     sha256 = hashlib.sha256(body).hexdigest()
     written = StoredObject(key=key, version_id=version_id, size=len(body), sha256=sha256)
-    chain.written(written, desk.notes)
+    undigested.written(written, desk.notes)
 
 
 def put(desk, key, body):
@@ -415,7 +415,7 @@ class TestForger:
         desk.run()
         del desk.archive.objects[key]
         assert desk.named() == [[], [honest]]
-        assert desk.notes.read(f"chained#{key}").listed is None
+        assert desk.notes.read(f"undigested#{key}").listed is None
 
     @pytest.mark.attacks("puts a digest of his own where the next one will be, to have it signed")
     def test_a_digest_that_somebody_left_is_not_signed(self):

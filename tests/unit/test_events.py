@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from legato import access, hold
-from legato.layout import call_in, folder_of
+from legato.archive.layout import call_in, folder_of
+from legato.evidence import access_log, legal_hold
 from legato.model import CallId, Job
-from legato.restore import event
+from legato.retrieval.restore import event
 
 EVENTS = Path("events")
 CALL = CallId("ringex", "401555000", "s-a0b1c2d3e4f5")
@@ -21,13 +21,13 @@ def sample(name):
 
 @pytest.mark.parametrize("name", [path.stem for path in EVENTS.glob("holder-*.json")])
 def test_a_sample_of_a_hold_names_its_call_by_address(name):
-    asked = hold.read(sample(name)["body"].encode(), by=BY)
+    asked = legal_hold.read(sample(name)["body"].encode(), by=BY)
     assert CallId.parse(asked.call) == CALL
     assert name == f"holder-{asked.action}"
 
 
 def test_the_sample_of_an_access_names_its_call():
-    asked = access.read(sample("access-show")["body"].encode(), by=BY, reason_required=True)
+    asked = access_log.read(sample("access-show")["body"].encode(), by=BY, reason_required=True)
     assert asked.calls == (CALL,)
 
 

@@ -13,15 +13,15 @@ from urllib.parse import unquote
 import pytest
 from jsonschema import Draft202012Validator
 
+from legato.archive.layout import access_key
+from legato.archive.library import Cold
 from legato.disk import Full
 from legato.errors import Conflict, Failed, Refused, Retry
-from legato.export.card import POINTS, picture
-from legato.export.pack import folder_name
-from legato.export.parts import parsed_size
-from legato.layout import access_key
-from legato.library import Cold
+from legato.evidence.verify.package import verify_package
 from legato.model import format_time
-from legato.verify.package import verify_package
+from legato.retrieval.export.call_summary import POINTS, picture
+from legato.retrieval.export.export import folder_name
+from legato.retrieval.export.split import parsed_size
 from tests.court import CASE, HOSTILE, Court
 from tests.fakes import an_id
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from legato import chain, layout
+from legato.archive import layout
+from legato.archive.evidence import Folder
+from legato.evidence.verify.archive import verify
+from legato.ledger import undigested
 from legato.model import format_time
-from legato.verify import verify
-from legato.verify.evidence import Folder
 from tests.chain import HOUR, KEY, Chained, FolderStore, signed
 from tests.fakes import NOON, an_id
 from tests.forgery import VersionStore
@@ -328,7 +329,7 @@ def _():
 def _():
     desk = Desk()
     key = desk.seal("s-1")
-    note = desk.notes.read(f"chained#{key}")
+    note = desk.notes.read(f"undigested#{key}")
     desk.notes.write(replace(note, content=note.content | {"sha256": "0" * 64}))
     desk.at(10)
     desk.run()
@@ -387,8 +388,8 @@ def _():
     desk = Desk()
     key = layout.manifest_key("calls/ringex/1/2026/11/20/s-1/", 1)
     stored = desk.archive.put_bytes(key, b"any text", media_type="application/json")
-    chain.announce(key, desk.notes, desk.clock)
-    chain.written(stored, desk.notes)
+    undigested.announce(key, desk.notes, desk.clock)
+    undigested.written(stored, desk.notes)
     desk.at(10)
     desk.run()
     return UNSIGNED if desk.named() == [[]] else desk.named()

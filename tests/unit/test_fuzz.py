@@ -16,22 +16,22 @@ from urllib.parse import parse_qsl, quote_plus, unquote, urlencode
 
 import pytest
 
-from legato import access, hold
-from legato.accounts import ours
-from legato.archive import Message, archive
+from legato.api_request import Request, request
 from legato.audio.formats import recognise
 from legato.bootstrap.kazoo import jobs_of
+from legato.discovery.push import IDS, Push, push, token_of
+from legato.discovery.webhook import receive
 from legato.errors import LegatoError, NotYet, Refused
+from legato.evidence import access_log, legal_hold
+from legato.ingest.batch import Message, archive
+from legato.ledger.accounts import ours
+from legato.ledger.listings import records_key
 from legato.model import MAX_JOB_BYTES, CallId, Job, Note, is_id
-from legato.policy import Policy
 from legato.providers.kazoo.api import RecordingsPage
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.ringex.hook import RingexHook
-from legato.push import IDS, Push, push, token_of
-from legato.receive import Request, receive
-from legato.restore.event import Completing, read, restored
-from legato.signed import request
-from legato.sweep import records_key
+from legato.retrieval.restore.event import Completing, read, restored
+from legato.tuning import Policy
 from tests.fakes import (
     NOON,
     FakeAccesses,
@@ -43,8 +43,8 @@ from tests.fakes import (
     FakeNotes,
     FakeProvider,
     a_ringex_account,
-    a_workshop,
     an_inbox,
+    some_ports,
 )
 from tests.fuzz import Fuzz
 
@@ -236,31 +236,31 @@ class TestProcessor:
         outcomes = set()
         for number in range(COUNT):
             if number % FRESH == 0:
-                shop, provider = self.shop(fuzz, tmp_path)
+                ports, provider = self.ports(fuzz, tmp_path)
             body = fuzz.body(fuzz.random.choice(self.jobs()))
             messages = [Message("m", body, receives=fuzz.random.choice((1, 1, 1, 3, 12)))]
-            until = shop.clock.now() + timedelta(minutes=15)
-            archive(messages, shop=shop, until=until, guard=lambda ids: nullcontext())
-            for job, _ in shop.jobs.sent:
+            until = ports.clock.now() + timedelta(minutes=15)
+            archive(messages, ports=ports, until=until, guard=lambda ids: nullcontext())
+            for job, _ in ports.jobs.sent:
                 accepted(job, provider)
                 assert job.account in self.ACCOUNTS or job.call.startswith("inbox-")
-            for buried, reason in shop.jobs.buried:
+            for buried, reason in ports.jobs.buried:
                 assert reason
                 outcomes.add("buried" if buried == body else "failed")
-            outcomes |= {"sent back"} if shop.jobs.sent else set()
-            shop.jobs.sent.clear()
-            shop.jobs.buried.clear()
-            fits_dynamodb(shop.notes)
-            for call in shop.ledger.entries:
+            outcomes |= {"sent back"} if ports.jobs.sent else set()
+            ports.jobs.sent.clear()
+            ports.jobs.buried.clear()
+            fits_dynamodb(ports.notes)
+            for call in ports.ledger.entries:
                 assert call.account in self.ACCOUNTS or call.call.startswith("inbox-")
         assert {"buried", "sent back"} <= outcomes
 
-    def shop(self, fuzz, scratch):
+    def ports(self, fuzz, scratch):
         provider = fuzz.random.choice(("ringex", "ringcx", "kazoo"))
         notes = FakeNotes()
         account = a_ringex_account(self.ACCOUNTS[0], notes=notes)
         let_through = ours(self.ACCOUNTS, notes, unplaced="inbox-")
-        shop = a_workshop(
+        ports = some_ports(
             scratch,
             provider=FakeProvider(name=provider),
             notes=notes,
@@ -269,7 +269,7 @@ class TestProcessor:
             read=jobs_of if provider == "kazoo" else (lambda body: [Job.from_message(body)]),
             identified=account.identified if provider == "ringex" else let_through,
         )
-        return shop, provider
+        return ports, provider
 
 
 def announcement(key):
@@ -388,7 +388,7 @@ class TestHolder(Signed):
     @pytest.mark.attacks("sends fuzzed requests for legal holds, signed and unsigned")
     def test_fuzzed(self, fuzz):
         notes = FakeNotes()
-        work = hold.Holding(
+        work = legal_hold.Holding(
             archive=FakeArchive(),
             ledger=FakeLedger(),
             notes=notes,
@@ -398,7 +398,7 @@ class TestHolder(Signed):
         notes.write(Note(key=records_key(CallId("ringex", "401555000", "s-a0b1c2d3e4f5"))))
         statuses, before = set(), 0
         for reply, unsigned in self.tried(
-            fuzz, "holder", lambda body, by: hold.answer(body, by=by, work=work)
+            fuzz, "holder", lambda body, by: legal_hold.answer(body, by=by, work=work)
         ):
             if unsigned:
                 assert reply.status == 403
@@ -412,12 +412,12 @@ class TestHolder(Signed):
 class TestAccess(Signed):
     @pytest.mark.attacks("sends fuzzed requests to the access log, signed and unsigned")
     def test_fuzzed(self, fuzz):
-        work = access.AccessLog(
+        work = access_log.AccessLog(
             archive=FakeArchive(), notes=FakeNotes(), accesses=FakeAccesses(), clock=FakeClock()
         )
         statuses, before = set(), 0
         for reply, unsigned in self.tried(
-            fuzz, "access", lambda body, by: access.answer(body, by=by, work=work)
+            fuzz, "access", lambda body, by: access_log.answer(body, by=by, work=work)
         ):
             if unsigned:
                 assert reply.status == 403

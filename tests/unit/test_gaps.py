@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from legato.discovery.sweep_all import sweep_all
 from legato.errors import Barred, Failed, Limited, NotYet, Retry, Unavailable, Wait
-from legato.gaps import Beyond, extend, gaps_of, split, step_over, was_read
+from legato.ledger.gaps import extend, gaps_of, split, step_over, was_read
+from legato.ledger.listings import tail_key
 from legato.model import format_time, parse_time
-from legato.rounds import go_round
-from legato.sweep import Change, Page, tail_key
+from legato.ports import Beyond, Change, TailPage
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -44,7 +45,7 @@ class FakeList:
             if begin <= moment <= end
         ]
         cursor = {"begin": format_time(end)}
-        return Page(changes=tuple(changes), cursor=cursor, more=False, read_to=end)
+        return TailPage(changes=tuple(changes), cursor=cursor, more=False, read_to=end)
 
     def beyond(self, cursor):
         begin, end = self.window(cursor)
@@ -86,7 +87,7 @@ class Desk:
         for _ in range(many):
             work = a_round(self.tail, self)
             try:
-                go_round(work, until=self.clock.now() + 2 * MINUTE)
+                sweep_all(work, until=self.clock.now() + 2 * MINUTE)
             except KilledError:
                 self.clock.advance(120)
             self.clock.advance(every.total_seconds())

@@ -17,18 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legato import layout, manifest
-from legato.catalogue import row_of
+from legato.archive import layout, manifest
+from legato.archive.library import Cold
+from legato.archive.manifest import Recording, Revision
+from legato.catalogue.index import row_of
 from legato.disk import Full, disk
-from legato.download import TRIES, Work, fetch
 from legato.errors import Conflict, Failed, Refused, Retry
-from legato.filenames import leg_stem, stem
-from legato.get import get, plan
-from legato.library import Cold
-from legato.link import link
-from legato.manifest import Recording, Revision
 from legato.model import Party, StoredLeg, StoredObject, offsets_ms
 from legato.ports import Levels
+from legato.retrieval.download import TRIES, Downloading, fetch
+from legato.retrieval.filenames import leg_stem, stem
+from legato.retrieval.get import get, plan
+from legato.retrieval.link import link
 from tests.fakes import NOON, FakeClock, FakeLibrary, FakeStitcher, a_leg, a_listing, an_id
 
 LEVELS = Levels(
@@ -53,7 +53,7 @@ class Shelf:
         self.on_tell = None
 
     def work(self, **more):
-        return Work(
+        return Downloading(
             **{
                 "library": self.library,
                 "stitcher": lambda: self.stitcher,

@@ -6,14 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from legato import manifest, remove
-from legato.catalogue import row_of
+from legato.archive import manifest
+from legato.archive.layout import call_prefix, leg_key
+from legato.catalogue.index import row_of
 from legato.errors import Failed
-from legato.layout import call_prefix, leg_key
+from legato.ledger import removals
 from legato.model import Trouble
-from legato.overview import Followed, Overview
-from legato.report.page import to_html
-from legato.status import status
+from legato.operations.overview import Followed, Overview
+from legato.operations.report.page import to_html
+from legato.operations.status import status
 from tests.fakes import NOON, FakeCatalogue, FakeLibrary, an_id
 from tests.unit.test_reconcile import BEGAN, DAY, END, FakeRecorded, World, a_page
 from tests.unit.test_status import FakeQueue
@@ -259,7 +260,7 @@ def not_sealed_yet(company):
 
 def removed_at_the_source(company):
     company.lists("s-1/1", "s-2/2", "s-2/3", "s-4/5")
-    company.notes.write(company.notes.read(remove._removed_key(an_id("s-3"), "4")))
+    company.notes.write(company.notes.read(removals.removed_key(an_id("s-3"), "4")))
 
 
 def named_by_a_notification_only(company):

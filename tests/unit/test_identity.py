@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legato.accounts import ours
-from legato.archive import Message, archive
+from legato.discovery.sweep import sweep
 from legato.errors import Barred, Failed, Refused, Retry
+from legato.ingest.batch import Message, archive
+from legato.ledger.accounts import ours
+from legato.ledger.listings import records_key, take
 from legato.model import PROVIDERS, CallId, Job, Note, format_time
-from legato.policy import Policy
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import Account, change_of
@@ -22,7 +23,7 @@ from legato.providers.ringcx.tail import RingcxTail
 from legato.providers.ringex.account import RingexAccount
 from legato.providers.ringex.api import ACCOUNT
 from legato.providers.ringex.tail import RingexTail
-from legato.sweep import records_key, sweep, take
+from legato.tuning import Policy
 from tests.fakes import (
     NOON,
     FakeClock,
@@ -31,9 +32,9 @@ from tests.fakes import (
     a_job,
     a_leg,
     a_listing,
-    a_workshop,
     an_id,
     an_inbox,
+    some_ports,
 )
 from tests.unit.test_ringex_call_log import record, recording
 from tests.unit.test_ringex_tail import an_answer
@@ -83,7 +84,7 @@ class Desk:
     def __init__(self, scratch, provider):
         self.api = FakeApi()
         self.clock, notes = FakeClock(), FakeNotes()
-        self.shop = a_workshop(
+        self.ports = some_ports(
             scratch,
             provider=provider(self.api, notes, self.clock),
             notes=notes,
@@ -93,19 +94,19 @@ class Desk:
 
     def work(self):
         """Work on every job, until none is sent any more."""
-        while self.shop.jobs.sent:
-            jobs = [job for job, _ in self.shop.jobs.sent]
-            self.clock.advance(max(delay for _, delay in self.shop.jobs.sent))
-            self.shop.jobs.sent.clear()
+        while self.ports.jobs.sent:
+            jobs = [job for job, _ in self.ports.jobs.sent]
+            self.clock.advance(max(delay for _, delay in self.ports.jobs.sent))
+            self.ports.jobs.sent.clear()
             messages = [Message(f"m{n}", job.to_message()) for n, job in enumerate(jobs)]
             until = self.clock.now() + timedelta(minutes=15)
-            archive(messages, shop=self.shop, until=until, guard=lambda ids: nullcontext())
+            archive(messages, ports=self.ports, until=until, guard=lambda ids: nullcontext())
 
     def newest(self, call):
         """Return the newest manifest of a call, and how many revisions it has."""
-        entry = self.shop.ledger.load(call)
+        entry = self.ports.ledger.load(call)
         assert entry.status == "archived", entry
-        return json.loads(self.shop.archive.objects[entry.manifest.key]), entry.revision
+        return json.loads(self.ports.archive.objects[entry.manifest.key]), entry.revision
 
 
 class KazooDesk(Desk):
@@ -135,7 +136,7 @@ class KazooDesk(Desk):
             "duration_ms": 60_000,
         }
         change = change_of(account, INTERACTION, {leg: document}, latest=self.clock.now())
-        take(change, Account(account), self.shop.jobs, self.shop.notes, self.clock, 5)
+        take(change, Account(account), self.ports.jobs, self.ports.notes, self.clock, 5)
 
     def address(self, account):
         return (account, f"202611-{account}")
@@ -181,9 +182,9 @@ class RingcxDesk(Desk):
             overlap=timedelta(),
         )
         until = self.clock.now() + timedelta(minutes=5)
-        shop = self.shop
+        ports = self.ports
         swept = sweep(
-            tail=tail, jobs=shop.jobs, notes=shop.notes, clock=self.clock, until=until, settle=5
+            tail=tail, jobs=ports.jobs, notes=ports.notes, clock=self.clock, until=until, settle=5
         )
         assert swept.done, swept
 
@@ -196,11 +197,11 @@ def test_what_began_after_an_old_message_lies_under_its_own_day(tmp_path, kind):
     """What the list said when it was read is believed, however old the job is."""
     desk = kind(tmp_path)
     desk.find(desk.accounts[0])
-    sent = desk.shop.jobs.sent
+    sent = desk.ports.jobs.sent
     sent[:] = [(replace(job, seen_at=BEGAN - timedelta(days=9)), delay) for job, delay in sent]
     desk.work()
-    call = CallId(desk.shop.provider.name, desk.accounts[0], desk.call)
-    assert f"/{BEGAN:%Y/%m/%d}/" in desk.shop.ledger.load(call).prefix
+    call = CallId(desk.ports.provider.name, desk.accounts[0], desk.call)
+    assert f"/{BEGAN:%Y/%m/%d}/" in desk.ports.ledger.load(call).prefix
 
 
 @pytest.mark.parametrize("kind", [KazooDesk, RingcxDesk])
@@ -211,7 +212,7 @@ class TestSeveralAccounts:
         for account in desk.accounts:
             desk.find(account)
         desk.work()
-        provider = desk.shop.provider.name
+        provider = desk.ports.provider.name
         one, other = (CallId(provider, account, desk.call) for account in desk.accounts)
         for call, related in ((one, other), (other, one)):
             manifest, revision = desk.newest(call)
@@ -221,18 +222,18 @@ class TestSeveralAccounts:
             [leg] = manifest["legs"]
             folder = f"calls/{provider}/{call.account}/2026/11/20/{desk.call}/"
             assert leg["key"] == f"{folder}legs/{leg['id']}.mp3"
-            body = desk.shop.archive.objects[leg["key"]]
+            body = desk.ports.archive.objects[leg["key"]]
             assert body == f"mp3 {call.account} {leg['id']}".encode()
-            assert desk.shop.catalogue.row(call).prefix == folder
+            assert desk.ports.catalogue.row(call).prefix == folder
         assert sorted(desk.api.fetched) == sorted(map(desk.address, desk.accounts))
-        assert len([key for key in desk.shop.archive.objects if "manifest-" in key]) == 2
+        assert len([key for key in desk.ports.archive.objects if "manifest-" in key]) == 2
 
     def test_a_call_that_is_found_elsewhere_later_is_named_by_another_revision(
         self, tmp_path, kind
     ):
         """The one that was sealed before is told, and nothing is fetched again."""
         desk = kind(tmp_path)
-        provider = desk.shop.provider.name
+        provider = desk.ports.provider.name
         one, other = (CallId(provider, account, desk.call) for account in desk.accounts)
         desk.find(one.account)
         desk.work()
@@ -273,7 +274,7 @@ class RingexDesk:
             listings={"s-1": a_listing(a_leg("a")), "s-2": a_listing(a_leg("b"), call="s-2")},
             audio={"a": b"mp3-a", "b": b"mp3-b"},
         )
-        self.shop = a_workshop(
+        self.ports = some_ports(
             scratch,
             provider=self.provider,
             notes=self.notes,
@@ -284,7 +285,7 @@ class RingexDesk:
     def archive(self, *jobs):
         messages = [Message(f"m{n}", job.to_message()) for n, job in enumerate(jobs)]
         until = self.clock.now() + timedelta(minutes=15)
-        return archive(messages, shop=self.shop, until=until, guard=lambda ids: nullcontext())
+        return archive(messages, ports=self.ports, until=until, guard=lambda ids: nullcontext())
 
     def sweep(self):
         tail = RingexTail(
@@ -297,7 +298,7 @@ class RingexDesk:
         until = self.clock.now() + timedelta(minutes=5)
         return sweep(
             tail=tail,
-            jobs=self.shop.jobs,
+            jobs=self.ports.jobs,
             notes=self.notes,
             clock=self.clock,
             until=until,
@@ -305,7 +306,7 @@ class RingexDesk:
         )
 
     def sent(self):
-        return [job for job, _ in self.shop.jobs.sent]
+        return [job for job, _ in self.ports.jobs.sent]
 
 
 class TestRingex:
@@ -319,9 +320,9 @@ class TestRingex:
         report = desk.archive(a_job(account=first), a_job(account=second))
         assert report.counts["CallArchived"] == 1
         desk.archive(a_job(account=second))
-        assert list(desk.shop.ledger.entries) == [an_id(account=self.NAMED)]
+        assert list(desk.ports.ledger.entries) == [an_id(account=self.NAMED)]
         assert len(desk.provider.asked) == 1
-        [leg] = [key for key in desk.shop.archive.objects if "/legs/" in key]
+        [leg] = [key for key in desk.ports.archive.objects if "/legs/" in key]
         assert leg == f"calls/ringex/{self.NAMED}/2026/11/20/s-1/legs/a.mp3"
 
     def test_the_account_is_asked_for_once(self, tmp_path):
@@ -336,22 +337,22 @@ class TestRingex:
         """RingCentral says whose the credentials are; until it does the job waits."""
         desk = RingexDesk(tmp_path, FakeRingex(answer=Barred("403", seconds=900)))
         desk.archive(a_job(account="999"))
-        assert desk.shop.ledger.entries == {}
+        assert desk.ports.ledger.entries == {}
         [job] = desk.sent()
         assert job.not_before == NOON + timedelta(seconds=900)
         desk.api.answer = {"id": self.NAMED}
         desk.clock.advance(900)
         desk.archive(job, a_job("s-2", account="~"))
-        assert list(desk.shop.ledger.entries) == [an_id("s-2", account=self.NAMED)]
+        assert list(desk.ports.ledger.entries) == [an_id("s-2", account=self.NAMED)]
 
     @pytest.mark.attacks("sends a notification in another account's name")
     def test_a_job_of_another_account_is_refused(self, tmp_path):
         """It would archive our calls once more under a foreign name. A person is told."""
         desk = RingexDesk(tmp_path, FakeRingex())
         report = desk.archive(a_job(account="999"), a_job("s-2", account=self.NAMED))
-        assert list(desk.shop.ledger.entries) == [an_id("s-2", account=self.NAMED)]
+        assert list(desk.ports.ledger.entries) == [an_id("s-2", account=self.NAMED)]
         assert report.counts["JobRefused"] == 1
-        [(body, reason)] = desk.shop.jobs.buried
+        [(body, reason)] = desk.ports.jobs.buried
         assert Job.from_message(body).account == "999"
         assert "account '999', which is none of ours" in reason
 
@@ -365,7 +366,7 @@ class TestRingex:
         [job] = desk.sent()
         assert job.account == "401555999"
         desk.archive(job)
-        assert [call.account for call in desk.shop.ledger.entries] == ["401555999"]
+        assert [call.account for call in desk.ports.ledger.entries] == ["401555999"]
 
     @pytest.mark.parametrize(
         "named",
@@ -417,11 +418,11 @@ class TestRingex:
         assert (job.account, job.attempt, job.looks) == ("~", 0, 0)
         assert job.not_before == NOON + timedelta(seconds=seconds)
         assert report.counts["ProviderRefused"] == refused
-        assert desk.shop.ledger.entries == {}
+        assert desk.ports.ledger.entries == {}
         desk.api.answer = {"id": self.NAMED}
         desk.clock.advance(seconds)
         desk.archive(job)
-        assert desk.shop.ledger.load(an_id(account=self.NAMED)).status == "archived"
+        assert desk.ports.ledger.load(an_id(account=self.NAMED)).status == "archived"
 
 
 @pytest.mark.attacks("puts a job of a foreign account into a queue")

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
-from legato.gate import Limit
+from legato.ledger.rate_limit import Limit
+from legato.ports import SourceRecording
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import KazooSource
-from legato.remove import Recording
 from tests.fakes import BAD_LOCATIONS, NOON, FakeServer
 
 KAZOO = "https://kazoo.example.com:8443/v2"
@@ -622,9 +622,9 @@ class TestRecordings:
         server.answers[RECORDING_PATH] = lambda _: success({"id": "202611-r1"})
         source = KazooSource(api)
         for _ in range(45):
-            source.remove([Recording("a1", "202611-r1")])
+            source.remove([SourceRecording("a1", "202611-r1")])
         with pytest.raises(Wait) as wait:
-            source.remove([Recording("a1", "202611-r1")])
+            source.remove([SourceRecording("a1", "202611-r1")])
         assert not wait.value.turn
         api.recording("a1", "202611-r1")
 

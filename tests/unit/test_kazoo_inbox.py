@@ -8,18 +8,18 @@ from urllib.parse import unquote
 
 import pytest
 
-from legato.archive import Message, archive
 from legato.aws.inbox import announced
 from legato.bootstrap.kazoo import jobs_of
 from legato.errors import DamagedAudio, Failed, NotYet, Refused
+from legato.ingest.batch import Message, archive
+from legato.ledger.listings import take
 from legato.model import Arrival, Job
-from legato.policy import Policy
 from legato.providers.kazoo.api import RecordingsPage
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.inbox import LOOK_BACK, job_of, sighted
 from legato.providers.kazoo.provider import Kazoo, KazooSource
 from legato.providers.kazoo.tail import Account, change_of
-from legato.sweep import take
+from legato.tuning import Policy
 from tests.fakes import (
     NOON,
     FakeArchive,
@@ -28,9 +28,9 @@ from tests.fakes import (
     FakeJobs,
     FakeLedger,
     FakeNotes,
-    a_workshop,
     an_id,
     an_inbox,
+    some_ports,
 )
 
 ACCOUNT = "5a2d994fbae69b1d6b01eb9f0e7dfe62"
@@ -115,7 +115,7 @@ class Desk:
             quiet=timedelta(seconds=300),
             inbox=inbox,
         )
-        self.shop = a_workshop(
+        self.ports = some_ports(
             scratch,
             provider=self.provider,
             jobs=self.jobs,
@@ -159,7 +159,7 @@ class Desk:
     def archive_messages(self, *bodies):
         archive(
             [Message(f"m{number}", body) for number, body in enumerate(bodies)],
-            shop=self.shop,
+            ports=self.ports,
             until=self.clock.now() + timedelta(minutes=15),
             guard=lambda ids: nullcontext(),
         )

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from legato.discovery.sweep import sweep
+from legato.discovery.sweep_all import sweep_all
 from legato.errors import Failed, Wait
-from legato.gaps import gaps_of
+from legato.ledger.gaps import gaps_of
+from legato.ledger.listings import records_key, tail_key
 from legato.model import Job, Note
 from legato.providers.kazoo.documents import ARRIVED_AT, WITHHELD, listing, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import LONGEST, MOST_PAGES, OVERLAP, KazooTail
-from legato.rounds import go_round
-from legato.sweep import records_key, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id, an_inbox
 from tests.unit.test_ringex_call_log import ABSURD, ANYTHING
 
@@ -450,7 +451,7 @@ class TestGaps:
         for _ in range(many):
             tail = KazooTail(desk.source, desk.clock, account=ACCOUNT, **desk.fields)
             work = a_round(tail, desk)
-            go_round(work, until=desk.clock.now() + timedelta(seconds=120))
+            sweep_all(work, until=desk.clock.now() + timedelta(seconds=120))
             desk.clock.advance(minutes * 60)
 
     def test_all_recordings_but_those_of_the_bad_seconds_are_found(self):

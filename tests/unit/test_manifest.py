@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from legato.archive.manifest import overlaps, to_bytes
 from legato.errors import NotYet
-from legato.manifest import overlaps, to_bytes
+from legato.evidence.verify.manifests import contradictions, lost
 from legato.model import AudioFacts, Party, StoredLeg, StoredObject, format_time
-from legato.verify.manifests import contradictions, lost
-from tests.fakes import NOON, a_job, a_leg, a_listing, a_workshop, an_id
-from tests.unit.test_archive import PREFIX, climb, manifest, run
+from tests.fakes import NOON, a_job, a_leg, a_listing, an_id, some_ports
+from tests.unit.test_batch import PREFIX, climb, manifest, run
 
 SCHEMA = json.loads(Path("docs/manifest.schema.json").read_text())
 
@@ -25,22 +25,22 @@ def validator():
 
 def test_every_kind_of_manifest_fits_the_schema(tmp_path, validator):
     """One leg, many legs, mixed formats, a missing leg, a second revision, leftovers."""
-    shop = a_workshop(tmp_path)
+    ports = some_ports(tmp_path)
     records = ({"id": "r", "anything": None},)
     parties = (Party(role="from", number="+14155550100", name="Ada", extension="101"),)
     listing = a_listing(a_leg("a"), parties=parties, records=records, direction="inbound")
-    shop.provider.listings["s-1"] = listing
-    shop.provider.audio = {"a": b"mp3-a"}
-    run(shop, a_job())
+    ports.provider.listings["s-1"] = listing
+    ports.provider.audio = {"a": b"mp3-a"}
+    run(ports, a_job())
 
-    shop.clock.advance(600)
-    shop.archive.objects[f"{PREFIX}recording-2.wav"] = b"left behind"
+    ports.clock.advance(600)
+    ports.archive.objects[f"{PREFIX}recording-2.wav"] = b"left behind"
     legs = [a_leg("a"), a_leg("b", minutes_ago=9), a_leg("c", minutes_ago=8)]
-    shop.provider.listings["s-1"] = a_listing(*legs, related=(an_id("s-2"),))
-    shop.provider.audio |= {"b": b"wav-b", "c": b"wavcut"}
-    climb(shop, a_job(seen_at=shop.clock.now() - timedelta(seconds=120)))
+    ports.provider.listings["s-1"] = a_listing(*legs, related=(an_id("s-2"),))
+    ports.provider.audio |= {"b": b"wav-b", "c": b"wavcut"}
+    climb(ports, a_job(seen_at=ports.clock.now() - timedelta(seconds=120)))
 
-    first, third = manifest(shop), manifest(shop, 3)
+    first, third = manifest(ports), manifest(ports, 3)
     for sealed in (first, third):
         validator.validate(sealed)
     assert first["parties"][0]["extension"] == "101"
@@ -54,7 +54,7 @@ def test_every_kind_of_manifest_fits_the_schema(tmp_path, validator):
 
 def test_a_later_revision_says_what_the_one_before_it_said(tmp_path):
     """The provider says less by then, and something else; a party that it completes is one."""
-    shop = a_workshop(tmp_path)
+    ports = some_ports(tmp_path)
     ada, bob, who = (
         Party(role="from", number="+1", name="Ada"),
         Party(role="to", number="+2", name="Bob"),
@@ -62,30 +62,30 @@ def test_a_later_revision_says_what_the_one_before_it_said(tmp_path):
     )
     end = NOON - timedelta(minutes=2)
     said = {"parties": (ada, bob, who), "direction": "inbound", "related": (an_id("s-2"),)}
-    shop.provider.listings["s-1"] = a_listing(a_leg("a"), ended_at=end, **said)
-    shop.provider.audio = {"a": b"mp3-a", "b": b"mp3-b"}
-    run(shop, a_job())
-    shop.clock.advance(600)
+    ports.provider.listings["s-1"] = a_listing(a_leg("a"), ended_at=end, **said)
+    ports.provider.audio = {"a": b"mp3-a", "b": b"mp3-b"}
+    run(ports, a_job())
+    ports.clock.advance(600)
     named = Party(role="to", number="+3", name="Eve")
     robert = Party(role="to", number="+2", name="Robert")
     less = {"parties": (named, robert), "direction": "outbound", "ended_at": None}
-    shop.provider.listings["s-1"] = a_listing(a_leg("a"), a_leg("b", minutes_ago=9), **less)
-    run(shop, a_job(seen_at=shop.clock.now() - timedelta(seconds=120)))
-    second = manifest(shop, 2)
+    ports.provider.listings["s-1"] = a_listing(a_leg("a"), a_leg("b", minutes_ago=9), **less)
+    run(ports, a_job(seen_at=ports.clock.now() - timedelta(seconds=120)))
+    second = manifest(ports, 2)
     assert second["parties"] == [one.to_json() for one in (named, robert, ada, bob)]
     assert (second["direction"], second["ended_at"]) == ("inbound", format_time(end))
     assert second["related"] == ["ringex/1/s-2"]
-    assert [*lost(manifest(shop), second)] == []
+    assert [*lost(manifest(ports), second)] == []
     assert [*contradictions(PREFIX, second)] == []
 
 
 def test_the_schema_refuses_what_is_not_described(tmp_path, validator):
     """A field too many or too few is an error, so the schema is the whole truth."""
-    shop = a_workshop(tmp_path)
-    shop.provider.listings["s-1"] = a_listing(a_leg("a"))
-    shop.provider.audio = {"a": b"mp3-a"}
-    run(shop, a_job())
-    sealed = manifest(shop)
+    ports = some_ports(tmp_path)
+    ports.provider.listings["s-1"] = a_listing(a_leg("a"))
+    ports.provider.audio = {"a": b"mp3-a"}
+    run(ports, a_job())
+    sealed = manifest(ports)
     for name in sealed:
         lacking = {key: value for key, value in sealed.items() if key != name}
         assert not validator.is_valid(lacking), name
@@ -129,8 +129,8 @@ def test_a_manifest_is_readable_text():
 
 def test_a_call_without_any_audio_has_no_manifest(tmp_path):
     """A revision is never sealed empty."""
-    shop = a_workshop(tmp_path)
-    shop.provider.listings["s-1"] = a_listing(a_leg("a"), ended_at=NOON - timedelta(days=9))
-    shop.provider.audio = {"a": NotYet("404")}
-    run(shop, a_job())
-    assert shop.archive.objects == {}
+    ports = some_ports(tmp_path)
+    ports.provider.listings["s-1"] = a_listing(a_leg("a"), ended_at=NOON - timedelta(days=9))
+    ports.provider.audio = {"a": NotYet("404")}
+    run(ports, a_job())
+    assert ports.archive.objects == {}

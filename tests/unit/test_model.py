@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legato import layout
+from legato.archive import layout
 from legato.errors import Refused
 from legato.model import MAX_JOB_BYTES, Job, format_time, is_id, is_name, parse_time
 from tests.fakes import NOON, an_id

@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from legato.export import page as package_page
-from legato.export.card import card
-from legato.report import page as report_page
-from legato.report.reconciliation import Found, NotAsked, Reconciliation
+from legato.operations.report import page as report_page
+from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation
+from legato.retrieval.export import page as package_page
+from legato.retrieval.export.call_summary import call_summary
 from tests.manifests import manifests
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -75,7 +75,7 @@ def a_package(text):
     ] * 2
     manifest["missing"] = [missing]
     parts = {"key": "x", "sha256": "x", "file": "x", "file_sha256": "x", "digest": "x"}
-    shown = card(
+    shown = call_summary(
         filled(manifest, text),
         **filled(parts, text),
         peaks=json.dumps({"data": [0, 1]}).encode(),

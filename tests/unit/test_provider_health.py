@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from legato.errors import Retry, Stale
-from legato.provider_health import Unserved, failed, granted, last_granted, unserved
+from legato.ledger.provider_health import Unserved, failed, granted, last_granted, unserved
 from tests.fakes import NOON, FakeNotes
 
 

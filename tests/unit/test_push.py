@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from legato.audio.formats import recognise
+from legato.discovery.push import FACTS, MAX_FACTS_BYTES, Push, push, token_of
 from legato.errors import Retry
-from legato.push import FACTS, MAX_FACTS_BYTES, Push, push, token_of
 
 AUDIO = Path(__file__).parent.parent / "fixtures" / "audio"
 MP3 = (AUDIO / "cbr-bare.mp3").read_bytes()
@@ -70,7 +70,7 @@ def send(inbox, body=MP3, *, token=TOKEN, name="", query=SENT, keys=(KEY, "")):
 def test_a_recording_is_stored_as_it_came(inbox):
     """With what the address says of it; an empty field says nothing."""
     reply = send(inbox, name="call_recording_0a1b@192.0.2.1.mp3")
-    assert (reply.status, reply.outcome, reply.message) == (200, "Stored", "stored")
+    assert (reply.status, reply.outcome, reply.body) == (200, "Stored", {"message": "stored"})
     [(key, (body, media_type, _))] = inbox.objects.items()
     assert re.fullmatch(rf"push/{ACCOUNT}/[0-9a-f]{{64}}\.mp3", key)
     assert (body, media_type) == (MP3, "audio/mpeg")
@@ -132,7 +132,7 @@ def test_a_token_is_the_account_and_a_proof():
 def test_a_wrong_token_gets_401_and_no_reason(inbox, token):
     """The proof of one account is none of another."""
     reply = send(inbox, token=token)
-    assert (reply.status, reply.outcome, reply.message) == (401, "Unauthorized", "")
+    assert (reply.status, reply.outcome, reply.body) == (401, "Unauthorized", None)
     assert reply.logged == {}
     assert inbox.objects == {}
 
@@ -186,7 +186,7 @@ def test_a_secret_that_cannot_be_read_is_worth_another_try(inbox):
 def test_nobody_sends_for_another_account(inbox):
     reply = send(inbox, query={**SENT, "account_id": "b" * 32})
     assert (reply.status, reply.outcome) == (403, "OtherAccount")
-    assert "another account" in reply.message
+    assert "another account" in reply.body["message"]
     assert inbox.objects == {}
 
 
@@ -211,7 +211,7 @@ def test_what_is_no_recording_is_refused_with_advice(inbox, body, status, outcom
     """By its bytes, whatever the name says."""
     reply = send(inbox, body, name="call_recording_x.mp3")
     assert (reply.status, reply.outcome) == (status, outcome)
-    assert says in reply.message
+    assert says in reply.body["message"]
     assert inbox.objects == {}
 
 
@@ -302,4 +302,4 @@ def test_storage_that_fails_is_a_503(inbox):
     reply = send(inbox)
     assert (reply.status, reply.outcome) == (503, "Refused")
     assert "SlowDown" in reply.logged["reason"]
-    assert "SlowDown" not in reply.message
+    assert "SlowDown" not in reply.body["message"]

@@ -9,15 +9,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from legato import chain, document, manifest
-from legato.archive import Message, archive
+from legato.archive import document, manifest
+from legato.archive.layout import call_prefix, leg_key, manifest_key, peaks_key, recording_key
 from legato.errors import Barred, Failed, Retry, Stale, Wait
-from legato.layout import call_prefix, leg_key, manifest_key, peaks_key, recording_key
+from legato.evidence.verify.schema import parsed
+from legato.ingest.batch import Message, archive
+from legato.ledger import undigested
+from legato.ledger.listings import records_key
 from legato.model import CallState, Unreadable, format_time
-from legato.reconcile import DEADLINE, RETRY_SECONDS, Reconciling, last_days, reconcile
-from legato.report.page import to_html
-from legato.sweep import Change, Page, records_key
-from legato.verify.schema import parsed
+from legato.operations.past import Reconciling
+from legato.operations.reconcile import DEADLINE, RETRY_SECONDS, last_days, reconcile
+from legato.operations.report.page import to_html
+from legato.ports import Change, TailPage
 from tests.fakes import (
     NOON,
     FakeArchive,
@@ -28,8 +31,8 @@ from tests.fakes import (
     FakeProvider,
     a_leg,
     a_listing,
-    a_workshop,
     an_id,
+    some_ports,
 )
 
 DAY = timedelta(days=1)
@@ -59,7 +62,7 @@ class FakeRecorded:
         changes, strays = self.pages[number]
         changes = tuple(replace(one, id=one.id._replace(provider=self.name)) for one in changes)
         more = number + 1 < len(self.pages)
-        return Page(changes=changes, strays=strays, cursor={"page": number + 1}, more=more)
+        return TailPage(changes=changes, strays=strays, cursor={"page": number + 1}, more=more)
 
     def recordings(self, records):
         return frozenset(record["recording"] for record in records) - {"unclear"}
@@ -227,7 +230,7 @@ def test_a_digest_will_name_the_report_and_its_page(world):
     """Both are announced before they are written."""
 
     def announced():
-        return {one.key: one.stored for one in chain.unchained(world.notes, until=NOON + DAY)}
+        return {one.key: one.stored for one in undigested.listed(world.notes, until=NOON + DAY)}
 
     class Archive(FakeArchive):
         def put_bytes(self, key, body, *, media_type):
@@ -705,10 +708,10 @@ def test_the_page_of_a_good_day_says_so(world):
     assert "Nothing is missing." in Tags(to_html(world.run())).text
 
 
-def a_shop(world, scratch, **audio):
+def ports_for(world, scratch, **audio):
     listing = a_listing(*(a_leg(name) for name in audio), call="s-1")
     provider = FakeProvider({"s-1": listing}, audio)
-    return a_workshop(
+    return some_ports(
         scratch,
         provider=provider,
         jobs=FakeJobs(),
@@ -719,7 +722,7 @@ def a_shop(world, scratch, **audio):
     )
 
 
-def work_on(world, shop):
+def work_on(world, ports):
     job = world.jobs.sent.pop()[0]
 
     class Strict:
@@ -733,7 +736,7 @@ def work_on(world, shop):
             return False
 
     until = world.clock.now() + timedelta(minutes=15)
-    archive([Message("1", job.to_message())], shop=shop, until=until, guard=Strict)
+    archive([Message("1", job.to_message())], ports=ports, until=until, guard=Strict)
 
 
 def test_a_lost_object_under_a_sealed_manifest_is_fetched_anew_and_makes_a_revision(
@@ -744,7 +747,7 @@ def test_a_lost_object_under_a_sealed_manifest_is_fetched_anew_and_makes_a_revis
     sealed = world.archive.objects[state.manifest.key]
     world.lose(state, "1")
     world.run()
-    work_on(world, a_shop(world, tmp_path, **{"1": b"mp3 1"}))
+    work_on(world, ports_for(world, tmp_path, **{"1": b"mp3 1"}))
     after = world.ledger.load(an_id("s-1"))
     assert (after.status, after.revision) == ("archived", 2)
     assert world.archive.objects[state.manifest.key] == sealed
@@ -758,11 +761,11 @@ def test_a_lost_manifest_is_not_written_again_but_superseded(world, tmp_path):
     state = world.seal("s-1", "1")
     world.archive.hidden.add(state.manifest.key)
     world.run()
-    shop = a_shop(world, tmp_path, **{"1": b"mp3 1"})
-    work_on(world, shop)
+    ports = ports_for(world, tmp_path, **{"1": b"mp3 1"})
+    work_on(world, ports)
     after = world.ledger.load(an_id("s-1"))
     assert (after.status, after.revision) == ("archived", 2)
-    assert shop.provider.fetched == [], "the leg itself is still here"
+    assert ports.provider.fetched == [], "the leg itself is still here"
 
 
 def test_a_lost_leg_that_the_provider_does_not_list_any_more_fails_by_name(world, tmp_path):
@@ -772,8 +775,8 @@ def test_a_lost_leg_that_the_provider_does_not_list_any_more_fails_by_name(world
     world.run()
     world.recorded = (FakeRecorded(a_page("s-1/3")),)
     world.run()
-    shop = a_shop(world, tmp_path, **{"1": b"mp3 1", "3": b"mp3 3"})
-    work_on(world, shop)
+    ports = ports_for(world, tmp_path, **{"1": b"mp3 1", "3": b"mp3 3"})
+    work_on(world, ports)
     after: CallState = world.ledger.load(an_id("s-1"))
     assert after.status == "failed"
     assert "leg 2: it was sealed, its object is gone, and the provider lists it no more" in (

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from legato.errors import Barred, Denied, LegatoError, Limited, Retry, Stale, Wait
-from legato.gate import Limit
-from legato.provider_health import last_granted
+from legato.ledger.provider_health import last_granted
+from legato.ledger.rate_limit import Limit
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi

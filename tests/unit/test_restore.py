@@ -9,13 +9,13 @@ import pytest
 
 from legato.errors import Conflict, Failed, Refused, Retry
 from legato.model import StoredObject, format_time
-from legato.restore.ask import restore
-from legato.restore.event import Completing, read, restored
-from legato.restore.listed import restores
-from legato.restore.note import LIST, THERE
-from legato.restore.offers import GIGABYTE, offers
-from legato.restore.survey import Restoring, survey
-from legato.restore.wait import wait
+from legato.retrieval.restore.ask import restore
+from legato.retrieval.restore.event import Completing, read, restored
+from legato.retrieval.restore.listed import restores
+from legato.retrieval.restore.note import LIST, THERE
+from legato.retrieval.restore.offers import GIGABYTE, offers
+from legato.retrieval.restore.survey import Restoring, survey
+from legato.retrieval.restore.wait import wait
 from tests.fakes import NOON, FakeClock, FakeLibrary, FakeNotes, an_id
 from tests.unit.test_catalogue import a_row
 

@@ -12,8 +12,8 @@ import pytest
 
 from legato import __version__
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
-from legato.gate import Limit
-from legato.provider_health import unserved
+from legato.ledger.provider_health import unserved
+from legato.ledger.rate_limit import Limit
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from legato.errors import Wait
+from legato.ledger.listings import records_key
 from legato.model import Job, Note, Party, format_time
 from legato.providers.ringcx.provider import Ringcx
-from legato.sweep import records_key
 from tests.fakes import NOON, FakeClock, FakeNotes, an_id
 
 SETTLE = timedelta(minutes=15)

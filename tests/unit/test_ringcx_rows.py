@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from legato.ledger.listings import records_key
 from legato.model import Job, format_time
 from legato.providers.ringcx import rows
 from legato.providers.ringcx.rows import is_recorded, is_unclear, recordings, unreadable
-from legato.sweep import records_key
 from tests.fakes import NOON, an_id
 from tests.unit.test_ringcx_provider import a_row
 from tests.unit.test_ringcx_tail import Desk

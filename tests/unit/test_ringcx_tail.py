@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from legato.discovery.sweep import sweep
+from legato.discovery.sweep_all import sweep_all
 from legato.errors import Retry, Wait
-from legato.gaps import gaps_of
+from legato.ledger.gaps import gaps_of
+from legato.ledger.listings import records_key, tail_key
 from legato.model import format_time
 from legato.providers.ringcx.tail import FULL, LONGEST, RingcxTail
-from legato.rounds import go_round
-from legato.sweep import records_key, sweep, tail_key
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id
 
 SETTLE = timedelta(minutes=15)
@@ -360,7 +361,7 @@ class TestGaps:
     def sweep(self, desk, tail, many):
         for _ in range(many):
             work = a_round(tail, desk)
-            go_round(work, until=desk.clock.now() + timedelta(seconds=120))
+            sweep_all(work, until=desk.clock.now() + timedelta(seconds=120))
             desk.clock.advance(60)
 
     def test_all_segments_but_those_of_the_bad_seconds_are_found(self):

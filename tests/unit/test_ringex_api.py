@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from legato.errors import Barred, Denied, Failed, LegatoError, NotYet, Retry, Wait
-from legato.gate import Limit
-from legato.provider_health import unserved
+from legato.ledger.provider_health import unserved
+from legato.ledger.rate_limit import Limit
+from legato.ports import SourceRecording
 from legato.providers.credentials import read_credentials
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
-from legato.remove import Recording
 from tests.fakes import NOON, FakeNotes, FakeServer, a_job, a_leg, an_id
 
 PLATFORM = "https://platform.ringcentral.com"
@@ -564,7 +564,7 @@ class TestRemoval:
         return RingexSource(api)
 
     def remove(self, source, *names):
-        source.remove([Recording("1", name) for name in names])
+        source.remove([SourceRecording("1", name) for name in names])
 
     def test_recordings_are_deleted_together(self, source, server):
         """By their ids, of whatever account the call says it is."""

@@ -7,7 +7,7 @@ import pytest
 
 from legato.bootstrap.ringex import media_host
 from legato.errors import Barred
-from legato.gate import Limit
+from legato.ledger.rate_limit import Limit
 from legato.providers.ringex.api import RingexApi, group_of
 from legato.providers.ringex.provider import CALL_LOG
 from legato.providers.ringex.retention import (

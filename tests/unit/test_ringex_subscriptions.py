@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from legato.errors import Barred, NotYet, Retry
-from legato.gate import Limit
+from legato.ledger.rate_limit import Limit
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
 from tests.fakes import FakeClock, FakeNotes

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from legato.errors import Barred, Failed, NotYet, Retry, Wait
+from legato.ledger.listings import records_key, tail_key
 from legato.model import Listing, Note, format_time, parse_time
+from legato.ports import SweepReport
 from legato.providers.ringex.retention import NOTE
 from legato.providers.ringex.tailed import TailedRingex
-from legato.sweep import SweepReport, records_key, tail_key
 from tests.fakes import NOON, FakeClock, FakeNotes, FakeProvider, a_job, a_listing, an_id
 from tests.unit.test_ringex_call_log import record, recording
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from legato.safeguards import AGAIN, EVERY, NOTE, Comparing, compare
+from legato.evidence.safeguards import AGAIN, EVERY, NOTE, Comparing, compare
 from tests.fakes import FakeClock, FakeNotes
 
 DEPLOYED = {

@@ -9,20 +9,20 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from legato import layout
-from legato.catalogue import enter, row_of
+from legato.archive import layout
+from legato.archive.library import State
+from legato.catalogue.index import enter, row_of
 from legato.cli.app import app
 from legato.cli.show import _timeline
-from legato.covering import HOURS, Digests
 from legato.errors import Conflict, Failed
-from legato.hold import Held, holds_of
-from legato.library import State
+from legato.evidence.find_digest import HOURS, Digests
+from legato.evidence.legal_hold import Held, holds_of
 from legato.model import CallId, StoredObject, format_time
 from legato.ports import Access
-from legato.show import show
+from legato.retrieval.show import show
 from tests.chain import HOUR, Chained
 from tests.fakes import NOON, FakeCatalogue, FakeClock, FakeLibrary, FakeStitcher, an_id
-from tests.unit.test_hold import BOB, World
+from tests.unit.test_legal_hold import BOB, World
 
 HELD = Held(
     provider="kazoo",
@@ -381,8 +381,8 @@ class TestCovering:
         for hours in range(-2, 20):
             self.digest(library, NOON + hours * HOUR, *(["m"] if hours in (-2, 13, 15) else []))
         digests = Digests(library)
-        assert digests.covering("m", self.SEALED_AT) == layout.digest_key(NOON + 13 * HOUR)
-        assert digests.covering("n", self.SEALED_AT) is None
+        assert digests.find_digest_of("m", self.SEALED_AT) == layout.digest_key(NOON + 13 * HOUR)
+        assert digests.find_digest_of("n", self.SEALED_AT) is None
 
     def test_an_old_document_is_not_looked_for_in_all_that_came_after(self):
         """A year has 8,760 digests."""
@@ -390,8 +390,8 @@ class TestCovering:
         for hours in (HOURS, HOURS + 1):
             self.digest(library, NOON + hours * HOUR, f"m{hours}")
         digests = Digests(library)
-        assert digests.covering(f"m{HOURS}", self.SEALED_AT) is not None
-        assert digests.covering(f"m{HOURS + 1}", self.SEALED_AT) is None
+        assert digests.find_digest_of(f"m{HOURS}", self.SEALED_AT) is not None
+        assert digests.find_digest_of(f"m{HOURS + 1}", self.SEALED_AT) is None
 
     @pytest.mark.parametrize(
         "body", [b"", b"[]", b"{}", b'{"objects": [{"key": "m"}]}', b'{"objects": 1}', b"\xff"]
@@ -401,7 +401,7 @@ class TestCovering:
         library = FakeLibrary()
         library.put(layout.digest_key(NOON), body)
         with pytest.raises(Conflict, match=r"2026-11-20T12\.json does not hold what was written"):
-            Digests(library).covering("m", self.SEALED_AT)
+            Digests(library).find_digest_of("m", self.SEALED_AT)
 
     def test_each_digest_is_read_once(self):
         """However many documents are asked for."""
@@ -409,6 +409,6 @@ class TestCovering:
         for hours in range(3):
             self.digest(library, NOON + hours * HOUR, f"m{hours}")
         digests = Digests(library)
-        found = [digests.covering(f"m{hours}", self.SEALED_AT) for hours in (2, 1, 0, 2)]
+        found = [digests.find_digest_of(f"m{hours}", self.SEALED_AT) for hours in (2, 1, 0, 2)]
         assert None not in found
         assert len(library.reads) == 3

@@ -8,30 +8,23 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from legato import (
-    calls_in_need,
-    chain,
-    digest,
-    failed,
-    gaps,
-    keep,
-    safeguards,
-    unarchived,
-    witness,
-)
 from legato.cli.app import app
+from legato.discovery import subscription
 from legato.errors import Retry
-from legato.gaps import Beyond
-from legato.gate import Gate, Limit
-from legato.hold import LIST as HOLDS
+from legato.evidence import digest, safeguards, timestamp
+from legato.evidence.legal_hold import LIST as HOLDS
+from legato.ledger import failures, gaps, unarchived, undigested
+from legato.ledger.listings import strays_list, tail_key
+from legato.ledger.provider_health import failed as health_failed
+from legato.ledger.provider_health import granted
+from legato.ledger.rate_limit import Gate, Limit
 from legato.model import CallState, Note, Trouble, TroubleKind, format_time
-from legato.overview import Depth, Followed, Overview
-from legato.provider_health import failed as health_failed
-from legato.provider_health import granted
+from legato.operations import calls_in_need
+from legato.operations.overview import Followed, Overview
+from legato.operations.status import status
+from legato.ports import Beyond, Depth
 from legato.providers.credentials import Forbidden, Pool, read_credentials
-from legato.restore.note import LIST as RESTORES
-from legato.status import status
-from legato.sweep import strays_list, tail_key
+from legato.retrieval.restore.note import LIST as RESTORES
 from tests.fakes import NOON, FakeClock, FakeLedger, FakeLibrary, FakeNotes, a_job, an_id
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -77,10 +70,10 @@ class World:
         self.ledger, self.library = FakeLedger(), FakeLibrary()
         self.jobs, self.dead_letters = FakeQueue(12, 3, 1), FakeQueue()
         self.unknown = {}
-        self.write(keep.NOTE, subscription="sub-1", made_at="2026-11-01T00:00:00.000Z")
+        self.write(subscription.NOTE, subscription="sub-1", made_at="2026-11-01T00:00:00.000Z")
         self.write(tail_key("ringex"), read_to=format_time(NOON - MINUTE))
         self.write(digest.HEAD, to=format_time(NOON - HOUR), key="digests/d.json")
-        self.write(witness.NOTE, waiting=[])
+        self.write(timestamp.NOTE, waiting=[])
         self.write(safeguards.NOTE, at=format_time(NOON - HOUR), differences=[])
         self.report()
 
@@ -95,7 +88,7 @@ class World:
 
     def fail(self, call, state="failed", **content):
         job = a_job(call)
-        failed.noted(job, "too large", self.notes, self.clock)
+        failures.noted(job, "too large", self.notes, self.clock)
         note = self.notes.read(f"failed#ringex/1/{call}")
         self.notes.write(replace(note, content=note.content | content))
         self.ledger.save(CallState(provider="ringex", account="1", call=call, status=state))
@@ -188,11 +181,11 @@ def test_all_is_well_on_one_screen(world):
 
 
 def no_subscription(world):
-    world.write(keep.NOTE)
+    world.write(subscription.NOTE)
 
 
 def flawed_subscription(world):
-    world.write(keep.NOTE, subscription="sub-1", flaw="it is blacklisted")
+    world.write(subscription.NOTE, subscription="sub-1", flaw="it is blacklisted")
 
 
 def old_tail(world):
@@ -220,7 +213,7 @@ def old_digest(world):
 
 
 def no_stamp(world):
-    world.write(witness.NOTE, waiting=[format_time(NOON - 3 * DAY), format_time(NOON - 2 * DAY)])
+    world.write(timestamp.NOTE, waiting=[format_time(NOON - 3 * DAY), format_time(NOON - 2 * DAY)])
 
 
 def not_compared(world):
@@ -240,7 +233,7 @@ def only_by_hand(world):
 
 def never_digested(world):
     world.write(digest.HEAD)
-    world.write("chained#x", listed=(chain.UNCHAINED, format_time(NOON - 4 * HOUR)))
+    world.write("undigested#x", listed=(undigested.UNDIGESTED, format_time(NOON - 4 * HOUR)))
 
 
 def not_reconciled(world):
@@ -303,7 +296,7 @@ def test_what_needs_a_person_is_told_with_what_to_do(world, spoil, what, do):
         lambda world: world.fail("s-8", "archived"),
         lambda world: world.fail("s-8", retried_at=format_time(NOON)),
         lambda world: world.report(missing=2),
-        lambda world: world.write(witness.NOTE, waiting=[format_time(NOON - DAY)]),
+        lambda world: world.write(timestamp.NOTE, waiting=[format_time(NOON - DAY)]),
     ],
     ids=["archived by now", "tried again", "missing since today", "to be stamped soon"],
 )

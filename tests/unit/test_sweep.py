@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from legato import unarchived
+from legato.discovery.sweep import sweep
 from legato.errors import Barred, Retry, Stale, TooLarge, Wait
+from legato.ledger import unarchived
+from legato.ledger.listings import records_key, strays_list, tail_key
 from legato.model import Unreadable, format_time, parse_time
-from legato.sweep import Change, Page, records_key, strays_list, sweep, tail_key
+from legato.ports import Change, TailPage
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
 SETTLE = 120
@@ -35,7 +37,7 @@ class FakeTail:
             raise page
         read_to = None if page.get("more") else self.clock.now()
         nothing = {"changes": (), "cursor": {"at": self.asked[-1] + 1}, "more": False}
-        return Page(**{**nothing, "read_to": read_to, **page})
+        return TailPage(**{**nothing, "read_to": read_to, **page})
 
     def holds(self, *changes, at=0, more=False, strays=()):
         """Put a page at a cursor."""

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from legato.errors import NotYet, Retry
-from legato.policy import Policy
-from legato.troubles import troubled
+from legato.ledger.troubles import troubled
+from legato.tuning import Policy
 from tests.fakes import NOON
 
 POLICY = Policy(named_ladder=(60, 600, 3600))

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from legato import unarchived
 from legato.errors import Retry, Stale
+from legato.ledger import unarchived
 from legato.model import Note
 from tests.fakes import NOON, FakeClock, FakeNotes
 

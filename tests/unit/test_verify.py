@@ -13,14 +13,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from legato import layout
+from legato.archive import layout
+from legato.archive.evidence import Folder
 from legato.cli.app import app
 from legato.errors import LegatoError, Refused, Retry
+from legato.evidence.verify.archive import verify
+from legato.evidence.verify.finding import KINDS
+from legato.evidence.verify.keys import read_key
 from legato.model import format_time, parse_time
-from legato.verify import verify
-from legato.verify.evidence import Folder
-from legato.verify.finding import KINDS
-from legato.verify.keys import read_key
 from tests.chain import (
     ANOTHER_KEY,
     HOUR,
@@ -416,7 +416,7 @@ def test_what_was_done_is_found_and_nothing_else(name, store):
 
 def test_every_kind_is_found_somewhere():
     """Those of a bucket in tests/integration/test_verify.py, others in test_forgeries.py and
-    test_witness.py."""
+    test_timestamp.py."""
     found = {kind for tampering in TAMPERINGS.values() for kind, _ in tampering.found}
     of_buckets = {"deleted", "overwritten", "replaced", "lock-missing", "lock-short", "lock-weak"}
     of_forgers = {"hold-missing", "hold-unrecorded", "chain-replaced"}
@@ -467,8 +467,8 @@ def test_a_folder_needs_no_aws(store):
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from legato.verify import verify\n"
-        "from legato.verify.evidence import Folder\n"
+        "from legato.evidence.verify.archive import verify\n"
+        "from legato.archive.evidence import Folder\n"
         "assert verify(Folder(Path(sys.argv[1])), deep=True).valid\n"
         "assert not {'boto3', 'botocore', 'httpx'} & sys.modules.keys()\n"
     )

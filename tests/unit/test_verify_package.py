@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from legato.cli.app import app
 from legato.errors import Failed, Refused
-from legato.export.bag import write_bag
-from legato.verify.package import payload, verify_package
+from legato.evidence.verify.package import payload, verify_package
+from legato.retrieval.export.bag import write_bag
 from tests.chain import ANOTHER_KEY, KEY, pem, signed
 from tests.court import CASE, Court
 from tests.fakes import an_id

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from legato.errors import Failed, Refused
-from legato.words import volume
+from legato.format import volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -193,7 +193,7 @@ class Job:
     def anew(self) -> Job:
         """Return the job as it was when nothing had been tried yet, of a size for one message.
 
-        What it does not name any more, the ledger does (legato.claim).
+        What it does not name any more, the ledger does (legato.ingest.claim).
         """
         fresh = replace(
             self, attempt=0, looks=0, not_before=None, turn=False, tried_at=None, crashes=0

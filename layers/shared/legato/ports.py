@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from legato.errors import LegatoError
 from legato.model import (
@@ -23,6 +23,11 @@ from legato.model import (
     StoredDocument,
     StoredObject,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from legato.model import Unreadable
 
 
 class Clock(Protocol):
@@ -353,3 +358,244 @@ class Stitcher(Protocol):
     def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
         """Write the legs into `target`, one after the other. Raises Failed with the reason."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The records of one call that are new or were rewritten, by their ids.
+
+    `began_at` is when the oldest of its recordings began, as far as they say.
+    """
+
+    id: CallId
+    records: Mapping[str, Json]
+    began_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailPage:
+    """What changed since a cursor, and the cursor to go on from.
+
+    `read_to` is the moment up to which nothing is left to read; None if there is `more`. `strays`
+    are records with a recording that say of no call that they are its: nobody can archive them.
+    A `fault` ends the run once the page is taken in: it is no use to ask for the next one now. Of
+    a page that was not `answered` by the provider nothing was learned.
+    """
+
+    changes: tuple[Change, ...]
+    cursor: Json
+    more: bool
+    read_to: datetime | None = None
+    strays: tuple[Json, ...] = ()
+    fault: LegatoError | None = None
+    answered: bool = True
+
+
+class RecordReader(Protocol):
+    """Whose records are taken in, and what they say.
+
+    `name` is the provider, `watch` the name under which calls are listed until they are archived
+    (legato.ledger.unarchived). What is found is in no hurry if `behind`.
+    """
+
+    name: str
+    watch: str
+    behind: bool
+
+    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
+        """Return the ids of the recordings that records name."""
+        ...
+
+    def unreadable(self, records: Iterable[Json]) -> Sequence[Unreadable]:
+        """Return the recordings that records name in words that nobody understands."""
+        ...
+
+
+class Tail(RecordReader, Protocol):
+    """A provider's list of changes, read from its end.
+
+    `key` tells its lists apart. One that is `late` reads on purpose what another one has read.
+    """
+
+    key: str
+    late: bool
+
+    def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
+        """Return what changed since the cursor; an empty one is the very first.
+
+        `turn` is for who was promised one. Raises Wait, Barred or Retry as Provider.resolve does.
+        """
+        ...
+
+
+class Follower(Tail, Protocol):
+    """A tail that can go on behind what cannot be read, and read that in another way."""
+
+    def beyond(self, cursor: Json) -> Beyond | None:
+        """Return how to step over the page at this cursor; None while that is not possible."""
+        ...
+
+    def stretch(self, begin: datetime, end: datetime, *, key: str) -> Tail:
+        """Return who reads what this tail would find from `begin` to `end`, under this key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """Where a tail goes on (`cursor`) if it steps over what lies from `begin` to `end`.
+
+    It would have looked there again until `again_after` has passed. The gap is read `elsewhere` if
+    in another list than the tail's, so that it may be readable at once.
+    """
+
+    begin: datetime
+    end: datetime
+    cursor: Json
+    again_after: timedelta = timedelta()
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A dead letter. `receipt` is what its queue knows it by."""
+
+    id: str
+    body: str
+    reason: str
+    sent_at: datetime
+    receipt: str = field(repr=False)
+
+
+class DeadLetters(Protocol):
+    """A provider's dead-letter queue, and the jobs queue that its letters came from."""
+
+    def read(self) -> AbstractContextManager[Sequence[Letter]]:
+        """Show all letters. Those that are not deleted meanwhile are let go at the end.
+
+        Raises Retry.
+        """
+        ...
+
+    def put_back(self, body: str) -> None:
+        """Put a message into the jobs queue. Raises Retry."""
+        ...
+
+    def delete(self, letter: Letter) -> None:
+        """Delete a letter that was read. Raises Retry."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecording:
+    """What names a recording at its provider."""
+
+    account: str
+    id: str
+
+
+class RecordingRemover(Protocol):
+    """A provider that deletes recordings when it is asked to, at most `at_once` in a request."""
+
+    name: str
+    at_once: int
+
+    def removable(self, account: str, leg: Json) -> bool:
+        """Say whether a leg of an account's manifest is known to be a recording of this provider's.
+
+        It may be asked for it: raises Failed or Denied if that tells that it is another one, else
+        as `remove` does.
+        """
+        ...
+
+    def remove(self, recordings: Sequence[SourceRecording]) -> None:
+        """Delete recordings.
+
+        Raises NotYet if it does not have one of them (any more), Failed if it refuses one of them,
+        else as Provider.resolve does. What became of the others is not known then.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How many messages a queue holds, about: to be taken, taken by somebody, to appear later."""
+
+    waiting: int
+    taken: int
+    delayed: int
+
+    @property
+    def all(self) -> int:
+        return self.waiting + self.taken + self.delayed
+
+
+class Backlog(Protocol):
+    """A queue, of which only its depth is of interest."""
+
+    def depth(self) -> Depth:
+        """Return how many messages it holds. Raises Retry."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """One that the provider lists. `flaw` says why it does not bring us what it should."""
+
+    id: str
+    address: str
+    expires_at: datetime
+    flaw: str | None = None
+
+
+class Subscriptions(Protocol):
+    """The subscriptions at the provider. Every method raises Wait, Barred, Retry or Failed."""
+
+    def list(self) -> Sequence[Subscription]:
+        """Return all that the provider shows us, also those of other addresses."""
+        ...
+
+    def create(self, *, address: str, token: str, seconds: int) -> Subscription:
+        """Subscribe an address, which the provider tries at once, for so many seconds."""
+        ...
+
+    def renew(self, name: str) -> Subscription:
+        """Let it live for as long as it was made for. Raises NotYet if it is gone."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete it. One that is gone already is success."""
+        ...
+
+
+class Recorded(Tail, Protocol):
+    """A provider's word on what was recorded in a stretch of time, which it keeps for `kept`."""
+
+    kept: timedelta
+
+    def began_at(self, record: Json) -> datetime | None:
+        """Return when the recording of a record began, as far as it says so."""
+        ...
+
+    def covers(self, account: str, recording: str) -> bool:
+        """Say whether a recording of an account has to be in this list."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class SweepReport:
+    """What a sweep did. `age` is how old the newest knowledge is afterwards.
+
+    `began`: it was read. `busy`: another reader is at work. `rests`: how long the tail is left
+    alone, because it was read a moment ago. `done`: nothing is left to read. `stopped`: what ended
+    the run before its end.
+    """
+
+    records: int = 0
+    calls: int = 0
+    jobs: int = 0
+    age: timedelta = field(default_factory=timedelta)
+    began: bool = False
+    busy: bool = False
+    rests: timedelta = field(default_factory=timedelta)
+    done: bool = False
+    stopped: LegatoError | None = None

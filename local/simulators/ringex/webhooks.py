@@ -58,7 +58,7 @@ async def post(
         )
         try:
             size = sum(len(name) + len(value) + 4 for name, value in response.headers.raw)
-            async for piece in cast(httpx.AsyncByteStream, response.stream):
+            async for piece in cast("httpx.AsyncByteStream", response.stream):
                 size += len(piece)
                 if size > MAX_ANSWER:
                     break

@@ -164,9 +164,9 @@ class Fed:
         self._process, self._selector = process, selector
         self._timeout = self._patience = timeout
         self._said = b""
-        self._input = cast(IO[bytes], process.stdin)
-        self._output = cast(IO[bytes], process.stdout)
-        self._errors = cast(IO[bytes], process.stderr)
+        self._input = cast("IO[bytes]", process.stdin)
+        self._output = cast("IO[bytes]", process.stdout)
+        self._errors = cast("IO[bytes]", process.stderr)
         os.set_blocking(self._input.fileno(), False)
         selector.register(self._input, selectors.EVENT_WRITE)
         selector.register(self._output, selectors.EVENT_READ)
@@ -212,7 +212,7 @@ class Fed:
         self._patience -= time.monotonic() - began
         if not ready:
             raise self._too_slow()
-        return [cast(IO[bytes], key.fileobj) for key, _ in ready]
+        return [cast("IO[bytes]", key.fileobj) for key, _ in ready]
 
     def _take(self, stream: IO[bytes]) -> Iterator[bytes]:
         if not (piece := os.read(stream.fileno(), _PIPE)):

@@ -22,9 +22,9 @@ from typing import Protocol
 import audioop
 
 from legato.audio import mpeg, riff
-from legato.audio.ear import Ear, audiowaveform
 from legato.audio.ffmpeg import Fed, Ffmpeg, FfmpegFailed, reading
 from legato.audio.formats import HEAD, recognise, refusal, unsupported
+from legato.audio.levels import Ear, audiowaveform
 from legato.errors import DamagedAudio, NotAudio, TooLarge
 from legato.model import MEDIA_TYPES, AudioFacts
 from legato.ports import Levels, Listener

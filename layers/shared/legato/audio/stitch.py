@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
-from legato.audio import join, listen, repeated, together
+from legato.audio import join, listen, repeated
+from legato.audio.combine_levels import combine_levels
 from legato.audio.ffmpeg import Ffmpeg, Tools
 from legato.model import AudioFacts, HeardIn
 from legato.ports import Joined, Levels, Listener
@@ -42,7 +43,7 @@ class FfmpegStitcher:
 
     def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
         """Return the levels and peaks of one or more recordings that play one after the other."""
-        return together.together(parts)
+        return combine_levels(parts)
 
     def repeated(self, legs: Mapping[str, tuple[datetime, Levels]]) -> Mapping[str, HeardIn]:
         """Say which legs are heard in another one; see the port and `legato.audio.repeated`."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectVersionTypeDef
 
-    from legato.lock import Lock
+    from legato.archive.object_lock import Lock
     from legato.ports import Clock
 
 PART_BYTES = 5 * 1024 * 1024

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from legato.aws.errors import translated
 from legato.aws.items import Items
-from legato.catalogue import BEGINNING, Page, Row, terms
+from legato.catalogue.index import BEGINNING, CataloguePage, Row, terms
 from legato.errors import Refused, Unavailable
 from legato.model import CallId, format_time, parse_time
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from legato.aws.items import Item
-    from legato.catalogue import Query
+    from legato.catalogue.index import Query
     from legato.model import Json
 
 MOST_QUERIES = 4
@@ -80,7 +80,7 @@ class DynamoCatalogue:
         self._delete([*_entries(row).values()])
         self._delete(self._items.keys(_key(row.id)))
 
-    def find(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
+    def find(self, query: Query, *, limit: int, cursor: str | None = None) -> CataloguePage:
         """Return a page of calls, the newest first. Raises Refused for a wrong cursor, Retry."""
         before = None if cursor is None else _place(cursor)
         limit = min(limit, MOST_ROWS)
@@ -104,7 +104,7 @@ class DynamoCatalogue:
             places = places[:limit]
             last = places[-1]
         rows = self._rows(places)
-        return Page(
+        return CataloguePage(
             rows=tuple(row for row in rows if query.matches(row)),
             cursor=None if last is None else _cursor(last),
             reached=None if last is None else parse_time(last.partition("#")[0]),

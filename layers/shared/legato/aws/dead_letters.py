@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from legato.aws.errors import translated
 from legato.errors import Retry
-from legato.failed import Letter
+from legato.ports import Letter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

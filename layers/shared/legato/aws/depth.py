@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from legato.aws.errors import translated
-from legato.overview import Depth
+from legato.ports import Depth
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

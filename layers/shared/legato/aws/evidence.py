@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from legato.archive.evidence import Guard, Version, VersionLock
 from legato.aws.bucket import PIECE_BYTES
 from legato.aws.errors import BROKEN, code, translated
 from legato.errors import Failed, Unavailable
-from legato.verify.evidence import Guard, Lock, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ class S3Evidence:
         with translated(f"the archive cannot say how {version.key} is locked"):
             head = self._s3.head_object(Bucket=self._bucket, Key=version.key, VersionId=version.id)
             mode, until = head.get("ObjectLockMode"), head.get("ObjectLockRetainUntilDate")
-            lock = None if mode is None or until is None else Lock(mode=mode, until=until)
+            lock = None if mode is None or until is None else VersionLock(mode=mode, until=until)
             if lock is not None:
                 self._sees_locks = True
             elif not self._sees_locks:

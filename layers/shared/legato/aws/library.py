@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from legato.archive.library import Cold, State, Stored
 from legato.aws.errors import code, translated
 from legato.errors import Failed
-from legato.library import Cold, State, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_s3 import S3Client
 
-    from legato.library import Tier
+    from legato.archive.library import Tier
 
 PIECE_BYTES = 256 * 1024
 LINKING: dict[str, Any] = {"signature_version": "s3v4", "s3": {"addressing_style": "virtual"}}

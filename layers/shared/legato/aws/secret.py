@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+
 CREDENTIALS = "the secret of the credentials"
 INBOUND_TOKENS = "the secret of the inbound tokens"
 CACHE_SECONDS = 300

@@ -18,7 +18,7 @@ from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import INBOUND_TOKENS, Secret
 from legato.clock import SystemClock
-from legato.settings import (
+from legato.config import (
     access_settings,
     auditor_settings,
     holder_settings,
@@ -34,21 +34,21 @@ from legato.settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from legato.access import AccessLog
     from legato.bootstrap.push import Hatch
     from legato.bootstrap.shared import Part
-    from legato.digest import Chaining
-    from legato.hold import Holding
-    from legato.keep import Keeping
+    from legato.discovery.subscription import Keeping
+    from legato.discovery.sweep_all import Round
+    from legato.discovery.webhook import Hook
+    from legato.evidence.access_log import AccessLog
+    from legato.evidence.digest import Chaining
+    from legato.evidence.legal_hold import Holding
+    from legato.evidence.safeguards import Comparing
+    from legato.evidence.timestamp import Witnessing
+    from legato.ingest.ports import Ports
+    from legato.operations.past import Reconciling
+    from legato.operations.removal import Removal
     from legato.ports import Clock, Jobs
-    from legato.receive import Hook
-    from legato.reconcile import Reconciling
-    from legato.remove import Removal
-    from legato.restore.event import Completing
-    from legato.rounds import Round
-    from legato.safeguards import Comparing
-    from legato.witness import Witnessing
-    from legato.workshop import Workshop
+    from legato.retrieval.restore.event import Completing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,8 @@ class Reception:
 
 def reception(environment: Mapping[str, str] = os.environ) -> Reception:
     """Return what WebhookFunction needs."""
+    from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
     from legato.providers.ringex.hook import RingexHook
-    from legato.receive import CURRENT_TOKEN, PREVIOUS_TOKEN
 
     settings = webhook_settings(environment)
     secret = Secret(
@@ -148,7 +148,7 @@ def remover(provider: str | None, environment: Mapping[str, str] = os.environ) -
     from legato.aws.bucket import S3Archive
     from legato.bootstrap.shared import tools
     from legato.errors import Refused
-    from legato.remove import Removal
+    from legato.operations.removal import Removal
 
     settings = remover_settings(environment)
     deleting = settings.delete_at_source
@@ -201,18 +201,18 @@ def auditor(environment: Mapping[str, str] = os.environ) -> Audit:
     )
 
 
-def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Workshop:
+def processor_ports(queue: str, environment: Mapping[str, str] = os.environ) -> Ports:
     """Return what ProcessorFunction needs for the jobs of a queue, which is given by its ARN.
 
     Raises Refused for a queue that is no provider's.
     """
     from legato.aws.bucket import S3Archive
     from legato.aws.catalogue import DynamoCatalogue
-    from legato.birthmark import Birthmark
     from legato.bootstrap.shared import stitcher
     from legato.errors import Refused
-    from legato.scratch import clear_scratch
-    from legato.workshop import Workshop
+    from legato.ingest.ports import Ports
+    from legato.ingest.scratch import clear_scratch
+    from legato.ledger.birthmark import Birthmark
 
     settings = processor_settings(environment)
     urls = {
@@ -232,7 +232,7 @@ def workshop(queue: str, environment: Mapping[str, str] = os.environ) -> Worksho
         clock,
         every=timedelta(seconds=settings.retry_seconds),
     )
-    return Workshop(
+    return Ports(
         provider=part.provider,
         jobs=part.jobs,
         ledger=part.ledger,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from legato.access import MOST_CALLS, AccessLog
 from legato.aws.accesses import DynamoAccesses
 from legato.aws.bucket import S3Archive
 from legato.aws.clients import client
@@ -14,14 +13,15 @@ from legato.aws.ledger import DynamoLedger
 from legato.bootstrap.post import post, sender
 from legato.clock import SystemClock
 from legato.errors import Failed, Refused, Retry
+from legato.evidence.access_log import MOST_CALLS, AccessLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import httpx
 
+    from legato.config import AccessSettings
     from legato.model import CallId, Json
-    from legato.settings import AccessSettings
 
 S3_SECONDS = 6
 UNWRITTEN = "nothing was read, because the access log cannot be written"
@@ -45,7 +45,7 @@ def access_log(settings: AccessSettings) -> AccessLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorder:
+class AccessRecorder:
     """AccessFunction behind its address, told in the name of whose AWS identity this is."""
 
     url: str
@@ -87,9 +87,9 @@ class Recorder:
             raise Retry(f"{UNWRITTEN}: {error}") from error
 
 
-def asking(url: str) -> Recorder:
+def asking(url: str) -> AccessRecorder:
     """Return who tells AccessFunction at this address."""
-    return Recorder(url, sender())
+    return AccessRecorder(url, sender())
 
 
 def _described(calls: Sequence[CallId]) -> list[Json]:

@@ -18,26 +18,26 @@ from legato.aws.signer import KmsSigner
 from legato.bootstrap import kazoo, ringcx, ringex
 from legato.bootstrap.shared import Tools, tools
 from legato.clock import SystemClock
-from legato.digest import Chaining
+from legato.config import RingexSettings
 from legato.errors import Failed
-from legato.failed import Failures, Source
+from legato.evidence.digest import Chaining
+from legato.evidence.safeguards import Comparing
+from legato.evidence.timestamp import Witnessing
+from legato.ingest.ports import one_job
 from legato.model import PROVIDERS, Note
+from legato.operations.failures import Failures, FailureSource
+from legato.operations.past import Reconciling
+from legato.operations.reconcile import last_days
+from legato.operations.report.reconciliation import DAILY
 from legato.providers.timestamps import TimestampAuthority
-from legato.reconcile import Reconciling, last_days
-from legato.report.reconciliation import DAILY
-from legato.safeguards import Comparing
-from legato.settings import RingexSettings
-from legato.witness import Witnessing
-from legato.workshop import one_job
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from legato.lock import Lock
-    from legato.ports import Notes
-    from legato.reconcile import Recorded
-    from legato.settings import AuditorSettings, KazooSettings, RingcxSettings
+    from legato.archive.object_lock import Lock
+    from legato.config import AuditorSettings, KazooSettings, RingcxSettings
+    from legato.ports import Notes, Recorded
 
 DAYS = 3
 JOB_SECONDS = 5
@@ -179,7 +179,7 @@ def failures(settings: AuditSettings, *, providers: Collection[str] = ()) -> Fai
     made, sqs = tools(credentials=settings.credentials, table=settings.table), client("sqs")
     readers = {"kazoo": kazoo.jobs_of}
     sources = [
-        Source(
+        FailureSource(
             provider=name,
             letters=SqsDeadLetters(sqs, queue=queue, dead_letters=dead_letters),
             jobs_of=readers.get(name, one_job),

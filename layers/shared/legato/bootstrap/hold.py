@@ -12,13 +12,13 @@ from legato.aws.clients import client
 from legato.aws.ledger import DynamoLedger
 from legato.bootstrap.post import post, sender
 from legato.clock import SystemClock
-from legato.hold import Holding
+from legato.evidence.legal_hold import Holding
 
 if TYPE_CHECKING:
     import httpx
 
+    from legato.config import HolderSettings
     from legato.model import Json
-    from legato.settings import HolderSettings
 
 S3_SECONDS = 6
 

@@ -8,39 +8,40 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from legato.accounts import ours
 from legato.aws.clients import client
 from legato.aws.inbox import S3Inbox, announced
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import INBOUND_TOKENS, Secret
-from legato.backfill import Allowance, Backfill, backfill_key, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, stitcher, tools
 from legato.clock import SystemClock
+from legato.config import sweeper_settings
+from legato.discovery.push_addresses import Pushing
+from legato.discovery.sweep_all import Round
 from legato.errors import Failed, Refused
-from legato.policy import Policy
+from legato.ingest.ports import one_job
+from legato.ingest.streaming import length_of
+from legato.ledger.accounts import ours
+from legato.ledger.listings import backfill_key
+from legato.operations.backfill import Allowance, Backfill, check_days
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.inbox import CALL, Inbox, job_of
 from legato.providers.kazoo.provider import Kazoo, KazooSource
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.kazoo.tail import KazooTail
-from legato.push_urls import Pushing
-from legato.rounds import Round
-from legato.settings import sweeper_settings
-from legato.stream import length_of
-from legato.workshop import one_job
+from legato.tuning import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from legato.model import Job
-    from legato.settings import (
+    from legato.config import (
         KazooSettings,
         Limits,
         ProcessorSettings,
         RemoverSettings,
         SweeperSettings,
     )
+    from legato.model import Job
 
 SAMPLE_PAGES = 10
 JOB_SECONDS = 5

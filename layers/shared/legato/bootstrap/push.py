@@ -9,13 +9,12 @@ from legato.audio.formats import recognise
 from legato.aws.clients import client
 from legato.aws.push import PushInbox
 from legato.aws.secret import INBOUND_TOKENS, Secret
-from legato.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
+from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from legato.push import Inbox
-    from legato.settings import PushSettings
+    from legato.config import PushSettings
 
 S3_SECONDS = 6
 """Three tries fit into the half minute that API Gateway waits."""
@@ -27,7 +26,7 @@ class Hatch:
 
     keys: Callable[..., Sequence[str]]
     recognise: Callable[[bytes], str]
-    inbox: Inbox
+    inbox: PushInbox
 
 
 def taking(settings: PushSettings) -> Hatch:

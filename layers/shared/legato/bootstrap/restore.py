@@ -9,11 +9,11 @@ from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
 from legato.aws.mail import SnsMail
 from legato.clock import SystemClock
-from legato.restore.event import Completing
-from legato.restore.survey import Restoring
+from legato.retrieval.restore.event import Completing
+from legato.retrieval.restore.survey import Restoring
 
 if TYPE_CHECKING:
-    from legato.settings import RestorerSettings
+    from legato.config import RestorerSettings
 
 
 def completing(settings: RestorerSettings) -> Completing:

@@ -6,29 +6,29 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.accounts import ours
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
-from legato.backfill import Allowance, Backfill, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, tools
 from legato.clock import SystemClock
+from legato.config import sweeper_settings
+from legato.discovery.sweep_all import Round
 from legato.errors import Failed, Refused
-from legato.policy import Policy
+from legato.ledger.accounts import ours
+from legato.operations.backfill import Allowance, Backfill, check_days
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
 from legato.providers.ringcx.recorded import RingcxRecorded
 from legato.providers.ringcx.retention import RingcxRetention, known_days
 from legato.providers.ringcx.stretch import RingcxStretch
 from legato.providers.ringcx.tail import LONGEST, RingcxTail
-from legato.rounds import Round
-from legato.settings import sweeper_settings
+from legato.tuning import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from legato.config import ProcessorSettings, RingcxSettings, SweeperSettings
     from legato.ports import Clock
-    from legato.settings import ProcessorSettings, RingcxSettings, SweeperSettings
 
 OVERLAP = timedelta(minutes=10)
 LEAST_BYTES_A_SECOND = 1000

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import FRESH_SECONDS, INBOUND_TOKENS, Secret
-from legato.backfill import Allowance, Backfill, backfill_key, check_days
 from legato.bootstrap.shared import Part, Tools, gate_limits, tools
 from legato.clock import SystemClock
+from legato.config import sweeper_settings
+from legato.discovery.subscription import Keeping, KeepPolicy
+from legato.discovery.sweep import sweep
+from legato.discovery.sweep_all import Round
 from legato.errors import Failed
-from legato.gate import Limit
-from legato.keep import Keeping, KeepPolicy
-from legato.policy import Policy
+from legato.ledger.listings import backfill_key
+from legato.ledger.rate_limit import Limit
+from legato.operations.backfill import Allowance, Backfill, check_days
 from legato.providers.credentials import read_credentials
 from legato.providers.ringex.account import RingexAccount
 from legato.providers.ringex.api import RingexApi
@@ -25,23 +28,21 @@ from legato.providers.ringex.retention import RingexRetention, known_retention
 from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
-from legato.rounds import Round
-from legato.settings import sweeper_settings
-from legato.sweep import sweep
+from legato.tuning import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from legato.model import Json
-    from legato.ports import Jobs, Provider
-    from legato.settings import (
+    from legato.config import (
         KeeperSettings,
         ProcessorSettings,
         RemoverSettings,
         RingexSettings,
         SweeperSettings,
     )
+    from legato.model import Json
+    from legato.ports import Jobs, Provider
 
 PROCESSORS_SWEEP = timedelta(seconds=60)
 """How long a processor reads the tail before it sees to its calls."""

@@ -11,18 +11,18 @@ from legato.aws.clients import client
 from legato.aws.ledger import DynamoLedger
 from legato.aws.secret import CREDENTIALS, Secret
 from legato.clock import SystemClock
-from legato.gate import Limit
-from legato.workshop import as_it_is, one_job
+from legato.ingest.ports import as_it_is, one_job
+from legato.ledger.rate_limit import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from legato.audio.stitch import FfmpegStitcher
     from legato.aws.queue import SqsJobs
+    from legato.config import Limits
     from legato.model import Job
-    from legato.policy import Policy
     from legato.ports import Clock, Provider
-    from legato.settings import Limits
+    from legato.tuning import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a provider brings into the workshop, where `read` and `identified` are described."""
+    """What a provider brings to the processor; legato.ingest.ports describes the rest."""
 
     provider: Provider
     jobs: SqsJobs

@@ -10,23 +10,23 @@ from legato.aws.depth import SqsDepth
 from legato.aws.library import S3Library
 from legato.bootstrap import kazoo, ringcx, ringex
 from legato.bootstrap.shared import gate_limits, tools
+from legato.config import sweeper_settings
 from legato.errors import Barred, LegatoError
-from legato.overview import Followed, Overview
-from legato.policy import Policy
+from legato.ledger.listings import tail_key
+from legato.operations.overview import Followed, Overview
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.tail import watch_name
 from legato.providers.ringex.retention import known_retention
-from legato.settings import sweeper_settings
-from legato.sweep import tail_key
+from legato.tuning import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from legato.bootstrap.shared import Tools
-    from legato.gate import Limit
+    from legato.config import Limits, SweeperSettings
+    from legato.ledger.rate_limit import Limit
     from legato.model import Json
-    from legato.settings import Limits, SweeperSettings
 
 RINGEX_LATE, RINGCX_LATE, KAZOO_LATE = (timedelta(minutes=each) for each in (15, 60, 60))
 """As the alarms of template.yaml have it."""

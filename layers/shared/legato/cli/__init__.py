@@ -8,9 +8,9 @@ import os
 import sys
 import traceback
 
+from legato.cli.exit_codes import INTERRUPTED
 from legato.printable import printable, printable_lines
 
-INTERRUPTED = 130
 OBJECTS_BETWEEN = 100_000
 """New ones between two searches for garbage: libraries are none, and searching them takes time."""
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.cli.exit_codes import EXIT_CODES
 from legato.cli.options import AsJson, LastDay, parsed_day
-from legato.cli.say import EXIT_CODES, Listing, say, speaking, write_json
+from legato.cli.output import Listing, say, speaking, write_json
 from legato.errors import Refused
 from legato.model import CallId, format_time, person
 
 if TYPE_CHECKING:
-    from legato.cli.place import Place
+    from legato.cli.context import Place
     from legato.ports import Access
 
 DAYS = 30
@@ -53,7 +54,7 @@ def list_accesses(
     last: LastDay = None,
     as_json: AsJson = False,
 ) -> None:
-    from legato.access import to_json
+    from legato.evidence.access_log import to_json
 
     end = _midnight(last or datetime.now(UTC).date()) + DAY
     begin = _midnight(first) if first else None
@@ -78,7 +79,7 @@ def list_accesses(
 
 def _which(text: str, place: Place) -> CallId:
     """Return the call. The log knows calls that no catalogue has any more, by their addresses."""
-    from legato.catalogue import named
+    from legato.catalogue.index import named
 
     try:
         return CallId.parse(text)

@@ -27,8 +27,9 @@ from legato.cli import (
     status,
     verify,
 )
-from legato.cli.place import Place, local_system, use
-from legato.cli.say import EXIT_CODES, say, speak_logs, speaking
+from legato.cli.context import Place, local_system, use
+from legato.cli.exit_codes import EXIT_CODES
+from legato.cli.output import say, speak_logs, speaking
 
 GROUPS = {
     "Calls": ("find", "show", "get", "link", "export", "restore"),

@@ -8,24 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.say import (
-    EXIT_CODES,
-    FAILED,
-    advised,
-    confirmed,
-    end,
-    in_short,
-    moment,
-    say,
-    speaking,
-)
+from legato.cli.exit_codes import EXIT_CODES, FAILED
+from legato.cli.output import advised, confirmed, end, in_short, moment, say, speaking
+from legato.format import counted
 from legato.model import parse_time
-from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.backfill import Allowance, Backfill, Estimate, Progress
+    from legato.operations.backfill import Allowance, Backfill, BackfillProgress, Estimate
 
 SOURCES = {"ringex": "RingEX", "ringcx": "Sub-account", "kazoo": "Account"}
 """What it is that a provider's recordings are read of."""
@@ -195,8 +186,8 @@ def _run(
     instead: bool,
     yes: bool,
 ) -> None:
-    from legato.backfill import backfill, check
-    from legato.cli.board import Board
+    from legato.cli.backfill_progress import Board
+    from legato.operations.backfill import backfill, check
 
     if limit is not None and begin >= limit:
         raise typer.BadParameter(f"--from {moment(begin)} is not before {moment(limit)}")
@@ -220,8 +211,8 @@ def _run(
 
 def _announced(work: Backfill, *, dry_run: bool) -> bool:
     """Say what is ahead; return whether there is anything."""
-    from legato.backfill import estimate, takes
-    from legato.report.page import NAMES
+    from legato.operations.backfill import estimate, takes
+    from legato.operations.report.page import NAMES
 
     first = work.stretches[0]
     say(f"From {moment(first.begin)} to {moment(first.end)}.")
@@ -280,7 +271,7 @@ def _time(span: timedelta) -> str:
     return f"about {minutes:.0f} min" if minutes < 100 else f"about {minutes / 60:.0f} h"
 
 
-def _reported(work: Backfill, found: Sequence[Progress], *, dry_run: bool) -> None:
+def _reported(work: Backfill, found: Sequence[BackfillProgress], *, dry_run: bool) -> None:
     for one in found:
         say(f"{_whose(work, one.source)}: {_found(work, one, dry_run=dry_run)}.")
         if one.buried:
@@ -294,7 +285,7 @@ def _reported(work: Backfill, found: Sequence[Progress], *, dry_run: bool) -> No
         end(f"{_failure(work, failed[-1])}{again}", FAILED)
 
 
-def _found(work: Backfill, one: Progress, *, dry_run: bool) -> str:
+def _found(work: Backfill, one: BackfillProgress, *, dry_run: bool) -> str:
     words = (
         f"{counted(one.requests, 'request')}, {counted(one.recordings, 'recording')} of "
         f"{counted(one.calls, 'call')} found"
@@ -318,6 +309,6 @@ def _bytes(size: float) -> str:
     return f"{size / 1000:.1f} TB"
 
 
-def _failure(work: Backfill, one: Progress) -> str:
+def _failure(work: Backfill, one: BackfillProgress) -> str:
     reason = in_short(one.failed) if one.failed else ""
     return f"{_whose(work, one.source)} was given up at {one.share:.0%}: {reason}"

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli import query as asked
+from legato.cli.exit_codes import EXIT_CODES
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, in_short, say, speaking, write_json
+from legato.cli.output import in_short, say, speaking, write_json
 from legato.cli.verify import own_key
 from legato.errors import Failed, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from legato.cli.place import Place
-    from legato.export.package import Package
+    from legato.cli.context import Place
     from legato.model import Json
+    from legato.retrieval.export.package import Package
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -74,13 +75,13 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     from legato.clock import SystemClock
-    from legato.export.pack import export
-    from legato.export.package import Asked
-    from legato.export.parts import parsed_size
+    from legato.retrieval.export.choose import ExportRequest
+    from legato.retrieval.export.export import export
+    from legato.retrieval.export.split import parsed_size
 
     place: Place = context.obj
     with speaking("interrupted; the same command goes on where this ended"):
-        wanted = Asked(
+        wanted = ExportRequest(
             case=case,
             reason=reason or "",
             query=query,
@@ -105,7 +106,7 @@ def command(
 
 
 def _show(package: Package) -> None:
-    from legato.words import counted, volume
+    from legato.format import counted, volume
 
     many = counted(package.calls, "call")
     there = "" if package.new else ", was there already"
@@ -137,7 +138,7 @@ def _telling() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far it is: bars on a terminal, a line for each step elsewhere."""
     from rich.progress import TaskProgressColumn
 
-    from legato.cli.meter import bars
+    from legato.cli.progress import bars
 
     shown = bars(TaskProgressColumn(), transient=True)
     tasks = {}

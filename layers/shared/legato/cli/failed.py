@@ -8,23 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.cli.exit_codes import EXIT_CODES, FAILED
 from legato.cli.options import AsJson, Providers
-from legato.cli.say import (
-    EXIT_CODES,
-    FAILED,
-    Listing,
-    confirmed,
-    end,
-    say,
-    speaking,
-    write_json,
-)
+from legato.cli.output import Listing, confirmed, end, say, speaking, write_json
 from legato.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from legato.failed import Failure, Failures
+    from legato.operations.failures import Failure, Failures
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -47,7 +39,7 @@ app = typer.Typer(rich_markup_mode=None)
 def list_failed(
     context: typer.Context, provider: Providers = None, as_json: AsJson = False
 ) -> None:
-    from legato.failed import failed
+    from legato.operations.failures import failed
 
     with speaking():
         work: Failures = context.obj.failures(providers=provider or ())
@@ -96,7 +88,7 @@ def retry_failed(
     provider: Providers = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,
 ) -> None:
-    from legato.failed import retry
+    from legato.operations.failures import retry
 
     if [bool(calls), everything, bool(reason)].count(True) != 1:
         raise typer.BadParameter("say what: calls by address or id, or --all, or --reason TEXT")
@@ -146,7 +138,7 @@ def _has(reason: str, one: Failure) -> bool:
 
 
 def _named(one: Failure) -> str:
-    from legato.failed import UNREADABLE
+    from legato.operations.failures import UNREADABLE
 
     return f"{one.provider} {one.call}" if one.call == UNREADABLE else str(one.id)
 

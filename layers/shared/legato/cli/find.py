@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.catalogue import Page, Query, every
+from legato.archive.library import COLD
+from legato.catalogue.index import CataloguePage, Query, every
 from legato.cli import query as asked
+from legato.cli.exit_codes import EXIT_CODES
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, say, speaking, write_csv, write_json
+from legato.cli.output import say, speaking, write_csv, write_json
 from legato.cli.times import length, local_time, zone_name, zone_of
-from legato.library import COLD
 from legato.model import format_time
 from legato.printable import printable
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import tzinfo
 
-    from legato.catalogue import Catalogue, Row
+    from legato.catalogue.index import Catalogue, Row
     from legato.model import Json, Party
 
 AT_ONCE = 100
@@ -103,7 +104,7 @@ def command(
             _write_csv(every(wanted, catalogue))
             return
         page = (
-            Page(rows=tuple(every(wanted, catalogue)))
+            CataloguePage(rows=tuple(every(wanted, catalogue)))
             if everything
             else _page(wanted, catalogue, limit=limit, cursor=cursor)
         )
@@ -125,7 +126,7 @@ def storage(row: Row) -> str:
     return "cold" if row.storage_class in COLD else "ready"
 
 
-def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None) -> Page:
+def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None) -> CataloguePage:
     """Return so many calls, of as many pages of the catalogue as they would fill."""
     rows: list[Row] = []
     for _ in range(-(-limit // AT_ONCE)):
@@ -134,7 +135,7 @@ def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None)
         cursor = found.cursor
         if cursor is None or len(rows) == limit:
             break
-    return Page(rows=tuple(rows), cursor=cursor, reached=found.reached)
+    return CataloguePage(rows=tuple(rows), cursor=cursor, reached=found.reached)
 
 
 def _nothing(query: Query) -> str:
@@ -224,7 +225,7 @@ def _agents(row: Row) -> str:
     return ", ".join(dict.fromkeys(filter(None, found)))
 
 
-def _show_the_way_on(page: Page, zone: tzinfo, limit: int, *, aside: bool) -> None:
+def _show_the_way_on(page: CataloguePage, zone: tzinfo, limit: int, *, aside: bool) -> None:
     if page.cursor is None:
         return
     until = ""
@@ -234,7 +235,7 @@ def _show_the_way_on(page: Page, zone: tzinfo, limit: int, *, aside: bool) -> No
     say(f"{until}More: the same command with --cursor {page.cursor}", err=aside)
 
 
-def _to_json(page: Page) -> Json:
+def _to_json(page: CataloguePage) -> Json:
     return {
         "calls": [row.to_json() | {"storage": storage(row)} for row in page.rows],
         "cursor": page.cursor,

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli import query as asked
+from legato.cli.exit_codes import EXIT_CODES, FAILED
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, FAILED, end, in_short, say, speaking, write_json
+from legato.cli.output import end, in_short, say, speaking, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.cli.place import Place
-    from legato.get import Got, Plan
+    from legato.cli.context import Place
     from legato.model import Json
+    from legato.retrieval.get import Got, Plan
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -71,9 +72,9 @@ def command(
     case: asked.Case = None,
     as_json: AsJson = False,
 ) -> None:
-    from legato.cli.meter import Meter
-    from legato.download import Work
-    from legato.get import get, plan
+    from legato.cli.progress import Meter
+    from legato.retrieval.download import Downloading
+    from legato.retrieval.get import get, plan
 
     place: Place = context.obj
     with speaking("interrupted; the same command goes on where this ended"):
@@ -86,7 +87,7 @@ def command(
             details={"legs": legs, "manifest": manifest},
         )
         with Meter() as meter:
-            work = Work(
+            work = Downloading(
                 library=place.library(),
                 stitcher=place.stitcher,
                 overwrite=overwrite,
@@ -137,7 +138,7 @@ def _players(planned: Plan, chosen: str | None) -> list[list[str]]:
 
 def _play(players: Sequence[Sequence[str]]) -> None:
     from legato.audio.play import play
-    from legato.cli.place import without_aws
+    from legato.cli.context import without_aws
 
     for one in players:
         if Path(one[-1]).exists():

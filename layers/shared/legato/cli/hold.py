@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.cli.exit_codes import EXIT_CODES
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, Listing, say, speaking, write_json
+from legato.cli.output import Listing, say, speaking, write_json
 from legato.model import CallId, person
 
 if TYPE_CHECKING:
-    from legato.hold import Held
+    from legato.evidence.legal_hold import Held
     from legato.model import Json
 
 app = typer.Typer(rich_markup_mode=None)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.cli.exit_codes import EXIT_CODES, FAILED
 from legato.cli.options import AsJson, LastDay, parsed_day
-from legato.cli.say import EXIT_CODES, FAILED, end, say, speaking, write_json
+from legato.cli.output import end, say, speaking, write_json
 
 if TYPE_CHECKING:
-    from legato.index import Rebuilt
+    from legato.operations.catalogue_rebuild import Rebuilt
 
 app = typer.Typer(
     name="index",
@@ -62,7 +63,7 @@ def command(
     last: LastDay = None,
     as_json: AsJson = False,
 ) -> None:
-    from legato.index import Days
+    from legato.operations.catalogue_rebuild import Days
 
     days = None
     if first is not None:

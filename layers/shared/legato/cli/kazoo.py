@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.say import EXIT_CODES, FAILED, confirmed, end, say, speaking
+from legato.cli.exit_codes import EXIT_CODES, FAILED
+from legato.cli.output import confirmed, end, say, speaking
 
 if TYPE_CHECKING:
-    from legato.push_urls import Pushing, Wish
+    from legato.discovery.push_addresses import Pushing, Wish
 
 PUSH_ADVICE = (
     "AWS takes at most 4.5 MB in a push: 18 minutes of MP3 at 32 kbit/s, 70 seconds of WAV in "

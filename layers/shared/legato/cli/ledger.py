@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from legato.cli.exit_codes import EXIT_CODES, FAILED
 from legato.cli.options import AsJson
-from legato.cli.say import EXIT_CODES, FAILED, end, say, speaking, write_json
+from legato.cli.output import end, say, speaking, write_json
 
 if TYPE_CHECKING:
-    from legato.ledger_rebuild import Remade
+    from legato.operations.ledger_rebuild import Remade
 
 app = typer.Typer(
     name="ledger",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.cli import query as asked
-from legato.cli.say import EXIT_CODES, say, speaking
+from legato.cli.exit_codes import EXIT_CODES
+from legato.cli.output import say, speaking
 
 if TYPE_CHECKING:
-    from legato.cli.place import Place
+    from legato.cli.context import Place
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -46,11 +47,11 @@ def command(
     reason: asked.Reason = None,
     case: asked.Case = None,
 ) -> None:
-    from legato.catalogue import named
-    from legato.cli.say import moment
+    from legato.catalogue.index import named
+    from legato.cli.output import moment
     from legato.clock import SystemClock
-    from legato.link import link
-    from legato.words import volume
+    from legato.format import volume
+    from legato.retrieval.link import link
 
     place: Place = context.obj
     with speaking():

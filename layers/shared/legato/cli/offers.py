@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from legato.cli.say import FAILED, Listing, answered, confirmed, end, moment, say
+from legato.cli.exit_codes import FAILED
+from legato.cli.output import Listing, answered, confirmed, end, moment, say
 from legato.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from legato.library import Tier
-    from legato.restore.offers import Offer
-    from legato.restore.survey import Wanted
+    from legato.archive.library import Tier
+    from legato.retrieval.restore.offers import Offer
+    from legato.retrieval.restore.survey import Wanted
 
 SHOWN = 50
 """So many calls are shown one by one. `--json` has all of them."""
@@ -37,7 +38,7 @@ def show_calls(wanted: Sequence[Wanted], *, err: bool) -> None:
 
 def show_offers(found: Sequence[Offer], days: int, *, err: bool) -> None:
     """Say what each tier costs and how long it takes."""
-    from legato.restore.offers import GIGABYTE
+    from legato.retrieval.restore.offers import GIGABYTE
 
     table = Listing("Tier", "Price", "Takes", "Objects", "GB")
     for one in found:
@@ -72,7 +73,7 @@ def agreed(found: Sequence[Offer], tier: Tier | None, *, yes: bool, yes_expedite
 
 
 def _counted(wanted: Sequence[Wanted]) -> str:
-    from legato.restore.offers import GIGABYTE
+    from legato.retrieval.restore.offers import GIGABYTE
 
     hows = [one.how for one in wanted]
     words = ", ".join(f"{WORDS[how]}: {hows.count(how)}" for how in WORDS if how in hows)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.catalogue import Query, Row, every, named
+from legato.catalogue.index import Query, Row, every, named
 from legato.cli.options import completing
-from legato.cli.say import say
+from legato.cli.output import say
 from legato.cli.times import ZONE, milliseconds, moments, zone_name, zone_of
 from legato.errors import Refused
 from legato.model import PROVIDERS
@@ -18,7 +18,7 @@ from legato.model import PROVIDERS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from legato.catalogue import Catalogue
+    from legato.catalogue.index import Catalogue
 
 DIRECTIONS = ("inbound", "outbound")
 WORDS = {

@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.cli.exit_codes import EXIT_CODES, FAILED
 from legato.cli.options import AsJson, LastDay, Providers, parsed_day
-from legato.cli.say import (
-    EXIT_CODES,
-    FAILED,
-    Listing,
-    end,
-    moment,
-    say,
-    speaking,
-    write_json,
-)
+from legato.cli.output import Listing, end, moment, say, speaking, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.report.reconciliation import Found, Reconciliation
+    from legato.operations.report.reconciliation import Found, Reconciliation
 
 SHOWN = 50
 """So many recordings are named on a terminal. The report names all."""
@@ -64,7 +56,7 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    from legato.reconcile import reconcile
+    from legato.operations.reconcile import reconcile
 
     last = last or datetime.now(UTC).date()
     if first > last:
@@ -94,7 +86,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _show(report: Reconciliation) -> None:
-    from legato.report.reconciliation import FATES
+    from legato.operations.report.reconciliation import FATES
 
     figures = ("Recorded", *(fate.capitalize() for fate in FATES))
     table = Listing("Day", "Provider", *figures, numbers=figures)

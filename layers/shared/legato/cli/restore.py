@@ -6,34 +6,25 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from legato.archive.library import TIERS
 from legato.cli import query as asked
+from legato.cli.exit_codes import EXIT_CODES, FAILED
 from legato.cli.offers import agreed, show_calls, show_offers
 from legato.cli.options import AsJson, completing
-from legato.cli.say import (
-    EXIT_CODES,
-    FAILED,
-    Listing,
-    end,
-    in_short,
-    moment,
-    say,
-    speaking,
-    write_json,
-)
+from legato.cli.output import Listing, end, in_short, moment, say, speaking, write_json
 from legato.errors import Refused
-from legato.library import TIERS
-from legato.words import counted
+from legato.format import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.cli.place import Place
-    from legato.library import Tier
+    from legato.archive.library import Tier
+    from legato.cli.context import Place
     from legato.model import Json
-    from legato.restore.ask import Asked
-    from legato.restore.listed import Restore
-    from legato.restore.offers import Offer
-    from legato.restore.survey import Restoring, Wanted
+    from legato.retrieval.restore.ask import RestoreRequest
+    from legato.retrieval.restore.listed import Restore
+    from legato.retrieval.restore.offers import Offer
+    from legato.retrieval.restore.survey import Restoring, Wanted
 
 LINE_EVERY = 300
 """Seconds between two lines that say that nothing is new."""
@@ -101,8 +92,8 @@ def command(
     case: asked.Case = None,
     as_json: AsJson = False,
 ) -> None:
-    from legato.restore.offers import offers
-    from legato.restore.survey import survey
+    from legato.retrieval.restore.offers import offers
+    from legato.retrieval.restore.survey import survey
 
     place: Place = context.obj
     named = cast("Tier | None", tier)
@@ -150,11 +141,11 @@ def _restore(
     *,
     reason: str | None,
     case: str | None,
-) -> Asked:
+) -> RestoreRequest:
     """Write down what is about to be restored, and ask S3 for it."""
-    from legato.cli.meter import counting
-    from legato.restore.ask import restore
-    from legato.restore.survey import names
+    from legato.cli.progress import counting
+    from legato.retrieval.restore.ask import restore
+    from legato.retrieval.restore.survey import names
 
     now = work.clock.now()
     calls = names(one for one in wanted if one.asking(order["tier"], order["days"], now))
@@ -169,7 +160,7 @@ def _restore(
         )
 
 
-def _say(done: Asked, offer: Offer, work: Restoring, *, err: bool) -> None:
+def _say(done: RestoreRequest, offer: Offer, work: Restoring, *, err: bool) -> None:
     for key, error in done.refused.items():
         say(f"legato: {key}: {in_short(error)}", err=True)
     by = work.clock.now() + offer.most
@@ -183,15 +174,15 @@ def _say(done: Asked, offer: Offer, work: Restoring, *, err: bool) -> None:
 
 
 def _wait(wanted: Sequence[Wanted], work: Restoring) -> None:
-    from legato.cli.meter import counting
-    from legato.restore.wait import wait
+    from legato.cli.progress import counting
+    from legato.retrieval.restore.wait import wait
 
     with counting("Restoring", "objects", every=LINE_EVERY) as tell:
         wait(wanted, work, tell)
 
 
 def _list(place: Place, *, as_json: bool) -> None:
-    from legato.restore.listed import restores
+    from legato.retrieval.restore.listed import restores
 
     found = restores(place.restoring())
     if as_json:
@@ -214,7 +205,7 @@ def _cells(one: Restore) -> tuple[str, ...]:
     return str(one.call), moment(one.requested_at), one.tier, parts, now
 
 
-def _to_json(wanted: Sequence[Wanted], found: Sequence[Offer], done: Asked | None) -> Json:
+def _to_json(wanted: Sequence[Wanted], found: Sequence[Offer], done: RestoreRequest | None) -> Json:
     return {
         "calls": [one.to_json() for one in wanted],
         "offers": [one.to_json() for one in found],
@@ -222,7 +213,7 @@ def _to_json(wanted: Sequence[Wanted], found: Sequence[Offer], done: Asked | Non
     }
 
 
-def _asked_to_json(done: Asked) -> Json:
+def _asked_to_json(done: RestoreRequest) -> Json:
     return {
         "calls": [call._asdict() for call in done.calls],
         "objects": done.objects,

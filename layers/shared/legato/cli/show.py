@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.archive.manifest import audio_of
+from legato.cli.exit_codes import EXIT_CODES
 from legato.cli.find import storage
 from legato.cli.options import AsJson
+from legato.cli.output import console, say, speaking, write_json
 from legato.cli.query import Case, Reason, Zone
-from legato.cli.say import EXIT_CODES, console, say, speaking, write_json
 from legato.cli.times import length, local_time, zone_name, zone_of
-from legato.manifest import audio_of
+from legato.format import counted
 from legato.model import parse_time, person
-from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from legato.catalogue import Row
-    from legato.hold import Held
+    from legato.catalogue.index import Row
+    from legato.evidence.legal_hold import Held
     from legato.model import Json
     from legato.ports import Access
-    from legato.show import Kept, Sealed, Shown
+    from legato.retrieval.show import Kept, Sealed, Shown
 
 SEEN = 20
 """So many accesses are shown to people."""
@@ -63,9 +64,9 @@ def command(
     zone: Zone = None,
     as_json: AsJson = False,
 ) -> None:
-    from legato.catalogue import named
+    from legato.catalogue.index import named
     from legato.clock import SystemClock
-    from legato.show import show
+    from legato.retrieval.show import show
 
     with speaking():
         where = zone_of(zone)
@@ -236,7 +237,7 @@ def _seen(accesses: Sequence[Access], zone: tzinfo) -> Iterator[str]:
 
 
 def _to_json(shown: Shown) -> Json:
-    from legato.access import to_json
+    from legato.evidence.access_log import to_json
 
     return {
         "call": shown.row.to_json() | {"storage": storage(shown.row)},

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from legato.cli.exit_codes import FAILED
 from legato.cli.options import AsJson
-from legato.cli.say import FAILED, in_short, moment, say, speaking, write_json
+from legato.cli.output import in_short, moment, say, speaking, write_json
 from legato.model import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from legato.model import Json
-    from legato.overview import Need, Status
+    from legato.operations.overview import Need, Status
 
 EXIT_CODES = (
     "Exit codes: 0 all is well, 1 something needs a person, 2 wrong usage, 130 interrupted."
@@ -47,7 +48,7 @@ app = typer.Typer(rich_markup_mode=None)
     """,
 )
 def command(context: typer.Context, as_json: AsJson = False) -> None:
-    from legato.status import status
+    from legato.operations.status import status
 
     with speaking():
         found = status(context.obj.overview())

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.say import FAILED, Listing, end, in_short, moment, say, speaking, write_json
+from legato.cli.exit_codes import FAILED
+from legato.cli.output import Listing, end, in_short, moment, say, speaking, write_json
 from legato.errors import Failed, LegatoError, Refused, Retry
+from legato.format import counted
 from legato.model import Json, format_time, parse_time
-from legato.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from legato.cli.place import Place
-    from legato.verify.evidence import Evidence
-    from legato.verify.finding import Progress as Step
-    from legato.verify.finding import Report
-    from legato.verify.keys import PublicKey
-    from legato.verify.package import Scope
-    from legato.verify.witness import Authority
+    from legato.archive.evidence import Evidence
+    from legato.cli.context import Place
+    from legato.evidence.verify.finding import Report, Scope
+    from legato.evidence.verify.finding import VerifyProgress as Step
+    from legato.evidence.verify.keys import PublicKey
+    from legato.evidence.verify.timestamps import Authority
 
 EXIT_CODES = (
     "Exit codes: 0 everything is valid, 1 something is not, or could not be read, 2 wrong usage, "
@@ -118,11 +118,11 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
 ) -> None:
+    from legato.archive.evidence import Folder
     from legato.clock import SystemClock
-    from legato.verify.evidence import Folder
-    from legato.verify.keys import read_key
-    from legato.verify.package import check_bag, is_package, payload
-    from legato.verify.witness import read_authorities
+    from legato.evidence.verify.keys import read_key
+    from legato.evidence.verify.package import check_bag, is_package, payload
+    from legato.evidence.verify.timestamps import read_authorities
 
     if at is not None and folder is None:
         raise typer.BadParameter("--at goes with a FOLDER: a bucket is verified as it is now")
@@ -177,7 +177,7 @@ def _sha256(digest: str) -> str:
 
 def own_key(place: Place) -> PublicKey | None:
     """Return the stack's true key, or say why it cannot be had."""
-    from legato.verify.keys import read_key
+    from legato.evidence.verify.keys import read_key
 
     try:
         return read_key(place.signing_key())
@@ -198,8 +198,8 @@ def _report(
 ) -> Report:
     from rich.progress import MofNCompleteColumn
 
-    from legato.cli.meter import bars
-    from legato.verify import verify
+    from legato.cli.progress import bars
+    from legato.evidence.verify.archive import verify
 
     shown = bars(MofNCompleteColumn(), transient=True)
     tasks = {part: shown.add_task(part, total=None) for part in ("digests", "documents")}

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from legato.errors import Barred, Denied
-from legato.notes import change
+from legato.ledger.notes import change
 
 if TYPE_CHECKING:
     from collections.abc import Callable

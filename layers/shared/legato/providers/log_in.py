@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import httpx
 
 from legato.errors import Retry
-from legato.providers import answers
+from legato.providers import responses
 from legato.providers.credentials import Credential, Unaccepted
-from legato.providers.line import LOG_IN_TIMEOUT
+from legato.providers.http_client import LOG_IN_TIMEOUT
 from legato.providers.tokens import Minted, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from legato.ports import Clock, Notes
-    from legato.providers.line import Line
+    from legato.providers.http_client import Line
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - an address, not a token
@@ -60,17 +60,17 @@ def _log_in(line: Line, platform: httpx.URL, credential: Credential) -> Minted:
     )
     basic = httpx.BasicAuth(credential.client_id, credential.client_secret)
     with closing(line.send(request, auth_key(credential), turn=True, auth=basic)) as response:
-        if response.is_client_error and not answers.passes(response.status_code):
+        if response.is_client_error and not responses.passes(response.status_code):
             # "Do not repeat" says RingCentral: the same credentials get the same answer.
-            reason = f"RingCentral mints no token: {answers.error_code(response)}"
+            reason = f"RingCentral mints no token: {responses.error_code(response)}"
             raise Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
         if not response.is_success:
-            raise Retry(f"{answers.where(request)} answers {response.status_code}")
-        answer = answers.read_object(response)
-    token = answers.named(answer, "access_token", "accessToken")
+            raise Retry(f"{responses.where(request)} answers {response.status_code}")
+        answer = responses.read_object(response)
+    token = responses.named(answer, "access_token", "accessToken")
     if not token:
-        raise Retry(f"{answers.where(request)} answers without access_token")
-    return Minted(token, answers.life(answer.get("expires_in"), usual=UNSAID_SECONDS))
+        raise Retry(f"{responses.where(request)} answers without access_token")
+    return Minted(token, responses.life(answer.get("expires_in"), usual=UNSAID_SECONDS))
 
 
 def auth_key(credential: Credential) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
-from legato import provider_health
 from legato.errors import (
     Barred,
     Denied,
@@ -20,6 +19,7 @@ from legato.errors import (
     Unavailable,
     Wait,
 )
+from legato.ledger import provider_health
 from legato.providers.credentials import PROBE_SECONDS, Expired, Forbidden, Unaccepted
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from legato.errors import Retry
-from legato.providers import answers
+from legato.providers import responses
 from legato.providers.client import web_client
 
 TIMEOUT = httpx.Timeout(15.0, connect=5.0)
@@ -28,11 +28,11 @@ class TimestampAuthority:
         try:
             response = self._client.send(asked, stream=True)
         except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
-            reason = f"{answers.where(asked)}: {type(error).__name__}: {error}"
+            reason = f"{responses.where(asked)}: {type(error).__name__}: {error}"
             raise Retry(reason) from error
         try:
             if response.status_code != httpx.codes.OK:
-                raise Retry(f"{answers.where(asked)} answers {response.status_code}")
-            return answers.read(response)
+                raise Retry(f"{responses.where(asked)} answers {response.status_code}")
+            return responses.read(response)
         finally:
             response.close()

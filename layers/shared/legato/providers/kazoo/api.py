@@ -16,13 +16,13 @@ from urllib.parse import quote
 import httpx
 
 from legato.errors import Barred, Failed, NotYet, Retry
-from legato.gate import Gate
-from legato.providers import answers
+from legato.ledger.rate_limit import Gate
+from legato.providers import responses
 from legato.providers.credentials import AnyPool, Expired, Forbidden, Unaccepted
-from legato.providers.kazoo.answers import Answer, is_json, life_of, read_answer, said
+from legato.providers.http_client import LOG_IN_TIMEOUT, Line, origin
 from legato.providers.kazoo.credentials import read_credentials
 from legato.providers.kazoo.documents import to_gregorian
-from legato.providers.line import LOG_IN_TIMEOUT, Line, origin
+from legato.providers.kazoo.responses import Answer, is_json, life_of, read_answer, said
 from legato.providers.session import Session
 from legato.providers.tokens import Minted, Tokens
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.errors import LegatoError
-    from legato.gate import Limit
+    from legato.ledger.rate_limit import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
-    from legato.providers.kazoo.credentials import Credential
+    from legato.providers.kazoo.credentials import KazooCredential
 
 AUDIO = "audio/mpeg"
 """Whatever the format: Kazoo serves WAV by this name too, and by no name of its own."""
@@ -135,7 +135,7 @@ class KazooApi:
         names = (*owner, "recordings")
         answer = self._asked("GET", account, *names, params=params, turn=turn, behind=behind)
         following = (answer.envelope or {}).get("next_start_key")
-        place = f"{answers.where(answer.response.request)} answers with next_start_key"
+        place = f"{responses.where(answer.response.request)} answers with next_start_key"
         if following is not None and not isinstance(following, str):
             raise Retry(f"{place} that is no text")
         if following and following == start_key:
@@ -171,10 +171,10 @@ class KazooApi:
                 recording=recording,
             ) as answer:
                 if answer.envelope is not None:
-                    raise Retry(f"{answers.where(request)} answers with JSON instead of audio")
+                    raise Retry(f"{responses.where(request)} answers with JSON instead of audio")
                 yield answer.response
 
-        with closing(answers.pieces(opened)) as pieces:
+        with closing(responses.pieces(opened)) as pieces:
             yield _some(pieces, f"Kazoo answers for {recording} without a single byte")
 
     def delete(self, account: str, recording: str, *, behind: bool = False) -> None:
@@ -228,7 +228,11 @@ class KazooApi:
             asked = request
 
             def send(
-                _: Credential, token: str, _facts: Json, again: bool, asked: httpx.Request = asked
+                _: KazooCredential,
+                token: str,
+                _facts: Json,
+                again: bool,
+                asked: httpx.Request = asked,
             ) -> Answer:
                 first = not again
                 answer = self._sent(asked, token, key, turn=turn or again, behind=behind and first)
@@ -247,7 +251,7 @@ class KazooApi:
                     yield answer
                     return
                 request = answer.response.next_request
-        raise Retry(f"{answers.where(request)} redirects too often")
+        raise Retry(f"{responses.where(request)} redirects too often")
 
     def _sent(
         self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
@@ -275,7 +279,7 @@ class KazooApi:
             self._gate.correct(key, remaining=answer.remaining)
         return answer
 
-    def _mint(self, credential: Credential, _refresh: str | None) -> Minted:
+    def _mint(self, credential: KazooCredential, _refresh: str | None) -> Minted:
         """Log in. An API key that is unknown is answered 404.
 
         https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/api_authentication.md
@@ -289,8 +293,8 @@ class KazooApi:
         )
         response = self._line.send(request, LOG_IN_KEY, calls=LOG_IN_CALLS, turn=True)
         answer = self._heard(response, LOG_IN_KEY, turn=True)
-        reason = f"{answers.where(request)} answers {answer.status} {said(answer)}".rstrip()
-        if httpx.codes.is_client_error(answer.status) and not answers.passes(answer.status):
+        reason = f"{responses.where(request)} answers {answer.status} {said(answer)}".rstrip()
+        if httpx.codes.is_client_error(answer.status) and not responses.passes(answer.status):
             raise Unaccepted(f"Kazoo mints no token: {reason}", seconds=UNAUTHORIZED_SECONDS)
         token = (answer.envelope or {}).get("auth_token")
         if not httpx.codes.is_success(answer.status) or not isinstance(token, str) or not token:
@@ -315,7 +319,7 @@ def _asks_audio(request: httpx.Request) -> bool:
 def _error(answer: Answer, account: str) -> LegatoError:
     """Return what an answer says that is no success."""
     status, request = answer.status, answer.response.request
-    reason = f"{answers.where(request)} answers {status} {said(answer)}".rstrip()
+    reason = f"{responses.where(request)} answers {status} {said(answer)}".rstrip()
     if status == httpx.codes.UNAUTHORIZED:
         return Expired(reason, seconds=UNAUTHORIZED_SECONDS)
     if status == httpx.codes.FORBIDDEN:
@@ -329,6 +333,6 @@ def _error(answer: Answer, account: str) -> LegatoError:
         return Barred(reason, seconds=FORBIDDEN_SECONDS)
     if status in _GONE and _SINGLE in request.url.path:
         return NotYet(reason)
-    if status == httpx.codes.CONFLICT or answers.passes(status):
+    if status == httpx.codes.CONFLICT or responses.passes(status):
         return Retry(reason)
     return Failed(reason)

@@ -13,7 +13,7 @@ USER_FIELDS = ("username", "password", "accountName")
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class KazooCredential:
     """`path` is where it logs in, `secret` with what, as JSON; `name` tells it from others."""
 
     path: str
@@ -25,7 +25,7 @@ class Credential:
         return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
 
-def read_credentials(secret: object) -> list[Credential]:
+def read_credentials(secret: object) -> list[KazooCredential]:
     """Read `{"apiKey"}` or `{"username", "password", "accountName"}`, the secret's part `kazoo`.
 
     The API key goes before the user. Raises Barred, naming what lacks.
@@ -34,7 +34,7 @@ def read_credentials(secret: object) -> list[Credential]:
     part = secret if isinstance(secret, dict) else {}
     key = text(part.get("apiKey"))
     if key:
-        return [Credential("api_auth", key, json.dumps({"api_key": key}))]
+        return [KazooCredential("api_auth", key, json.dumps({"api_key": key}))]
     user, password, account = given = [text(part.get(name)) for name in USER_FIELDS]
     missing = [name for name, value in zip(USER_FIELDS, given, strict=True) if not value]
     if missing:
@@ -44,4 +44,4 @@ def read_credentials(secret: object) -> list[Credential]:
     # Kazoo keeps the hash of the name in lower case.
     hashed = hashlib.md5(f"{user.lower()}:{password}".encode(), usedforsecurity=False).hexdigest()
     body = {"credentials": hashed, "method": "md5", "account_name": account}
-    return [Credential("user_auth", f"{user.lower()}@{account}", json.dumps(body))]
+    return [KazooCredential("user_auth", f"{user.lower()}@{account}", json.dumps(body))]

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from legato.errors import DamagedAudio, Failed, NotAudio, NotYet, Wait
-from legato.fetch import tolerance
+from legato.ledger.listings import take
+from legato.ledger.notes import change
 from legato.model import Arrival, CallId, Job, Json, Leg, Listing, format_time, is_id
-from legato.notes import change
 from legato.providers.kazoo.documents import (
     ARRIVED_AT,
     UNVERIFIED,
@@ -35,7 +35,7 @@ from legato.providers.kazoo.documents import (
     without_secrets,
 )
 from legato.providers.kazoo.tail import Account, change_of
-from legato.sweep import take
+from legato.tuning import tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

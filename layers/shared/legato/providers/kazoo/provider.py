@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from legato.accounts import siblings
 from legato.errors import Failed, LegatoError, NotYet, Wait
+from legato.ledger.accounts import siblings
+from legato.ledger.listings import AHEAD, as_listed, records_key
 from legato.model import Leg, Listing
 from legato.providers.kazoo.documents import (
     address,
@@ -19,17 +20,15 @@ from legato.providers.kazoo.documents import (
     listing,
 )
 from legato.providers.kazoo.inbox import CALL, INBOX_KEY, LISTEN
-from legato.sweep import AHEAD, as_listed, records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from legato.model import CallId, Job, Json
-    from legato.ports import Clock, Notes
+    from legato.ports import Clock, Notes, SourceRecording
     from legato.providers.kazoo.api import KazooApi
     from legato.providers.kazoo.inbox import Inbox
-    from legato.remove import Recording
 
 RECORDING_ID = re.compile(r"\d{6}-[0-9a-f]{32}")
 """https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/recordings.md"""
@@ -184,7 +183,7 @@ class KazooSource:
             raise Failed(f"Kazoo has other audio of {leg['id']} than the one that came by itself")
         return True
 
-    def remove(self, recordings: Sequence[Recording]) -> None:
+    def remove(self, recordings: Sequence[SourceRecording]) -> None:
         """Delete recordings, behind all other requests. NotYet: Kazoo does not find one."""
         for recording in recordings:
             self._api.delete(recording.account, recording.id, behind=True)

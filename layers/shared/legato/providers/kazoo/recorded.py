@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.model import format_time, parse_time
+from legato.ports import TailPage
 from legato.providers.kazoo.documents import began_at, length_of
 from legato.providers.kazoo.provider import RECORDING_ID
 from legato.providers.kazoo.tail import OVERLAP, KazooTail, month_of
-from legato.sweep import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,11 +61,11 @@ class KazooRecorded(KazooTail):
         self.end = end
         self.kept = kept
 
-    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+    def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
         """Return the next page; nothing is asked if all is read. Raises as the tail's does."""
         if self._is_read(cursor):
             read_to = self.end
-            return Page(changes=(), cursor=cursor, more=False, read_to=read_to, answered=False)
+            return TailPage(changes=(), cursor=cursor, more=False, read_to=read_to, answered=False)
         page = super().page(cursor, turn=turn)
         reached = max(self._reached(cursor), self._reached_by(page))
         place = page.cursor | {"reached": format_time(reached)}
@@ -119,7 +119,7 @@ class KazooRecorded(KazooTail):
     def _reached(self, cursor: Json) -> datetime:
         return max(self.begin, parse_time(cursor["reached"])) if "reached" in cursor else self.begin
 
-    def _reached_by(self, page: Page) -> datetime:
+    def _reached_by(self, page: TailPage) -> datetime:
         """Return about where a page ends: Kazoo's key of the next one says it to nobody else."""
         place = page.cursor
         if "key" not in place:

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from legato.errors import Retry
-from legato.gaps import SEAM, Beyond
+from legato.ledger.gaps import SEAM
 from legato.model import CallId, Json, Unreadable, format_time, parse_time
+from legato.ports import Beyond, Change, TailPage
 from legato.providers.fields import kept
 from legato.providers.kazoo.documents import began_at, call_of, recording_of, without_secrets
-from legato.sweep import Change, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -123,7 +123,7 @@ class KazooTail(Account):
         self._user = user
         self._filters = dict(filters or {})
 
-    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+    def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
         """Return the next page of a window. Raises Wait, Barred, Retry, Failed."""
         now = self._now()
         begin, until = self._window(cursor, now)
@@ -162,7 +162,7 @@ class KazooTail(Account):
             more = True
         if floor > begins:
             place["floor"] = floor
-        return Page(
+        return TailPage(
             changes=changes,
             cursor=place,
             more=more,

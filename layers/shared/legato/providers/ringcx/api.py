@@ -18,12 +18,12 @@ from urllib.parse import quote
 import httpx
 
 from legato.errors import Barred, Failed, NotYet, Retry
-from legato.gate import Gate
-from legato.providers import answers
+from legato.ledger.rate_limit import Gate
+from legato.providers import responses
 from legato.providers.credentials import Expired, Forbidden, Pool, Unaccepted
-from legato.providers.line import LOG_IN_TIMEOUT, Line, origin
+from legato.providers.http_client import LOG_IN_TIMEOUT, Line, origin
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, auth_key, platform_tokens
-from legato.providers.ringcx.answers import read_list, said
+from legato.providers.ringcx.responses import read_list, said
 from legato.providers.session import Session
 from legato.providers.tokens import Minted, Tokens
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.errors import LegatoError
-    from legato.gate import Limit
+    from legato.ledger.rate_limit import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
     from legato.providers.credentials import Credential
@@ -180,7 +180,7 @@ class RingcxApi:
                 behind=behind and not begun,
             )
 
-        with closing(answers.pieces(opened)) as pieces:
+        with closing(responses.pieces(opened)) as pieces:
             yield pieces
 
     def accounts(self) -> list[Json]:
@@ -239,7 +239,7 @@ class RingcxApi:
                     yield response
                     return
                 asked = _always(response.next_request)
-        raise Retry(f"{answers.where(response.request)} redirects too often")
+        raise Retry(f"{responses.where(response.request)} redirects too often")
 
     def _sent(
         self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
@@ -309,13 +309,13 @@ class RingcxApi:
         with closing(self._line.send(request, _exchange_key(credential), turn=True)) as response:
             if not response.is_success:
                 raise _no_log_in(response, said(response))
-            answer = answers.read_object(response)
-        token = answers.named(answer, "accessToken", "access_token")
+            answer = responses.read_object(response)
+        token = responses.named(answer, "accessToken", "access_token")
         if not token:
-            raise Retry(f"{answers.where(request)} answers without accessToken")
+            raise Retry(f"{responses.where(request)} answers without accessToken")
         life = answer.get("expiresIn", answer.get("expires_in"))
-        refresh = answers.named(answer, "refreshToken", "refresh_token")
-        return Minted(token, answers.life(life, usual=TOKEN_SECONDS), refresh or None)
+        refresh = responses.named(answer, "refreshToken", "refresh_token")
+        return Minted(token, responses.life(life, usual=TOKEN_SECONDS), refresh or None)
 
     def _asked_account(self, credential: Credential, token: str) -> str:
         """Ask RingCentral for the id of the account; that belongs to the log-in, and counts so."""
@@ -324,10 +324,10 @@ class RingcxApi:
         request = self._line.request("GET", url, headers=headers, timeout=LOG_IN_TIMEOUT)
         with closing(self._line.send(request, auth_key(credential), turn=True)) as response:
             if not response.is_success:
-                raise _no_log_in(response, answers.error_code(response))
-            account = answers.read_object(response).get("id")
+                raise _no_log_in(response, responses.error_code(response))
+            account = responses.read_object(response).get("id")
         if not account or not isinstance(account, int | str):
-            raise Retry(f"{answers.where(request)} answers without id")
+            raise Retry(f"{responses.where(request)} answers without id")
         return str(account)
 
 
@@ -353,7 +353,7 @@ def _quoted(name: str) -> str:
 def _error(response: httpx.Response, account: str, *, is_recording: bool) -> LegatoError:
     """Return what an answer says that is no success."""
     status, words = response.status_code, said(response)
-    reason = f"{answers.where(response.request)} answers {status} {words}".rstrip()
+    reason = f"{responses.where(response.request)} answers {status} {words}".rstrip()
     wrong = f"{account} is not the RingCentral account id (RingCX's mainAccountId is another one)"
     if status == httpx.codes.UNAUTHORIZED:
         return Expired(reason, seconds=UNAUTHORIZED_SECONDS)
@@ -369,15 +369,15 @@ def _error(response: httpx.Response, account: str, *, is_recording: bool) -> Leg
             return Barred(f"{reason}: {wrong}", seconds=FORBIDDEN_SECONDS)
         if is_recording:
             return NotYet(reason)
-    return Retry(reason) if answers.passes(status) else Failed(reason)
+    return Retry(reason) if responses.passes(status) else Failed(reason)
 
 
 def _no_log_in(response: httpx.Response, words: str) -> Unaccepted | Retry:
-    reason = f"{answers.where(response.request)} answers {response.status_code} {words}".rstrip()
+    reason = f"{responses.where(response.request)} answers {response.status_code} {words}".rstrip()
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return _UnknownToken(reason, seconds=UNAUTHORIZED_SECONDS)
     if response.status_code == httpx.codes.BAD_REQUEST:
         return _NotUnderstood(reason, seconds=UNAUTHORIZED_SECONDS)
-    if response.is_client_error and not answers.passes(response.status_code):
+    if response.is_client_error and not responses.passes(response.status_code):
         return Unaccepted(reason, seconds=UNAUTHORIZED_SECONDS)
     return Retry(reason)

@@ -11,12 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from legato.accounts import siblings
 from legato.errors import LegatoError, Wait
+from legato.ledger.accounts import siblings
+from legato.ledger.listings import AHEAD, as_listed, records_key
 from legato.model import Job, Leg, Listing
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.rows import address, ended_at, is_voice, listing
-from legato.sweep import AHEAD, as_listed, records_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

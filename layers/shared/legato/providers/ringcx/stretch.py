@@ -9,7 +9,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.backfill import backfill_key
+from legato.ledger.listings import backfill_key
 from legato.model import parse_time
 from legato.providers.ringcx.rows import length_of
 from legato.providers.ringcx.tail import LONGEST, RingcxTail

@@ -12,8 +12,9 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from legato.gaps import SEAM, Beyond
+from legato.ledger.gaps import SEAM
 from legato.model import CallId, Json, Unreadable, format_time, parse_time
+from legato.ports import Beyond, Change, TailPage
 from legato.providers.fields import kept
 from legato.providers.ringcx.rows import (
     began_at,
@@ -26,7 +27,6 @@ from legato.providers.ringcx.rows import (
     segment_of,
     unreadable,
 )
-from legato.sweep import Change, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,14 +101,14 @@ class RingcxTail:
         self._end = end
         self._least = least
 
-    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+    def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
         """Return the segments of one window. Raises Wait, Barred, Retry, Failed."""
         now = self._clock.now()
         begin, until, horizon = self._window(cursor, now)
         new = until - parse_time(cursor.get("read", format_time(begin)))
         if "until" not in cursor and new < self._least:
             cursor = {"begin": format_time(begin), **cursor}
-            return Page(changes=(), cursor=cursor, more=False, read_to=now, answered=False)
+            return TailPage(changes=(), cursor=cursor, more=False, read_to=now, answered=False)
 
         span = timedelta(seconds=cursor.get("span", LONGEST.total_seconds()))
         length = min(span, until - begin)
@@ -139,7 +139,7 @@ class RingcxTail:
             place["begin"] = max(place["begin"], floor)
             if "read" not in place or until - self._overlap < floor:
                 place["floor"] = floor
-        return Page(
+        return TailPage(
             changes=changes,
             cursor={k: format_time(v) if isinstance(v, datetime) else v for k, v in place.items()},
             more=more,

@@ -13,9 +13,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from legato.accounts import check_found, only_account_key
 from legato.errors import Barred, Failed, NotYet
-from legato.notes import change
+from legato.ledger.accounts import check_found, only_account_key
+from legato.ledger.notes import change
 from legato.providers.fields import id_of
 from legato.providers.ringex.api import ACCOUNT
 

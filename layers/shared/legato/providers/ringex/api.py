@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from legato.errors import Failed, NotYet, Retry
-from legato.gate import Gate
-from legato.providers import answers
+from legato.ledger.rate_limit import Gate
+from legato.providers import responses
 from legato.providers.credentials import (
     FORBIDDEN_SECONDS,
     Expired,
@@ -22,7 +22,7 @@ from legato.providers.credentials import (
     Pool,
     Unaccepted,
 )
-from legato.providers.line import Line, joined, origin
+from legato.providers.http_client import Line, joined, origin
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, platform_tokens
 from legato.providers.session import Session
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from legato.gate import Limit
+    from legato.ledger.rate_limit import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
     from legato.providers.credentials import Credential
@@ -82,7 +82,7 @@ class RingexApi:
         """GET a JSON object from the platform."""
         request = self._line.request("GET", self._platform.join(path), params=params)
         with self._answer(request, scope_of(path), turn=turn, behind=behind) as response:
-            return answers.read_object(response)
+            return responses.read_object(response)
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
         """POST, PUT or DELETE on the platform; return the answer, empty where it has no body."""
@@ -90,7 +90,7 @@ class RingexApi:
         with self._answer(request, scope_of(path)) as response:
             if response.status_code == httpx.codes.NO_CONTENT:
                 return {}
-            return answers.read_object(response)
+            return responses.read_object(response)
 
     def delete_recordings(self, recordings: Sequence[str]) -> None:
         """Delete at most 100 recordings, behind all other requests. The call log's rows stay.
@@ -101,7 +101,7 @@ class RingexApi:
         request = self._line.request("DELETE", url, json={"records": list(recordings)})
         with self._answer(request, scope_of(DELETION), behind=True) as response:
             if not response.is_success:
-                raise Retry(f"{answers.where(request)} answers {response.status_code}")
+                raise Retry(f"{responses.where(request)} answers {response.status_code}")
 
     def other_host(self, address: str) -> str | None:
         """Return the host of an address that gets no token of ours, or None if it gets one.
@@ -130,7 +130,7 @@ class RingexApi:
             # What has begun does not go behind: all that came so far would be lost.
             return self._followed(request, turn=turn, behind=behind and not headers)
 
-        with closing(answers.pieces(opened)) as pieces:
+        with closing(responses.pieces(opened)) as pieces:
             yield pieces
 
     @contextmanager
@@ -150,7 +150,7 @@ class RingexApi:
                 headers = {"Range": request.headers["Range"]} if "Range" in request.headers else {}
                 url = joined(request.url, location)
                 request = self._line.request("GET", url, headers=headers)
-        raise Retry(f"{answers.where(request)} redirects too often")
+        raise Retry(f"{responses.where(request)} redirects too often")
 
     @contextmanager
     def _answer(
@@ -194,8 +194,8 @@ def _check(response: httpx.Response, scope: str) -> None:
     if response.is_success or response.is_redirect:
         return
     with closing(response):
-        code, permission = answers.refusal(response)
-    reason = f"{answers.where(response.request)} answers {status} {code}".rstrip()
+        code, permission = responses.refusal(response)
+    reason = f"{responses.where(response.request)} answers {status} {code}".rstrip()
     if status == httpx.codes.UNAUTHORIZED:
         raise Expired(reason, seconds=UNAUTHORIZED_SECONDS)
     if status == httpx.codes.FORBIDDEN:
@@ -204,7 +204,7 @@ def _check(response: httpx.Response, scope: str) -> None:
         raise Unaccepted(reason, seconds=FORBIDDEN_SECONDS, scope=scope)
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         raise NotYet(reason)
-    if answers.passes(status):
+    if responses.passes(status):
         raise Retry(reason)
     raise Failed(reason)
 

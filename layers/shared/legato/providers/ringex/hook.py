@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from legato.api_request import Reply, Request, among
 from legato.model import MOST_NAMED, Job, Json, is_id
-from legato.receive import Reply, Request, among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +42,8 @@ class RingexHook:
         if request.body or token is None:
             return None
         if not _VALIDATION_TOKEN.fullmatch(token):
-            return Reply(status=400, outcome="Malformed", reason="the Validation-Token is not one")
+            reason = "the Validation-Token is not one"
+            return Reply(status=400, outcome="Malformed", logged={"reason": reason})
         return Reply(status=200, outcome="Handshake", headers={**JSON, "Validation-Token": token})
 
     def authentic(self, request: Request) -> bool:

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from legato.model import CallId
-    from legato.ports import Notes
+    from legato.ports import Notes, SourceRecording
     from legato.providers.ringex.api import RingexApi
-    from legato.remove import Recording
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +164,7 @@ class RingexSource:
         del account, leg
         return True
 
-    def remove(self, recordings: Sequence[Recording]) -> None:
+    def remove(self, recordings: Sequence[SourceRecording]) -> None:
         """Delete recordings, behind all other requests. NotYet: one of them is not there."""
         self._api.delete_recordings([recording.id for recording in recordings])
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from legato.errors import Retry
 from legato.model import Json, Unreadable, format_time, parse_time
+from legato.ports import TailPage
 from legato.providers.ringex.call_log import began_at, length_of, recording_ids, unreadable
 from legato.providers.ringex.provider import CALL_LOG, PAGE_RECORDS, has_more, records_of
 from legato.providers.ringex.sessions import by_session
-from legato.sweep import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +64,7 @@ class RingexRecorded:
         self._account = account
         self._overlap = overlap
 
-    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+    def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
         """Return up to a thousand records. Raises Wait, Barred, Retry, Failed.
 
         The next page ends where this one did: by its number, calls would slip through whose
@@ -74,7 +74,7 @@ class RingexRecorded:
         floor, top = self._span(cursor)
         if floor >= top:
             read_to = self.end
-            return Page(changes=(), cursor=cursor, more=False, read_to=read_to, answered=False)
+            return TailPage(changes=(), cursor=cursor, more=False, read_to=read_to, answered=False)
         to, number = _time(cursor, "to") or top, cursor.get("page", 1)
         answer = self._api.get(
             CALL_LOG,
@@ -93,7 +93,7 @@ class RingexRecorded:
         changes, strays = by_session(records, self._account, latest=self.end)
         if not has_more(answer):
             more = top < self.end
-            return Page(
+            return TailPage(
                 changes=changes,
                 cursor={"read": format_time(top)},
                 more=more,
@@ -107,7 +107,7 @@ class RingexRecorded:
         if further is not None and further < to:
             place = {"to": format_time(further)}
         read = {"read": cursor["read"]} if "read" in cursor else {}
-        return Page(
+        return TailPage(
             changes=changes,
             cursor={**read, "top": format_time(top), **place},
             more=True,

@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from legato.model import CallId, Json
+from legato.ports import Change
 from legato.providers.fields import id_of, kept
 from legato.providers.ringex.call_log import began_at, recording_ids, session_of, unreadable
-from legato.sweep import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

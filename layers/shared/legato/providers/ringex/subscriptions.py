@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 import httpx
 
 from legato.errors import NotYet, Retry
-from legato.keep import Subscription
 from legato.model import parse_time
+from legato.ports import Subscription
 from legato.providers.client import web_client
 
 if TYPE_CHECKING:

@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import Failed, NotYet, Retry
-from legato.gaps import Beyond
 from legato.model import Json, Unreadable, format_time, parse_time
+from legato.ports import Beyond, TailPage
 from legato.providers.ringex.call_log import recording_ids, unreadable
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.providers.ringex.sessions import by_session
-from legato.sweep import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +59,7 @@ class RingexTail:
         self._first = first
         self._overlap = overlap
 
-    def page(self, cursor: Json, *, turn: bool = False) -> Page:
+    def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
         """Return up to a thousand changed records. Raises Wait, Barred, Retry, Failed."""
         asked_at = self._clock.now()
         first = cursor.get("first") or format_time(asked_at - self._first)
@@ -114,7 +113,7 @@ class RingexTail:
         """Return the recordings that nobody understands."""
         return unreadable(records)
 
-    def _anew(self, cursor: Json, first: str, since: str, error: Failed | NotYet) -> Page:
+    def _anew(self, cursor: Json, first: str, since: str, error: Failed | NotYet) -> TailPage:
         """Begin with a full sync: the token has expired, or cannot be read, for whatever reason.
 
         The codes for it are not all documented; RingCentral's own clients do so after any 400. If
@@ -124,9 +123,11 @@ class RingexTail:
         again = max(first, format_time(parse_time(since) - self._overlap))
         fault = Retry(f"a fresh sync token is refused: {error}") if cursor.get("anew") else None
         place = {"first": first, "since": again, "anew": True}
-        return Page(changes=(), cursor=place, more=True, fault=fault, answered=False)
+        return TailPage(changes=(), cursor=place, more=True, fault=fault, answered=False)
 
-    def _read(self, answer: Json, cursor: Json, first: str, since: str, asked_at: datetime) -> Page:
+    def _read(
+        self, answer: Json, cursor: Json, first: str, since: str, asked_at: datetime
+    ) -> TailPage:
         """Return the page that an answer is; what is left of one that is odd counts all the same.
 
         A list that does not end, by its own word, ends here for now.
@@ -138,14 +139,16 @@ class RingexTail:
         token = info.get("syncToken") if isinstance(info, dict) else None
         if not isinstance(info, dict) or not isinstance(token, str) or not token:
             fault = Retry("the call log's changes have no `syncInfo.syncToken`")
-            return Page(changes=changes, cursor=cursor, more=True, strays=strays, fault=fault)
+            return TailPage(changes=changes, cursor=cursor, more=True, strays=strays, fault=fault)
         asked = cursor.get("token")
         place: Json = {"first": first, "since": since, "token": token}
         if cursor.get("anew") and asked is None:
             place["anew"] = True
         if info.get("newerRecordsExist") is not True:
             place["since"] = format_time(asked_at)
-            return Page(changes=changes, cursor=place, more=False, read_to=asked_at, strays=strays)
+            return TailPage(
+                changes=changes, cursor=place, more=False, read_to=asked_at, strays=strays
+            )
         pages, endless = cursor.get("pages", 0) + 1, None
         if token == asked:
             endless = Retry("the call log's changes go on, but their sync token stays the same")
@@ -153,4 +156,4 @@ class RingexTail:
             endless = Retry(f"the call log's changes have no end after {pages} pages")
         if endless is None:
             place["pages"] = pages
-        return Page(changes=changes, cursor=place, more=True, strays=strays, fault=endless)
+        return TailPage(changes=changes, cursor=place, more=True, strays=strays, fault=endless)

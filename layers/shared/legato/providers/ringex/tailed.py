@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from legato.errors import Barred, Failed, LegatoError, Retry, Wait
+from legato.ledger.listings import AHEAD, as_listed, records_key, tail_key
 from legato.model import Job, Json, Leg, Listing, parse_time
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.retention import known_retention
-from legato.sweep import AHEAD, as_listed, records_key, tail_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from legato.model import CallId
-    from legato.ports import Clock, Notes
+    from legato.ports import Clock, Notes, SweepReport
     from legato.providers.ringex.provider import Ringex
-    from legato.sweep import SweepReport
 
 BUSY_SECONDS = 3
 TROUBLE_SECONDS = 60

@@ -1,0 +1,360 @@
+"""Where the stack is: in an AWS account, or in the system that runs on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from legato.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from legato.archive.evidence import Evidence
+    from legato.audio.stitch import FfmpegStitcher
+    from legato.aws.catalogue import DynamoCatalogue
+    from legato.aws.ledger import DynamoLedger
+    from legato.aws.library import S3Library
+    from legato.bootstrap.access import AccessRecorder
+    from legato.bootstrap.hold import Holder
+    from legato.discovery.push_addresses import Pushing
+    from legato.evidence.legal_hold import Held
+    from legato.evidence.verify.keys import PublicKey
+    from legato.model import CallId
+    from legato.operations.backfill import Backfill
+    from legato.operations.catalogue_rebuild import Days, Rebuilt
+    from legato.operations.failures import Failures
+    from legato.operations.ledger_rebuild import Remade
+    from legato.operations.overview import Overview
+    from legato.operations.past import Reconciling
+    from legato.ports import Accesses
+    from legato.retrieval.export.package import Exporting
+    from legato.retrieval.restore.survey import Restoring
+
+# Each method loads what it needs: a search is over sooner than all of AWS and all providers are
+# loaded.
+
+ENDPOINTS = Path(".local") / "endpoints.json"
+BUILT = Path(__file__).parents[3] / "ffmpeg" / "build" / "bin"
+"""Where a checkout builds its ffmpeg."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Puts together what a command works with, from exactly what the stack's functions are told."""
+
+    stack: str
+    _known: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def backfill(
+        self, provider: str, *, begin: datetime, end: datetime | None, sources: Sequence[str]
+    ) -> Backfill:
+        """Return what a backfill of a provider needs. Raises as its backfiller does."""
+        from importlib import import_module
+
+        with self._of_this_version():
+            part = import_module(f"legato.bootstrap.{provider}")
+            made: Backfill = part.backfiller(
+                self._environment(), begin=begin, end=end, sources=sources
+            )
+            return made
+
+    def reconciling(
+        self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
+    ) -> Reconciling:
+        """Return what a reconciliation needs. Raises as reconciling_by_hand does."""
+        from legato.aws.stack import parameters
+        from legato.bootstrap.audit import reconciling_by_hand
+        from legato.config import retention_of, sweeper_settings
+
+        with self._of_this_version():
+            return reconciling_by_hand(
+                sweeper_settings(self._environment()),
+                bucket=self._outputs()["ArchiveBucketName"],
+                lock=retention_of(parameters(self.stack)).longest,
+                begin=begin,
+                end=end,
+                providers=providers,
+                report_only=report_only,
+            )
+
+    def failures(self, *, providers: Sequence[str]) -> Failures:
+        """Return what looks after failed calls."""
+        from legato.bootstrap.audit import failures
+        from legato.config import sweeper_settings
+
+        with self._of_this_version():
+            return failures(sweeper_settings(self._environment()), providers=providers)
+
+    def pushing(self) -> Pushing:
+        """Return what Kazoo's push URLs are made with. Raises as pushing does."""
+        from legato.bootstrap.kazoo import pushing
+
+        with self._of_this_version():
+            made = pushing(
+                self._environment(),
+                tokens=self._address("InboundTokensArn"),
+                address=self._outputs().get("KazooPushUrl", ""),
+            )
+        self._address("KazooPushUrl")
+        return made
+
+    def holder(self) -> Holder:
+        """Return who holds and releases calls. Raises Failed if the stack has nobody."""
+        from legato.bootstrap.hold import asking
+
+        return asking(self._address("HoldsUrl"))
+
+    def holds(self, *, case: str | None) -> list[Held]:
+        """Return all holds, or those of a case. Raises Refused if the stack has no ledger."""
+        from legato.clock import SystemClock
+        from legato.evidence.legal_hold import holds
+
+        return holds(self._ledger(), SystemClock(), case=case)
+
+    def holds_of(self, call: CallId) -> list[Held]:
+        """Return the holds of one call. Raises as holds."""
+        from legato.evidence.legal_hold import holds_of
+
+        return holds_of(call, self._ledger())
+
+    def recorder(self) -> AccessRecorder:
+        """Return who writes the access log. Raises Failed if the stack has nobody."""
+        from legato.bootstrap.access import asking
+
+        return asking(self._address("AccessUrl"))
+
+    def accesses(self) -> Accesses:
+        """Return the access log, to be read. Raises Refused if the stack has no ledger."""
+        from legato.aws.accesses import DynamoAccesses
+        from legato.aws.clients import client
+
+        return DynamoAccesses(client("dynamodb"), table=self._ledger_table())
+
+    def catalogue(self) -> DynamoCatalogue:
+        """Return the catalogue, to be searched. Raises Refused if the stack has no ledger."""
+        from legato.aws.catalogue import DynamoCatalogue
+        from legato.aws.clients import client
+
+        return DynamoCatalogue(client("dynamodb"), table=self._ledger_table())
+
+    def rebuild(self, *, days: Days | None, tell: Callable[[Rebuilt], None]) -> tuple[Rebuilt, int]:
+        """Make the catalogue and the look-up of the access log anew; return what came of it.
+
+        With `days` no more than theirs. Raises Refused if the stack has no archive, Retry.
+        """
+        from legato.operations.catalogue_rebuild import rebuild, rebuild_accesses
+
+        library = self.library()
+        rebuilt = rebuild(library, self.catalogue(), self._ledger(), days=days, tell=tell)
+        return rebuilt, rebuild_accesses(library, self.accesses(), days=days)
+
+    def rebuild_ledger(self, *, tell: Callable[[Remade], None]) -> Remade:
+        """Make the ledger anew, and the catalogue with it; return what came of it.
+
+        Raises Refused if the stack has no archive, Retry.
+        """
+        from legato.aws.bucket import S3Archive
+        from legato.aws.clients import client
+        from legato.clock import SystemClock
+        from legato.operations.ledger_rebuild import Remaking, rebuild
+
+        ledger = self._ledger()
+        work = Remaking(
+            library=self.library(),
+            marked=S3Archive(client("s3"), bucket=self._bucket()),
+            ledger=ledger,
+            notes=ledger,
+            clock=SystemClock(),
+        )
+        report = rebuild(work, tell=tell)
+        self.rebuild(days=None, tell=lambda _: None)
+        return report
+
+    def library(self) -> S3Library:
+        """Return the archive's bucket, to be read. Raises Refused if the stack has none."""
+        from legato.aws.clients import client
+        from legato.aws.library import LINKING, S3Library
+
+        return S3Library(client("s3", read_timeout=60, **LINKING), bucket=self._bucket())
+
+    def stitcher(self) -> FfmpegStitcher:
+        """Return who joins legs, with the ffmpeg that was built here, or one of the PATH.
+
+        Raises Failed if there is none.
+        """
+        from legato.audio.ffmpeg import find_tools
+        from legato.audio.stitch import FfmpegStitcher
+
+        try:
+            return FfmpegStitcher(find_tools([BUILT, *map(Path, os.get_exec_path())]))
+        except Failed as error:
+            raise Failed(
+                "to join the legs of a call takes ffmpeg: install it, or fetch each "
+                "leg by itself with --legs"
+            ) from error
+
+    def exporting(
+        self, *, known: Sequence[PublicKey], tell: Callable[[str, int, int], None]
+    ) -> Exporting:
+        """Return what calls are exported with. Raises Refused if the stack has no archive."""
+        from legato.retrieval.download import Downloading
+        from legato.retrieval.export.package import Exporting
+
+        return Exporting(
+            work=Downloading(library=self.library(), stitcher=self.stitcher),
+            accesses=self.accesses(),
+            recorder=self.recorder(),
+            known=known,
+            tell=tell,
+        )
+
+    def restoring(self) -> Restoring:
+        """Return what restores are asked for with. Raises Refused if the stack has no archive."""
+        from legato.bootstrap.restore import restoring
+
+        return restoring(bucket=self._bucket(), table=self._ledger_table())
+
+    def evidence(self) -> Evidence:
+        """Return the archive's bucket, to be verified. Raises Refused if the stack has none."""
+        from legato.aws.clients import client
+        from legato.aws.evidence import S3Evidence
+        from legato.aws.stack import parameters
+
+        locked = parameters(self.stack).get("RetentionMode", "NONE") != "NONE"
+        return S3Evidence(client("s3", read_timeout=60), bucket=self._bucket(), locked=locked)
+
+    def overview(self) -> Overview:
+        """Return what the state of the system is told from. Raises as failures does."""
+        from legato.aws.stack import parameters
+        from legato.bootstrap.status import overview
+
+        with self._of_this_version():
+            return overview(
+                self._environment(),
+                self._outputs(),
+                parameters(self.stack),
+                stack=self.stack,
+            )
+
+    def signing_key(self) -> bytes:
+        """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""
+        from legato.aws.clients import client
+        from legato.aws.signer import KmsSigner
+
+        key_id = self._outputs().get("SigningKeyId")
+        if key_id is None:
+            raise Refused(f"the stack {self.stack} does not name its key")
+        return KmsSigner(client("kms"), key_id=key_id).public_key()
+
+    def _environment(self) -> dict[str, str]:
+        from legato.aws.stack import function_environment
+
+        return function_environment(self.stack, "SweeperFunction")
+
+    def _ledger(self) -> DynamoLedger:
+        from legato.aws.clients import client
+        from legato.aws.ledger import DynamoLedger
+
+        return DynamoLedger(client("dynamodb"), table=self._ledger_table())
+
+    def _ledger_table(self) -> str:
+        return self._output("LedgerTableName", "ledger")
+
+    def _bucket(self) -> str:
+        return self._output("ArchiveBucketName", "archive")
+
+    def _output(self, name: str, what: str) -> str:
+        found = self._outputs().get(name)
+        if found is None:
+            raise Refused(f"the stack {self.stack} has no {what}: name another one with --stack")
+        return found
+
+    def _address(self, name: str) -> str:
+        found = self._outputs().get(name)
+        if found is None:
+            raise self._another_version(f"it has no {name}")
+        return found
+
+    def _outputs(self) -> dict[str, str]:
+        """Return the stack's outputs, which are asked for once."""
+        from legato.aws.stack import outputs
+
+        if not self._known:
+            self._known.update(outputs(self.stack))
+        return self._known
+
+    @contextmanager
+    def _of_this_version(self) -> Iterator[None]:
+        from legato.config import BadSettings
+
+        try:
+            yield
+        except BadSettings as error:
+            raise self._another_version(error) from error
+
+    def _another_version(self, error: Exception | str) -> Failed:
+        return Failed(
+            f"the stack {self.stack} was deployed from another version ({error}): deploy this one, "
+            "or use that one's command"
+        )
+
+
+def local_system() -> dict[str, str]:
+    """Return what leads AWS clients to the running local system. Raises Refused if none runs."""
+    found = _endpoints()
+    try:
+        endpoints: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refused(
+            f"no local system runs ({found} is not there): start it with `make local`, or name its "
+            "directory in LEGATO_LOCAL_DIR"
+        ) from None
+    return {
+        "AWS_ENDPOINT_URL": endpoints["aws"],
+        "AWS_REGION": endpoints["region"],
+        "AWS_DEFAULT_REGION": endpoints["region"],
+        # Two people are needed to release a call, and the local system knows them by this.
+        "AWS_ACCESS_KEY_ID": os.environ.get("LEGATO_LOCAL_PERSON") or "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        # Your own profile and session must not slip in.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PROFILE": "",
+        "AWS_SESSION_TOKEN": "",
+    }
+
+
+def use(local: Mapping[str, str] | None, *, region: str | None, profile: str | None) -> None:
+    """Lead this process's AWS clients there; what is not said is left as it is."""
+    wanted = dict(local or {})
+    if region:
+        wanted |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    if profile:
+        wanted["AWS_PROFILE"] = profile
+    for name, value in wanted.items():
+        if value:
+            os.environ[name] = value
+        else:
+            os.environ.pop(name, None)
+
+
+def without_aws() -> dict[str, str]:
+    """Return the environment for somebody else's program, which AWS is no business of."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def _endpoints() -> Path:
+    """Return LEGATO_LOCAL_DIR's file, or the one of this directory or the nearest above it."""
+    given = os.environ.get("LEGATO_LOCAL_DIR")
+    if given:
+        return Path(given) / ENDPOINTS.name
+    here = Path.cwd()
+    candidates = [folder / ENDPOINTS for folder in (here, *here.parents)]
+    return next((path for path in candidates if path.exists()), candidates[0])

@@ -1,0 +1,144 @@
+"""How the command speaks: the one place where it writes, and its exit codes.
+
+Most of what it says was written by callers and providers. All of it is made printable here, so no
+command has to think of it; tests/template/test_output.py sees to it that none writes by itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from legato.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
+from legato.errors import LegatoError, Refused
+from legato.printable import printable, printable_json, spreadsheet_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from datetime import datetime
+
+    from rich.console import Console
+
+WIDE = 2000
+"""Columns where nobody looks at a terminal: nothing is folded."""
+
+
+@contextmanager
+def speaking(interrupted: str = "interrupted") -> Iterator[None]:
+    """Turn what ends a command into a line on standard error and an exit code."""
+    try:
+        yield
+    except (KeyboardInterrupt, typer.Abort):
+        end(interrupted, INTERRUPTED)
+    except LegatoError as error:
+        end(in_short(error), WRONG_USAGE if isinstance(error, Refused) else FAILED)
+
+
+def in_short(error: LegatoError) -> str:
+    """Return what an error says, or what to do about it if AWS is its cause."""
+    return advised(error) or str(error)
+
+
+def advised(error: LegatoError) -> str | None:
+    """Return what a person has to do before AWS answers, or None if AWS is not the cause."""
+    if error.__cause__ is None:
+        return None
+    from legato.aws.stack import advice
+
+    return advice(error)
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Write a line on standard output, or on standard error."""
+    typer.echo(printable(line), err=err)
+
+
+def end(line: str, code: int) -> NoReturn:
+    """Leave with a line on standard error."""
+    say(f"legato: {line}", err=True)
+    raise typer.Exit(code)
+
+
+def confirmed(question: str, *, err: bool = False) -> bool:
+    """Ask a person for yes or no."""
+    return typer.confirm(printable(question), err=err)
+
+
+def answered(question: str, *, default: str, err: bool = False) -> str:
+    """Ask a person for a word."""
+    return str(typer.prompt(printable(question), default=default, err=err))
+
+
+def moment(when: datetime) -> str:
+    """Write a time in UTC, to the minute."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def write_json(said: Any) -> None:
+    """Write what a script reads, on standard output."""
+    typer.echo(printable_json(said, indent=2))
+
+
+def write_csv(cells: Iterable[str]) -> None:
+    """Write a line for spreadsheets, as RFC 4180 has it, on standard output."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(map(spreadsheet_cell, cells))
+    typer.echo(text.getvalue().encode(), nl=False)
+
+
+class Listing:
+    """A table to be filled. `numbers` are columns that stand to the right."""
+
+    def __init__(self, *columns: str, numbers: Collection[str] = ()) -> None:
+        self._columns = columns
+        self._numbers = numbers
+        self._rows: list[list[str]] = []
+
+    def add(self, *cells: str) -> None:
+        """Add a line."""
+        self._rows.append([printable(cell) for cell in cells])
+
+    def show(self, *, err: bool = False) -> None:
+        """Write it. Columns that need more room than there is are folded."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False)
+        for name in self._columns:
+            right = name in self._numbers
+            table.add_column(name, justify="right" if right else "left", overflow="fold")
+        for cells in self._rows:
+            table.add_row(*map(Text, cells))
+        console(err=err).print(table)
+
+
+def console(*, err: bool = False) -> Console:
+    """Return where tables and bars are shown. Colours heed NO_COLOR."""
+    from rich.console import Console
+
+    found = Console(stderr=err, highlight=False, markup=False, emoji=False)
+    if not found.is_terminal:
+        found.width = WIDE
+    return found
+
+
+class SpokenLog(logging.Handler):
+    """What is logged, as lines on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what a record says."""
+        for line in self.format(record).split("\n"):
+            say(f"legato: {line}", err=True)
+
+
+def speak_logs() -> None:
+    """Let what nobody else handles be said: Python's own handler would write it as it came."""
+    logging.lastResort = SpokenLog()

@@ -1,0 +1,134 @@
+"""Go a round: sweep all of a provider's tails, and see how long the oldest find has been waiting.
+
+A tail that the provider refuses, or that has no room left at the gate, keeps the others from
+nothing. The guard is independent of the sweep: it looks at what is listed and not archived.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from legato.discovery.reread import read_again
+from legato.discovery.sweep import sweep
+from legato.errors import LegatoError
+from legato.ledger import named_recordings
+from legato.ledger.unarchived import oldest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from legato.ports import Clock, Follower, Jobs, Lists, SweepReport
+
+log = logging.getLogger(__name__)
+
+type Retention = Callable[[], Mapping[str, float]]
+"""Says for how many days the provider keeps a recording, by the name of the tails' `watch`."""
+
+URGENT_SHARE = 2 / 3
+"""Of the time that the provider keeps a recording: the last third is for people to act."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What the sweeper works with. The first tails come first where time or limits are short."""
+
+    provider: str
+    tails: Sequence[Follower]
+    jobs: Jobs
+    notes: Lists
+    clock: Clock
+    settle_seconds: int
+    rest: timedelta
+    retention: Retention
+
+
+@dataclass(slots=True, kw_only=True)
+class RoundReport:
+    """What a round did. `age` is how old the newest knowledge is, of the tails that are not late.
+
+    `oldest` is how long ago the oldest call began that was found and is not archived;
+    `retention_used` the greatest share of the provider's time that such a call has used up.
+    """
+
+    swept: bool = False
+    records: int = 0
+    calls: int = 0
+    jobs: int = 0
+    age: timedelta = field(default_factory=timedelta)
+    stopped: list[str] = field(default_factory=list)
+    oldest: timedelta = field(default_factory=timedelta)
+    retention_used: float = 0.0
+
+
+def sweep_all(work: Round, *, until: datetime, unfinished_only: bool = False) -> RoundReport:
+    """Sweep each tail until shortly before `until`, then look at what is not archived yet.
+
+    With `unfinished_only` the tails are left alone whose last run came to its end.
+    """
+    report = RoundReport()
+    for tail in work.tails:
+        swept = sweep(
+            tail=tail,
+            jobs=work.jobs,
+            notes=work.notes,
+            clock=work.clock,
+            until=until,
+            settle=work.settle_seconds,
+            rest=work.rest,
+            unfinished_only=unfinished_only,
+            beyond=tail.beyond,
+        )
+        _add(report, tail, swept)
+    for tail in work.tails:
+        _read_gaps(report, tail, work, until)
+    try:
+        report.jobs += named_recordings.ask(work.provider, work.jobs, work.notes, work.clock)
+    except LegatoError as error:
+        report.stopped.append(f"what notifications have named: {error}")
+    _guard(report, work)
+    return report
+
+
+def _read_gaps(report: RoundReport, tail: Follower, work: Round, until: datetime) -> None:
+    """Ask again for what the tail stepped over, in the time that all tails have left."""
+    try:
+        for reread in read_again(
+            tail,
+            jobs=work.jobs,
+            notes=work.notes,
+            clock=work.clock,
+            until=until,
+            settle=work.settle_seconds,
+        ):
+            _add(report, tail, replace(reread, age=timedelta()))
+    except LegatoError as error:
+        report.stopped.append(f"gaps of {tail.key}: {error}")
+
+
+def _add(report: RoundReport, tail: Follower, swept: SweepReport) -> None:
+    report.swept |= swept.began
+    report.records += swept.records
+    report.calls += swept.calls
+    report.jobs += swept.jobs
+    if not tail.late:
+        report.age = max(report.age, swept.age)
+    if swept.stopped is not None:
+        report.stopped.append(f"{tail.key}: {swept.stopped}")
+
+
+def _guard(report: RoundReport, work: Round) -> None:
+    kept_days = work.retention() if work.tails else {}
+    for watch in dict.fromkeys(tail.watch for tail in work.tails):
+        found = oldest(watch, work.notes, work.clock)
+        if found is None:
+            continue
+        used = found.age / timedelta(days=kept_days[watch])
+        report.oldest = max(report.oldest, found.age)
+        report.retention_used = max(report.retention_used, used)
+        if used >= URGENT_SHARE:
+            extra = {"call": str(found.call), "watch": watch, "kept_days": kept_days[watch]}
+            log.error("the provider is about to delete what is not archived", extra=extra)

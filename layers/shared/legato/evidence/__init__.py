@@ -1,0 +1,1 @@
+"""Why nobody can alter the archive: digests, time stamps, legal holds, the access log."""

@@ -1,0 +1,130 @@
+"""What `legato status` looks at, and what it says: the values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from legato.model import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from legato.archive.library import Library
+    from legato.errors import LegatoError
+    from legato.ledger.rate_limit import Limit
+    from legato.model import Json
+    from legato.ports import Backlog, Clock, Ledger, Lists
+
+MANY = 1000
+"""Lists are not counted any further."""
+REASON = 160
+"""Characters of a reason. The ledger has all of it."""
+EVER = "9999"
+"""The order of a list ends before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A provider. `tails` and `watches` are the names of its tails and of what is to be archived.
+
+    What was found is `late` when the newest knowledge is older. `kept_days` says by watch how long
+    the provider keeps its recordings, `gates` the limits by the gate's keys. A call is archived
+    within the `usual` time after it was found, and has failed after the `longest`.
+    """
+
+    provider: str
+    tails: Sequence[str]
+    kept_days: Mapping[str, float]
+    late: timedelta
+    usual: timedelta
+    longest: timedelta
+    jobs: Backlog
+    dead_letters: Backlog
+    gates: Mapping[str, tuple[Limit, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What is looked at of a stack. `keeper` is the name of a function, None where there is none.
+
+    `unknown` is what could not be found out before, with the reason.
+    """
+
+    stack: str
+    followed: Sequence[Followed]
+    ledger: Ledger
+    notes: Lists
+    library: Library
+    clock: Clock
+    keeper: str | None = None
+    witnessed: bool = False
+    unknown: Mapping[str, LegatoError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What needs a person: one sentence, and the command to `do` next.
+
+    `kind` tells it from others, the rest says of what. `detail` is what changes while it stays
+    true. Of many that are `alike`, in words, a few are shown, and `do_all` is the command for all.
+    """
+
+    kind: str
+    what: str
+    do: str
+    provider: str = ""
+    account: str = ""
+    call: str = ""
+    recording: str = ""
+    since: datetime | None = None
+    reason: str = ""
+    detail: str = ""
+    alike: str = ""
+    do_all: str = ""
+
+    def to_json(self) -> Json:
+        """Write it for scripts."""
+        plain = ("kind", "what", "do", "provider", "account", "call", "recording", "reason")
+        said = {name: getattr(self, name) for name in plain}
+        return said | {"detail": self.detail, "since": self.since and format_time(self.since)}
+
+
+@dataclass(slots=True, kw_only=True)
+class Status:
+    """What was found, as JSON, what `needs` a person, with what to do, and what is `unknown`."""
+
+    said: Json = field(default_factory=dict)
+    needs: list[Need] = field(default_factory=list)
+    unknown: dict[str, LegatoError] = field(default_factory=dict)
+
+    @property
+    def well(self) -> bool:
+        """Whether nobody has to do anything, as far as that is known."""
+        return not self.needs and not self.unknown
+
+    def need(self, kind: str, what: str, do: str, **more: Any) -> None:
+        """Add what needs a person."""
+        self.needs.append(Need(kind=kind, what=what, do=do, **more))
+
+
+def logs_of(work: Overview, function: str) -> str:
+    """Return the command that shows the log of a function."""
+    return f"sam logs --stack-name {work.stack} --name {function}"
+
+
+def minute(moment: datetime) -> str:
+    """Write a time in UTC, to the minute."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def second(moment: datetime) -> str:
+    """Write a time in UTC, to the second."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def in_short(reason: str) -> str:
+    """Cut a long reason."""
+    return shorten(reason, REASON, placeholder=" …")

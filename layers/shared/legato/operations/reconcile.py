@@ -1,0 +1,408 @@
+"""Reconcile the archive with its sources: is all here that each provider says was recorded.
+
+The provider's own list is compared, recording by recording, with the ledger and with the bucket.
+What is missing goes into the queue again, and a report says what was found. A run may take longer
+than one invocation, so what it knows is kept after each page, and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from legato.archive.manifest import JSON
+from legato.discovery.sweep import STRAY as NO_CALL
+from legato.discovery.sweep import note_stray
+from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Wait
+from legato.ledger import undigested
+from legato.model import CallId, format_time, parse_time
+from legato.operations.inventory import AT_ONCE, Inventory, as_found
+from legato.operations.missing import STRAY, Missing, from_text, to_text
+from legato.operations.past import YOUNG, Classifier, Listed, Reconciling, Verdict
+from legato.operations.report.page import to_html
+from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from legato.model import Json
+    from legato.ports import (
+        Change,
+        Recorded,
+        TailPage,
+    )
+
+log = logging.getLogger(__name__)
+
+RESERVE = timedelta(minutes=3)
+"""No page is begun when less than this is left: each of its calls is looked up."""
+DEADLINE = timedelta(hours=20)
+"""A run of many invocations ends then with what it has, so that there is a report each day."""
+NAP = timedelta(seconds=90)
+"""What is slept where time is limited: RingCX gives room for a few windows a minute."""
+RETRY_SECONDS = (5, 15, 60, 180, 300, 300)
+"""The waits between tries after passing faults. A page that was read begins them anew."""
+HTML = "text/html; charset=utf-8"
+
+
+def reconcile(
+    work: Reconciling,
+    *,
+    until: datetime | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Reconciliation | None:
+    """Read what was recorded, put what is missing into the queue, and write the report.
+
+    Returns None if the report is not due: it was written by an earlier run of these days, or this
+    one has no time left `until` then and the next goes on. `tell` hears of every page and wait.
+    """
+    try:
+        run = _Run(work)
+        if run.finished:
+            return None
+        return run.report() if run.read(until, tell) and run.compare(until, tell) else None
+    except Stale:
+        log.warning("another run reconciles the same days", extra={"run": work.name})
+        return None
+
+
+def last_days(now: datetime, days: int) -> tuple[datetime, datetime]:
+    """Return the beginning and the end of so many days, of which none is still young."""
+    end = (now - YOUNG).replace(hour=0, minute=0, second=0, microsecond=0)
+    return end - timedelta(days=days), end
+
+
+class _Run:
+    """A run, from where the last invocation left it."""
+
+    def __init__(self, work: Reconciling) -> None:
+        self._work = work
+        self._judge = Classifier(work)
+        self._inventory = Inventory(work, self._judge)
+        self._note = work.memory.read(f"reconciling#{work.name}")
+        span = [format_time(work.begin), format_time(work.end)]
+        if self._note.content.get("span") != span:
+            now = format_time(work.clock.now())
+            content: Json = {"span": span, "began_at": now, "read": {}, "compared": {}}
+            self._note = work.memory.write(replace(self._note, content=content))
+        self.finished = self._note.content.get("finished", False)
+
+    def read(self, until: datetime | None, tell: Callable[[str], None]) -> bool:
+        """Read all stretches to their ends; return False if no time is left for that."""
+        clock, began_at = self._work.clock, parse_time(self._note.content["began_at"])
+        while going := [one for one in self._work.recorded if not self._place(one).get("over")]:
+            one = min(going, key=lambda each: self._place(each).get("not_before", ""))
+            place, now = self._place(one), clock.now()
+            due = parse_time(place["not_before"]) if "not_before" in place else now
+            if until is not None and now - began_at > DEADLINE:
+                self._give_up(going)
+                break
+            if until is not None and (max(due, now) > until - RESERVE or due - now > NAP):
+                return False
+            if due > now:
+                tell(f"{one.watch}: waits until {due:%H:%M:%S} UTC: {place['waits_for']}")
+                self._work.sleep((due - now).total_seconds())
+            self._go_on(one, place, patient=until is not None)
+            tell(f"{one.watch}: {self._place(one).get('pages', 0)} pages read")
+        return until is None or clock.now() <= until - RESERVE
+
+    def compare(self, until: datetime | None, tell: Callable[[str], None]) -> bool:
+        """Compare the archive's folders with all that was read; False if no time is left for it."""
+        listed = self._listed()
+        for provider in self._work.providers:
+            for day in self._days():
+                key = f"{provider}#archive#{day}"
+                if key in self._note.content["compared"]:
+                    continue
+                if until is not None and self._work.clock.now() > until - RESERVE:
+                    return False
+                tell(f"{provider}: the archive's folders of {day}")
+                self._compare(key, provider, day, listed[provider])
+        return until is None or self._work.clock.now() <= until - RESERVE
+
+    def report(self) -> Reconciliation:
+        """Write what was found, and say it."""
+        work, found, flaws = self._work, self._found("found"), self._found("flaws")
+        began_at = parse_time(self._note.content["began_at"])
+        absence = Missing(work, self._judge, began_at)
+        flaws = {name: one for name, one in flaws.items() if name not in found}
+        told, earlier = absence.taken(self._listed(), [*found.values(), *flaws.values()])
+        told.sort(key=lambda one: (one.day, one.id, one.recording))
+        report = Reconciliation(
+            run=work.name,
+            begin=work.begin,
+            end=work.end,
+            began_at=began_at,
+            ended_at=work.clock.now(),
+            providers=work.providers,
+            found=[one for one in told if (one.id, one.name) in found],
+            flaws=[one for one in told if (one.id, one.name) in flaws],
+            earlier=earlier,
+            not_asked=tuple(self._not_asked()),
+            missing_over_a_day=absence.over_a_day,
+            queued=self._note.content.get("queued", 0) + absence.queued,
+        )
+        for extension, media_type, body in (
+            ("json", JSON, report.to_bytes()),
+            ("html", HTML, to_html(report)),
+        ):
+            undigested.announce(report.key(extension), work.notes, work.clock)
+            stored = work.archive.put_bytes(report.key(extension), body, media_type=media_type)
+            undigested.written(stored, work.notes)
+        self._remember(finished=True)
+        extra = {"run": work.name, "key": report.key("json"), **report.counts}
+        log.info("reconciled", extra=extra | {"missing_over_a_day": report.missing_over_a_day})
+        return report
+
+    def _compare(self, key: str, provider: str, day: date, listed: Listed) -> None:
+        """Compare the folders of a day, and put what they lack into the queue."""
+        try:
+            flaws = self._inventory.of_day(provider, day, listed)
+        except (Retry, Failed) as error:
+            compared = self._note.content["compared"] | {key: f"{day}: {error}"}
+            self._remember(compared=compared)
+            return
+        memory, note_key = self._work.memory, f"{self._note.key}#{key}"
+        content = {"found": [], "flaws": [_line(one) for one in flaws]}
+        memory.write(replace(memory.read(note_key), content=content))
+        queued = self._again(flaws, {})
+        self._remember(compared=self._note.content["compared"] | {key: ""}, queued=queued)
+
+    def _go_on(self, one: Recorded, place: Json, *, patient: bool) -> None:
+        """Read a page and write down what it says; where it cannot be read, when to try again."""
+        try:
+            page = one.page(place.get("cursor", {}), turn=place.get("turn", False))
+            if page.fault is not None:
+                raise page.fault
+            self._take_in(one, page, place.get("pages", 0))
+        except Stale:
+            raise
+        except LegatoError as error:
+            now = self._work.clock.now()
+            self._put(one, _stopped(error, place, now, patient=patient))
+            return
+        pages = place.get("pages", 0) + 1
+        self._put(one, {"cursor": page.cursor, "pages": pages, "tries": 0, "over": not page.more})
+
+    def _take_in(self, one: Recorded, page: TailPage, number: int) -> None:
+        """Judge the recordings of a page, write the verdicts down, and only then act on them.
+
+        What was judged stays judged: a job that is sent for a recording makes it look less missing.
+        """
+        memory, began_at = self._work.memory, self._note.content["began_at"]
+        note = memory.read(self._page_key(one, number))
+        ours = note.content if note.content.get("began_at") == began_at else {}
+        found, flaws = self._judged(one, page)
+        content: Json = {"began_at": began_at}
+        for name, lines in (("found", found), ("flaws", flaws)):
+            known = [_read(one.name, line) for line in ours.get(name, ())]
+            merged = {(each.id, each.name): each for each in [*lines, *known]}
+            content[name] = [_line(each) for each in merged.values()]
+        memory.write(replace(note, content=content))
+        wrong = [_read(one.name, line) for line in [*content["found"], *content["flaws"]]]
+        self._remember(queued=self._again(wrong, {each.id: each.records for each in page.changes}))
+
+    def _again(self, found: Iterable[Found], records: Mapping[CallId, Mapping[str, Json]]) -> int:
+        """Put what is missing into the queue; return for how much that was done in all."""
+        queued: int = self._note.content.get("queued", 0)
+        calls: dict[CallId, list[Found]] = {}
+        for one in found:
+            if one.fate == "missing" and not self._work.report_only:
+                calls.setdefault(one.id, []).append(one)
+        for call, missing in calls.items():
+            queued += self._judge.again(
+                call,
+                {one.recording for one in missing},
+                began_at=min((one.began_at for one in missing if one.began_at), default=None),
+                records=records.get(call, {}),
+            )
+        return queued
+
+    def _judged(self, one: Recorded, page: TailPage) -> tuple[list[Found], list[Found]]:
+        """Return what has become of each recording, and what else is wrong with their calls."""
+        found: list[Found] = []
+        flaws: list[Found] = []
+        with ThreadPoolExecutor(AT_ONCE) as workers:
+            for judged, wrong in workers.map(partial(self._judged_call, one), page.changes):
+                found += judged
+                flaws += wrong
+        for stray in page.strays:
+            began = one.began_at(stray)
+            if self._within(began):
+                note_stray(stray, one.name, self._work.notes, self._work.clock)
+                recording = str(stray.get("id", "?"))
+                call = CallId(one.name, "", "")
+                found.append(self._fate(call, recording, began, Verdict("failed", STRAY, NO_CALL)))
+        return found, flaws
+
+    def _judged_call(self, one: Recorded, change: Change) -> tuple[list[Found], list[Found]]:
+        wanted: dict[str, datetime | None] = {}
+        found: list[Found] = []
+        for record in change.records.values():
+            began = one.began_at(record)
+            if not self._within(began):
+                continue
+            wanted |= dict.fromkeys(one.recordings([record]), began)
+            for odd in one.unreadable([record]):
+                unclear = Verdict("failed", "unreadable", odd.reason)
+                found.append(self._fate(change.id, odd.id, began, unclear))
+        if not wanted:
+            return found, []
+        state = self._work.ledger.load(change.id)
+        verdicts, flaws = self._judge.verdicts(state, wanted)
+        for recording, verdict in verdicts.items():
+            began, revision = wanted[recording], state.revision
+            found.append(self._fate(change.id, recording, began, verdict, revision=revision))
+        began = min(filter(None, wanted.values()), default=None)
+        day = (began or self._work.begin).date()
+        return found, [as_found(state, flaw, day=day, began_at=began) for flaw in flaws]
+
+    def _within(self, began: datetime | None) -> bool:
+        return began is None or self._work.begin <= began < self._work.end
+
+    def _fate(
+        self,
+        call: CallId,
+        recording: str,
+        began_at: datetime | None,
+        verdict: Verdict,
+        *,
+        revision: int = 0,
+    ) -> Found:
+        return Found(
+            **call._asdict(),
+            recording=recording,
+            day=(began_at or self._work.begin).date(),
+            began_at=began_at,
+            fate=verdict.fate,
+            kind=verdict.kind,
+            reason=verdict.reason,
+            revision=revision,
+        )
+
+    def _pages(self) -> Iterable[tuple[str, Json]]:
+        """Yield all that was read and compared, with its provider."""
+        for one in self._work.recorded:
+            for number in range(self._place(one).get("pages", 0)):
+                yield one.name, self._work.memory.read(self._page_key(one, number)).content
+        for key, reason in self._note.content["compared"].items():
+            if not reason:
+                content = self._work.memory.read(f"{self._note.key}#{key}").content
+                yield key.partition("#")[0], content
+
+    def _found(self, what: str) -> dict[tuple[CallId, str], Found]:
+        """Return each finding once, as it was when it was first judged."""
+        found: dict[tuple[CallId, str], Found] = {}
+        for provider, content in self._pages():
+            for line in content[what]:
+                one = _read(provider, line)
+                found.setdefault((one.id, one.name), one)
+        return found
+
+    def _listed(self) -> dict[str, Listed]:
+        """Return what each provider's list has named."""
+        listed = {name: Listed() for name in self._work.providers}
+        for one in self._work.recorded:
+            if "reason" in self._place(one):
+                listed[one.name].whole = False
+        for named in self._found("found").values():
+            ours = listed[named.provider]
+            ours.calls.add(named.id)
+            ours.recordings.add((named.account, named.recording))
+            ours.days[named.account, named.day] += 1
+        return listed
+
+    def _days(self) -> Iterable[date]:
+        moment = self._work.begin
+        while moment < self._work.end:
+            yield moment.date()
+            moment += timedelta(days=1)
+
+    def _not_asked(self) -> Iterable[NotAsked]:
+        for one in self._work.recorded:
+            if reason := self._place(one).get("reason"):
+                yield NotAsked(provider=one.name, what=one.watch, reason=reason)
+            oldest = self._work.clock.now() - one.kept
+            if self._work.begin < oldest:
+                reason = (
+                    f"the provider keeps recordings for {one.kept.days} days: what is older than "
+                    f"{format_time(oldest)} cannot be compared"
+                )
+                yield NotAsked(provider=one.name, what=one.watch, reason=reason)
+        for key, reason in self._note.content["compared"].items():
+            if reason:
+                yield NotAsked(provider=key.partition("#")[0], what="the archive", reason=reason)
+
+    def _give_up(self, going: Iterable[Recorded]) -> None:
+        for one in going:
+            why = self._place(one).get("waits_for", "there was not enough time")
+            self._put(one, {"over": True, "reason": f"not read to its end: {why}"})
+
+    def _page_key(self, one: Recorded, number: int) -> str:
+        return f"{self._note.key}#{one.key}#{number}"
+
+    def _place(self, one: Recorded) -> Json:
+        place: Json = self._note.content["read"].get(one.key, {})
+        return place
+
+    def _put(self, one: Recorded, changes: Json) -> None:
+        """Write down how far a stretch is read, and no more what it waited for."""
+        known = self._place(one)
+        kept = {name: known[name] for name in ("cursor", "pages", "tries") if name in known}
+        self._remember(read=self._note.content["read"] | {one.key: kept | changes})
+
+    def _remember(self, **changes: object) -> None:
+        content = self._note.content | changes
+        if content != self._note.content:
+            self._note = self._work.memory.write(replace(self._note, content=content))
+
+
+def _stopped(error: LegatoError, place: Json, now: datetime, *, patient: bool) -> Json:
+    """Return what becomes of a stretch that cannot be read on: it waits, or it is given up.
+
+    Who is `patient` tries again where the provider refuses us: somebody may have mended it.
+    """
+    tries = place.get("tries", 0)
+    if isinstance(error, Wait) and not isinstance(error, Barred):
+        seconds, turn = error.seconds, error.turn
+    elif isinstance(error, Barred) and patient and tries < len(RETRY_SECONDS):
+        seconds, turn, tries = error.seconds, False, tries + 1
+    elif isinstance(error, Retry) and tries < len(RETRY_SECONDS):
+        seconds, turn, tries = RETRY_SECONDS[tries], False, tries + 1
+    else:
+        return {"over": True, "reason": str(error)}
+    return {
+        "not_before": format_time(now + timedelta(seconds=seconds)),
+        "turn": turn,
+        "tries": tries,
+        "waits_for": str(error),
+    }
+
+
+def _line(one: Found) -> list[Any]:
+    """Write a finding for the next invocation."""
+    began_at, day = to_text(one.began_at), one.day.isoformat()
+    told = [one.account, one.call, one.recording, began_at, day, one.fate]
+    return [*told, one.kind, one.reason, one.revision, one.where]
+
+
+def _read(provider: str, line: list[Any]) -> Found:
+    """Read what _line has written."""
+    account, call, recording, began_at, day, fate, kind, reason, revision, where = line
+    return Found(
+        provider=provider,
+        account=account,
+        call=call,
+        recording=recording,
+        day=date.fromisoformat(day),
+        began_at=from_text(began_at),
+        fate=fate,
+        kind=kind,
+        reason=reason,
+        revision=revision,
+        where=where,
+    )

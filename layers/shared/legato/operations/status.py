@@ -1,0 +1,356 @@
+"""The state of the whole system, from what the ledger, the queues and the bucket say of it.
+
+Nothing is changed, and no provider is asked. What needs a person is told with what to do next. A
+sentence stays the same for as long as it is true, so that it can be told once.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from legato.archive.library import whole
+from legato.discovery import subscription
+from legato.discovery.sweep_all import URGENT_SHARE
+from legato.errors import LegatoError
+from legato.evidence import digest, safeguards, timestamp
+from legato.evidence.legal_hold import LIST as HOLDS
+from legato.format import counted
+from legato.ledger import birthmark, provider_health, undigested
+from legato.ledger.gaps import gaps_of
+from legato.ledger.listings import tail_key
+from legato.ledger.rate_limit import usage
+from legato.ledger.unarchived import oldest
+from legato.model import CallId, format_time, parse_time
+from legato.operations import calls_in_need
+from legato.operations.overview import EVER, MANY, Status, in_short, logs_of, minute, second
+from legato.operations.report.reconciliation import DAILY
+from legato.retrieval.restore.note import LIST as RESTORES
+from legato.retrieval.restore.note import THERE as RESTORED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from legato.archive.library import Library
+    from legato.ledger.rate_limit import Limit
+    from legato.model import CallState, Json
+    from legato.operations.overview import Followed, Overview
+    from legato.ports import Backlog
+
+DIGEST_LATE = timedelta(hours=3)
+WITNESS_LATE = timedelta(days=2)
+RECONCILED = timedelta(days=2)
+COMPARED = timedelta(days=2)
+"""As the alarms of template.yaml have it, and so are the ages of the tails in the bootstrap."""
+DAY = timedelta(days=1)
+FAILING = timedelta(minutes=2)
+"""A fault that passes is over by the next sweep."""
+SET_ASIDE = timedelta(minutes=10)
+"""A credential that is still refused is set aside again by then."""
+
+
+def status(work: Overview) -> Status:
+    """Look at everything once. What cannot be read is `unknown`, and does not hide the rest."""
+    found = Status(unknown=dict(work.unknown))
+    found.said = {
+        "at": format_time(work.clock.now()),
+        "providers": [_provider(one, work, found) for one in work.followed],
+        "ledger_lost": _asked("ledger", _ledger, work, found),
+        "digests": _asked("digests", _digests, work, found),
+        "time_stamps": _asked("time stamps", _stamps, work, found) if work.witnessed else None,
+        "reconciliation": _asked("reconciliation", _reconciled, work, found),
+        "safeguards": _asked("safeguards", _safeguards, work, found),
+        "holds": _asked("holds", lambda *_: _count(HOLDS, work), work, found),
+        "restores": _asked(
+            "restores",
+            lambda *_: {"under_way": _count(RESTORES, work), "there": _count(RESTORED, work)},
+            work,
+            found,
+        ),
+    }
+    return found
+
+
+def _asked(what: str, ask: Callable[[Overview, Status], Any], work: Overview, found: Status) -> Any:
+    try:
+        return ask(work, found)
+    except LegatoError as error:
+        found.unknown[what] = error
+        return None
+
+
+def _provider(one: Followed, work: Overview, found: Status) -> Json:
+    name = one.provider
+    troubled: dict[CallId, CallState] = {}
+
+    def part(what: str, ask: Callable[[], Any]) -> Any:
+        return _asked(f"{name}: {what}", lambda *_: ask(), work, found)
+
+    return {
+        "provider": name,
+        "subscription": part("subscription", lambda: _subscription(work, found))
+        if name == "ringex" and work.keeper
+        else None,
+        "credentials_refused": part("credentials", lambda: _credentials(name, work, found)),
+        "tails": part("tails", lambda: [_tail(tail, one, work, found) for tail in one.tails]),
+        "gaps": part("gaps", lambda: sum(_gaps(tail, one, work, found) for tail in one.tails)),
+        "queue": part("queue", lambda: _depth(one.jobs)),
+        "dead_letters": part("dead letters", lambda: _dead(one, found)),
+        "failed": part("failed calls", lambda: calls_in_need.troubled(name, troubled, work, found)),
+        "strays": part("records of no call", lambda: calls_in_need.strays(one, work, found)),
+        "wrong": part("findings", lambda: calls_in_need.findings(name, troubled, work, found)),
+        "unarchived": part("what is to be archived", lambda: _unarchived(one, work, found)),
+        "stuck": part(
+            "calls that are stuck", lambda: calls_in_need.stuck(one, troubled, work, found)
+        ),
+        "limits": part("limits", lambda: [_gate(*each, work) for each in one.gates.items()]),
+    }
+
+
+def _subscription(work: Overview, found: Status) -> Json:
+    note = work.notes.read(subscription.NOTE).content
+    name, flaw = note.get("subscription"), note.get("flaw")
+    if name is None or flaw:
+        what = f"RingEX's subscription {name}: {flaw}" if name else "RingEX has no subscription"
+        do = f"aws lambda invoke --function-name {work.keeper} /dev/stdout"
+        found.need("subscription", what, do, provider="ringex")
+    return {"id": name, "made_at": note.get("made_at"), "flaw": flaw}
+
+
+def _credentials(provider: str, work: Overview, found: Status) -> int:
+    """Say which credentials are set aside, or were until a moment ago: they are tried again.
+
+    Others are in use, and the provider serves them nothing.
+    """
+    now = work.clock.now()
+    refused: dict[tuple[str, str], float] = {}
+    credentials = work.notes.read(f"credentials#{provider}").content.values()
+    scoped = [entry for scopes in credentials for entry in scopes.values()]
+    # Where there is no time, a recording or two were refused to it and it is in use.
+    for entry in (entry for entry in scoped if "until" in entry):
+        if now.timestamp() < entry["until"] + SET_ASIDE.total_seconds():
+            key = (entry["credential"], entry["reason"])
+            refused[key] = max(entry["until"], refused.get(key, 0))
+    for (name, reason), until in refused.items():
+        found.need(
+            "credential",
+            f"{provider} refuses the credential {name}: {in_short(reason)}",
+            logs_of(work, "SweeperFunction"),
+            provider=provider,
+            reason=reason,
+            detail=f"tried again at {minute(datetime.fromtimestamp(until, UTC))}",
+        )
+    set_aside = {name for name, _ in refused}
+    unserved = provider_health.unserved(provider, work.notes, work.clock)
+    for one in unserved:
+        if one.credential not in set_aside:
+            found.need(
+                "credential",
+                f"{provider} serves the credential {one.credential} nothing since "
+                f"{minute(one.since)}, and serves another: {in_short(one.reason)}",
+                logs_of(work, "ProcessorFunction"),
+                provider=provider,
+                since=one.since,
+                reason=one.reason,
+            )
+    return len(set_aside | {one.credential for one in unserved})
+
+
+def _tail(key: str, one: Followed, work: Overview, found: Status) -> Json:
+    content, now = work.notes.read(tail_key(key)).content, work.clock.now()
+    read_to = content.get("read_to")
+    known_at = read_to or content.get("began_at")
+    age = now - parse_time(known_at) if known_at else None
+    late = "#again-" not in key and (age is None or age > one.late)
+    failing, since = content.get("failing", ""), content.get("failing_since")
+    fails = since is not None and now - parse_time(since) > FAILING
+    if late or fails:
+        what = f"{key} was never read"
+        if since and fails:
+            what = f"{key} cannot be read since {minute(parse_time(since))}: {in_short(failing)}"
+        elif known_at:
+            what = f"{key} has not been read up to its end since {minute(parse_time(known_at))}"
+        found.need(
+            "tail",
+            what,
+            logs_of(work, "SweeperFunction"),
+            provider=one.provider,
+            reason=failing,
+        )
+    return {
+        "tail": key,
+        "read_to": read_to,
+        "age_seconds": None if age is None else int(age.total_seconds()),
+        "late": late,
+        "failing": failing,
+        "failing_since": since,
+    }
+
+
+def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
+    """Say of what a tail has stepped over that it cannot be read; count it."""
+    since = work.clock.now() - FAILING
+    found_gaps = islice(gaps_of(key, work.notes), MANY)
+    bad = [gap for gap in found_gaps if gap.lacks and gap.since < since]
+    for gap in bad:
+        days = f"--from {gap.begin:%Y-%m-%d} --to {gap.end:%Y-%m-%d}"
+        found.need(
+            "gap",
+            f"{key} has a gap from {second(gap.begin)} to {second(gap.end)}, which cannot be read "
+            f"since {minute(gap.since)}: {in_short(gap.reason)}",
+            f"legato reconcile --provider {one.provider} {days}",
+            provider=one.provider,
+            since=gap.since,
+            reason=gap.reason,
+            detail="asked for again, at least every hour",
+            alike=f"in {key}",
+            do_all=f"legato reconcile --provider {one.provider} {days}",
+        )
+    return len(bad)
+
+
+def _unarchived(one: Followed, work: Overview, found: Status) -> list[Json]:
+    said = []
+    for watch, days in one.kept_days.items():
+        waiting = oldest(watch, work.notes, work.clock)
+        if waiting is None:
+            continue
+        share = waiting.age / timedelta(days=days)
+        if share >= URGENT_SHARE:
+            last = work.clock.now() - waiting.age + timedelta(days=days)
+            what = f"{watch} deletes {waiting.call} on {last:%Y-%m-%d}, and it is not archived"
+            do = f"legato retry {shlex.quote(str(waiting.call))}"
+            found.need("deleted soon", what, do, **waiting.call._asdict())
+        age = int(waiting.age.total_seconds())
+        said.append({"watch": watch, "call": str(waiting.call), "age_seconds": age, "share": share})
+    return said
+
+
+def _depth(queue: Backlog) -> Json:
+    depth = queue.depth()
+    return {"waiting": depth.waiting, "taken": depth.taken, "delayed": depth.delayed}
+
+
+def _dead(one: Followed, found: Status) -> int:
+    many = one.dead_letters.depth().all
+    if many:
+        what = f"{one.provider} has {counted(many, 'dead letter')}"
+        do = f"legato failed --provider {one.provider}"
+        found.need("dead letters", what, do, provider=one.provider)
+    return many
+
+
+def _gate(key: str, limits: tuple[Limit, ...], work: Overview) -> Json:
+    now = usage(key, limits, work.notes, work.clock)
+    return {
+        "window": key,
+        "used": [
+            {"calls": used, "of": limit.calls, "seconds": limit.seconds} for used, limit in now.used
+        ],
+        "blocked_until": now.blocked_until and format_time(now.blocked_until),
+    }
+
+
+def _ledger(work: Overview, found: Status) -> bool:
+    lost = birthmark.is_lost(work.library, work.notes)
+    if lost:
+        what, _, do = birthmark.LOST.partition("; run ")
+        found.need("ledger", f"{what}, and nothing is sealed", do.strip("`"))
+    return lost
+
+
+def _digests(work: Overview, found: Status) -> Json | None:
+    head, now = work.notes.read(digest.HEAD).content, work.clock.now()
+    if not head:
+        first = work.notes.first(undigested.UNDIGESTED)
+        since = parse_time(first.listed[1]) if first is not None and first.listed else now
+        if now - since > DIGEST_LATE:
+            what = f"no digest was ever written, and evidence waits for one since {minute(since)}"
+            found.need("digest", what, logs_of(work, "AuditorFunction"))
+        return None
+    behind = now - parse_time(head["to"])
+    if behind > DIGEST_LATE:
+        found.need("digest", f"no digest since {head['to']}", logs_of(work, "AuditorFunction"))
+    return {"to": head["to"], "key": head["key"], "behind_seconds": int(behind.total_seconds())}
+
+
+def _stamps(work: Overview, found: Status) -> Json:
+    content, now = work.notes.read(timestamp.NOTE).content, work.clock.now()
+    waiting = content.get("waiting", ())
+    behind = now - parse_time(waiting[0]) if waiting else timedelta()
+    if behind > WITNESS_LATE:
+        what = f"the day that ended at {waiting[0]} has no time stamp"
+        found.need("time stamp", what, logs_of(work, "AuditorFunction"))
+    return {"days_without": len(waiting), "behind_seconds": int(behind.total_seconds())}
+
+
+def _safeguards(work: Overview, found: Status) -> Json | None:
+    """Say what guards the archive otherwise than it was deployed."""
+    content, now = work.notes.read(safeguards.NOTE).content, work.clock.now()
+    since = parse_time(content["at"]) if content else _began(work)
+    if since is not None and now - since > COMPARED:
+        what = f"what guards the archive was not compared since {minute(since)}"
+        found.need("safeguards", what, logs_of(work, "AuditorFunction"))
+    for difference in content.get("differences", ()):
+        service = "kms" if "key" in difference else "s3"
+        asked = f"AttributeKey=EventSource,AttributeValue={service}.amazonaws.com"
+        do = f"aws cloudtrail lookup-events --lookup-attributes {asked}"
+        found.need("safeguards", f"{difference} since the deployment", do)
+    return content or None
+
+
+def _reconciled(work: Overview, found: Status) -> Json | None:
+    """Read the newest report of the last days, and the newest one that nobody asked for."""
+    now = work.clock.now()
+    newest, daily = _newest_reports(now, work.library)
+    ended_at = _began(work) if daily is None else parse_time(daily["ended_at"])
+    if ended_at is not None and now - ended_at > RECONCILED:
+        what = f"not reconciled since {minute(ended_at)}"
+        found.need("reconciliation", what, logs_of(work, "AuditorFunction"))
+    if daily is not None:
+        for gap in daily["not_asked"]:
+            found.need(
+                "not compared",
+                f"{gap['what']} was not compared with its list: {in_short(gap['reason'])}",
+                f"legato reconcile --provider {gap['provider']} --from {daily['from'][:10]}",
+                provider=gap["provider"],
+                reason=gap["reason"],
+            )
+    if newest is None:
+        return None
+    said = {name: newest[name] for name in ("run", "from", "to", "ended_at", "recorded")}
+    said |= {name: newest[name] for name in ("archived", "waiting", "failed", "missing")}
+    return said | {
+        "missing_over_a_day": newest["missing_over_a_day"],
+        "not_asked": newest["not_asked"],
+    }
+
+
+def _began(work: Overview) -> datetime | None:
+    """Return when the first of the providers was looked at for the first time."""
+    tails = (work.notes.read(tail_key(tail)).content for one in work.followed for tail in one.tails)
+    began = [parse_time(tail["began_at"]) for tail in tails if "began_at" in tail]
+    return min(began, default=None)
+
+
+def _newest_reports(now: datetime, library: Library) -> tuple[Json | None, Json | None]:
+    newest: Json | None = None
+    for day in (now, now - DAY, now - 2 * DAY, now - 3 * DAY):
+        listed = [one for one in library.listed(f"reports/{day:%Y/%m/%d}/") if _is_report(one.key)]
+        for one in reversed(listed):
+            report: Json = json.loads(whole(library, one.key, version_id=one.version_id))
+            newest = newest if newest is not None else report
+            if report["run"] == DAILY:
+                return newest, report
+    return newest, None
+
+
+def _is_report(key: str) -> bool:
+    return key.endswith(".json") and "/reconciliation-" in key
+
+
+def _count(name: str, work: Overview) -> int:
+    return sum(1 for _ in islice(work.notes.listed(name, until=EVER), MANY))

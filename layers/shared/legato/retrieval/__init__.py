@@ -1,0 +1,1 @@
+"""How a person gets a call out of the archive."""
