@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+# Handlers are told once a process, as in Lambda, before they are imported.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Legato")
+
 # No test is timed: a machine may be busy with something else.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Audit, auditor
@@ -16,19 +13,13 @@ from legato.errors import LegatoError, Refused
 from legato.evidence.digest import digest
 from legato.evidence.safeguards import compare
 from legato.evidence.timestamp import witness
+from legato.lambda_handler import count, lambda_handler, logger, metrics
 from legato.operations.reconcile import reconcile
-from legato.printable import log_line
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-logger = Logger(json_serializer=log_line)
-metrics = Metrics()
-tracer = Tracer()
-logging.getLogger("legato")
-copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
 
 
 @cache
@@ -37,9 +28,7 @@ def audit() -> Audit:
     return auditor()
 
 
-@logger.inject_lambda_context
-@metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
+@lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take `{"task": "digest"}` or `{"task": "reconcile"}`; answer with what was written."""
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
@@ -55,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _digest(until: datetime) -> dict[str, Any]:
     report = digest(audit().chaining(), until=until)
-    metrics.add_metric(name="DigestsWritten", unit=MetricUnit.Count, value=len(report.digests))
+    count("DigestsWritten", len(report.digests))
     if report.behind is not None:
         behind = report.behind.total_seconds()
         metrics.add_metric(name="DigestBehindSeconds", unit=MetricUnit.Seconds, value=behind)
@@ -96,8 +85,8 @@ def _reconcile(until: datetime) -> dict[str, Any]:
     if report is None:
         return {"report": None}
     late = report.missing_over_a_day
-    metrics.add_metric(name="MissingOverADay", unit=MetricUnit.Count, value=late)
-    metrics.add_metric(name="NotAsked", unit=MetricUnit.Count, value=len(report.not_asked))
+    count("MissingOverADay", late)
+    count("NotAsked", len(report.not_asked))
     return {
         "report": report.key("json"),
         "counts": dict(report.counts),

@@ -7,26 +7,15 @@ that it shows, in the log, and in the metrics.
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
-from aws_lambda_powertools.metrics import MetricUnit
-
 from legato.bootstrap import Lodge, keeper
 from legato.discovery.subscription import KeepReport, keep, unsubscribe
-from legato.printable import log_line
+from legato.lambda_handler import count, count_all, lambda_handler, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-logger = Logger(json_serializer=log_line)
-metrics = Metrics()
-tracer = Tracer()
-logging.getLogger("legato")
-copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
 
 
 @cache
@@ -35,9 +24,7 @@ def lodge() -> Lodge:
     return keeper()
 
 
-@logger.inject_lambda_context
-@metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
+@lambda_handler()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take CloudFormation's event of a custom resource, `{"rotate": true}`, or any other."""
     if "RequestType" in event:
@@ -70,11 +57,10 @@ def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reported(report: KeepReport) -> dict[str, Any]:
-    for name, count in report.counts.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+    count_all(report.counts)
     if report.healthy is not None:
         healthy = int(report.healthy)
-        metrics.add_metric(name="SubscriptionHealthy", unit=MetricUnit.Count, value=healthy)
+        count("SubscriptionHealthy", healthy)
     log = logger.error if report.counts["KeeperFailed"] else logger.info
     log("subscription", id=report.subscription, healthy=report.healthy, reasons=report.reasons)
     return {

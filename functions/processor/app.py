@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
-from aws_lambda_powertools.metrics import MetricUnit
-
 from legato.bootstrap import processor_ports
 from legato.errors import Stale, Unavailable
 from legato.ingest.batch import Message, archive
-from legato.printable import log_line
+from legato.lambda_handler import count, count_all, lambda_handler, logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -24,12 +19,6 @@ if TYPE_CHECKING:
 
     from legato.ingest.ports import Ports
 
-logger = Logger(json_serializer=log_line)
-metrics = Metrics()
-tracer = Tracer()
-logging.getLogger("legato")
-copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
-
 
 @cache
 def ports(queue: str) -> Ports:
@@ -37,9 +26,7 @@ def ports(queue: str) -> Ports:
     return processor_ports(queue)
 
 
-@logger.inject_lambda_context
-@metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
+@lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an SQS event, whose messages are all of one queue; answer which of them failed."""
     work = ports(event["Records"][0]["eventSourceARN"])
@@ -67,8 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             failed.update(ids)
 
     report = archive(messages, ports=work, until=work.clock.now() + left, guard=guard)
-    metrics.add_metric(name="Jobs", unit=MetricUnit.Count, value=len(messages))
-    metrics.add_metric(name="JobsRedelivered", unit=MetricUnit.Count, value=len(failed))
-    for name, count in report.counts.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+    count("Jobs", len(messages))
+    count("JobsRedelivered", len(failed))
+    count_all(report.counts)
     return {"batchItemFailures": [{"itemIdentifier": name} for name in sorted(failed)]}

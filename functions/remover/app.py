@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
-from aws_lambda_powertools.metrics import MetricUnit
-
 from legato.bootstrap import remover
+from legato.lambda_handler import count_all, lambda_handler, logger, metrics
 from legato.operations.removal import remove
-from legato.printable import log_line
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from legato.errors import LegatoError
     from legato.operations.removal import Removal
-
-logger = Logger(json_serializer=log_line)
-metrics = Metrics()
-tracer = Tracer()
-logging.getLogger("legato")
-copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
 
 
 @cache
@@ -34,8 +23,7 @@ def removals(provider: str | None) -> list[Removal]:
     return remover(provider)
 
 
-@logger.inject_lambda_context
-@tracer.capture_lambda_handler(capture_response=False)
+@lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take `{"provider": …}`, or nothing for all; answer with what was done, by provider.
 
@@ -47,10 +35,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         left = timedelta(milliseconds=context.get_remaining_time_in_millis())
         report = remove(work, until=work.clock.now() + left)
         provider = work.source.name
+        if done:
+            metrics.flush_metrics()  # each provider's are its own
         metrics.add_dimension(name="provider", value=provider)
-        for name, count in report.counts.items():
-            metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
-        metrics.flush_metrics()  # each provider's are its own
+        count_all(report.counts)
         if report.stopped:
             reason = str(report.stopped)
             logger.warning("the removal ended early", provider=provider, reason=reason)

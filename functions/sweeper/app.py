@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import sweeper
 from legato.discovery.sweep_all import sweep_all
 from legato.errors import Unavailable
-from legato.printable import log_line
+from legato.lambda_handler import count, lambda_handler, logger, metrics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from legato.discovery.sweep_all import Round
-
-logger = Logger(json_serializer=log_line)
-metrics = Metrics()
-tracer = Tracer()
-logging.getLogger("legato")
-copy_config_to_registered_loggers(source_logger=logger, include={"legato"})
 
 
 @cache
@@ -34,9 +25,7 @@ def rounds(provider: str) -> Round:
     return sweeper(provider)
 
 
-@logger.inject_lambda_context
-@metrics.log_metrics
-@tracer.capture_lambda_handler(capture_response=False)
+@lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take `{"provider": …, "goOn": …}`; answer with what was found.
 
@@ -52,13 +41,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         report = sweep_all(work, until=until, unfinished_only=event.get("goOn") is True)
     except Unavailable as error:
-        metrics.add_metric(name="SweepFailed", unit=MetricUnit.Count, value=1)
+        count("SweepFailed")
         logger.error("the sweep failed", reason=str(error))
         return {"swept": False, "failed": str(error)}
     seconds = MetricUnit.Seconds
-    metrics.add_metric(name="SweptRecords", unit=MetricUnit.Count, value=report.records)
-    metrics.add_metric(name="SweptCalls", unit=MetricUnit.Count, value=report.calls)
-    metrics.add_metric(name="JobsFromTail", unit=MetricUnit.Count, value=report.jobs)
+    count("SweptRecords", report.records)
+    count("SweptCalls", report.calls)
+    count("JobsFromTail", report.jobs)
     age, oldest = report.age.total_seconds(), report.oldest.total_seconds()
     metrics.add_metric(name="TailAgeSeconds", unit=seconds, value=age)
     metrics.add_metric(name="OldestUnarchivedSeconds", unit=seconds, value=oldest)

@@ -29,7 +29,7 @@ FLOORS = (
     ("retrieval",),
     ("operations",),
     ("config", *ADAPTERS),
-    ("bootstrap",),
+    ("bootstrap", "lambda_handler"),
     ("cli",),
 )
 """The packages of legato, from the bottom: each imports what lies below it."""

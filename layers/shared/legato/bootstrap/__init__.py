@@ -10,9 +10,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
@@ -32,10 +31,12 @@ from legato.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from legato.bootstrap.push import Hatch
-    from legato.bootstrap.shared import Part
+    from legato.bootstrap.shared import Part, Tools
+    from legato.config import ProcessorSettings, RemoverSettings, SweeperSettings
     from legato.discovery.subscription import Keeping
     from legato.discovery.sweep_all import Round
     from legato.discovery.webhook import Hook
@@ -45,9 +46,10 @@ if TYPE_CHECKING:
     from legato.evidence.safeguards import Comparing
     from legato.evidence.timestamp import Witnessing
     from legato.ingest.ports import Ports
+    from legato.operations.backfill import Backfill
     from legato.operations.past import Reconciling
     from legato.operations.removal import Removal
-    from legato.ports import Clock, Jobs
+    from legato.ports import Clock, Jobs, RecordingRemover
     from legato.retrieval.restore.event import Completing
 
 
@@ -136,8 +138,7 @@ def sweeper(provider: str, environment: Mapping[str, str] = os.environ) -> Round
 
     if provider not in PROVIDERS:
         raise Refused(f"the sweeper knows {', '.join(PROVIDERS)}, not {provider!r}")
-    made: Round = _part(provider).sweeping(sweeper_settings(environment))
-    return made
+    return part_of(provider).sweeping(sweeper_settings(environment))
 
 
 def remover(provider: str | None, environment: Mapping[str, str] = os.environ) -> list[Removal]:
@@ -158,7 +159,7 @@ def remover(provider: str | None, environment: Mapping[str, str] = os.environ) -
     made = tools(credentials=settings.credentials, table=settings.table)
     archive = S3Archive(client("s3", read_timeout=60), bucket=settings.bucket)
     wanted = deleting if provider is None else (provider,)
-    sources = [_part(each).removing(settings, made) for each in wanted]
+    sources = [_remover_of(each, settings, made) for each in wanted]
     return [
         Removal(
             source=source,
@@ -224,7 +225,7 @@ def processor_ports(queue: str, environment: Mapping[str, str] = os.environ) -> 
     provider = named.get(queue.rpartition(":")[2])
     if provider is None:
         raise Refused(f"{queue} is not the queue of a provider")
-    part: Part = _part(provider).archiving(settings)
+    part = part_of(provider).archiving(settings)
     clock = SystemClock()
     birthmark = Birthmark(
         S3Archive(client("s3"), bucket=settings.bucket),
@@ -254,6 +255,48 @@ def processor_ports(queue: str, environment: Mapping[str, str] = os.environ) -> 
     )
 
 
-def _part(provider: str) -> Any:
+class ProviderPart(Protocol):
+    """What the module of each provider puts together."""
+
+    def sweeping(self, settings: SweeperSettings) -> Round:
+        """Return what the sweeper needs; without tails if the provider is not used."""
+        ...
+
+    def archiving(self, settings: ProcessorSettings) -> Part:
+        """Return what the processor needs."""
+        ...
+
+    def backfiller(
+        self,
+        environment: Mapping[str, str],
+        *,
+        begin: datetime,
+        end: datetime | None = None,
+        sources: Sequence[str] = (),
+    ) -> Backfill:
+        """Return what a backfill needs. Raises Refused."""
+        ...
+
+
+def part_of(provider: str) -> ProviderPart:
     """Return a provider's module. Only the one that is needed is loaded."""
-    return import_module(f"legato.bootstrap.{provider}")
+    part: ProviderPart
+    match provider:
+        case "ringex":
+            from legato.bootstrap import ringex as part
+        case "ringcx":
+            from legato.bootstrap import ringcx as part
+        case _:
+            from legato.bootstrap import kazoo as part
+    return part
+
+
+def _remover_of(provider: str, settings: RemoverSettings, made: Tools) -> RecordingRemover | None:
+    """Return who deletes a provider's recordings; None if the provider is not used."""
+    if provider == "ringex":
+        from legato.bootstrap import ringex
+
+        return ringex.removing(settings, made)
+    from legato.bootstrap import kazoo
+
+    return kazoo.removing(settings, made)

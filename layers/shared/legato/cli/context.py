@@ -55,14 +55,12 @@ class Place:
         self, provider: str, *, begin: datetime, end: datetime | None, sources: Sequence[str]
     ) -> Backfill:
         """Return what a backfill of a provider needs. Raises as its backfiller does."""
-        from importlib import import_module
+        from legato.bootstrap import part_of
 
         with self._of_this_version():
-            part = import_module(f"legato.bootstrap.{provider}")
-            made: Backfill = part.backfiller(
+            return part_of(provider).backfiller(
                 self._environment(), begin=begin, end=end, sources=sources
             )
-            return made
 
     def reconciling(
         self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
