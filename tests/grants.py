@@ -49,6 +49,6 @@ def unused(folder: Path) -> list[Grant]:
 
 def is_whole(config: pytest.Config) -> bool:
     """Say whether all tests of the running system are in this run."""
-    chosen = [config.getoption(name) for name in ("keyword", "markexpr", "lf", "deselect")]
+    chosen = [config.getoption(name, None) for name in ("keyword", "markexpr", "lf", "deselect")]
     named = {Path(each).as_posix().rstrip("/") for each in config.args}
     return not any(chosen) and SYSTEM in named

@@ -7,6 +7,7 @@ import pytest
 from legato.discovery.sweep import sweep
 from legato.errors import Failed
 from legato.ledger.listings import records_key
+from legato.model import Priority
 from legato.providers.ringex.tail import RingexTail
 from tests.fakes import FakeJobs, FakeNotes, a_ringex_account, an_id
 from tests.integration.simulators.ringex_driver import driving
@@ -27,7 +28,7 @@ class Follower:
     def now(self):
         return datetime.fromtimestamp(self.ringex.clock.now, UTC)
 
-    def get(self, path, params, *, turn=False):
+    def get(self, path, params, *, priority=Priority.NORMAL):
         answer = self.ringex.ask(path, params=params)
         if answer.status_code == 400:
             raise Failed(f"answers 400 {answer.json()['errorCode']}")

@@ -12,7 +12,7 @@ from legato.errors import Barred, Failed, Refused, Retry
 from legato.ledger import unarchived
 from legato.ledger.listings import backfill_key, records_key, tail_key
 from legato.ledger.rate_limit import Gate, Limit
-from legato.model import format_time, parse_time
+from legato.model import Priority, format_time, parse_time
 from legato.operations.backfill import (
     SLICE,
     Allowance,
@@ -54,8 +54,8 @@ class GatedMetadata(FakeMetadata):
         self.world = world
         self.calls = world.calls
 
-    def interactions(self, sub_account, *, turn=False, behind=False, **window):
-        self.world.ask(f"ringcx#{sub_account}#Metadata", sub_account, turn=turn, behind=behind)
+    def interactions(self, sub_account, *, priority=Priority.NORMAL, **window):
+        self.world.ask(f"ringcx#{sub_account}#Metadata", sub_account, priority=priority)
         return super().interactions(sub_account, **window)
 
 
@@ -70,14 +70,14 @@ class CallLog:
         self.asked = []
         self.in_order = True
 
-    def get(self, path, params, *, turn=False, behind=False):
+    def get(self, path, params, *, priority=Priority.NORMAL):
         assert path.endswith("/call-log")
         assert (params["view"], params["recordingType"], params["perPage"]) == (
             "Detailed",
             "All",
             1000,
         )
-        self.world.ask("ringex#1#Heavy", "ringex", turn=turn, behind=behind)
+        self.world.ask("ringex#1#Heavy", "ringex", priority=priority)
         self.asked.append(params)
         begin, end = params["dateFrom"], params["dateTo"]
         found = [one for one in self.records if begin <= one["startTime"] < end]
@@ -105,8 +105,8 @@ class GatedRecordings(FakeRecordings):
         super().__init__()
         self.world = world
 
-    def recordings(self, account, *, turn=False, behind=False, **window):
-        self.world.ask(f"kazoo#{account}#Requests", account, turn=turn, behind=behind)
+    def recordings(self, account, *, priority=Priority.NORMAL, **window):
+        self.world.ask(f"kazoo#{account}#Requests", account, priority=priority)
         return super().recordings(account, **window)
 
 
@@ -153,8 +153,8 @@ class World:
         self.told = []
         self.meanwhile = None
 
-    def ask(self, key, source, *, turn, behind):
-        self.gate.enter(key, turn=turn, behind=behind)
+    def ask(self, key, source, *, priority):
+        self.gate.enter(key, priority=priority)
         self.calls.setdefault(source, []).append(self.clock.now())
         self.step()
         self.clock.advance(1)

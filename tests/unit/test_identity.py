@@ -14,7 +14,7 @@ from legato.errors import Barred, Failed, Refused, Retry
 from legato.ingest.batch import Message, archive
 from legato.ledger.accounts import ours
 from legato.ledger.listings import records_key, take
-from legato.model import PROVIDERS, CallId, Job, Note, format_time
+from legato.model import PROVIDERS, CallId, Job, Note, Priority, format_time
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import Account, change_of
@@ -73,7 +73,7 @@ class FakeApi:
         self.fetched = []
 
     @contextmanager
-    def stream(self, *address, turn=False, behind=False):
+    def stream(self, *address, priority=Priority.NORMAL):
         self.fetched.append(address)
         yield iter([f"mp3 {address[0]} {address[-1]}".encode()])
 
@@ -256,7 +256,7 @@ class FakeRingex:
         self.records = records
         self.asked = 0
 
-    def get(self, path, params, *, turn=False, behind=False):
+    def get(self, path, params, *, priority=Priority.NORMAL):
         if path != ACCOUNT:
             return an_answer(*self.records)
         self.asked += 1

@@ -11,6 +11,7 @@ import pytest
 
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
 from legato.ledger.rate_limit import Limit
+from legato.model import Priority
 from legato.ports import SourceRecording
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import KazooSource
@@ -353,22 +354,22 @@ class TestBucket:
         assert other.value.seconds == seconds - 3
         assert len(server.requests) == sent
         clock.advance(seconds - 3)
-        assert read(an_api(server, clock, notes), turn=True) == b"a"
+        assert read(an_api(server, clock, notes), priority=Priority.RESERVED) == b"a"
 
     @pytest.mark.parametrize("http", [200, 429])
     def test_who_goes_behind_is_promised_nothing_by_a_429(self, api, server, http):
         """It comes back behind everybody."""
         server.answers[LIST_PATH] = error(429, http=http)
         with pytest.raises(Wait) as wait:
-            page(api, behind=True)
+            page(api, priority=Priority.BACKFILL)
         assert not wait.value.turn
 
     def test_who_goes_behind_leaves_a_tenth(self, api):
         """The sweep finds it."""
         for _ in range(45):
-            page(api, behind=True)
+            page(api, priority=Priority.BACKFILL)
         with pytest.raises(Wait) as wait:
-            page(api, behind=True)
+            page(api, priority=Priority.BACKFILL)
         assert not wait.value.turn
         page(api)
 
@@ -683,7 +684,10 @@ class TestAudio:
 
         server.answers[RECORDING_PATH] = answer
         limits = {"Requests": (Limit(2, 60),)}
-        assert read(an_api(server, clock, notes, limits=limits), behind=True) == b"halfrest"
+        assert (
+            read(an_api(server, clock, notes, limits=limits), priority=Priority.BACKFILL)
+            == b"halfrest"
+        )
 
     @pytest.mark.parametrize(
         "answer",

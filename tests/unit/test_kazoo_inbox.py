@@ -13,7 +13,7 @@ from legato.bootstrap.kazoo import jobs_of
 from legato.errors import DamagedAudio, Failed, NotYet, Refused
 from legato.ingest.batch import Message, archive
 from legato.ledger.listings import take
-from legato.model import Arrival, Job
+from legato.model import Arrival, Job, Priority
 from legato.providers.kazoo.api import RecordingsPage
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.inbox import LOOK_BACK, job_of, sighted
@@ -73,7 +73,7 @@ class FakeCluster:
         return RecordingsPage(found, None)
 
     @contextmanager
-    def stream(self, account, recording, *, turn=False, behind=False):
+    def stream(self, account, recording, *, priority=Priority.NORMAL):
         if recording not in self.audio:
             raise NotYet("404")
         yield iter([self.audio[recording]])

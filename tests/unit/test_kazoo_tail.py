@@ -14,7 +14,7 @@ from legato.discovery.sweep_all import sweep_all
 from legato.errors import Failed, Wait
 from legato.ledger.gaps import gaps_of
 from legato.ledger.listings import records_key, tail_key
-from legato.model import Job, Note
+from legato.model import Job, Note, Priority
 from legato.providers.kazoo.documents import ARRIVED_AT, WITHHELD, listing, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import LONGEST, MOST_PAGES, OVERLAP, KazooTail
@@ -43,8 +43,7 @@ class FakeRecordings:
         user=None,
         filters=(),
         page_size,
-        turn=False,
-        behind=False,
+        priority=Priority.NORMAL,
     ):
         if self.interrupt_after is not None and len(self.asked) >= self.interrupt_after:
             raise Wait("it is not our turn", seconds=5, turn=True)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from legato.clock import SystemClock
 from legato.errors import Wait
 from legato.ledger.rate_limit import Gate, Limit
+from legato.model import Priority
 from tests.fakes import NOON, FakeClock, FakeNotes
 
 KEY = "ringex#one#Heavy"
@@ -38,10 +39,10 @@ def a_gate(notes, clock):
     return Gate(notes, clock, limits=limits, sleep=clock.advance)
 
 
-def entered(gate, key=KEY, *, turn=False):
+def entered(gate, key=KEY, *, priority=Priority.NORMAL):
     """Return 0 when granted, else the seconds to wait."""
     try:
-        gate.enter(key, turn=turn)
+        gate.enter(key, priority=priority)
     except Wait as wait:
         return wait.seconds if wait.turn else -1
     return 0
@@ -50,7 +51,7 @@ def entered(gate, key=KEY, *, turn=False):
 def entered_behind(gate, key=KEY):
     """Return 0 when granted, else the seconds to wait; nothing is promised."""
     try:
-        gate.enter(key, behind=True)
+        gate.enter(key, priority=Priority.BACKFILL)
     except Wait as wait:
         return -1 if wait.turn else wait.seconds
     return 0
@@ -96,7 +97,7 @@ def test_a_promised_turn_is_not_taken_by_who_comes_later(notes, clock):
 
     clock.advance(waits[0])
     assert entered(gate) > 0, "a newcomer waits behind those who were promised a turn"
-    assert entered(gate, turn=True) == 0
+    assert entered(gate, priority=Priority.RESERVED) == 0
 
 
 def test_a_turn_that_finds_no_room_keeps_its_place(notes, clock):
@@ -105,7 +106,7 @@ def test_a_turn_that_finds_no_room_keeps_its_place(notes, clock):
     for _ in range(10):
         gate.enter(KEY)
     before = notes.read(f"gate#{KEY}")
-    assert entered(gate, turn=True) > 2
+    assert entered(gate, priority=Priority.RESERVED) > 2
     assert notes.read(f"gate#{KEY}") == before
 
 
@@ -115,9 +116,9 @@ def test_a_penalty_holds_for_everybody_and_is_never_shortened(notes, clock):
     gate.block(KEY, seconds=61)
     a_gate(notes, clock).block(KEY, seconds=5)
     clock.advance(30)
-    assert entered(gate, turn=True) == pytest.approx(31)
+    assert entered(gate, priority=Priority.RESERVED) == pytest.approx(31)
     clock.advance(31)
-    assert entered(gate, turn=True) == 0
+    assert entered(gate, priority=Priority.RESERVED) == 0
 
 
 def test_the_limit_is_learned(notes, clock):
@@ -157,17 +158,17 @@ def test_a_clock_that_is_off_stops_nobody_for_good(notes, clock):
     wait = entered(a_gate(notes, clock))
     assert wait == pytest.approx(30 + 60 * 1.02)
     clock.advance(wait)
-    assert entered(a_gate(notes, clock), turn=True) == 0
+    assert entered(a_gate(notes, clock), priority=Priority.RESERVED) == 0
 
 
-@given(st.lists(st.floats(0, 30), min_size=1, max_size=80), st.booleans())
-def test_no_span_ever_holds_more_than_the_limit(pauses, turn):
+@given(st.lists(st.floats(0, 30), min_size=1, max_size=80), st.sampled_from(Priority))
+def test_no_span_ever_holds_more_than_the_limit(pauses, priority):
     """Whatever the rhythm of the calls."""
     clock, grants = FakeClock(), []
     gate = a_gate(FakeNotes(), clock)
     for pause in pauses:
         clock.advance(pause)
-        if entered(gate, turn=turn) == 0:
+        if entered(gate, priority=priority) == 0:
             grants.append(clock.now().timestamp())
     for grant in grants:
         assert sum(1 for other in grants if grant <= other < grant + 60) <= 10
@@ -178,9 +179,9 @@ def test_of_two_windows_the_one_that_is_full_counts(notes, clock):
     gate = a_gate(notes, clock)
     for _ in range(3):
         assert [entered(gate, WINDOWS) for _ in range(3)] == [0, 0, 0]
-        assert gate.wait(WINDOWS, turn=True) >= 61.2
+        assert gate.wait(WINDOWS, priority=Priority.RESERVED) >= 61.2
         clock.advance(70)
-    assert gate.wait(WINDOWS, turn=True) == pytest.approx(900 * 1.02 - 210)
+    assert gate.wait(WINDOWS, priority=Priority.RESERVED) == pytest.approx(900 * 1.02 - 210)
 
 
 def test_the_room_is_that_of_the_fuller_window(notes, clock):
@@ -192,7 +193,7 @@ def test_the_room_is_that_of_the_fuller_window(notes, clock):
         gate.enter(WINDOWS)
     clock.advance(62)
     assert gate.wait(WINDOWS) == -1
-    assert gate.wait(WINDOWS, behind=True) > 0
+    assert gate.wait(WINDOWS, priority=Priority.BACKFILL) > 0
 
 
 def crowd(arrivals, *, seconds=math.inf):
@@ -209,7 +210,7 @@ def crowd(arrivals, *, seconds=math.inf):
         at, number, turn, behind = heapq.heappop(coming)
         clock.moment = max(clock.moment, NOON + timedelta(seconds=at))
         try:
-            gate.enter(WINDOWS, turn=turn, behind=behind)
+            gate.enter(WINDOWS, priority=Priority.of(turn=turn, behind=behind))
         except Wait as wait:
             now = (clock.now() - NOON).total_seconds()
             if turn:
@@ -290,7 +291,7 @@ def test_who_goes_behind_does_not_take_what_was_promised(notes, clock):
     promised = entered(gate)
     clock.advance(promised)
     assert entered_behind(gate) > 0
-    assert entered(gate, turn=True) == 0
+    assert entered(gate, priority=Priority.RESERVED) == 0
 
 
 def test_who_goes_behind_is_promised_nothing_and_hinders_nobody(notes, clock):
@@ -343,10 +344,10 @@ def a_bucket_gate(notes, clock):
     return Gate(notes, clock, limits={"Requests": (Limit(50, 5),)}, sleep=clock.advance)
 
 
-def entered_with(gate, calls, *, turn=True):
+def entered_with(gate, calls, *, priority=Priority.RESERVED):
     """Return 0 when granted, else the seconds to wait."""
     try:
-        gate.enter(BUCKET, calls=calls, turn=turn)
+        gate.enter(BUCKET, calls=calls, priority=priority)
     except Wait as wait:
         return wait.seconds
     return 0
@@ -377,8 +378,8 @@ def test_a_heavy_call_that_is_promised_a_moment_finds_its_room_there(notes, cloc
     """Those who come later wait behind all that it counts for."""
     gate = a_bucket_gate(notes, clock)
     gate.enter(BUCKET, calls=50)
-    promised = entered_with(gate, 35, turn=False)
-    others = [entered_with(gate, 1, turn=False) for _ in range(16)]
+    promised = entered_with(gate, 35, priority=Priority.NORMAL)
+    others = [entered_with(gate, 1, priority=Priority.NORMAL) for _ in range(16)]
     assert others[14] < promised + 5 < others[15]
     clock.advance(promised)
     assert entered_with(gate, 35) == 0
@@ -389,10 +390,10 @@ def test_a_call_that_counts_for_more_than_the_limit_passes_alone(notes, clock):
     gate = a_gate(notes, clock)
     gate.enter(KEY)
     with pytest.raises(Wait) as wait:
-        gate.enter(KEY, calls=35, turn=True)
+        gate.enter(KEY, calls=35, priority=Priority.RESERVED)
     clock.advance(wait.value.seconds)
-    gate.enter(KEY, calls=35, turn=True)
-    assert entered(gate, turn=True) > 2
+    gate.enter(KEY, calls=35, priority=Priority.RESERVED)
+    assert entered(gate, priority=Priority.RESERVED) > 2
 
 
 @given(st.lists(st.tuples(st.floats(0, 8), st.integers(1, 120)), min_size=1, max_size=40))
@@ -491,7 +492,7 @@ def test_what_remains_in_a_bucket_says_nothing_of_a_longer_window(notes, clock):
         gate.enter(WINDOWS)
         clock.advance(30)
     gate.correct(WINDOWS, remaining=0)
-    assert gate.wait(WINDOWS, turn=True) == pytest.approx(918 - 240)
+    assert gate.wait(WINDOWS, priority=Priority.RESERVED) == pytest.approx(918 - 240)
 
 
 def test_many_workers_at_once_get_no_more_than_the_limit():
@@ -512,7 +513,7 @@ def test_many_workers_at_once_get_no_more_than_the_limit():
         gate = Gate(
             shared, clock, limits={"Heavy": (Limit(10, 60),)}, sleep=lambda _: time.sleep(0)
         )
-        results.append(entered(gate, turn=True))
+        results.append(entered(gate, priority=Priority.RESERVED))
 
     threads = [threading.Thread(target=work) for _ in range(50)]
     for thread in threads:

@@ -14,6 +14,7 @@ from legato import __version__
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
 from legato.ledger.provider_health import unserved
 from legato.ledger.rate_limit import Limit
+from legato.model import Priority
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi
@@ -524,10 +525,10 @@ class TestInteractions:
 
     def test_a_backfill_leaves_room_and_is_promised_nothing(self, api):
         """The sweep that follows it finds the third call of the minute."""
-        rows(api, behind=True)
-        rows(api, behind=True)
+        rows(api, priority=Priority.BACKFILL)
+        rows(api, priority=Priority.BACKFILL)
         with pytest.raises(Wait) as wait:
-            rows(api, behind=True)
+            rows(api, priority=Priority.BACKFILL)
         assert not wait.value.turn
         assert rows(api) == []
 
@@ -561,13 +562,13 @@ class TestLimits:
         assert other.value.seconds == seconds - 3
         assert len(server.requests) == sent
         clock.advance(seconds - 3)
-        assert read(an_api(server, clock, notes), turn=True) == b"audio"
+        assert read(an_api(server, clock, notes), priority=Priority.RESERVED) == b"audio"
 
     def test_who_goes_behind_is_promised_nothing_by_a_429_either(self, api, server):
         """It comes back behind everybody."""
         server.answers[RECORDING_PATH] = httpx.Response(429)
         with pytest.raises(Wait) as wait:
-            read(api, behind=True)
+            read(api, priority=Priority.BACKFILL)
         assert not wait.value.turn
 
     def test_log_ins_share_the_allowance_of_the_app(self, server, clock, notes):
@@ -696,7 +697,7 @@ class TestRecordings:
 
         server.answers[RECORDING_PATH] = answer
         api = an_api(server, clock, notes, limits={**LIMITS, "Recordings": (Limit(2, 60),)})
-        assert read(api, behind=True) == b"halfrest"
+        assert read(api, priority=Priority.BACKFILL) == b"halfrest"
 
     @pytest.mark.parametrize(
         "answer",

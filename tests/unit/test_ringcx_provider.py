@@ -7,7 +7,7 @@ import pytest
 
 from legato.errors import Wait
 from legato.ledger.listings import records_key
-from legato.model import Job, Note, Party, format_time
+from legato.model import Job, Note, Party, Priority, format_time
 from legato.providers.ringcx.provider import Ringcx
 from tests.fakes import NOON, FakeClock, FakeNotes, an_id
 
@@ -19,8 +19,8 @@ class FakeApi:
         self.opened = []
 
     @contextmanager
-    def stream(self, sub_account, dialog, segment, *, turn=False, behind=False):
-        self.opened.append((sub_account, dialog, segment, turn, behind))
+    def stream(self, sub_account, dialog, segment, *, priority=Priority.NORMAL):
+        self.opened.append((sub_account, dialog, segment, priority))
         yield iter([b"RIFF"])
 
 
@@ -204,6 +204,6 @@ def test_a_recording_is_opened_by_its_three_ids():
     with desk.provider.open_leg(named):
         pass
     assert desk.api.opened == [
-        ("99", "d/1", "p/v 1", True, True),
-        ("99", "d/1", "p-v-9", False, False),
+        ("99", "d/1", "p/v 1", Priority.BACKFILL),
+        ("99", "d/1", "p-v-9", Priority.NORMAL),
     ]

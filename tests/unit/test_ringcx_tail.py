@@ -12,7 +12,7 @@ from legato.discovery.sweep_all import sweep_all
 from legato.errors import Retry, Wait
 from legato.ledger.gaps import gaps_of
 from legato.ledger.listings import records_key, tail_key
-from legato.model import format_time
+from legato.model import Priority, format_time
 from legato.providers.ringcx.tail import FULL, LONGEST, RingcxTail
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id
 
@@ -46,7 +46,7 @@ class FakeMetadata:
     def ended(self, moment, **fields):
         self.rows.append((moment, a_row(len(self.rows), moment, **fields)))
 
-    def interactions(self, sub_account, *, begin, seconds, turn=False, behind=False):
+    def interactions(self, sub_account, *, begin, seconds, priority=Priority.NORMAL):
         if self.refusal:
             raise self.refusal
         end = begin + timedelta(seconds=seconds)

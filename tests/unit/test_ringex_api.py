@@ -10,6 +10,7 @@ import pytest
 from legato.errors import Barred, Denied, Failed, LegatoError, NotYet, Retry, Wait
 from legato.ledger.provider_health import unserved
 from legato.ledger.rate_limit import Limit
+from legato.model import Priority
 from legato.ports import SourceRecording
 from legato.providers.credentials import read_credentials
 from legato.providers.ringex.api import RingexApi
@@ -191,7 +192,7 @@ class TestLimits:
         assert second.value.seconds == pytest.approx(21)
         assert len(server.requests) == sent
         clock.advance(21)
-        assert an_api(server, clock, notes).get("/x", {}, turn=True) == {}
+        assert an_api(server, clock, notes).get("/x", {}, priority=Priority.RESERVED) == {}
 
     @pytest.mark.parametrize(
         ("header", "seconds"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from legato.errors import Barred, Failed, NotYet, Retry
-from legato.model import format_time
+from legato.model import Priority, format_time
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.providers.ringex.tail import EXTRACT_SYNC, MOST_PAGES, RingexTail
 from tests.fakes import FakeClock, a_ringex_account, an_id
@@ -22,12 +22,12 @@ class FakeApi:
     def __init__(self):
         self.answers = []
         self.asked = []
-        self.turns = []
+        self.priorities = []
 
-    def get(self, path, params, *, turn=False):
+    def get(self, path, params, *, priority=Priority.NORMAL):
         assert path == EXTRACT_SYNC
         self.asked.append(params)
-        self.turns.append(turn)
+        self.priorities.append(priority)
         answer = self.answers.pop(0) if self.answers else an_answer()
         if isinstance(answer, Exception):
             raise answer
@@ -71,7 +71,7 @@ def test_later_reads_follow_the_token(tail, api):
     api.answers = [an_answer(after="t2")]
     page = tail.page({"first": BEFORE, "since": BEFORE, "token": "t1"}, turn=True)
     assert api.asked == [{"view": "Detailed", "syncType": "ISync", "syncToken": "t1"}]
-    assert api.turns == [True]
+    assert api.priorities == [Priority.RESERVED]
     assert page.cursor["token"] == "t2"
 
 
@@ -269,7 +269,7 @@ def test_a_log_of_the_past_without_an_end_is_read_no_further(api):
     )
     asked = []
 
-    def get(_path, params, *, turn, behind):
+    def get(_path, params, *, priority):
         asked.append(params["page"])
         return {"records": ["odd", record(None)], "navigation": {"nextPage": {"uri": "x"}}}
 

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import IntEnum
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
@@ -143,6 +144,24 @@ class CallId(NamedTuple):
     def of(cls, said: Json) -> CallId:
         """Return the call that a document names by its `provider`, `account` and `call`."""
         return cls(said["provider"], said["account"], said["call"])
+
+
+class Priority(IntEnum):
+    """Who goes first at a provider's rate limit.
+
+    RESERVED has been promised a moment. BACKFILL lets all others go first.
+    """
+
+    BACKFILL = 0
+    NORMAL = 1
+    RESERVED = 2
+
+    @classmethod
+    def of(cls, *, turn: bool, behind: bool) -> Priority:
+        """Return the priority of who was promised a `turn`, or goes `behind` all others anyway."""
+        if behind:
+            return cls.BACKFILL
+        return cls.RESERVED if turn else cls.NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from legato.errors import Stale, Wait
-from legato.model import Json, Note
+from legato.model import Json, Note, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,31 +64,30 @@ class Gate:
         self._limits = limits
         self._sleep = sleep
 
-    def enter(self, key: str, *, calls: int = 1, turn: bool = False, behind: bool = False) -> None:
+    def enter(self, key: str, *, calls: int = 1, priority: Priority = Priority.NORMAL) -> None:
         """Take a grant, sleeping for two seconds at most.
 
         `calls` is what a request counts for at the provider: all of it is taken, or nothing. More
         than a limit allows finds room when nothing else is counted.
 
-        `turn` is for who was promised one. `behind` is for who lets all others go first, as a
-        backfill does: it waits behind every promise, leaves room in every window (`Limit.spared`),
-        and is promised nothing. Raises Wait with the time until its turn comes, or until there may
-        be room for one more who goes behind.
+        A backfill waits behind every reservation, leaves room in every window (`Limit.spared`), and
+        gets no reservation. Raises Wait with the time until the reserved moment, or until there may
+        be room for one more backfill.
         """
         patience = SHORT_WAIT
         for _ in range(TRIES):
             note, now = self._notes.read(_name(key)), self._now()
-            window = self._window(key, note, behind=behind)
-            wait = window.wait(now, calls=calls, turn=turn and not behind)
+            window = self._window(key, note, priority)
+            wait = window.wait(now, calls=calls, priority=priority)
             if wait > patience:
                 content = note.content
-                if behind:
+                if priority is Priority.BACKFILL:
                     content, wait = window.lined_up(now, wait)
-                elif not turn:
+                elif priority is Priority.NORMAL:
                     content = window.booked(now, wait, calls)
                 if self._written(note, content):
                     reason = "it is not our turn at the provider"
-                    raise Wait(reason, seconds=wait, turn=not behind)
+                    raise Wait(reason, seconds=wait, turn=priority > Priority.BACKFILL)
             elif wait > 0:
                 self._sleep(max(wait, SHORTEST_SLEEP))
                 patience -= wait
@@ -96,11 +95,11 @@ class Gate:
                 return
         raise Wait("too many ask at the same time", seconds=SHORT_WAIT)
 
-    def wait(self, key: str, *, turn: bool = False, behind: bool = False) -> float:
+    def wait(self, key: str, *, priority: Priority = Priority.NORMAL) -> float:
         """Return the seconds until a grant could be had, negative by the room there is now."""
-        window = self._window(key, self._notes.read(_name(key)), behind=behind)
+        window = self._window(key, self._notes.read(_name(key)), priority)
         now = self._now()
-        return window.wait(now, turn=turn and not behind) or -window.room(now)
+        return window.wait(now, priority=priority) or -window.room(now)
 
     def block(self, key: str, *, seconds: float) -> None:
         """Let nobody through for so long: the provider has sent a 429."""
@@ -162,9 +161,10 @@ class Gate:
             return False
         return True
 
-    def _window(self, key: str, note: Note, *, behind: bool) -> _Window:
+    def _window(self, key: str, note: Note, priority: Priority) -> _Window:
         limits = self._limits_of(key, note.content)
-        return _Window(note.content, tuple(map(Limit.spared, limits)) if behind else limits)
+        spared = priority is Priority.BACKFILL
+        return _Window(note.content, tuple(map(Limit.spared, limits)) if spared else limits)
 
     def _limits_of(self, key: str, content: Json) -> tuple[Limit, ...]:
         if "limit" in content:
@@ -229,14 +229,14 @@ class _Window:
             0, min(limit.calls - _since(live, now - limit.seconds) for limit in self._limits)
         )
 
-    def wait(self, now: float, *, calls: int = 1, turn: bool) -> float:
+    def wait(self, now: float, *, calls: int = 1, priority: Priority) -> float:
         """Return the seconds until there is room, and nobody is left who was promised it before.
 
         For who was promised nothing, the calls that were promised are as good as made.
         """
         waits = [0.0, _blocked(self._content) - now]
         taken = self.live(now)
-        if not turn and (promised := self._content.get("promised")):
+        if priority < Priority.RESERVED and (promised := self._content.get("promised")):
             # Who comes back for the last promise may be late by as much as the time one call takes.
             waits.append(promised[-1] + min(self._paces()) - now)
             taken += [moment for moment in promised if moment > now]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from legato.errors import Failed, Limited, Retry
+from legato.model import Priority
 from legato.providers import responses
 from legato.providers.client import USER_AGENT, web_client
 
@@ -59,8 +60,7 @@ class Line:
         key: str,
         *,
         calls: int = 1,
-        turn: bool = False,
-        behind: bool = False,
+        priority: Priority = Priority.NORMAL,
         auth: httpx.Auth | None = None,
     ) -> httpx.Response:
         """Send one request through the gate, and tell the gate what the answer says of the limit.
@@ -72,7 +72,7 @@ class Line:
         if request.url.userinfo:
             # httpx would log in with it, in place of our token.
             raise Failed(f"{responses.where(request)} has a user in its address, which is not used")
-        self._gate.enter(key, calls=calls, turn=turn, behind=behind)
+        self._gate.enter(key, calls=calls, priority=priority)
         try:
             response = self._client.send(request, auth=auth, stream=True)
         # httpx looks where a redirect leads, and not all that is wrong there is a TransportError.
@@ -81,16 +81,17 @@ class Line:
             raise Retry(reason) from error
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             response.close()
-            raise self.limited(response, key, turn=not behind)
+            raise self.limited(response, key, priority=priority)
         said = responses.rate_limit(response)
         if said is not None and key.endswith(f"#{said[0]}"):
             self._gate.learn(key, said[1], remaining=said[2])
         return response
 
-    def limited(self, response: httpx.Response, key: str, *, turn: bool) -> Limited:
+    def limited(self, response: httpx.Response, key: str, *, priority: Priority) -> Limited:
         """Close the gate for everybody, for as long as a 429 says; return the error for it."""
         seconds = responses.retry_after(response, self._clock.now(), usual=self._penalty) + 1
         self._gate.block(key, seconds=seconds)
+        turn = priority > Priority.BACKFILL
         return Limited(f"{self._provider}'s rate limit is reached", seconds=seconds, turn=turn)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from legato.errors import Retry
+from legato.model import Priority
 from legato.providers import responses
 from legato.providers.credentials import Credential, Unaccepted
 from legato.providers.http_client import LOG_IN_TIMEOUT
@@ -59,7 +60,9 @@ def _log_in(line: Line, platform: httpx.URL, credential: Credential) -> Minted:
         timeout=LOG_IN_TIMEOUT,
     )
     basic = httpx.BasicAuth(credential.client_id, credential.client_secret)
-    with closing(line.send(request, auth_key(credential), turn=True, auth=basic)) as response:
+    with closing(
+        line.send(request, auth_key(credential), priority=Priority.RESERVED, auth=basic)
+    ) as response:
         if response.is_client_error and not responses.passes(response.status_code):
             # "Do not repeat" says RingCentral: the same credentials get the same answer.
             reason = f"RingCentral mints no token: {responses.error_code(response)}"

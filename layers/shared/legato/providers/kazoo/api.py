@@ -17,6 +17,7 @@ import httpx
 
 from legato.errors import Barred, Failed, NotYet, Retry
 from legato.ledger.rate_limit import Gate
+from legato.model import Priority
 from legato.providers import responses
 from legato.providers.credentials import AnyPool, Expired, Forbidden, Unaccepted
 from legato.providers.http_client import LOG_IN_TIMEOUT, Line, origin
@@ -74,9 +75,8 @@ class KazooApi:
     draw from the same bucket: each envelope says what remains, and corrects the gate.
 
     Every method raises Wait (not our turn), Limited (429), Barred (we are refused, and a person
-    must act), NotYet (404 for a recording), Retry (5xx, network, an answer that is
-    none), Failed (any other refusal; for a recording's audio Denied). `turn` is for who was
-    promised one, `behind` for who lets all others go first.
+    must act), NotYet (404 for a recording), Retry (5xx, network, an answer that is none), Failed
+    (any other refusal; for a recording's audio Denied). `priority` says who goes first.
     """
 
     def __init__(
@@ -114,8 +114,7 @@ class KazooApi:
         user: str | None = None,
         filters: Mapping[str, str] = {},
         page_size: int,
-        turn: bool = False,
-        behind: bool = False,
+        priority: Priority = Priority.NORMAL,
     ) -> RecordingsPage:
         """Return a page of the recordings that were saved in this time, the oldest first.
 
@@ -133,7 +132,7 @@ class KazooApi:
         }
         owner = ("users", user) if user is not None else ()
         names = (*owner, "recordings")
-        answer = self._asked("GET", account, *names, params=params, turn=turn, behind=behind)
+        answer = self._asked("GET", account, *names, params=params, priority=priority)
         following = (answer.envelope or {}).get("next_start_key")
         place = f"{responses.where(answer.response.request)} answers with next_start_key"
         if following is not None and not isinstance(following, str):
@@ -148,7 +147,7 @@ class KazooApi:
 
     @contextmanager
     def stream(
-        self, account: str, recording: str, *, turn: bool = False, behind: bool = False
+        self, account: str, recording: str, *, priority: Priority = Priority.NORMAL
     ) -> Iterator[Iterator[bytes]]:
         """GET a recording's audio in pieces; what is asked, and may raise, begins with the first.
 
@@ -162,12 +161,11 @@ class KazooApi:
             url = self._of(account, "recordings", recording)
             request = self._line.request("GET", url, headers={"Accept": AUDIO, **headers})
             # What has begun goes first: all that came so far would be lost.
-            begun = bool(headers)
+            now = Priority.RESERVED if headers else priority
             with self._answer(
                 request,
                 account,
-                turn=turn or begun,
-                behind=behind and not begun,
+                priority=now,
                 recording=recording,
             ) as answer:
                 if answer.envelope is not None:
@@ -177,9 +175,11 @@ class KazooApi:
         with closing(responses.pieces(opened)) as pieces:
             yield _some(pieces, f"Kazoo answers for {recording} without a single byte")
 
-    def delete(self, account: str, recording: str, *, behind: bool = False) -> None:
+    def delete(
+        self, account: str, recording: str, *, priority: Priority = Priority.RESERVED
+    ) -> None:
         """Delete a recording from Kazoo's list. NotYet: Kazoo does not find it (any more)."""
-        self._asked("DELETE", account, "recordings", recording, turn=not behind, behind=behind)
+        self._asked("DELETE", account, "recordings", recording, priority=priority)
 
     def _asked(
         self,
@@ -187,8 +187,7 @@ class KazooApi:
         account: str,
         *names: str,
         params: Mapping[str, Any] | None = None,
-        turn: bool = True,
-        behind: bool = False,
+        priority: Priority = Priority.RESERVED,
     ) -> Answer:
         """Ask for JSON. Who cannot be promised a turn takes it as if it had been."""
         request = self._line.request(
@@ -197,7 +196,7 @@ class KazooApi:
             params=params,
             headers={"Accept": "application/json"},
         )
-        with self._answer(request, account, turn=turn, behind=behind) as answer:
+        with self._answer(request, account, priority=priority) as answer:
             return answer
 
     def _of(self, account: str, *names: str) -> httpx.URL:
@@ -217,8 +216,7 @@ class KazooApi:
         request: httpx.Request,
         account: str,
         *,
-        turn: bool,
-        behind: bool,
+        priority: Priority,
         recording: str | None = None,
     ) -> Iterator[Answer]:
         """Ask, and follow redirects within Kazoo's host."""
@@ -234,8 +232,8 @@ class KazooApi:
                 again: bool,
                 asked: httpx.Request = asked,
             ) -> Answer:
-                first = not again
-                answer = self._sent(asked, token, key, turn=turn or again, behind=behind and first)
+                now = Priority.RESERVED if again else priority
+                answer = self._sent(asked, token, key, priority=now)
                 if httpx.codes.is_error(answer.status):
                     raise _error(answer, account)
                 return answer
@@ -244,7 +242,7 @@ class KazooApi:
                 send,
                 scope=f"{kind}#{account}",
                 recording=recording,
-                room=lambda _: self._gate.wait(key, turn=turn, behind=behind),
+                room=lambda _: self._gate.wait(key, priority=priority),
             )
             with closing(found) as answer:
                 if answer.response.next_request is None:
@@ -253,28 +251,26 @@ class KazooApi:
                 request = answer.response.next_request
         raise Retry(f"{responses.where(request)} redirects too often")
 
-    def _sent(
-        self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
-    ) -> Answer:
+    def _sent(self, request: httpx.Request, token: str, key: str, *, priority: Priority) -> Answer:
         if origin(request.url) != origin(self._url):
             raise Failed(
                 f"{request.url.host} is not the configured Kazoo host, so it gets no token; "
                 "if it is Kazoo's, set the parameter KazooUrl"
             )
         request.headers["X-Auth-Token"] = token
-        response = self._line.send(request, key, turn=turn, behind=behind)
+        response = self._line.send(request, key, priority=priority)
         if response.next_request is not None or (
             response.is_success and _asks_audio(request) and not is_json(response)
         ):
             return Answer(response, response.status_code)
-        return self._heard(response, key, turn=not behind)
+        return self._heard(response, key, priority=priority)
 
-    def _heard(self, response: httpx.Response, key: str, *, turn: bool) -> Answer:
+    def _heard(self, response: httpx.Response, key: str, *, priority: Priority) -> Answer:
         """Read an envelope, and tell the gate what it says of the bucket."""
         with closing(response):
             answer = read_answer(response)
         if answer.status == httpx.codes.TOO_MANY_REQUESTS:
-            raise self._line.limited(response, key, turn=turn)
+            raise self._line.limited(response, key, priority=priority)
         if answer.remaining is not None:
             self._gate.correct(key, remaining=answer.remaining)
         return answer
@@ -291,8 +287,10 @@ class KazooApi:
             json={"data": json.loads(credential.secret)},
             timeout=LOG_IN_TIMEOUT,
         )
-        response = self._line.send(request, LOG_IN_KEY, calls=LOG_IN_CALLS, turn=True)
-        answer = self._heard(response, LOG_IN_KEY, turn=True)
+        response = self._line.send(
+            request, LOG_IN_KEY, calls=LOG_IN_CALLS, priority=Priority.RESERVED
+        )
+        answer = self._heard(response, LOG_IN_KEY, priority=Priority.RESERVED)
         reason = f"{responses.where(request)} answers {answer.status} {said(answer)}".rstrip()
         if httpx.codes.is_client_error(answer.status) and not responses.passes(answer.status):
             raise Unaccepted(f"Kazoo mints no token: {reason}", seconds=UNAUTHORIZED_SECONDS)

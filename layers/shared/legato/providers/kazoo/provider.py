@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from legato.errors import Failed, LegatoError, NotYet, Wait
 from legato.ledger.accounts import siblings
 from legato.ledger.listings import AHEAD, as_listed, records_key
-from legato.model import Leg, Listing
+from legato.model import Leg, Listing, Priority
 from legato.providers.kazoo.documents import (
     address,
     ended_at,
@@ -121,7 +121,9 @@ class Kazoo:
                         raise
                     pieces = None
                 if pieces is None:
-                    asked = self._api.stream(account, recording, turn=turn, behind=leg.behind)
+                    asked = self._api.stream(
+                        account, recording, priority=Priority.of(turn=turn, behind=leg.behind)
+                    )
                     pieces = opened.enter_context(asked)
                 yield pieces
         except NotYet as error:
@@ -174,7 +176,7 @@ class KazooSource:
             return True
         digest = hashlib.sha256()
         try:
-            with self._api.stream(account, leg["id"], behind=True) as pieces:
+            with self._api.stream(account, leg["id"], priority=Priority.BACKFILL) as pieces:
                 for piece in pieces:
                     digest.update(piece)
         except NotYet:
@@ -186,4 +188,4 @@ class KazooSource:
     def remove(self, recordings: Sequence[SourceRecording]) -> None:
         """Delete recordings, behind all other requests. NotYet: Kazoo does not find one."""
         for recording in recordings:
-            self._api.delete(recording.account, recording.id, behind=True)
+            self._api.delete(recording.account, recording.id, priority=Priority.BACKFILL)

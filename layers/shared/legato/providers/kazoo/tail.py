@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from legato.errors import Retry
 from legato.ledger.gaps import SEAM
-from legato.model import CallId, Json, Unreadable, format_time, parse_time
+from legato.model import CallId, Json, Priority, Unreadable, format_time, parse_time
 from legato.ports import Beyond, Change, TailPage
 from legato.providers.fields import kept
 from legato.providers.kazoo.documents import began_at, call_of, recording_of, without_secrets
@@ -56,8 +56,7 @@ class Recordings(Protocol):
         user: str | None = None,
         filters: Mapping[str, str] = ...,
         page_size: int,
-        turn: bool = False,
-        behind: bool = False,
+        priority: Priority = Priority.NORMAL,
     ) -> Documents:
         """Return the recordings that were saved in this time, the first ones first."""
         ...
@@ -135,8 +134,7 @@ class KazooTail(Account):
             user=self._user,
             filters=self._filters,
             page_size=PAGE_SIZE,
-            turn=turn,
-            behind=self.behind,
+            priority=Priority.of(turn=turn, behind=self.behind),
         )
         changes, strays = self._by_call(answer.documents, now)
         endless = None

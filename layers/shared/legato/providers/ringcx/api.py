@@ -19,6 +19,7 @@ import httpx
 
 from legato.errors import Barred, Failed, NotYet, Retry
 from legato.ledger.rate_limit import Gate
+from legato.model import Priority
 from legato.providers import responses
 from legato.providers.credentials import Expired, Forbidden, Pool, Unaccepted
 from legato.providers.http_client import LOG_IN_TIMEOUT, Line, origin
@@ -75,8 +76,7 @@ class RingcxApi:
 
     Every method raises Wait (not our turn), Limited (429), Barred (we are refused, and a person
     must act), NotYet (404 for a recording), Retry (5xx, network, an answer that is none), Failed
-    (any other refusal; for a recording Denied). `turn` is for who was promised one, `behind` for
-    who lets all others go first.
+    (any other refusal; for a recording Denied). `priority` says who goes first.
     """
 
     def __init__(
@@ -121,8 +121,7 @@ class RingcxApi:
         *,
         begin: datetime,
         seconds: int,
-        turn: bool = False,
-        behind: bool = False,
+        priority: Priority = Priority.NORMAL,
     ) -> list[Any]:
         """Return the segments of a window: `seconds` (1 to 10,800) from `begin` on.
 
@@ -143,7 +142,7 @@ class RingcxApi:
             return f"ringcx#{sub_account}#Metadata"
 
         scope = f"list#{sub_account}"
-        with self._answer(asked, key, scope=scope, turn=turn, behind=behind) as response:
+        with self._answer(asked, key, scope=scope, priority=priority) as response:
             return read_list(response)
 
     @contextmanager
@@ -153,8 +152,7 @@ class RingcxApi:
         dialog: str,
         segment: str,
         *,
-        turn: bool = False,
-        behind: bool = False,
+        priority: Priority = Priority.NORMAL,
     ) -> Iterator[Iterator[bytes]]:
         """GET a segment's recording in pieces; what is asked, and may raise, begins with the first.
 
@@ -170,14 +168,13 @@ class RingcxApi:
                 return self._line.request("GET", self._url.join(path), headers=headers)
 
             # What has begun goes first: all that came so far would be lost.
-            begun = bool(headers)
+            now = Priority.RESERVED if headers else priority
             return self._answer(
                 asked,
                 _recordings_key,
                 scope=f"recording#{sub_account}",
                 recording=f"{dialog}/{segment}",
-                turn=turn or begun,
-                behind=behind and not begun,
+                priority=now,
             )
 
         with closing(responses.pieces(opened)) as pieces:
@@ -192,7 +189,9 @@ class RingcxApi:
         def asked(_: str) -> httpx.Request:
             return self._line.request("GET", self._url.join(SUB_ACCOUNTS_PATH))
 
-        with self._answer(asked, _exchange_key, scope="list", turn=True) as response:
+        with self._answer(
+            asked, _exchange_key, scope="list", priority=Priority.RESERVED
+        ) as response:
             found = read_list(response)
         if not all(isinstance(one, dict) for one in found):
             raise Retry("RingCX lists accounts that are no JSON objects")
@@ -209,8 +208,7 @@ class RingcxApi:
         *,
         scope: str,
         recording: str | None = None,
-        turn: bool,
-        behind: bool = False,
+        priority: Priority,
     ) -> Iterator[httpx.Response]:
         """Ask in an account's name, and follow redirects within RingCX's host."""
 
@@ -218,18 +216,16 @@ class RingcxApi:
             account = self._account or str(facts.get("account", ""))
             if not account:
                 raise Expired("the log-in has not told the account", seconds=UNAUTHORIZED_SECONDS)
-            first = not again
             request = asked(account)
-            response = self._sent(
-                request, token, key(one), turn=turn or again, behind=behind and first
-            )
+            now = Priority.RESERVED if again else priority
+            response = self._sent(request, token, key(one), priority=now)
             if not response.is_success and response.next_request is None:
                 with closing(response):
                     raise _error(response, account, is_recording=recording is not None)
             return response
 
         def room(one: Credential) -> float:
-            return self._gate.wait(key(one), turn=turn, behind=behind)
+            return self._gate.wait(key(one), priority=priority)
 
         for _ in range(MAX_REDIRECTS + 1):
             with closing(
@@ -242,7 +238,7 @@ class RingcxApi:
         raise Retry(f"{responses.where(response.request)} redirects too often")
 
     def _sent(
-        self, request: httpx.Request, token: str, key: str, *, turn: bool, behind: bool = False
+        self, request: httpx.Request, token: str, key: str, *, priority: Priority
     ) -> httpx.Response:
         if origin(request.url) != origin(self._url):
             raise Failed(
@@ -250,7 +246,7 @@ class RingcxApi:
                 "if it is RingCX's, set the parameter RingcxUrl"
             )
         request.headers["Authorization"] = f"Bearer {token}"
-        return self._line.send(request, key, turn=turn, behind=behind)
+        return self._line.send(request, key, priority=priority)
 
     def _mint(self, credential: Credential, refresh: str | None) -> Minted:
         """Renew the token; trade RingCentral's if RingCX does not renew it, for whatever reason.
@@ -306,7 +302,9 @@ class RingcxApi:
 
     def _traded(self, credential: Credential, request: httpx.Request) -> Minted:
         request.extensions["timeout"] = LOG_IN_TIMEOUT.as_dict()
-        with closing(self._line.send(request, _exchange_key(credential), turn=True)) as response:
+        with closing(
+            self._line.send(request, _exchange_key(credential), priority=Priority.RESERVED)
+        ) as response:
             if not response.is_success:
                 raise _no_log_in(response, said(response))
             answer = responses.read_object(response)
@@ -322,7 +320,9 @@ class RingcxApi:
         headers = {"Authorization": f"Bearer {token}"}
         url = self._platform.join(ACCOUNT_PATH)
         request = self._line.request("GET", url, headers=headers, timeout=LOG_IN_TIMEOUT)
-        with closing(self._line.send(request, auth_key(credential), turn=True)) as response:
+        with closing(
+            self._line.send(request, auth_key(credential), priority=Priority.RESERVED)
+        ) as response:
             if not response.is_success:
                 raise _no_log_in(response, responses.error_code(response))
             account = responses.read_object(response).get("id")

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from legato.errors import LegatoError, Wait
 from legato.ledger.accounts import siblings
 from legato.ledger.listings import AHEAD, as_listed, records_key
-from legato.model import Job, Leg, Listing
+from legato.model import Job, Leg, Listing, Priority
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.rows import address, ended_at, is_voice, listing
 
@@ -93,7 +93,8 @@ class Ringcx:
     def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
         """Open a segment's recording."""
         sub_account, dialog, segment = map(unquote, leg.address.split("/"))
-        return self._api.stream(sub_account, dialog, segment, turn=turn, behind=leg.behind)
+        priority = Priority.of(turn=turn, behind=leg.behind)
+        return self._api.stream(sub_account, dialog, segment, priority=priority)
 
     def _young(self, job: Job, rows: Sequence[dict[str, object]]) -> Wait | None:
         voice = list(filter(is_voice, rows))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from legato.ledger.gaps import SEAM
-from legato.model import CallId, Json, Unreadable, format_time, parse_time
+from legato.model import CallId, Json, Priority, Unreadable, format_time, parse_time
 from legato.ports import Beyond, Change, TailPage
 from legato.providers.fields import kept
 from legato.providers.ringcx.rows import (
@@ -53,8 +53,7 @@ class Metadata(Protocol):
         *,
         begin: datetime,
         seconds: int,
-        turn: bool = False,
-        behind: bool = False,
+        priority: Priority = Priority.NORMAL,
     ) -> list[Json]:
         """Return the rows of the segments in `seconds` from `begin` on."""
         ...
@@ -116,8 +115,7 @@ class RingcxTail:
             self.sub_account,
             begin=begin,
             seconds=int(length.total_seconds()),
-            turn=turn,
-            behind=self.behind,
+            priority=Priority.of(turn=turn, behind=self.behind),
         )
         changes, strays = self._by_dialog(rows, now)
         place: Json = {"begin": begin, "until": until, "span": length.total_seconds()}

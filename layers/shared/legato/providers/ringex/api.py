@@ -14,6 +14,7 @@ import httpx
 
 from legato.errors import Failed, NotYet, Retry
 from legato.ledger.rate_limit import Gate
+from legato.model import Priority
 from legato.providers import responses
 from legato.providers.credentials import (
     FORBIDDEN_SECONDS,
@@ -51,7 +52,7 @@ class RingexApi:
 
     Every method raises Wait (not our turn), Limited (429), Barred (no credential is accepted),
     NotYet (404), Retry (5xx or network), Failed (any other refusal; for a recording Denied).
-    `turn` is for who was promised one, `behind` for who lets all others go first.
+    `priority` says who goes first.
     """
 
     def __init__(
@@ -78,10 +79,10 @@ class RingexApi:
             provider="ringex",
         )
 
-    def get(self, path: str, params: Json, *, turn: bool = False, behind: bool = False) -> Json:
+    def get(self, path: str, params: Json, *, priority: Priority = Priority.NORMAL) -> Json:
         """GET a JSON object from the platform."""
         request = self._line.request("GET", self._platform.join(path), params=params)
-        with self._answer(request, scope_of(path), turn=turn, behind=behind) as response:
+        with self._answer(request, scope_of(path), priority=priority) as response:
             return responses.read_object(response)
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -99,7 +100,7 @@ class RingexApi:
         """
         url = self._platform.join(CALL_RECORDINGS)
         request = self._line.request("DELETE", url, json={"records": list(recordings)})
-        with self._answer(request, scope_of(DELETION), behind=True) as response:
+        with self._answer(request, scope_of(DELETION), priority=Priority.BACKFILL) as response:
             if not response.is_success:
                 raise Retry(f"{responses.where(request)} answers {response.status_code}")
 
@@ -116,7 +117,7 @@ class RingexApi:
 
     @contextmanager
     def stream(
-        self, address: str, *, turn: bool = False, behind: bool = False
+        self, address: str, *, priority: Priority = Priority.NORMAL
     ) -> Iterator[Iterator[bytes]]:
         """GET a recording in pieces from an address that RingCentral gave, on a configured host.
 
@@ -128,20 +129,19 @@ class RingexApi:
         def opened(headers: dict[str, str]) -> AbstractContextManager[httpx.Response]:
             request = self._line.request("GET", joined(self._media, address), headers=headers)
             # What has begun does not go behind: all that came so far would be lost.
-            return self._followed(request, turn=turn, behind=behind and not headers)
+            now = max(priority, Priority.NORMAL) if headers else priority
+            return self._followed(request, now)
 
         with closing(responses.pieces(opened)) as pieces:
             yield pieces
 
     @contextmanager
-    def _followed(
-        self, request: httpx.Request, *, turn: bool, behind: bool
-    ) -> Iterator[httpx.Response]:
+    def _followed(self, request: httpx.Request, priority: Priority) -> Iterator[httpx.Response]:
         """Follow redirects between our hosts; each is a request of its own."""
         recording = request.url.path
         for _ in range(MAX_REDIRECTS):
             with self._answer(
-                request, RECORDING, turn=turn, behind=behind, recording=recording
+                request, RECORDING, priority=priority, recording=recording
             ) as response:
                 if not response.is_redirect:
                     yield response
@@ -158,8 +158,7 @@ class RingexApi:
         request: httpx.Request,
         scope: str,
         *,
-        turn: bool = False,
-        behind: bool = False,
+        priority: Priority = Priority.NORMAL,
         recording: str | None = None,
     ) -> Iterator[httpx.Response]:
         """Send a request with whichever credential has room, until one is accepted."""
@@ -172,15 +171,13 @@ class RingexApi:
 
         def send(one: Credential, token: str, _facts: Json, again: bool) -> httpx.Response:
             request.headers["Authorization"] = f"Bearer {token}"
-            first = not again
-            response = self._line.send(
-                request, _key(one, group), turn=turn or again, behind=behind and first
-            )
+            now = Priority.RESERVED if again else priority
+            response = self._line.send(request, _key(one, group), priority=now)
             _check(response, scope)
             return response
 
         def room(one: Credential) -> float:
-            return self._gate.wait(_key(one, group), turn=turn, behind=behind)
+            return self._gate.wait(_key(one, group), priority=priority)
 
         with closing(
             self._session.answer(send, scope=scope, recording=recording, room=room)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import LegatoError, Retry, Wait
-from legato.model import Job, Json, Leg, Listing, format_time
+from legato.model import Job, Json, Leg, Listing, Priority, format_time
 from legato.providers.fields import id_of, kept
 from legato.providers.ringex.call_log import address_of, listing, session_of
 from legato.providers.ringex.retention import known_retention
@@ -100,12 +100,13 @@ class Ringex:
 
         What is said to lie on another host is asked of ours, by its id: no token goes there.
         """
+        priority = Priority.of(turn=turn, behind=leg.behind)
         host = self._api.other_host(leg.address)
         if host is None:
-            return self._api.stream(leg.address, turn=turn, behind=leg.behind)
+            return self._api.stream(leg.address, priority=priority)
         extra = {"leg": leg.id, "host": host}
         log.warning("an address is on a host that RingexUrl does not name", extra=extra)
-        return self._api.stream(address_of(leg.id), turn=turn, behind=leg.behind)
+        return self._api.stream(address_of(leg.id), priority=priority)
 
     def _records(self, jobs: Sequence[Job], **filters: str) -> dict[str, list[Json]]:
         """Return the records of these calls."""
@@ -131,7 +132,7 @@ class Ringex:
                     "page": page,
                     **filters,
                 },
-                turn=any(job.turn for job in jobs),
+                priority=Priority.of(turn=any(job.turn for job in jobs), behind=False),
             )
             records, new = records_of(answer), False
             for record in records:

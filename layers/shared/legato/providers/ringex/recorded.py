@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import Retry
-from legato.model import Json, Unreadable, format_time, parse_time
+from legato.model import Json, Priority, Unreadable, format_time, parse_time
 from legato.ports import TailPage
 from legato.providers.ringex.call_log import began_at, length_of, recording_ids, unreadable
 from legato.providers.ringex.provider import CALL_LOG, PAGE_RECORDS, has_more, records_of
@@ -86,8 +86,7 @@ class RingexRecorded:
                 "perPage": PAGE_RECORDS,
                 "page": number,
             },
-            turn=turn,
-            behind=self.behind,
+            priority=Priority.of(turn=turn, behind=self.behind),
         )
         records = records_of(answer)
         changes, strays = by_session(records, self._account, latest=self.end)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import Failed, NotYet, Retry
-from legato.model import Json, Unreadable, format_time, parse_time
+from legato.model import Json, Priority, Unreadable, format_time, parse_time
 from legato.ports import Beyond, TailPage
 from legato.providers.ringex.call_log import recording_ids, unreadable
 from legato.providers.ringex.recorded import RingexRecorded
@@ -61,7 +61,7 @@ class RingexTail:
 
     def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
         """Return up to a thousand changed records. Raises Wait, Barred, Retry, Failed."""
-        asked_at = self._clock.now()
+        asked_at, priority = self._clock.now(), Priority.of(turn=turn, behind=False)
         first = cursor.get("first") or format_time(asked_at - self._first)
         since = min(cursor.get("since") or first, format_time(asked_at))
         token = cursor.get("token")
@@ -70,7 +70,7 @@ class RingexTail:
         else:
             how = {"syncType": "ISync", "syncToken": token}
         try:
-            answer = self._api.get(EXTRACT_SYNC, {"view": "Detailed", **how}, turn=turn)
+            answer = self._api.get(EXTRACT_SYNC, {"view": "Detailed", **how}, priority=priority)
         except (Failed, NotYet) as error:
             if token is None:
                 raise
