@@ -26,8 +26,6 @@ from typing import IO, cast
 
 from legato.errors import Failed
 
-LAYER = Path("/opt/bin")
-"""Where a Lambda layer's binaries are."""
 SANDBOX = "ffmpeg-sandbox"
 
 # MPEG audio and what is met inside WAV files of telephony.

@@ -10,7 +10,6 @@ is any case.
 from __future__ import annotations
 
 import json
-import logging
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from legato.catalogue.index import Catalogue
     from legato.model import Json, Note
     from legato.ports import Accesses, Archive, Clock, Ledger, Lists, Notes
-
-log = logging.getLogger(__name__)
 
 ACTIONS = ("hold", "request-release", "confirm-release", "withdraw-release")
 WITH_REASON = ("hold", "request-release")
