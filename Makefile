@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 # Hundreds of processes start here; without it, each would compile everything that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup ffmpeg demo local test soak check build sam-test bench lock clean
+.PHONY: help setup ffmpeg demo local test soak check build sam-test bench docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -33,7 +33,7 @@ test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
 soak: setup ffmpeg ## run the long simulated days and the storms; SEEDS=50 for more random faults
 	@python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/soak $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
 
-check: setup ## lint, types, template rules, flaws in security, stale locks
+check: setup ## lint, types, template rules, flaws in security, stale locks and docs
 	@scripts/setup.sh checkov
 	ruff check
 	ruff format --check
@@ -44,6 +44,7 @@ check: setup ## lint, types, template rules, flaws in security, stale locks
 	cfn-lint template.yaml
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 	python -m pytest -q tests/template
+	python scripts/cli_docs.py --check
 	scripts/lock.sh --check
 
 build: setup ffmpeg ## build functions and layers for deployment, and the list of what is in them
@@ -56,6 +57,9 @@ sam-test: setup ## run every event in events/ through sam local invoke; needs Do
 bench: setup ffmpeg ## run the benchmarks, with their table
 	@scripts/setup.sh bench
 	@python -m tests.bench
+
+docs: setup ## write docs/cli.md from the commands' help
+	@python scripts/cli_docs.py
 
 lock: setup ## write the locked requirements; ARGS=--upgrade takes the newest versions
 	@scripts/lock.sh $(ARGS)

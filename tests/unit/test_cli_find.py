@@ -261,8 +261,8 @@ class TestErrors:
         ended = find(place)
         assert ended.exit_code == 1
         assert ended.stderr == (
-            "legato: AWS does not permit dynamodb:Query: docs/operations.md lists what the command "
-            "needs\n"
+            "legato: AWS does not permit dynamodb:Query: docs/permissions.md lists what the "
+            "command needs\n"
         )
 
     @pytest.mark.parametrize(

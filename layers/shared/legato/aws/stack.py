@@ -125,7 +125,7 @@ def _refusal(error: ClientError) -> str | None:
         action = re.search(r"perform: ([\w-]+:\w+)", words)
         operation = error.operation_name
         named = action[1] if action else _ACTIONS.get(operation, operation)
-        return f"AWS does not permit {named}: docs/operations.md lists what the command needs"
+        return f"AWS does not permit {named}: docs/permissions.md lists what the command needs"
     if code(error) in _UNACCEPTED:
         return f"AWS does not accept the credentials ({code(error)}): log in again"
     return None

@@ -39,7 +39,7 @@ def post(url: str, request: Json, http: httpx.Client) -> Json:
     if response.status_code == 403 and (reason == "Forbidden" or "execute-api" in reason):
         raise Failed(
             f"AWS does not permit execute-api:Invoke on POST {urlsplit(url).path}: "
-            "docs/operations.md lists what the command needs"
+            "docs/permissions.md lists what the command needs"
         )
     if response.status_code in (400, 404):
         raise Refused(reason)

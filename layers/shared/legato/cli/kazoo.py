@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PUSH_ADVICE = (
     "AWS takes at most 4.5 MB in a push: 18 minutes of MP3 at 32 kbit/s, 70 seconds of WAV in "
     "stereo. For longer calls let Kazoo store its recordings, and the sweep fetches them, or let a "
-    "storage plan write into the inbox (docs/operations.md)."
+    "storage plan write into the inbox (docs/deploy/kazoo.md)."
 )
 
 app = typer.Typer(
