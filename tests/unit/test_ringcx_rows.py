@@ -54,6 +54,13 @@ def test_an_address_of_a_recording_says_more_than_a_flag(flag):
     assert kind(hasRecording=flag, **URL) == "recorded"
 
 
+@pytest.mark.parametrize("name", ["segmentRecordingUrl", "recordingURL", "recording_link"])
+def test_an_address_is_one_under_any_name(name):
+    """Older versions spell it in several ways."""
+    assert kind(hasRecording=False, **{name: "https://example.invalid/x"}) == "recorded"
+    assert kind(hasRecording=False, **{name: None}) == "none"
+
+
 @pytest.mark.parametrize("flag", [False, "false", "FALSE", 0, "0", "no"])
 def test_what_was_not_recorded_is_said_so(flag):
     """In whatever spelling."""

@@ -7,6 +7,7 @@ as required, so only what is needed is checked, and everything is kept as it cam
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -22,8 +23,8 @@ _YES = {"TRUE", "1", "1.0", "YES", "Y", "T", "ON"}
 _NO = {"FALSE", "0", "0.0", "NO", "N", "F", "OFF"}
 _VOICE = {"VOICE", "TELEPHONY", "PHONE", "CALL", "PSTN", "SIP"}
 _DIGITAL = {"DIGITAL", "EMAIL", "ENGAGE_MESSAGING", "MESSENGER", "CHAT", "SMS"}
-_URLS = ("segmentRecordingURL", "segmentRecordingUrl", "interactionRecordingLocation")
-"""Of older versions of the documentation."""
+_URL = re.compile("recording.*(url|uri|link|location)$", re.IGNORECASE)
+"""The address of a recording: older documentation has `segmentRecordingURL`, and other names."""
 
 
 def dialog_of(row: Json) -> str | None:
@@ -186,7 +187,7 @@ def _said(row: Json) -> Literal["yes", "no", "unclear"]:
     """Return what a row says of a recording. An address of one says more than a flag."""
     flag = row.get("hasRecording")
     word = str(flag).strip().upper() if isinstance(flag, str | bool | int | float) else ""
-    if word in _YES or any(text_of(row.get(name)) for name in _URLS):
+    if word in _YES or any(text_of(row[name]) for name in filter(_URL.search, row)):
         return "yes"
     return "no" if word in _NO else "unclear"
 
