@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the locked requirements: of the layer, of everything that a developer needs, of the
-# benchmarks beyond that, of checkov (which needs an older boto3, so it lives by itself), and of uv.
+# Writes the locked requirements: of the layer, of everything that a developer needs, of the command
+# as an operator installs it, of the benchmarks beyond that, of checkov (which needs an older boto3, so it lives by itself), and of uv.
 #   lock.sh            keeps the versions that are locked and still allowed
 #   lock.sh --upgrade  takes the newest
 #   lock.sh --check    changes nothing; exit 1 if a lock no longer says what pyproject.toml asks
@@ -23,6 +23,7 @@ lock() {
     shift 2
     compile "$requirements/dev.txt" pyproject.toml --extra cli --group dev "$@"
     compile "$layer" pyproject.toml --constraint "$requirements/dev.txt" "$@"
+    compile "$requirements/operator.txt" pyproject.toml --extra cli --constraint "$requirements/dev.txt" "$@"
     compile "$requirements/bench.txt" --group bench "$@"
     compile "$requirements/checkov.txt" --group checkov "$@"
     compile "$requirements/uv.txt" --group uv "$@"

@@ -3,7 +3,8 @@
 # own uv where none is installed, by its hash. Where there is no Python 3.13, uv fetches one, whose
 # hash uv knows. Safe to run again: it does nothing twice.
 #   setup.sh            what requirements/dev.txt locks
-#   setup.sh bench      what the benchmarks need beyond that, too
+#   setup.sh bench      what the benchmarks need beyond that, too, and .venv-operator: the command as
+#                       an operator installs it
 #   setup.sh checkov    checkov, in .venv-checkov
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,6 +55,14 @@ install_bench() {
     "$uv" pip install --quiet --require-hashes --python .venv/bin/python -r requirements/bench.txt
 }
 
+install_operator() {
+    find_uv
+    say "the command as an operator installs it, into .venv-operator"
+    [[ -x .venv-operator/bin/python ]] || "$uv" venv --quiet .venv-operator
+    "$uv" pip sync --quiet --require-hashes --python .venv-operator/bin/python requirements/operator.txt
+    "$uv" pip install --quiet --python .venv-operator/bin/python --no-deps --editable .
+}
+
 install_checkov() {
     find_uv
     say "checkov into .venv-checkov"
@@ -67,6 +76,9 @@ command -v make >/dev/null || missing make "apt-get install make"
 
 once .venv/.installed "$(cat requirements/dev.txt pyproject.toml .python-version | cksum)" install_all
 case ${1:-} in
-    bench) once .venv/.bench "$(cksum <requirements/bench.txt)" install_bench ;;
+    bench)
+        once .venv/.bench "$(cksum <requirements/bench.txt)" install_bench
+        once .venv-operator/.installed "$(cat requirements/operator.txt pyproject.toml | cksum)" install_operator
+        ;;
     checkov) once .venv-checkov/.installed "$(cksum <requirements/checkov.txt)" install_checkov ;;
 esac

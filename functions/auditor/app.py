@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def audit() -> Audit:
+def work() -> Audit:
     """Return what this process works with, made at the first event."""
     return auditor()
 
@@ -32,7 +32,7 @@ def audit() -> Audit:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take `{"task": "digest"}` or `{"task": "reconcile"}`; answer with what was written."""
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
-    until = audit().clock.now() + left
+    until = work().clock.now() + left
     match event.get("task"):
         case "digest":
             return _digest(until)
@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _digest(until: datetime) -> dict[str, Any]:
-    report = digest(audit().chaining(), until=until)
+    report = digest(work().chaining(), until=until)
     count("DigestsWritten", len(report.digests))
     if report.behind is not None:
         behind = report.behind.total_seconds()
@@ -60,7 +60,7 @@ def _digest(until: datetime) -> dict[str, Any]:
 def _compare() -> list[str] | None:
     """Compare what guards the archive with what was deployed, if it is time for that."""
     try:
-        found = compare(audit().comparing())
+        found = compare(work().comparing())
     except LegatoError as error:
         logger.error("safeguards not compared", extra={"reason": str(error)})
         return None
@@ -70,10 +70,10 @@ def _compare() -> list[str] | None:
 
 
 def _witness(until: datetime) -> str | None:
-    work = audit().witnessing()
-    if work is None:
+    witnessing = work().witnessing()
+    if witnessing is None:
         return None
-    report = witness(work, until=until)
+    report = witness(witnessing, until=until)
     if report.behind is not None:
         behind = report.behind.total_seconds()
         metrics.add_metric(name="WitnessBehindSeconds", unit=MetricUnit.Seconds, value=behind)
@@ -81,7 +81,7 @@ def _witness(until: datetime) -> str | None:
 
 
 def _reconcile(until: datetime) -> dict[str, Any]:
-    report = reconcile(audit().reconciling(), until=until)
+    report = reconcile(work().reconciling(), until=until)
     if report is None:
         return {"report": None}
     late = report.missing_over_a_day

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from legato.bootstrap import Lodge, keeper
+from legato.bootstrap import Subscribing, keeper
 from legato.discovery.subscription import KeepReport, keep, unsubscribe
 from legato.lambda_handler import count, count_all, lambda_handler, logger
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def lodge() -> Lodge:
+def work() -> Subscribing:
     """Return what this process works with, made at the first event."""
     return keeper()
 
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take CloudFormation's event of a custom resource, `{"rotate": true}`, or any other."""
     if "RequestType" in event:
         return _stack_changes(event)
-    return _reported(keep(lodge().keeping, rotate=event.get("rotate") is True))
+    return _reported(keep(work().keeping, rotate=event.get("rotate") is True))
 
 
 def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
 
     Another address on an Update makes another resource, and CloudFormation deletes the old one.
     """
-    keeping = lodge().keeping
+    keeping = work().keeping
     name = keeping.policy.address
     try:
         if event["RequestType"] == "Delete":
@@ -52,7 +52,7 @@ def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
         report = KeepReport(healthy=False)
         report.failed(f"unforeseen: {type(error).__name__}")
     answer = _reported(report)
-    lodge().answer(event, physical_id=name, reason="; ".join(report.reasons) or "all is well")
+    work().answer(event, physical_id=name, reason="; ".join(report.reasons) or "all is well")
     return answer
 
 

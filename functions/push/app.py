@@ -5,20 +5,20 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from legato.bootstrap import hatch
+from legato.bootstrap import pushing
 from legato.discovery.push import Push, push
 from legato.lambda_handler import count, lambda_handler, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.bootstrap.push import Hatch
+    from legato.bootstrap.push import Pushing
 
 
 @cache
-def opened() -> Hatch:
+def work() -> Pushing:
     """Return what this process works with, made at the first request."""
-    return hatch()
+    return pushing()
 
 
 @lambda_handler(traced=False)
@@ -26,9 +26,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0."""
     reply = push(
         Push.of(event),
-        keys=opened().keys,
-        recognise=opened().recognise,
-        inbox=opened().inbox,
+        keys=work().keys,
+        recognise=work().recognise,
+        inbox=work().inbox,
     )
     count(f"Push{reply.outcome}")
     log = logger.error if reply.status >= 500 else logger.info

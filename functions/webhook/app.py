@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.api_request import Request
-from legato.bootstrap import Reception, reception
+from legato.bootstrap import Receiving, receiving
 from legato.discovery.webhook import receive
 from legato.lambda_handler import count, lambda_handler, logger
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @cache
-def desk() -> Reception:
+def work() -> Receiving:
     """Return what this process works with, made at the first request."""
-    return reception()
+    return receiving()
 
 
 @lambda_handler(traced=False)
@@ -25,10 +25,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0."""
     reply = receive(
         Request.of(event),
-        hook=desk().hook,
-        jobs=desk().jobs,
-        clock=desk().clock,
-        settle=desk().settle_seconds,
+        hook=work().hook,
+        jobs=work().jobs,
+        clock=work().clock,
+        settle=work().settle_seconds,
     )
     count(f"Notification{reply.outcome}")
     log = logger.error if reply.status >= 500 else logger.info

@@ -9,15 +9,10 @@ import json
 import os
 import sys
 import tempfile
-import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 
-from legato.bootstrap import processor_ports
-from legato.ingest.fetch import Fetching, fetch_leg
-from legato.model import Job
 from local.system import running
 from local.worker import environment
 from tests.bench.memory import run_measured
@@ -42,7 +37,7 @@ def main() -> list[Row]:
         placed = httpx.post(f"{ringex}/_sim/calls", json=order).raise_for_status().json()
         [function] = [f for f in system.stack.functions.values() if f.code.name == "processor"]
         variables = {**os.environ, **environment(function, system.endpoints.aws)}
-        command = [sys.executable, "-m", "tests.bench.bench_fetch", "fetch"]
+        command = [sys.executable, "-m", "tests.bench.fetch_worker"]
         ids = [placed["telephonySessionId"], placed["recordingIds"][0]]
         said, memory = run_measured([*command, *ids], environment=variables)
     result = json.loads(said)
@@ -57,31 +52,5 @@ def main() -> list[Row]:
     ]
 
 
-def _fetch(call: str, recording: str) -> None:
-    queue = os.environ["LEGATO_RINGEX_QUEUE"].rpartition("/")[2]
-    ports = processor_ports(f"arn:aws:sqs:::{queue}")
-    seen_at = datetime.now(UTC) - timedelta(hours=1)
-    job = Job(provider="ringex", account="~", call=call, seen_at=seen_at)
-    leg = ports.provider.named_leg(job, recording)
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
-        fetching = Fetching(
-            leg=leg,
-            job=job,
-            prefix="calls/bench/",
-            present={},
-            path=Path(scratch) / "leg",
-            until=datetime.now(UTC) + timedelta(minutes=15),
-            trouble=None,
-            last_try=False,
-        )
-        stored = fetch_leg(fetching, ports).stored
-    seconds = time.perf_counter() - started
-    print(json.dumps({"bytes": stored.object.size, "seconds": seconds}))
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["fetch"]:
-        _fetch(*sys.argv[2:])
-    else:
-        sys.exit(0 if show(main(), title="Fetching") else 1)
+    sys.exit(0 if show(main(), title="Fetching") else 1)

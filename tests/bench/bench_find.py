@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
 PORT = 4700
 CALLS = int(os.environ.get("LEGATO_BENCH_CALLS", "20000"))
 REBUILT = int(os.environ.get("LEGATO_BENCH_REBUILT", "2000"))
-LEGATO = [sys.executable, "-c", "from legato.cli import main; main()", "--local"]
-MOST_REQUESTS = 5
+LEGATO = [str(Path(__file__).parents[2] / ".venv-operator" / "bin" / "legato"), "--local"]
+"""As an operator installs it: a developer's environment has more for libraries to load."""
+MOST_SECONDS, MOST_REQUESTS = 0.45, 4
 TRIES = 5
 """The fastest of them counts: the others measure what else the machine does."""
 
@@ -125,9 +127,9 @@ class _Bench:
             slowest, most = max(slowest, seconds), max(most, requests)
         return Row(
             what=f"legato find among {CALLS} calls, the slowest of {len(questions)} questions",
-            measured=f"{slowest:.2f} s with Python's start, {most} DynamoDB requests at most",
-            budget="≤ 1 s, 5",
-            holds=slowest <= 1 and most <= MOST_REQUESTS,
+            measured=f"{slowest:.2f} s of CPU with Python's start, {most} DynamoDB requests",
+            budget=f"≤ {MOST_SECONDS} s, {MOST_REQUESTS}",
+            holds=slowest <= MOST_SECONDS and most <= MOST_REQUESTS,
         )
 
     def rebuilt(self, made: list[tuple[str, Any]]) -> Row:
@@ -168,20 +170,26 @@ class _Bench:
         return [replace(row, version=0) for row in every(Query(), self._catalogue)]
 
     def _seconds(self, question: str) -> float:
-        began = time.monotonic()
+        """Return the seconds of CPU that the command takes."""
+        began = _children()
         subprocess.run(
             [*LEGATO, "find", *shlex.split(question), "--json"],
             check=True,
             capture_output=True,
             env={**os.environ, "LEGATO_LOCAL_DIR": str(self._system.directory)},
         )
-        return time.monotonic() - began
+        return _children() - began
 
     def _requests(self, question: str) -> int:
         self._catalogue.requests = 0
         query = parsed_query(question) if question else Query()
         self._catalogue.find(query, limit=50)
         return self._catalogue.requests
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _bytes(manifest: Any) -> bytes:

@@ -36,7 +36,7 @@ ENVIRONMENT = {
 }
 REFERENCE = "import boto3; boto3.client('sqs')"
 # What a cold start does: import the handler and make what it works with.
-OURS = "from functions.webhook.app import desk; desk()"
+OURS = "from functions.webhook.app import work; work()"
 
 
 def main() -> list[Row]:
@@ -54,10 +54,10 @@ def _warm() -> Row:
 def _measured_warm() -> Row:
     from functions.webhook import app
 
-    desk = app.desk()
+    work = app.work()
     # Everything of ours and boto3's runs; only the sending over the network is answered at once.
-    desk.jobs._sqs.meta.events.register("before-send", lambda **_: _answer({"MessageId": "1"}))
-    desk.hook._tokens = lambda *, fresh: [TOKEN]
+    work.jobs._sqs.meta.events.register("before-send", lambda **_: _answer({"MessageId": "1"}))
+    work.hook._tokens = lambda *, fresh: [TOKEN]
     event, context = _event(), _Context()
     seconds = []
     for _ in range(CALLS):

@@ -126,9 +126,9 @@ def test_a_subpoena_is_answered(officer, monkeypatch):
     assert restored["call"] == officer.ringcx
 
     officer.types("get", *calls, "--to", officer.folder, *WHY)
-    ear = FfmpegStitcher(local_tools())
+    stitcher = FfmpegStitcher(local_tools())
     [joined] = officer.folder.glob("*.wav")
-    assert ear.inspect(joined)[0].duration_ms == pytest.approx(5000, abs=50), "two segments"
+    assert stitcher.inspect(joined)[0].duration_ms == pytest.approx(5000, abs=50), "two segments"
     assert len(list(officer.folder.glob("*inbound*.mp3"))) == 2
 
     for call in calls:

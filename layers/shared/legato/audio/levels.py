@@ -1,4 +1,4 @@
-"""The ear: how loud a recording is, and its picture for players.
+"""Measures how loud a recording is, and draws its picture for players.
 
 It listens to a tenth of a second at a time, with what pydub listens by, and nothing is kept but the
 result: a day of audio takes the memory of a minute. It makes no difference in which pieces the
@@ -34,7 +34,7 @@ _SILENT = re.compile(
 )
 
 
-class Ear:
+class LevelMeter:
     """Hears PCM16 of `channels` interleaved channels at `rate` Hz.
 
     `samples` counts those of one channel that were heard so far.

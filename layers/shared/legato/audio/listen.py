@@ -24,7 +24,7 @@ import audioop
 from legato.audio import mpeg, riff
 from legato.audio.ffmpeg import Fed, Ffmpeg, FfmpegFailed, reading
 from legato.audio.formats import HEAD, recognise, refusal, unsupported
-from legato.audio.levels import Ear, audiowaveform
+from legato.audio.levels import LevelMeter, audiowaveform
 from legato.errors import DamagedAudio, NotAudio, TooLarge
 from legato.model import MEDIA_TYPES, AudioFacts
 from legato.ports import Levels, Listener
@@ -83,24 +83,24 @@ def inspect(ffmpeg: Ffmpeg, path: Path, *, max_seconds: int) -> tuple[AudioFacts
 
 
 class _Sound:
-    """What the ear hears of one recording, within the limits for recordings."""
+    """What is heard of one recording, within the limits for recordings."""
 
     def __init__(self, form: str, max_seconds: int) -> None:
         self.form = form
         self._max_seconds = max_seconds
-        self._ear: Ear | None = None
+        self._meter: LevelMeter | None = None
         self._left_out: list[tuple[int, int]] = []
         self._at = 0
 
     @property
     def begun(self) -> bool:
         """Tell whether the rate and the channels are known."""
-        return self._ear is not None
+        return self._meter is not None
 
     def begin(self, rate: int, channels: int) -> None:
         """Say what comes. Raises DamagedAudio for numbers that no recording has."""
         self.refuse_absurd(rate, channels)
-        self._ear = Ear(rate, channels)
+        self._meter = LevelMeter(rate, channels)
 
     def refuse_absurd(self, rate: int, channels: int) -> None:
         """Raise DamagedAudio for numbers that no recording has."""
@@ -113,18 +113,18 @@ class _Sound:
 
     def hear(self, pcm: bytes) -> None:
         """Take the next samples. Raises TooLarge."""
-        if ear := self._ear:
+        if meter := self._meter:
             if self._left_out:
-                pcm = self._kept(pcm, 2 * ear.channels)
-            ear.hear(pcm)
-            self.refuse_long(ear.samples / ear.rate)
+                pcm = self._kept(pcm, 2 * meter.channels)
+            meter.hear(pcm)
+            self.refuse_long(meter.samples / meter.rate)
 
-    def end(self) -> tuple[Ear, Levels]:
+    def end(self) -> tuple[LevelMeter, Levels]:
         """Return what was heard. Raises DamagedAudio if there was not one sample."""
-        levels = self._ear.levels() if self._ear else None
-        if self._ear is None or levels is None or not self._ear.samples:
+        levels = self._meter.levels() if self._meter else None
+        if self._meter is None or levels is None or not self._meter.samples:
             raise self.damaged("it holds no audio")
-        return self._ear, levels
+        return self._meter, levels
 
     def damaged(self, reason: str) -> DamagedAudio:
         """Return the error for a recording of this format."""
@@ -334,7 +334,7 @@ class _Wav:
         form, decoder = self._begun
         if isinstance(decoder, _Deaf):
             return self._unheard(form, decoder.name), _NOTHING
-        ear, levels = self._sound.end()
+        meter, levels = self._sound.end()
         beside, varies = self._walker.beside, False
         if isinstance(decoder, _Frames):
             beside, varies = beside + decoder.walker.beside, len(decoder.walker.counts) > 1
@@ -342,11 +342,11 @@ class _Wav:
             extension="wav",
             media_type=MEDIA_TYPES["wav"],
             codec=form.codec,
-            sample_rate=ear.rate,
-            channels=ear.channels,
-            duration_ms=round(ear.samples * 1000 / ear.rate),
+            sample_rate=meter.rate,
+            channels=meter.channels,
+            duration_ms=round(meter.samples * 1000 / meter.rate),
             lacks_ms=ceil(
-                self._walker.missing * ear.samples * 1000 / (self._walker.size * ear.rate)
+                self._walker.missing * meter.samples * 1000 / (self._walker.size * meter.rate)
             ),
             varies=varies,
             beside=dict(beside),
@@ -423,7 +423,7 @@ class _Mp3:
             if walker.frames or walker.info:
                 raise
             raise self._no_audio from None
-        ear, levels = self._sound.end()
+        meter, levels = self._sound.end()
         whole, rate = walker.lasts, frames.kind.rate
         ranges = mpeg.left_out(walker.info, frames.kind)
         samples = round(whole * rate)
@@ -434,8 +434,8 @@ class _Mp3:
             extension="mp3",
             media_type=MEDIA_TYPES["mp3"],
             codec=frames.codec,
-            sample_rate=ear.rate,
-            channels=ear.channels,
+            sample_rate=meter.rate,
+            channels=meter.channels,
             duration_ms=duration_ms,
             delay_ms=delay_ms,
             padding_ms=whole_ms - delay_ms - duration_ms,

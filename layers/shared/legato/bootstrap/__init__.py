@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from legato.bootstrap.push import Hatch
+    from legato.bootstrap.push import Pushing
     from legato.bootstrap.shared import Part, Tools
     from legato.config import ProcessorSettings, RemoverSettings, SweeperSettings
     from legato.discovery.subscription import Keeping
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reception:
+class Receiving:
     """What WebhookFunction works with, as receive takes it."""
 
     hook: Hook
@@ -63,7 +63,7 @@ class Reception:
     settle_seconds: int
 
 
-def reception(environment: Mapping[str, str] = os.environ) -> Reception:
+def receiving(environment: Mapping[str, str] = os.environ) -> Receiving:
     """Return what WebhookFunction needs."""
     from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
     from legato.providers.ringex.hook import RingexHook
@@ -79,7 +79,7 @@ def reception(environment: Mapping[str, str] = os.environ) -> Reception:
         value = secret.value(fresh=fresh)
         return [str(value.get(name) or "") for name in (CURRENT_TOKEN, PREVIOUS_TOKEN)]
 
-    return Reception(
+    return Receiving(
         hook=RingexHook(tokens),
         jobs=SqsJobs(client("sqs", read_timeout=2), queue=settings.ringex_queue),
         clock=SystemClock(),
@@ -87,7 +87,7 @@ def reception(environment: Mapping[str, str] = os.environ) -> Reception:
     )
 
 
-def hatch(environment: Mapping[str, str] = os.environ) -> Hatch:
+def pushing(environment: Mapping[str, str] = os.environ) -> Pushing:
     """Return what PushFunction needs."""
     from legato.bootstrap import push
 
@@ -95,19 +95,19 @@ def hatch(environment: Mapping[str, str] = os.environ) -> Hatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lodge:
+class Subscribing:
     """What KeeperFunction works with. `answer` tells CloudFormation that it is done."""
 
     keeping: Keeping
     answer: Callable[..., None]
 
 
-def keeper(environment: Mapping[str, str] = os.environ) -> Lodge:
+def keeper(environment: Mapping[str, str] = os.environ) -> Subscribing:
     """Return what KeeperFunction needs for RingEX."""
     from legato.bootstrap import ringex
     from legato.bootstrap.custom import succeed
 
-    return Lodge(keeping=ringex.keeping(keeper_settings(environment)), answer=succeed)
+    return Subscribing(keeping=ringex.keeping(keeper_settings(environment)), answer=succeed)
 
 
 def holder(environment: Mapping[str, str] = os.environ) -> Holding:

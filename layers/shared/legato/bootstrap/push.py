@@ -21,7 +21,7 @@ S3_SECONDS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hatch:
+class Pushing:
     """What PushFunction works with, as push takes it."""
 
     keys: Callable[..., Sequence[str]]
@@ -29,7 +29,7 @@ class Hatch:
     inbox: PushInbox
 
 
-def taking(settings: PushSettings) -> Hatch:
+def taking(settings: PushSettings) -> Pushing:
     """Return what PushFunction needs."""
     secret = Secret(
         client("secretsmanager", read_timeout=2),
@@ -41,7 +41,7 @@ def taking(settings: PushSettings) -> Hatch:
         value = secret.value(fresh=fresh)
         return [str(value.get(name) or "") for name in (KAZOO_PUSH_KEY, KAZOO_PREVIOUS_PUSH_KEY)]
 
-    return Hatch(
+    return Pushing(
         keys=keys,
         recognise=recognise,
         inbox=PushInbox(client("s3", read_timeout=S3_SECONDS), bucket=settings.inbox),

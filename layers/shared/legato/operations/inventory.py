@@ -49,15 +49,15 @@ class _Call:
 class Inventory:
     """Goes through the folders of a provider's days."""
 
-    def __init__(self, work: Reconciling, judge: Classifier) -> None:
+    def __init__(self, work: Reconciling, classifier: Classifier) -> None:
         self._work = work
-        self._judge = judge
+        self._classifier = classifier
 
     def of_day(self, provider: str, day: date, listed: Listed) -> list[Found]:
         """Return what is wrong with the calls of a day. Raises Retry."""
         folders: dict[str, Mapping[str, int]] = {}
         for account in self._work.archive.folders(f"calls/{provider}/"):
-            folders |= self._judge.folders(day_prefix(account, day))
+            folders |= self._classifier.folders(day_prefix(account, day))
         with ThreadPoolExecutor(AT_ONCE) as workers:
             calls = list(workers.map(self._loaded, folders.items()))
             wrong = workers.map(partial(self._wrong, day=day, examined=listed.calls), calls)
@@ -81,7 +81,7 @@ class Inventory:
             return []
         if state.manifest is None and not state.legs:
             return [as_found(state, flaw, day=day) for flaw in self._unknown(one)]
-        return [as_found(state, flaw, day=day) for flaw in self._judge.flaws(state)]
+        return [as_found(state, flaw, day=day) for flaw in self._classifier.flaws(state)]
 
     def _unknown(self, one: _Call) -> Iterator[Flaw]:
         """Yield what is wrong with a folder of which the ledger says nothing that was sealed."""
@@ -188,7 +188,7 @@ class Inventory:
             if row.prefix in folders or row.id in examined or self._work.archive.sizes(row.prefix):
                 continue
             state, now = self._work.ledger.load(row.id), self._work.clock.now()
-            flaws = self._judge.flaws(state)
+            flaws = self._classifier.flaws(state)
             seen_to = at_work(state, now) or promised(state, now) or state.status == "failed"
             if not flaws and not seen_to and state.prefix in (None, row.prefix):
                 flaws = [Flaw(kind="folder gone", reason=f"{row.prefix} is gone from the archive")]

@@ -53,9 +53,9 @@ class Missing:
     these days that were put into the queue again.
     """
 
-    def __init__(self, work: Reconciling, judge: Classifier, began_at: datetime) -> None:
+    def __init__(self, work: Reconciling, classifier: Classifier, began_at: datetime) -> None:
         self._work = work
-        self._judge = judge
+        self._classifier = classifier
         self._run = format_time(began_at)
         self._whole: set[str] = set()
         self.over_a_day = 0
@@ -110,7 +110,7 @@ class Missing:
         if missing and not self._work.report_only:
             began = min((one.began_at for one in missing.values() if one.began_at), default=None)
             recordings = {one.recording for one in missing.values()}
-            self.queued += self._judge.again(call, recordings, began_at=began, records={})
+            self.queued += self._classifier.again(call, recordings, began_at=began, records={})
         told = [_with(one, entries[one.name]) if one.wrong else one for one in found]
         return told, [_with(one, entries[name]) for name, one in still.items() if one.wrong]
 
@@ -124,7 +124,7 @@ class Missing:
             for entry in entries.values()
             if entry["recording"] and entry["kind"] not in OF_A_RUN | IN_LEDGER
         }
-        verdicts, rest = self._judge.verdicts(state, wanted)
+        verdicts, rest = self._classifier.verdicts(state, wanted)
         flaws = {flaw.kind: flaw for flaw in rest}
         still: dict[str, Found] = {}
         for name, entry in entries.items():

@@ -81,8 +81,8 @@ class _Run:
 
     def __init__(self, work: Reconciling) -> None:
         self._work = work
-        self._judge = Classifier(work)
-        self._inventory = Inventory(work, self._judge)
+        self._classifier = Classifier(work)
+        self._inventory = Inventory(work, self._classifier)
         self._note = work.memory.read(f"reconciling#{work.name}")
         span = [format_time(work.begin), format_time(work.end)]
         if self._note.content.get("span") != span:
@@ -128,7 +128,7 @@ class _Run:
         """Write what was found, and say it."""
         work, found, flaws = self._work, self._found("found"), self._found("flaws")
         began_at = parse_time(self._note.content["began_at"])
-        absence = Missing(work, self._judge, began_at)
+        absence = Missing(work, self._classifier, began_at)
         flaws = {name: one for name, one in flaws.items() if name not in found}
         told, earlier = absence.taken(self._listed(), [*found.values(), *flaws.values()])
         told.sort(key=lambda one: (one.day, one.id, one.recording))
@@ -214,7 +214,7 @@ class _Run:
             if one.fate == "missing" and not self._work.report_only:
                 calls.setdefault(one.id, []).append(one)
         for call, missing in calls.items():
-            queued += self._judge.again(
+            queued += self._classifier.again(
                 call,
                 {one.recording for one in missing},
                 began_at=min((one.began_at for one in missing if one.began_at), default=None),
@@ -253,7 +253,7 @@ class _Run:
         if not wanted:
             return found, []
         state = self._work.ledger.load(change.id)
-        verdicts, flaws = self._judge.verdicts(state, wanted)
+        verdicts, flaws = self._classifier.verdicts(state, wanted)
         for recording, verdict in verdicts.items():
             began, revision = wanted[recording], state.revision
             found.append(self._fate(change.id, recording, began, verdict, revision=revision))
