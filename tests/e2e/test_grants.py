@@ -24,12 +24,14 @@ from tests.patience import until
 from tests.soak.breaking import Breaker
 
 SCHEDULED = ()
-YESTERDAY = WRITTEN - timedelta(days=1)
+AUDITED = WRITTEN - timedelta(days=2)
+"""Until four in the morning yesterday is too young to be reconciled."""
 RINGEX, RINGCX, KAZOO = "s-lost", "s-v-lost", "63957000000-lost"
 CALLS = {"ringex": RINGEX, "ringcx": RINGCX, "kazoo": KAZOO}
 PARAMETERS = office.PARAMETERS | {
     "DeleteAtSource": "true",
     "KmsKeyArn": KEY,
+    "ReconcileDays": "2",
     "RestoreEmail": "legal@example.com",
     "RetentionMode": "GOVERNANCE",
     "TimestampAuthorityUrl": "http://127.0.0.1:1/",  # which never answers
@@ -55,7 +57,7 @@ class Losing(Breaker):
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory, first_port):
-    """Run a company whose calls of yesterday nobody has swept."""
+    """Run a company whose calls of two days ago nobody has swept."""
     with running(
         port=first_port(),
         directory=tmp_path_factory.mktemp("system"),
@@ -66,11 +68,11 @@ def company(tmp_path_factory, first_port):
         through=Losing().between,
     ) as system:
         company = Office(system, tmp_path_factory.mktemp("office"))
-        two = [(YESTERDAY, "09:00:00", None), (YESTERDAY, "09:00:05", None)]
+        two = [(AUDITED, "09:00:00", None), (AUDITED, "09:00:05", None)]
         company.place_ringex(RINGEX, two, emit=False)
-        company.place_ringcx(RINGCX, YESTERDAY, [("09:00:00", 1, None)])
-        company.place_kazoo(KAZOO, YESTERDAY)
-        place_stray(company, "r-audited", company.at(YESTERDAY, "10:00:00"))
+        company.place_ringcx(RINGCX, AUDITED, [("09:00:00", 1, None)])
+        company.place_kazoo(KAZOO, AUDITED)
+        place_stray(company, "r-audited", company.at(AUDITED, "10:00:00"))
         yield company
 
 
