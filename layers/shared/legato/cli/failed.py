@@ -79,7 +79,8 @@ def list_failed(
 def retry_failed(
     context: typer.Context,
     calls: Annotated[
-        list[str] | None, typer.Argument(metavar="CALL", help="Calls, by their addresses or ids.")
+        list[str] | None,
+        typer.Argument(metavar="CALL...", help="Calls, by their addresses or ids."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
     reason: Annotated[

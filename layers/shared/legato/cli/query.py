@@ -101,7 +101,7 @@ Id = Annotated[
 Calls = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="CALL", help="Calls, by their addresses or any of their ids.", show_default=False
+        metavar="CALL...", help="Calls, by their addresses or any of their ids.", show_default=False
     ),
 ]
 QueryText = Annotated[
