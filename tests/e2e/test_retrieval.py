@@ -53,7 +53,7 @@ class Officer:
     def chain(self):
         """Let some hours go by, and the auditor write their digests.
 
-        Until half past an hour, for no hour is digested before the clocks of all say that it is over.
+        Until half past: no hour is digested before the clocks of all say that it is over.
         """
         function = self.system.stack.functions["AuditorFunction"]
         work = chaining(auditor_settings(function.environment))
