@@ -193,11 +193,11 @@ def _cut_mp3s(content: bytes, ms: float) -> Iterator[Kind]:
 
 
 def _of_several(encoded: dict[str, bytes], lengths: dict[str, float]) -> Iterator[Kind]:
-    def both(first: str, second: str) -> Kind:
+    def both(*names: str) -> Kind:
         return Kind(
-            name=f"{first} and {second} in one",
-            content=encoded[first] + encoded[second],
-            ms=lengths[first] + lengths[second],
+            name=f"{' and '.join(names)} in one",
+            content=b"".join(encoded[name] for name in names),
+            ms=sum(lengths[name] for name in names),
         )
 
     mono, stereo = "mp3-8000-1.mp3", "mp3-8000-2.mp3"
@@ -206,6 +206,7 @@ def _of_several(encoded: dict[str, bytes], lengths: dict[str, float]) -> Iterato
     yield both("mp3-44100-2.mp3", mono)
     yield both(mono, stereo)
     yield both(stereo, mono)
+    yield both(mono, stereo, mono, "mp3-16000-1.mp3", stereo)
     yield both(mono, "lame-tags-8000.mp3")
     first = _wav(PCM, 16, sound(8000))
     two = Kind(name="wav: two in one", content=first * 2, ms=SECONDS * 1000, unheard="another file")

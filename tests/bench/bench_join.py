@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -163,7 +164,8 @@ def work_joined(target: str, *legs: str) -> dict[str, float]:
 
 def _cpu() -> float:
     """Return the seconds of CPU of this process and of those that it has ended."""
-    return sum(os.times()[:4])
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in both)
 
 
 def _decoding(tools: Tools, leg: Path) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -152,6 +154,21 @@ def test_frames_of_another_kind_are_counted_by_themselves():
         (44100, 40),
     ]
     assert walker.lasts == pytest.approx(34 * 0.072 + 40 * 1152 / 44100)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20])
+@pytest.mark.parametrize("second", [STEREO * 9, STEREO[:411]], ids=["long", "all but cut off"])
+def test_it_is_said_where_a_second_kind_begins(size, second):
+    """Once, whatever comes after it."""
+    walker, first, borders = Walker(), BARE * 40, []
+    content, done = first + second + BARE * (len(second) > 500), 0
+    pieces = [content[at : at + size] for at in range(0, len(content), size)]
+    for step in [*(partial(walker.feed, piece) for piece in pieces), walker.end]:
+        frames = step()
+        if walker.border is not None:
+            borders.append(done + walker.border)
+        done += len(frames)
+    assert borders == [len(first)]
 
 
 @given(st.integers(1, len(BARE) - 144 * 4), st.sampled_from([b"", ID3V1, LYRICS + ID3V1]))

@@ -20,7 +20,7 @@ from legato.ports import Joined
 
 type Legs = Sequence[tuple[Path, AudioFacts]]
 
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 _SLIP_MS = 2
 """Lengths are rounded to a millisecond."""
 

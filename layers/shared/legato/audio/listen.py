@@ -33,7 +33,9 @@ _MAX_RATE, _MAX_CHANNELS = 192_000, 16
 _MAX_JUNK = 1 << 16
 """So much that is neither a tag nor padding may stand in front of an MP3's first frame."""
 _AT_ONCE = 1 << 16
-_PIECE = 1 << 18
+_GROUPED = ("-af", "asetnsamples=n=32768:p=0")
+"""Lets ffmpeg write down many frames together, which takes a seventh of its time less."""
+_PIECE = 1 << 16
 
 # By codec: bytes of a sample, and how to make PCM16 of many, to the bit as ffmpeg does.
 _PLAIN: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
@@ -60,9 +62,10 @@ def listen(ffmpeg: Ffmpeg, head: bytes, *, max_seconds: int) -> Iterator[Listene
     with ExitStack() as stack:
         sound = _Sound(form, max_seconds)
 
-        def piped(demuxer: str, *options: str) -> _Piped:
+        def piped(demuxer: str, *options: str, grouped: bool = True) -> _Piped:
             written = ("-map", "0:a:0", "-c:a", "pcm_s16le", "-flush_packets", "0", "-f", "wav")
-            arguments = [*reading(demuxer), *options, *written, "pipe:1"]
+            together = _GROUPED if grouped else ()
+            arguments = [*reading(demuxer), *options, *together, *written, "pipe:1"]
             return _Piped(sound, stack.enter_context(ffmpeg.fed(arguments)))
 
         yield _Wav(sound, piped) if form == "wav" else _Mp3(sound, piped, refusal(head))
@@ -256,12 +259,21 @@ class _Frames:
         if not frames:
             return
         if self._pipe is None:
-            kind = self.kind
-            # Where the rate changes, what was said first holds to the end.
-            self._pipe = self._new_pipe("mp3", "-ar", str(kind.rate), "-ac", str(kind.channels))
-            self._sound.leave_out(mpeg.left_out(self.walker.info, kind))
+            self._pipe = self._decoder(grouped=True)
+            self._sound.leave_out(mpeg.left_out(self.walker.info, self.kind))
         self._sound.refuse_long(self.walker.lasts)
+        if (border := self.walker.border) is not None:
+            self._pipe.give(frames[:border])
+            self._pipe.end()
+            # Where the rate or the channels change, ffmpeg forgets the samples that it groups.
+            self._pipe = self._decoder(grouped=False)
+            frames = frames[border:]
         self._pipe.give(frames)
+
+    def _decoder(self, *, grouped: bool) -> _Piped:
+        # Where the rate changes, what was said first holds to the end.
+        like = ("-ar", str(self.kind.rate), "-ac", str(self.kind.channels))
+        return self._new_pipe("mp3", *like, grouped=grouped)
 
 
 class _Deaf:

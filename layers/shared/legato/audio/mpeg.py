@@ -22,6 +22,8 @@ _TAIL = 1 << 16
 """So much is held back, since what stands in the end says where the audio ends."""
 _TAG_HELD = 1 << 20
 """A tag of this size is looked at whole before it is believed; a larger one is believed."""
+_AT_ONCE = 256
+"""So many frames are compared together, and for nothing where all differ."""
 FEW_BYTES = 16
 """A last frame may lack so much: its end is padding, and players do not notice."""
 _MPEG_1 = 3
@@ -106,7 +108,8 @@ class Info:
 class Walker:
     """Takes a stream in pieces, and hands out its frames and nothing else.
 
-    `counts` has the frames by kind, in the order in which the kinds came; `beside` the bytes that
+    `counts` has the frames by kind, in the order in which the kinds came; `border` is where in the
+    frames that were handed out last a second kind begins, if it does; `beside` has the bytes that
     are no audio, by what they are; `missing` is how many bytes the last frame lacks. Up to
     FEW_BYTES that are missing are made up for with zeros; a frame that lacks more is not handed
     out. Any bytes may stand in front of frames, behind or between them.
@@ -114,6 +117,7 @@ class Walker:
 
     def __init__(self) -> None:
         self.counts: Counter[Kind] = Counter()
+        self.border: int | None = None
         self.beside: Counter[str] = Counter()
         self.info: Info | None = None
         self.missing = 0
@@ -146,6 +150,7 @@ class Walker:
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next bytes, and return the frames that are known by now."""
+        self.border = None
         self._held += piece
         if self._tag:
             passed = min(self._tag, len(self._held))
@@ -161,6 +166,7 @@ class Walker:
 
     def end(self) -> bytes:
         """Return the frames that are left, after the last byte."""
+        self.border = None
         held = bytes(self._held)
         self._held.clear()
         end = _before_tags(held)
@@ -168,8 +174,8 @@ class Walker:
         if cut := self._cut_frame(rest := held[at:end]):
             self._cut, self.missing = cut, cut.size - len(rest)
             if self.missing <= FEW_BYTES:
+                self._count(cut.kind, 1, len(frames))
                 frames += rest + bytes(self.missing)
-                self.counts[cut.kind] += 1
         self._put_aside(held[end:])
         return frames
 
@@ -181,14 +187,17 @@ class Walker:
         """
         frames, at, limit = bytearray(), 0, len(data) if stop is None else stop
         while True:
-            begin, at = at, self._run(data, at, limit)
+            begin, at = at, self._run(data, at, limit, len(frames))
             frames += data[begin:at]
             if at >= limit or (after := self._beside(data, at, stop)) is None:
                 return bytes(frames), at
             at = after
 
-    def _run(self, data: bytes, at: int, limit: int) -> int:
-        """Return where the frames of one kind end that follow each other without a gap."""
+    def _run(self, data: bytes, at: int, limit: int, before: int) -> int:
+        """Return where the frames of one kind end that follow each other without a gap.
+
+        `before` is how many bytes of frames are handed out in front of them.
+        """
         if self._last is None:
             return at
         kind, end, count = self._last.kind, len(data), 0
@@ -198,11 +207,17 @@ class Walker:
             and frame.kind == kind
             and at + frame.size <= end
         ):
-            at += frame.size
-            count += 1
+            alike = _alike(data, at, frame.size, limit)
+            at += alike * frame.size
+            count += alike
         if count:
-            self.counts[kind] += count
+            self._count(kind, count, before)
         return at
+
+    def _count(self, kind: Kind, count: int, position: int) -> None:
+        if len(self.counts) == 1 and kind not in self.counts:
+            self.border = position
+        self.counts[kind] += count
 
     def _beside(self, data: bytes, at: int, stop: int | None) -> int | None:
         """Pass over what is no frame of this kind, and return where the next one may be.
@@ -291,6 +306,20 @@ class Walker:
             name, size = _named(junk)
             self.beside[name] += size
             junk = junk[size:]
+
+
+def _alike(data: bytes, at: int, size: int, limit: int) -> int:
+    """Return how many whole frames in a row have the header of this one, itself included.
+
+    At a constant bit rate all have. They are compared by columns, which takes no loop.
+    """
+    count = min((len(data) - at) // size, (limit - at + size - 1) // size, _AT_ONCE)
+    for byte in (2, 3, 1, 0):  # the bit rate first, which differs first
+        if count == 1:
+            break
+        column = data[at + byte : at + count * size : size]
+        count -= len(column.lstrip(column[:1]))
+    return count
 
 
 # What follows is looked at again, since one header may begin within what looks like another.
