@@ -50,4 +50,7 @@ def settings(credentials: Credentials, given: Mapping[str, Any]) -> dict[str, An
 
 def parameters(url: str, configured: Mapping[str, Any]) -> dict[str, str]:
     """Return what the template wants to know. `configured` are the simulator's settings."""
-    return {"KazooUrl": f"{url}/v2", "KazooAccountIds": ",".join(configured["accounts"])}
+    accounts = configured["accounts"]
+    below = [each for each in configured["resellers"] if each in accounts]
+    ids = f"{below[0]}/*" if below else ",".join(accounts)
+    return {"KazooUrl": f"{url}/v2", "KazooAccountIds": ids}

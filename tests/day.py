@@ -368,13 +368,13 @@ class Day:
         """Return what a sweeper works with."""
         return Round(
             provider="ringex",
-            tails=[self.tail],
+            tails=lambda _: [self.tail],
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,
             settle_seconds=0,
             rest=timedelta(),
-            retention=lambda: {self.tail.watch: 90},
+            retention=lambda watches: dict.fromkeys(watches, 90),
         )
 
     def run(

@@ -659,13 +659,13 @@ def a_round(tail, desk) -> Round:
     """Return what a sweeper works with that follows one tail; `desk` has jobs, notes and clock."""
     return Round(
         provider=tail.name,
-        tails=[tail],
+        tails=lambda _: [tail],
         jobs=desk.jobs,
         notes=desk.notes,
         clock=desk.clock,
         settle_seconds=5,
         rest=timedelta(),
-        retention=lambda: {tail.watch: 90},
+        retention=lambda watches: dict.fromkeys(watches, 90),
     )
 
 

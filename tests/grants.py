@@ -23,7 +23,7 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-5555555555
 EVERYTHING = {
     "KmsKeyArn": KEY,
     "KazooUrl": "https://kazoo.example.com:8443/v2",
-    "KazooAccountIds": "5a2d994fbae69b1d6b01eb9f0e7dfe62",
+    "KazooAccountIds": "5a2d994fbae69b1d6b01eb9f0e7dfe62/*",
     "RingcxSubAccountIds": "1",
     "RetentionMode": "GOVERNANCE",
     "KazooLockYears": "10",

@@ -386,7 +386,7 @@ class Ringcx(Company):
         self._go_round(self.world.round(), every=900)
 
     def watched(self) -> tuple[list[str], list[str]]:
-        tails = self.world.round().tails
+        tails = self.world.round().tails(False)
         return [tail.key for tail in tails], sorted({tail.watch for tail in tails})
 
     def is_list(self, request: httpx.Request) -> bool:
@@ -446,7 +446,7 @@ class Kazoo(Company):
         self._go_round(self.world.round(), every=300)
 
     def watched(self) -> tuple[list[str], list[str]]:
-        tails = self.world.round().tails
+        tails = self.world.round().tails(False)
         return [tail.key for tail in tails], [tail.watch for tail in tails]
 
     def is_list(self, request: httpx.Request) -> bool:

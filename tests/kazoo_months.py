@@ -97,7 +97,7 @@ class Months:
                     ledger=self.ledger,
                     notes=self.notes,
                     clock=self.clock,
-                    accounts=self.config.accounts,
+                    accounts=lambda: self.config.accounts,
                 ),
             ),
             jobs=self.queue,
@@ -181,13 +181,13 @@ class Months:
         ]
         return Round(
             provider="kazoo",
-            tails=tails,
+            tails=lambda _: tails,
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,
             settle_seconds=5,
             rest=timedelta(),
-            retention=lambda: {tail.watch: 180 for tail in tails},
+            retention=lambda watches: dict.fromkeys(watches, 180),
         )
 
     def _work(self, batch: Any) -> None:

@@ -209,13 +209,13 @@ class Days:
         )
         return Round(
             provider="ringcx",
-            tails=tails(settings, self.api, self.clock),  # type: ignore[arg-type]
+            tails=lambda _: tails(settings, self.api, self.clock, self.config.sub_accounts),  # type: ignore[arg-type]
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,
             settle_seconds=5,
             rest=timedelta(),
-            retention=lambda: {f"ringcx#{name}": 90 for name in self.config.sub_accounts},
+            retention=lambda watches: dict.fromkeys(watches, 90),
         )
 
     def backfill(self, begin: datetime, end: datetime) -> bool:

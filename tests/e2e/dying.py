@@ -89,9 +89,11 @@ def _sweep(environment, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
     work = sweeper("ringcx", environment)
+    tails = work.tails
     work = replace(
         work,
-        tails=[Watched("tail", tail, countdown) for tail in work.tails],
+        tails=lambda ask: [Watched("tail", tail, countdown) for tail in tails(ask)],
+        at_once=1,
         jobs=Watched("jobs", work.jobs, countdown),
         notes=Watched("notes", work.notes, countdown),
     )

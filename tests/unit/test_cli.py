@@ -326,16 +326,18 @@ def test_what_passes_by_itself_asks_nothing_of_a_person():
     assert advice(Retry("503")) is None
 
 
-def test_a_stack_without_ringcx_or_without_the_sub_account_is_named():
+def test_a_stack_without_ringcx_or_without_the_sub_account_is_named(monkeypatch):
     """Before anything of AWS is asked."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(Failed, match="RingcxSubAccountIds"):
         backfiller({**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": ""}, begin=NOON)
     with pytest.raises(Refused, match="no sub-account 7; it has 1, 2"):
         backfiller({**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1,2"}, begin=NOON, sources=["1", "7"])
 
 
-def test_a_stack_without_kazoo_or_without_the_account_is_named():
+def test_a_stack_without_kazoo_or_without_the_account_is_named(monkeypatch):
     """Before anything of AWS is asked."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(Failed, match="KazooUrl and KazooAccountIds"):
         kazoo.backfiller(SWEEPER, begin=NOON)
     uses = {**SWEEPER, "LEGATO_KAZOO_URL": "https://kazoo", "LEGATO_KAZOO_ACCOUNTS": "a,b/u"}

@@ -259,7 +259,7 @@ class TestProcessor:
         provider = fuzz.random.choice(("ringex", "ringcx", "kazoo"))
         notes = FakeNotes()
         account = a_ringex_account(self.ACCOUNTS[0], notes=notes)
-        let_through = ours(self.ACCOUNTS, notes, unplaced="inbox-")
+        let_through = ours(lambda: self.ACCOUNTS, notes, unplaced="inbox-")
         ports = some_ports(
             scratch,
             provider=FakeProvider(name=provider),
@@ -358,7 +358,11 @@ class TestInbox:
         cluster = FakeCluster(fuzz)
         ports = {"objects": inbox, "jobs": jobs, "notes": notes, "clock": clock}
         taking = an_inbox(
-            cluster, length=lambda _: 7000, ledger=FakeLedger(), accounts=(ACCOUNT, OTHER), **ports
+            cluster,
+            length=lambda _: 7000,
+            ledger=FakeLedger(),
+            accounts=lambda: (ACCOUNT, OTHER),
+            **ports,
         )
         kazoo = Kazoo(cluster, notes, clock, quiet=timedelta(seconds=300), inbox=taking)
         return kazoo, inbox, jobs, notes

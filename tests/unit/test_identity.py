@@ -428,7 +428,7 @@ class TestRingex:
 @pytest.mark.attacks("puts a job of a foreign account into a queue")
 def test_a_job_of_an_account_that_is_not_configured_is_refused(notes):
     """Unless a sweep has found its call, before the account was taken out."""
-    let_through = ours((A,), notes, unplaced="inbox-")
+    let_through = ours(lambda: (A,), notes, unplaced="inbox-")
     for job in (a_job(account=A), a_job("inbox-7", account="")):
         assert let_through(job) == job
     foreign = a_job("inbox-7", account=B)

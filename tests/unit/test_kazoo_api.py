@@ -5,6 +5,7 @@ import hashlib
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import httpx
 import pytest
@@ -436,6 +437,36 @@ class TestHosts:
         with pytest.raises(Denied, match="is no id"):
             read_of(api, name)
         assert server.requests == []
+
+
+class TestDescendants:
+    PATH = "/v2/accounts/a1/descendants"
+
+    def test_all_pages_are_read(self, api, server):
+        """Whatever is no account is passed over; who looks at the ids is the caller."""
+        server.answers[self.PATH] = [
+            success([{"id": "b", "name": "B", "tree": ["a1"]}, 7], next_start_key="g2w"),
+            success([{"id": "c"}, {"name": "no id"}]),
+        ]
+        assert api.descendants("a1") == ["b", "c"]
+        first, second = server.requests[-2:]
+        assert first.url.params.get("start_key") is None
+        assert second.url.params["start_key"] == "g2w"
+
+    def test_a_list_without_an_end_is_given_up(self, server, clock, notes):
+        """Each page names another one as the next."""
+        keys = count()
+        server.answers[self.PATH] = lambda _: success([], next_start_key=f"k{next(keys)}")
+        api = an_api(server, clock, notes, limits={"Requests": (Limit(1000, 1),)})
+        with pytest.raises(Retry, match="more accounts below a1 than can be"):
+            api.descendants("a1")
+
+    @pytest.mark.parametrize("answer", [success({}), httpx.Response(200, content=b"<html>")])
+    def test_an_answer_that_is_no_list_says_nothing(self, api, server, answer):
+        """It is not taken for an account without customers."""
+        server.answers[self.PATH] = answer
+        with pytest.raises(Retry):
+            api.descendants("a1")
 
 
 def read_of(api, recording):

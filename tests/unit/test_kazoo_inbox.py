@@ -106,7 +106,7 @@ class Desk:
             ledger=self.ledger,
             notes=self.notes,
             clock=self.clock,
-            accounts=(ACCOUNT, OTHER),
+            accounts=lambda: (ACCOUNT, OTHER),
         )
         self.provider = Kazoo(
             cluster,

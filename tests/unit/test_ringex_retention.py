@@ -41,7 +41,7 @@ class Desk:
         self.server.answers[SETTINGS] = lambda _: httpx.Response(status, json=settings)
 
     def days(self):
-        days = RingexRetention(self.api, self.notes, self.clock, watch="ringex")()["ringex"]
+        days = RingexRetention(self.api, self.notes, self.clock)(["ringex"])["ringex"]
         assert known_retention(self.notes) == timedelta(days=days)
         return days
 

@@ -14,6 +14,7 @@ from legato.errors import Retry
 from legato.evidence import digest, safeguards, timestamp
 from legato.evidence.legal_hold import LIST as HOLDS
 from legato.ledger import failures, gaps, unarchived, undigested
+from legato.ledger.listed_accounts import listed_accounts, note_accounts
 from legato.ledger.listings import strays_list, tail_key
 from legato.ledger.provider_health import failed as health_failed
 from legato.ledger.provider_health import granted
@@ -121,6 +122,7 @@ class World:
             jobs=self.jobs,
             dead_letters=self.dead_letters,
             gates={CREDENTIAL: (Limit(10, 60),)},
+            accounts=listed_accounts("ringex", self.notes),
         )
         return Overview(
             stack="archive",
@@ -136,6 +138,11 @@ class World:
 
     def looked(self):
         return status(self.overview())
+
+    def listing(self, names, *, days_ago=0):
+        """Let a sweep have listed these accounts, and none else."""
+        clock = FakeClock(NOON - days_ago * DAY)
+        note_accounts("ringex", names, whole=True, notes=self.notes, clock=clock)
 
 
 @pytest.fixture
@@ -178,6 +185,44 @@ def test_all_is_well_on_one_screen(world):
         "",
         "All is well.",
     ]
+
+
+def test_the_accounts_that_a_provider_lists_are_told(world):
+    """Who is new since yesterday, and who is gone; all by name for scripts."""
+    world.listing(["old", "gone"], days_ago=40)
+    world.listing(["old"], days_ago=2)
+    world.listing(["old", *(f"new-{number}" for number in range(10))])
+    lines = shown(world).output.splitlines()
+    assert lines[1:5] == [
+        "  accounts        11 are listed; new since yesterday: new-0, new-1, new-2,",
+        "                  new-3, new-4, new-5, new-6, new-7 and 2 more",
+        "  accounts        not listed any more: gone",
+        "  found           ringex: known up to 1 min ago",
+    ]
+    [said] = json.loads(shown(world, "--json").output)["providers"]
+    assert said["accounts"]["listed"] == 11
+    assert said["accounts"]["gone"] == {"gone": format_time(NOON - 2 * DAY)}
+    world.clock.advance(6 * DAY.total_seconds())
+    assert "gone" not in shown(world).output
+
+
+def test_many_accounts_fit_on_one_screen(world):
+    """One line for all lists and the fullest windows; a late list is named below."""
+    names = [f"kazoo#{number:03}" for number in range(500)]
+    for name in names[2:]:
+        world.write(tail_key(name), read_to=format_time(NOON - MINUTE))
+    world.write(tail_key(names[1]), read_to=format_time(NOON - HOUR))
+    gate = Gate(world.notes, world.clock, limits={"Heavy": (Limit(10, 60),)}, sleep=lambda _: None)
+    gate.enter(f"{names[7]}#Heavy")
+    overview = world.overview()
+    [one] = overview.followed
+    many = replace(one, tails=names, gates={f"{name}#Heavy": (Limit(10, 60),) for name in names})
+    world.overview = lambda: replace(overview, followed=[many])
+    lines = shown(world).output.splitlines()
+    assert any("500 lists, known up to 1 h ago at the latest, 1 of" in line for line in lines)
+    assert f"  limit           {names[7]}#Heavy: 1 of 10 in 60 s" in lines
+    assert len(lines) < 40
+    assert any(names[1] in line for line in lines), "the late one is named"
 
 
 def no_subscription(world):

@@ -51,13 +51,13 @@ class Desk:
     def go(self, **options):
         work = Round(
             provider="ringex",
-            tails=self.tails,
+            tails=lambda _: self.tails,
             jobs=self.jobs,
             notes=self.notes,
             clock=self.clock,
             settle_seconds=5,
             rest=timedelta(),
-            retention=lambda: self.days,
+            retention=lambda _: self.days,
         )
         return sweep_all(work, until=self.clock.now() + timedelta(seconds=120), **options)
 

@@ -97,6 +97,15 @@ def read_page(
     return {"data": shown, **paging, **more}
 
 
+def page_of(found: list[Json], given: Mapping[str, str], config: Config) -> Json:
+    """Return `data` and the paging of a list that is ordered by ids. Raises Problem."""
+    size = len(found) if given.get("paginate") == "false" else _size(given, config)
+    start = given.get("start_key", "")
+    left = sorted((each for each in found if each["id"] >= start), key=lambda each: each["id"])
+    following = {"next_start_key": left[size]["id"]} if len(left) > size else {}
+    return {"data": left[:size], "page_size": len(left[:size]), "start_key": start, **following}
+
+
 def key_after(key: str) -> str:
     """Return a key behind this one in a list that shows the newest first."""
     created, name = _read_key(key)

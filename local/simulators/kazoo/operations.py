@@ -11,7 +11,7 @@ from local.simulators.kazoo import recordings
 from local.simulators.kazoo.calls import Recording
 from local.simulators.kazoo.documents import document, revision
 from local.simulators.kazoo.exchange import Exchange
-from local.simulators.kazoo.listing import Query, read_page
+from local.simulators.kazoo.listing import Query, page_of, read_page
 from local.simulators.kazoo.problems import bad_identifier
 from local.simulators.kazoo.world import World
 
@@ -53,6 +53,21 @@ async def _list_recordings(world: World, exchange: Exchange) -> Response:
     owner = exchange.request.path_params.get("user")
     page = read_page(query, world.calls, world.raw, exchange.account, owner, exchange.now)
     return exchange.success(**page)
+
+
+async def _list_descendants(world: World, exchange: Exchange) -> Response:
+    config = world.config
+    below = [each for each in config.accounts if each != exchange.account]
+    found = [
+        {
+            "id": each,
+            "name": each[:8],
+            "realm": f"{each[:8]}.example.com",
+            "tree": [exchange.account],
+        }
+        for each in (below if exchange.account in config.resellers else ())
+    ]
+    return exchange.success(**page_of(found, exchange.request.query_params, config))
 
 
 async def _read_recording(world: World, exchange: Exchange) -> Response:
@@ -105,6 +120,9 @@ OPERATIONS = (
         method="GET",
         path=_ACCOUNT + "/users/{user}/recordings",
         handler=_list_recordings,
+    ),
+    Operation(
+        name="descendants", method="GET", path=_ACCOUNT + "/descendants", handler=_list_descendants
     ),
     Operation(name="recording", method="GET", path=_RECORDING, handler=_read_recording),
     Operation(name="recording-delete", method="DELETE", path=_RECORDING, handler=_delete_recording),

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from local.simulators.kazoo.gregorian import gregorian
-from tests.integration.simulators.kazoo_driver import SECOND, at, driving
+from tests.integration.simulators.kazoo_driver import FIRST, SECOND, at, driving
 
 MIDNIGHT = at("2026-11-01T00:00:00")
 USER = "0a" * 16
@@ -136,6 +136,19 @@ def test_accounts_and_users_have_lists_of_their_own(kazoo):
     assert sorted(kazoo.listed()) == sorted([name, other])
     assert kazoo.listed(account=SECOND) == [second]
     assert kazoo.listed(path=f"users/{USER}/recordings") == [name]
+
+
+def test_a_reseller_sees_the_accounts_below(kazoo):
+    """In pages, as everything else; another account has none below it."""
+    kazoo.control("settings", {"accounts": [FIRST, SECOND, "a" * 32, "b" * 32]})
+    names = sorted(["a" * 32, "b" * 32, SECOND])
+    listed = kazoo.ask("descendants").json()["data"]
+    assert [(each["id"], each["tree"]) for each in listed] == [(name, [FIRST]) for name in names]
+    page = kazoo.ask("descendants", params={"page_size": 2}).json()
+    more = {"page_size": 2, "start_key": page["next_start_key"]}
+    shown = page["data"] + kazoo.ask("descendants", params=more).json()["data"]
+    assert [each["id"] for each in shown] == names
+    assert kazoo.ask("descendants", account=SECOND).json()["data"] == []
 
 
 def test_filters_look_at_fields(kazoo):

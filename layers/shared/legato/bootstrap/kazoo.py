@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from legato.aws.secret import INBOUND_TOKENS, Secret
 from legato.bootstrap.shared import Part, Tools, gate_limits, stitcher, tools
 from legato.clock import SystemClock
 from legato.config import sweeper_settings
+from legato.discovery.accounts import Accounts
 from legato.discovery.push_addresses import Pushing
 from legato.discovery.sweep_all import Round
 from legato.errors import Failed, Refused
@@ -42,7 +42,11 @@ if TYPE_CHECKING:
         SweeperSettings,
     )
     from legato.model import Job
+    from legato.ports import Clock
 
+AT_ONCE = 8
+"""So many accounts are swept at the same time: each has limits of its own."""
+BELOW = "/*"
 SAMPLE_PAGES = 10
 JOB_SECONDS = 5
 """A job appears when the records of its call stand in the ledger."""
@@ -52,28 +56,45 @@ def sweeping(settings: SweeperSettings) -> Round:
     """Return what the sweeper needs; without tails if Kazoo is not used."""
     kazoo, made = settings.kazoo, tools(credentials=settings.credentials, table=settings.table)
     api = _api(kazoo, made)
-    sources = [source.partition("/") for source in kazoo.sources] if kazoo.url else []
-    tails = [
-        KazooTail(
-            api,
-            made.clock,
-            account=account,
-            user=user or None,
-            filters=kazoo.filters,
-            first=made.clock.now() - timedelta(hours=settings.kazoo_sweep_hours),
-        )
-        for account, _, user in sources
-    ]
+    accounts, days = _accounts(kazoo, api, made), settings.kazoo_retention_days
     return Round(
         provider=Kazoo.name,
-        tails=tails,
+        tails=lambda ask: tails(settings, api, made.clock, accounts.followed(ask=ask)),
         jobs=_jobs(kazoo),
         notes=made.ledger,
         clock=made.clock,
         settle_seconds=JOB_SECONDS,
         rest=timedelta(),
-        retention=lambda: {tail.watch: settings.kazoo_retention_days for tail in tails},
+        retention=lambda watches: dict.fromkeys(watches, days),
+        at_once=AT_ONCE,
     )
+
+
+def followed(settings: KazooSettings, made: Tools) -> tuple[str, ...]:
+    """Return the sources that are followed, as the last sweep has seen them. Raises Retry."""
+    return _accounts(settings, _api(settings, made), made).followed()
+
+
+def tails_of(settings: SweeperSettings, made: Tools, sources: Sequence[str]) -> list[KazooTail]:
+    """Return the tails of these sources, by name."""
+    return tails(settings, _api(settings.kazoo, made), made.clock, sources)
+
+
+def tails(
+    settings: SweeperSettings, api: KazooApi, clock: Clock, sources: Sequence[str]
+) -> list[KazooTail]:
+    """Return the tails of these sources, each an account or `account/user`."""
+    return [
+        KazooTail(
+            api,
+            clock,
+            account=account,
+            user=user or None,
+            filters=settings.kazoo.filters,
+            first=clock.now() - timedelta(hours=settings.kazoo_sweep_hours),
+        )
+        for account, _, user in (source.partition("/") for source in sources)
+    ]
 
 
 def archiving(settings: ProcessorSettings) -> Part:
@@ -81,6 +102,11 @@ def archiving(settings: ProcessorSettings) -> Part:
     kazoo, made = settings.kazoo, tools(credentials=settings.credentials, table=settings.table)
     ladder, jobs, api = settings.kazoo_ladder_seconds, _jobs(kazoo), _api(kazoo, made)
     max_seconds = int(settings.max_audio_hours * 3600)
+    known = _accounts(kazoo, api, made)
+
+    def accounts() -> tuple[str, ...]:
+        return accounts_of(known.followed())
+
     inbox = Inbox(
         S3Inbox(client("s3", read_timeout=60), bucket=settings.kazoo_inbox),
         api,
@@ -88,7 +114,7 @@ def archiving(settings: ProcessorSettings) -> Part:
         made.ledger,
         made.ledger,
         made.clock,
-        accounts=_accounts(kazoo),
+        accounts=accounts,
         length=lambda pieces: length_of(pieces, stitcher(max_seconds)),
         max_bytes=settings.max_leg_bytes,
     )
@@ -115,7 +141,7 @@ def archiving(settings: ProcessorSettings) -> Part:
         ),
         max_seconds=max_seconds,
         read=partial(jobs_of, inbox=settings.kazoo_inbox),
-        identified=ours(_accounts(kazoo), made.ledger, unplaced=CALL),
+        identified=ours(accounts, made.ledger, unplaced=CALL),
     )
 
 
@@ -133,10 +159,10 @@ def recorded(
     end: datetime,
     kept: timedelta,
     key: str = "#recorded",
+    sources: Sequence[str] = (),
 ) -> list[KazooRecorded]:
-    """Return who says what was recorded in this time, one for each source."""
+    """Return who says what was recorded in this time, one for each source, or for each of these."""
     api = _api(settings, made)
-    sources = [source.partition("/") for source in settings.sources] if settings.url else []
     return [
         KazooRecorded(
             api,
@@ -149,7 +175,9 @@ def recorded(
             kept=kept,
             key=key,
         )
-        for account, _, user in sources
+        for account, _, user in (
+            source.partition("/") for source in sources or followed(settings, made)
+        )
     ]
 
 
@@ -168,17 +196,19 @@ def backfiller(
     settings = sweeper_settings(environment)
     kazoo = settings.kazoo
     _used(kazoo)
-    if unknown := sorted(set(sources) - set(kazoo.sources)):
-        known = ", ".join(kazoo.sources)
-        raise Refused(f"the stack has no account {', '.join(unknown)}; it has {known}")
     now = SystemClock().now()
     check_days(begin, end, now=now)
     made = tools(credentials=settings.credentials, table=settings.table)
+    known = followed(kazoo, made)
+    if unknown := sorted(set(sources) - set(known)):
+        has = ", ".join(known)
+        raise Refused(f"the stack has no account {', '.join(unknown)}; it has {has}")
     made.credentials.value()  # who may not read it should know at once
     days = settings.kazoo_retention_days
     stretches = recorded(
-        replace(kazoo, sources=tuple(dict.fromkeys(sources)) or kazoo.sources),
+        kazoo,
         made,
+        sources=tuple(dict.fromkeys(sources)),
         begin=begin,
         end=min(end or now, now),
         kept=timedelta(days=days),
@@ -213,7 +243,9 @@ def pushing(environment: Mapping[str, str], *, tokens: str, address: str) -> Pus
     _used(settings.kazoo)
     secret = Secret(client("secretsmanager"), arn=tokens, name=INBOUND_TOKENS)
     secret.value()  # who may not read it should know at once
-    return Pushing(tokens=secret, address=address, accounts=_accounts(settings.kazoo))
+    made = tools(credentials=settings.credentials, table=settings.table)
+    accounts = accounts_of(followed(settings.kazoo, made))
+    return Pushing(tokens=secret, address=address, accounts=accounts)
 
 
 def jobs_of(body: str, *, inbox: str = "") -> list[Job]:
@@ -234,9 +266,22 @@ def _used(settings: KazooSettings) -> None:
         raise Failed(f"the stack does not use Kazoo: deploy it with {' and '.join(lacks)}")
 
 
-def _accounts(settings: KazooSettings) -> tuple[str, ...]:
-    """Return the accounts of which anything is kept, each once."""
-    return tuple(dict.fromkeys(source.partition("/")[0] for source in settings.sources))
+def accounts_of(sources: Sequence[str]) -> tuple[str, ...]:
+    """Return the accounts of sources, each once."""
+    return tuple(dict.fromkeys(source.partition("/")[0] for source in sources))
+
+
+def _accounts(settings: KazooSettings, api: KazooApi, made: Tools) -> Accounts:
+    """Return which accounts are followed: those that are named, and all below `account/*`."""
+    named = settings.sources if settings.url else ()
+    return Accounts(
+        provider=Kazoo.name,
+        named=[source.removesuffix(BELOW) for source in named],
+        roots=[source.removesuffix(BELOW) for source in named if source.endswith(BELOW)],
+        listed=api.descendants,
+        notes=made.ledger,
+        clock=made.clock,
+    )
 
 
 def _api(settings: KazooSettings, made: Tools) -> KazooApi:

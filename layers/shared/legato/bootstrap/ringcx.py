@@ -11,6 +11,7 @@ from legato.aws.queue import SqsJobs
 from legato.bootstrap.shared import Part, Tools, gate_limits, tools
 from legato.clock import SystemClock
 from legato.config import sweeper_settings
+from legato.discovery.accounts import Accounts
 from legato.discovery.sweep_all import Round
 from legato.errors import Failed, Refused
 from legato.ledger.accounts import ours
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from legato.config import ProcessorSettings, RingcxSettings, SweeperSettings
     from legato.ports import Clock
 
+ALL = "*"
+AT_ONCE = 8
+"""So many sub-accounts are swept at the same time: each has limits of its own."""
 OVERLAP = timedelta(minutes=10)
 LEAST_BYTES_A_SECOND = 1000
 """No codec of telephony takes less."""
@@ -41,9 +45,10 @@ def sweeping(settings: SweeperSettings) -> Round:
     """Return what the sweeper needs; without tails if RingCX is not used."""
     ringcx, made = settings.ringcx, tools(credentials=settings.credentials, table=settings.table)
     api = _api(ringcx, made)
+    accounts = _accounts(ringcx, api, made)
     return Round(
         provider=Ringcx.name,
-        tails=tails(settings, api, made.clock),
+        tails=lambda ask: tails(settings, api, made.clock, accounts.followed(ask=ask)),
         jobs=_jobs(ringcx),
         notes=made.ledger,
         clock=made.clock,
@@ -53,25 +58,26 @@ def sweeping(settings: SweeperSettings) -> Round:
             api,
             made.ledger,
             made.clock,
-            sub_accounts=ringcx.sub_accounts,
+            sub_accounts=accounts.followed,
             otherwise=ringcx.retention_days,
         ),
+        at_once=AT_ONCE,
     )
 
 
 def archiving(settings: ProcessorSettings) -> Part:
     """Return what the processor needs."""
     ringcx, made = settings.ringcx, tools(credentials=settings.credentials, table=settings.table)
-    ladder = settings.ringcx_ladder_seconds
+    ladder, api = settings.ringcx_ladder_seconds, _api(ringcx, made)
     return Part(
         provider=Ringcx(
-            _api(ringcx, made),
+            api,
             made.ledger,
             made.clock,
             settle=timedelta(minutes=ringcx.settle_minutes),
             otherwise=ringcx.retention_days,
         ),
-        identified=ours(ringcx.sub_accounts, made.ledger),
+        identified=ours(_accounts(ringcx, api, made).followed, made.ledger),
         jobs=_jobs(ringcx),
         ledger=made.ledger,
         policy=Policy(
@@ -91,9 +97,21 @@ def archiving(settings: ProcessorSettings) -> Part:
     )
 
 
-def tails(settings: SweeperSettings, api: RingcxApi, clock: Clock) -> list[RingcxTail]:
-    """Return the tails of all sub-accounts: what is new first, then the second looks."""
-    now, names = clock.now(), settings.ringcx.sub_accounts
+def followed(settings: RingcxSettings, made: Tools) -> tuple[str, ...]:
+    """Return the sub-accounts that are followed, as the last sweep has seen them. Raises Retry."""
+    return _accounts(settings, _api(settings, made), made).followed()
+
+
+def tails_of(settings: SweeperSettings, made: Tools, names: Sequence[str]) -> list[RingcxTail]:
+    """Return the tails of these sub-accounts, by name."""
+    return tails(settings, _api(settings.ringcx, made), made.clock, names)
+
+
+def tails(
+    settings: SweeperSettings, api: RingcxApi, clock: Clock, names: Sequence[str]
+) -> list[RingcxTail]:
+    """Return the tails of these sub-accounts: what is new first, then the second looks."""
+    now = clock.now()
     found = [
         RingcxTail(
             api,
@@ -141,7 +159,7 @@ def recorded(
             overlap=OVERLAP,
             kept=timedelta(days=days.get(name) or settings.retention_days),
         )
-        for name in settings.sub_accounts
+        for name in followed(settings, made)
     ]
 
 
@@ -161,18 +179,18 @@ def backfiller(
     ringcx, clock = settings.ringcx, SystemClock()
     if not ringcx.sub_accounts:
         raise Failed("the stack does not use RingCX: deploy it with RingcxSubAccountIds")
-    if unknown := sorted(set(sources) - set(ringcx.sub_accounts)):
-        known = ", ".join(ringcx.sub_accounts)
-        raise Refused(f"the stack has no sub-account {', '.join(unknown)}; it has {known}")
     check_days(begin, end, now=clock.now())
     lag = timedelta(minutes=ringcx.settle_minutes)
     if begin + timedelta(seconds=1) > clock.now() - lag:
         minutes = f"{ringcx.settle_minutes:g}"
         raise Refused(f"nothing is ready yet: segments are left alone for {minutes} min")
     made = tools(credentials=settings.credentials, table=settings.table)
+    api, known = _api(ringcx, made), followed(ringcx, made)
+    if unknown := sorted(set(sources) - set(known)):
+        has = ", ".join(known)
+        raise Refused(f"the stack has no sub-account {', '.join(unknown)}; it has {has}")
     made.credentials.value()  # who may not read it should know at once
-    api = _api(ringcx, made)
-    names = tuple(dict.fromkeys(sources)) or ringcx.sub_accounts
+    names = tuple(dict.fromkeys(sources)) or known
     stretches = [
         RingcxStretch(
             api,
@@ -202,6 +220,22 @@ def backfiller(
         kept_days={name: days.get(name) or ringcx.retention_days for name in names},
         bytes_a_second=2 * 2 * 8000,
         sound="two channels of PCM16 at 8 kHz",
+    )
+
+
+def _accounts(settings: RingcxSettings, api: RingcxApi, made: Tools) -> Accounts:
+    """Return which sub-accounts are followed: those that are named, or all that RingCX lists."""
+
+    def listed(_: str) -> list[str]:
+        return [str(one.get("accountId", "")) for one in api.accounts()]
+
+    return Accounts(
+        provider=Ringcx.name,
+        named=[name for name in settings.sub_accounts if name != ALL],
+        roots=[name for name in settings.sub_accounts if name == ALL],
+        listed=listed,
+        notes=made.ledger,
+        clock=made.clock,
     )
 
 

@@ -59,13 +59,13 @@ def sweeping(settings: SweeperSettings) -> Round:
     tail = _tail(settings, api, RingexAccount(api, made.ledger), made)
     return Round(
         provider=Ringex.name,
-        tails=[tail] if settings.ringex_discovery == "sync" else [],
+        tails=lambda _: [tail] if settings.ringex_discovery == "sync" else [],
         jobs=_jobs(settings),
         notes=made.ledger,
         clock=made.clock,
         settle_seconds=settings.settle_seconds,
         rest=timedelta(seconds=settings.ringex_tail_seconds),
-        retention=RingexRetention(api, made.ledger, made.clock, watch=tail.watch),
+        retention=RingexRetention(api, made.ledger, made.clock),
     )
 
 

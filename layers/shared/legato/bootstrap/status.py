@@ -12,6 +12,7 @@ from legato.bootstrap import kazoo, ringcx, ringex
 from legato.bootstrap.shared import gate_limits, tools
 from legato.config import sweeper_settings
 from legato.errors import Barred, LegatoError
+from legato.ledger.listed_accounts import listed_accounts
 from legato.ledger.listings import tail_key
 from legato.operations.overview import Followed, Overview
 from legato.providers.credentials import read_credentials
@@ -58,7 +59,7 @@ def overview(
     if settings.ringcx.sub_accounts:
         followed.append(_ringcx(settings, secret, made, parameters))
     if settings.kazoo.url:
-        followed.append(_kazoo(settings, parameters))
+        followed.append(_kazoo(settings, made, parameters))
     return Overview(
         stack=stack,
         followed=followed,
@@ -75,12 +76,13 @@ def overview(
 def _ringex(settings: SweeperSettings, secret: Json, said: Mapping[str, str]) -> Followed:
     policy = _policy(said, settings, ladder="RingexLadderSeconds", named="RingexNamedLadderSeconds")
     round_ = ringex.sweeping(settings)
+    tails = round_.tails(False)
     kept = known_retention(round_.notes)
     gates = {f"ringex#{name}": settings.ringex_limits for name in _credentials(secret, "ringex")}
     return Followed(
         provider="ringex",
-        tails=[tail.key for tail in round_.tails],
-        kept_days={tail.watch: kept / timedelta(days=1) for tail in round_.tails},
+        tails=[tail.key for tail in tails],
+        kept_days={tail.watch: kept / timedelta(days=1) for tail in tails},
         late=RINGEX_LATE,
         usual=policy.usual,
         longest=policy.longest,
@@ -95,15 +97,15 @@ def _ringcx(
 ) -> Followed:
     policy = _policy(said, settings, named="RingcxLadderSeconds")
     ours, days = settings.ringcx, known_days(made.ledger)
-    gates = {f"ringcx#{name}": _only(ours.limits, "Metadata") for name in ours.sub_accounts}
+    names = ringcx.followed(ours, made)
+    gates = {f"ringcx#{name}": _only(ours.limits, "Metadata") for name in names}
     for name in _credentials(secret, "ringcx"):
         gates[f"ringcx#{name}"] = _only(ours.limits, "Recordings")
     return Followed(
         provider="ringcx",
-        tails=[tail.key for tail in ringcx.sweeping(settings).tails],
-        kept_days={
-            watch_name(name): days.get(name) or ours.retention_days for name in ours.sub_accounts
-        },
+        tails=[tail.key for tail in ringcx.tails_of(settings, made, names)],
+        kept_days={watch_name(name): days.get(name) or ours.retention_days for name in names},
+        accounts=listed_accounts("ringcx", made.ledger),
         late=RINGCX_LATE,
         usual=policy.usual,
         longest=policy.longest,
@@ -113,20 +115,23 @@ def _ringcx(
     )
 
 
-def _kazoo(settings: SweeperSettings, said: Mapping[str, str]) -> Followed:
+def _kazoo(settings: SweeperSettings, made: Tools, said: Mapping[str, str]) -> Followed:
     policy = _policy(said, settings, named="KazooLadderSeconds")
-    ours, round_ = settings.kazoo, kazoo.sweeping(settings)
-    accounts = dict.fromkeys(source.partition("/")[0] for source in ours.sources)
+    ours, sources = settings.kazoo, kazoo.followed(settings.kazoo, made)
+    tails = kazoo.tails_of(settings, made, sources)
     return Followed(
         provider="kazoo",
-        tails=[tail.key for tail in round_.tails],
-        kept_days={tail.watch: settings.kazoo_retention_days for tail in round_.tails},
+        tails=[tail.key for tail in tails],
+        kept_days={tail.watch: settings.kazoo_retention_days for tail in tails},
+        accounts=listed_accounts("kazoo", made.ledger),
         late=KAZOO_LATE,
         usual=policy.usual,
         longest=policy.longest,
         jobs=SqsDepth(client("sqs"), queue=ours.queue),
         dead_letters=SqsDepth(client("sqs"), queue=ours.dead_letters),
-        gates=_windows({f"kazoo#{name}": _only(ours.limits, "Requests") for name in accounts}),
+        gates=_windows(
+            {f"kazoo#{name}": _only(ours.limits, "Requests") for name in kazoo.accounts_of(sources)}
+        ),
     )
 
 

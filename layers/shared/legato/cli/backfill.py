@@ -164,7 +164,7 @@ def kazoo(
         list[str] | None,
         typer.Option(
             metavar="ID",
-            help="Only this one of KazooAccountIds, as it stands there; again for more.",
+            help="Only this account, or account/user, of those that are followed; again for more.",
         ),
     ] = None,
     dry_run: DryRun = False,

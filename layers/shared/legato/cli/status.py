@@ -15,7 +15,7 @@ from legato.cli.output import in_short, moment, say, speaking, write_json
 from legato.model import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from legato.model import Json
     from legato.operations.overview import Need, Status
@@ -26,6 +26,8 @@ EXIT_CODES = (
 NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
 SHOWN = 10
 """Of many needs that are alike. --json has all."""
+FEW = 8
+"""Of what each account of a provider has. --json has all."""
 COLUMNS = 80
 
 app = typer.Typer(rich_markup_mode=None)
@@ -114,14 +116,12 @@ def _needs(needs: Iterable[Need]) -> None:
 
 
 def _provider(one: Json) -> Iterator[tuple[str, str]]:
-    for tail in one["tails"] or ():
-        age = tail["age_seconds"]
-        words = "was never read" if age is None else f"known up to {_age(age)} ago"
-        yield "found", f"{tail['tail']}: {words}{' (late)' if tail['late'] else ''}"
+    yield from _accounts(one["accounts"] or {})
+    yield from _tails(one["tails"] or ())
     if one["subscription"]:
         name, flaw = one["subscription"]["id"], one["subscription"]["flaw"]
         yield "subscription", f"{name or 'none'}{f': {flaw}' if flaw else ''}"
-    for oldest in one["unarchived"] or ():
+    for oldest in sorted(one["unarchived"] or (), key=lambda each: -each["share"])[:FEW]:
         share = f"{oldest['share']:.0%} of the time for which it is kept"
         yield "to be archived", f"oldest {oldest['call']}, {_age(oldest['age_seconds'])}, {share}"
     if one["unarchived"] == []:
@@ -140,11 +140,51 @@ def _provider(one: Json) -> Iterator[tuple[str, str]]:
     ):
         if one[part] or (one[part] == 0 and part in ("dead_letters", "failed")):
             yield name, f"{one[part]}"
-    for window in one["limits"] or ():
+    for window in _fullest(one["limits"] or ()):
         used = ", ".join(f"{u['calls']} of {u['of']} in {u['seconds']:g} s" for u in window["used"])
         until = window["blocked_until"]
         blocked = f", nobody until {moment(parse_time(until))}" if until else ""
         yield "limit", f"{window['window']}: {used}{blocked}"
+
+
+def _accounts(accounts: Json) -> Iterator[tuple[str, str]]:
+    if accounts:
+        new = f"; new since yesterday: {_some(accounts['new'])}" if accounts["new"] else ""
+        yield "accounts", f"{accounts['listed']} are listed{new}"
+    if accounts and accounts["gone"]:
+        yield "accounts", f"not listed any more: {_some(accounts['gone'])}"
+
+
+def _tails(tails: Sequence[Json]) -> Iterator[tuple[str, str]]:
+    if len(tails) <= FEW:
+        for tail in tails:
+            age = tail["age_seconds"]
+            words = "was never read" if age is None else f"known up to {_age(age)} ago"
+            yield "found", f"{tail['tail']}: {words}{' (late)' if tail['late'] else ''}"
+        return
+    ages = [tail["age_seconds"] for tail in tails if tail["age_seconds"] is not None]
+    words = f"{len(tails)} lists"
+    if ages:
+        words += f", known up to {_age(max(ages))} ago at the latest"
+    if unread := len(tails) - len(ages):
+        words += f", {unread} of them never read"
+    yield "found", words
+
+
+def _fullest(windows: Sequence[Json]) -> Sequence[Json]:
+    """Return the windows that hold up most: all of a few."""
+
+    def held_up(window: Json) -> tuple[bool, float]:
+        used = (each["calls"] / each["of"] for each in window["used"])
+        return bool(window["blocked_until"]), max(used, default=0)
+
+    return windows if len(windows) <= FEW else sorted(windows, key=held_up, reverse=True)[:FEW]
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - FEW} more" if len(listed) > FEW else ""
+    return ", ".join(listed[:FEW]) + more
 
 
 def _archive(said: Json) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ nothing. The guard is independent of the sweep: it looks at what is listed and n
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,15 +19,15 @@ from legato.ledger import named_recordings
 from legato.ledger.unarchived import oldest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from legato.ports import Clock, Follower, Jobs, Lists, SweepReport
 
 log = logging.getLogger(__name__)
 
-type Retention = Callable[[], Mapping[str, float]]
-"""Says for how many days the provider keeps a recording, by the name of the tails' `watch`."""
+type Retention = Callable[[Collection[str]], Mapping[str, float]]
+"""Says for how many days the provider keeps a recording, by the names of the tails' `watch`."""
 
 URGENT_SHARE = 2 / 3
 """Of the time that the provider keeps a recording: the last third is for people to act."""
@@ -34,16 +35,22 @@ URGENT_SHARE = 2 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What the sweeper works with. The first tails come first where time or limits are short."""
+    """What the sweeper works with.
+
+    `tails` are asked for in each round, and whether the provider is to be asked for new accounts.
+    Of those with one `watch` the first come first, where time or limits are short; so many watches
+    are read `at_once`.
+    """
 
     provider: str
-    tails: Sequence[Follower]
+    tails: Callable[[bool], Sequence[Follower]]
     jobs: Jobs
     notes: Lists
     clock: Clock
     settle_seconds: int
     rest: timedelta
     retention: Retention
+    at_once: int = 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,44 +76,67 @@ def sweep_all(work: Round, *, until: datetime, unfinished_only: bool = False) ->
 
     With `unfinished_only` the tails are left alone whose last run came to its end.
     """
-    report = RoundReport()
-    for tail in work.tails:
-        swept = sweep(
-            tail=tail,
-            jobs=work.jobs,
-            notes=work.notes,
-            clock=work.clock,
-            until=until,
-            settle=work.settle_seconds,
-            rest=work.rest,
-            unfinished_only=unfinished_only,
-            beyond=tail.beyond,
-        )
-        _add(report, tail, swept)
-    for tail in work.tails:
-        _read_gaps(report, tail, work, until)
+    report, tails = RoundReport(), work.tails(not unfinished_only)
+
+    def swept(some: Sequence[Follower]) -> list[tuple[Follower, SweepReport]]:
+        return [(tail, _swept(tail, work, until, unfinished_only=unfinished_only)) for tail in some]
+
+    def read_gaps(some: Sequence[Follower]) -> list[tuple[Follower, SweepReport]]:
+        return [(tail, reread) for tail in some for reread in _gaps_read(tail, work, until)]
+
+    groups = _groups(tails, work)
+    with ThreadPoolExecutor(work.at_once) as workers:
+        # Gaps have the time that all tails have left.
+        for step in (swept, read_gaps):
+            for some in workers.map(step, groups):
+                for tail, one in some:
+                    _add(report, tail, one)
     try:
         report.jobs += named_recordings.ask(work.provider, work.jobs, work.notes, work.clock)
     except LegatoError as error:
         report.stopped.append(f"what notifications have named: {error}")
-    _guard(report, work)
+    _guard(report, tails, work)
     return report
 
 
-def _read_gaps(report: RoundReport, tail: Follower, work: Round, until: datetime) -> None:
-    """Ask again for what the tail stepped over, in the time that all tails have left."""
+def _groups(tails: Sequence[Follower], work: Round) -> list[list[Follower]]:
+    """Return the tails in groups, each of which is read in its order."""
+    if work.at_once == 1:
+        return [list(tails)]
+    groups: dict[str, list[Follower]] = {}
+    for tail in tails:
+        groups.setdefault(tail.watch, []).append(tail)
+    return list(groups.values())
+
+
+def _swept(tail: Follower, work: Round, until: datetime, *, unfinished_only: bool) -> SweepReport:
+    return sweep(
+        tail=tail,
+        jobs=work.jobs,
+        notes=work.notes,
+        clock=work.clock,
+        until=until,
+        settle=work.settle_seconds,
+        rest=work.rest,
+        unfinished_only=unfinished_only,
+        beyond=tail.beyond,
+    )
+
+
+def _gaps_read(tail: Follower, work: Round, until: datetime) -> list[SweepReport]:
+    """Ask again for what the tail stepped over. It says nothing of the tail's age."""
     try:
-        for reread in read_again(
+        reports = read_again(
             tail,
             jobs=work.jobs,
             notes=work.notes,
             clock=work.clock,
             until=until,
             settle=work.settle_seconds,
-        ):
-            _add(report, tail, replace(reread, age=timedelta()))
+        )
     except LegatoError as error:
-        report.stopped.append(f"gaps of {tail.key}: {error}")
+        return [SweepReport(stopped=error)]
+    return [replace(report, age=timedelta()) for report in reports]
 
 
 def _add(report: RoundReport, tail: Follower, swept: SweepReport) -> None:
@@ -120,9 +150,10 @@ def _add(report: RoundReport, tail: Follower, swept: SweepReport) -> None:
         report.stopped.append(f"{tail.key}: {swept.stopped}")
 
 
-def _guard(report: RoundReport, work: Round) -> None:
-    kept_days = work.retention() if work.tails else {}
-    for watch in dict.fromkeys(tail.watch for tail in work.tails):
+def _guard(report: RoundReport, tails: Sequence[Follower], work: Round) -> None:
+    watches = dict.fromkeys(tail.watch for tail in tails)
+    kept_days = work.retention(watches) if watches else {}
+    for watch in watches:
         found = oldest(watch, work.notes, work.clock)
         if found is None:
             continue

@@ -48,17 +48,17 @@ def meant(text: str, notes: Notes) -> list[CallId]:
 
 
 def ours(
-    accounts: Collection[str], notes: Notes, *, unplaced: str | None = None
+    accounts: Callable[[], Collection[str]], notes: Notes, *, unplaced: str | None = None
 ) -> Callable[[Job], Job]:
     """Return who lets jobs through that are of these accounts, or of a call that a sweep found.
 
-    An account that was taken out of the configuration may have calls on their way. Only calls that
+    An account that is not followed any more may have calls on their way. Only calls that
     begin with `unplaced` have no account yet. Raises Refused, Retry.
     """
 
     def identified(job: Job) -> Job:
         placed = job.account or unplaced is None or not job.call.startswith(unplaced)
-        if placed and job.account not in accounts:
+        if placed and job.account not in accounts():
             check_found(job, notes)
         return job
 

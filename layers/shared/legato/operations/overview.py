@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from legato.archive.library import Library
     from legato.errors import LegatoError
+    from legato.ledger.listed_accounts import ListedAccount
     from legato.ledger.rate_limit import Limit
     from legato.model import Json
     from legato.ports import Backlog, Clock, Ledger, Lists
@@ -44,6 +45,8 @@ class Followed:
     jobs: Backlog
     dead_letters: Backlog
     gates: Mapping[str, tuple[Limit, ...]]
+    accounts: Mapping[str, ListedAccount] = field(default_factory=dict)
+    """Those that the provider lists, if it is asked for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

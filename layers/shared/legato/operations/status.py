@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from legato.archive.library import whole
 from legato.discovery import subscription
+from legato.discovery.accounts import FORGOTTEN
 from legato.discovery.sweep_all import URGENT_SHARE
 from legato.errors import LegatoError
 from legato.evidence import digest, safeguards, timestamp
@@ -94,6 +95,7 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
         "subscription": part("subscription", lambda: _subscription(work, found))
         if name == "ringex" and work.keeper
         else None,
+        "accounts": _accounts(one, work) if one.accounts else None,
         "credentials_refused": part("credentials", lambda: _credentials(name, work, found)),
         "tails": part("tails", lambda: [_tail(tail, one, work, found) for tail in one.tails]),
         "gaps": part("gaps", lambda: sum(_gaps(tail, one, work, found) for tail in one.tails)),
@@ -107,6 +109,18 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
             "calls that are stuck", lambda: calls_in_need.stuck(one, troubled, work, found)
         ),
         "limits": part("limits", lambda: [_gate(*each, work) for each in one.gates.items()]),
+    }
+
+
+def _accounts(one: Followed, work: Overview) -> Json:
+    """Say of the accounts that the provider lists which ones are new, and which are gone."""
+    listed, now = one.accounts.items(), work.clock.now()
+    there = {name: each.since for name, each in listed if each.gone_since is None}
+    gone = {name: each.gone_since for name, each in listed if each.gone_since is not None}
+    return {
+        "listed": len(there),
+        "new": {name: format_time(at) for name, at in there.items() if now - at < DAY},
+        "gone": {name: format_time(at) for name, at in gone.items() if now - at < FORGOTTEN},
     }
 
 

@@ -48,6 +48,8 @@ LOG_IN_CALLS = 35
 UNAUTHORIZED_SECONDS = 300
 FORBIDDEN_SECONDS = 900
 MAX_REDIRECTS = 3
+ACCOUNTS_PAGE = 500
+MOST_ACCOUNT_PAGES = 100
 _GONE = (httpx.codes.NOT_FOUND, httpx.codes.GONE)
 _SINGLE = "/recordings/"
 
@@ -133,13 +135,30 @@ class KazooApi:
         owner = ("users", user) if user is not None else ()
         names = (*owner, "recordings")
         answer = self._asked("GET", account, *names, params=params, priority=priority)
-        following = (answer.envelope or {}).get("next_start_key")
-        place = f"{responses.where(answer.response.request)} answers with next_start_key"
-        if following is not None and not isinstance(following, str):
-            raise Retry(f"{place} that is no text")
-        if following and following == start_key:
-            raise Retry(f"{place} {following}, which is the page that was asked for")
-        return RecordingsPage(answer.data(list), following or None)
+        return RecordingsPage(answer.data(list), _following(answer, start_key))
+
+    def descendants(self, account: str) -> list[str]:
+        """Return the ids of all accounts below one, however deep.
+
+        https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/accounts.md
+        """
+        found: list[str] = []
+        start_key: str | None = None
+        for _ in range(MOST_ACCOUNT_PAGES):
+            start = {} if start_key is None else {"start_key": start_key}
+            answer = self._asked(
+                "GET",
+                account,
+                "descendants",
+                params={"page_size": ACCOUNTS_PAGE, **start},
+                priority=Priority.NORMAL,
+            )
+            documents = answer.data(list)
+            found += [str(one["id"]) for one in documents if isinstance(one, dict) and "id" in one]
+            start_key = _following(answer, start_key)
+            if start_key is None:
+                return found
+        raise Retry(f"Kazoo lists more accounts below {account} than can be")
 
     def recording(self, account: str, recording: str) -> Json:
         """Return a recording's document."""
@@ -298,6 +317,17 @@ class KazooApi:
         if not httpx.codes.is_success(answer.status) or not isinstance(token, str) or not token:
             raise Retry(f"{reason} without auth_token")
         return Minted(token, life_of(token, self._clock.now()))
+
+
+def _following(answer: Answer, start_key: str | None) -> str | None:
+    """Return where the next page begins; None if this was the last one. Raises Retry."""
+    following = (answer.envelope or {}).get("next_start_key")
+    place = f"{responses.where(answer.response.request)} answers with next_start_key"
+    if following is not None and not isinstance(following, str):
+        raise Retry(f"{place} that is no text")
+    if following and following == start_key:
+        raise Retry(f"{place} {following}, which is the page that was asked for")
+    return following or None
 
 
 def _some(pieces: Iterator[bytes], reason: str) -> Iterator[bytes]:

@@ -138,7 +138,7 @@ def job_of(arrival: Arrival) -> Job | None:
 
 
 def sighted(arrival: Arrival, known: Sequence[str]) -> Sighting:
-    """Read an object's key and facts; `known` are the accounts that are configured.
+    """Read an object's key and facts; `known` are the accounts that are followed.
 
     A storage plan names objects `<db>/<id>_<attachment>`, or by fields of the operator's choice
     (https://github.com/2600hz/kazoo/blob/master/applications/crossbar/doc/storage.md). Whose object
@@ -174,8 +174,9 @@ class _Unverified(Exception):
 class Inbox:
     """Finds out which recordings the objects are, and hands their audio out.
 
-    `accounts` are the configured ones, `length` listens to audio and returns milliseconds (it may
-    raise NotAudio, DamagedAudio or Failed). What has more than `max_bytes` is not listened to.
+    `accounts` returns those that are followed, `length` listens to audio and returns milliseconds
+    (it may raise NotAudio, DamagedAudio or Failed). What has more than `max_bytes` is not listened
+    to.
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class Inbox:
         notes: Notes,
         clock: Clock,
         *,
-        accounts: Sequence[str],
+        accounts: Callable[[], Sequence[str]],
         length: Callable[[Iterator[bytes]], int],
         max_bytes: int,
     ) -> None:
@@ -255,7 +256,7 @@ class Inbox:
 
     def _placed(self, arrival: Arrival, job: Job) -> Json:
         """Find the recording that an object is, and make a job of its call."""
-        sighting = sighted(arrival, self._accounts)
+        sighting = sighted(arrival, self._accounts())
         account = sighting.account
         try:
             if account is None:
@@ -290,7 +291,7 @@ class Inbox:
         log.warning("unverified", extra={"key": arrival.key, "call": recording, "reason": reason})
         place: Json = {"account": account, "call": recording, "recording": recording}
         self._bind(account, recording, arrival, "")
-        return self._found(arrival, place, _own_document(arrival, self._accounts, reason))
+        return self._found(arrival, place, _own_document(arrival, self._accounts(), reason))
 
     def _documented(
         self, account: str, arrival: Arrival, sighting: Sighting, job: Job

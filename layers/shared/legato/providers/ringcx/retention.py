@@ -17,7 +17,7 @@ from legato.providers.fields import days_of
 from legato.providers.ringcx.tail import watch_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from legato.ports import Clock, Notes
     from legato.providers.ringcx.api import RingcxApi
@@ -35,7 +35,10 @@ def known_days(notes: Notes) -> Json:
 
 
 class RingcxRetention:
-    """`otherwise` is the number of days for a sub-account of which RingCX does not say it."""
+    """`sub_accounts` returns those that are followed.
+
+    `otherwise` is the number of days for one of which RingCX does not say it.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class RingcxRetention:
         notes: Notes,
         clock: Clock,
         *,
-        sub_accounts: Sequence[str],
+        sub_accounts: Callable[[], Sequence[str]],
         otherwise: float,
     ) -> None:
         self._api = api
@@ -52,8 +55,8 @@ class RingcxRetention:
         self._sub_accounts = sub_accounts
         self._otherwise = otherwise
 
-    def __call__(self) -> dict[str, float]:
-        """Return the days for each sub-account, by the name of its watch; asked a few times a day.
+    def __call__(self, watches: Collection[str]) -> dict[str, float]:
+        """Return the days by the names of watches; RingCX is asked a few times a day.
 
         While RingCX cannot be asked, what it last said counts.
         """
@@ -69,14 +72,15 @@ class RingcxRetention:
                 content = {"asked_at": format_time(now), "days": days}
                 with suppress(Stale):
                     self._notes.write(replace(note, content=content))
-        return {watch_name(name): days.get(name) or self._otherwise for name in self._sub_accounts}
+        kept = {watch_name(name): each for name, each in days.items()}
+        return {watch: kept.get(watch) or self._otherwise for watch in watches}
 
     def _read(self, accounts: Iterable[Json]) -> Json:
         days = {
             str(account.get("accountId")): days_of(account.get("audioRetentionDays"))
             for account in accounts
         }
-        unknown = sorted(set(self._sub_accounts) - days.keys())
+        unknown = sorted(set(self._sub_accounts()) - days.keys())
         if unknown:
             extra = {"configured": unknown, "visible": sorted(days)}
             log.error("RingCX shows us no such sub-account", extra=extra)

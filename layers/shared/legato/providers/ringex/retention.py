@@ -16,6 +16,8 @@ from legato.model import Json, format_time, parse_time
 from legato.providers.fields import days_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from legato.ports import Clock, Notes
     from legato.providers.ringex.api import RingexApi
 
@@ -36,16 +38,18 @@ def known_retention(notes: Notes) -> timedelta:
 
 
 class RingexRetention:
-    """Asks RingCentral a few times a day; `watch` is the name of the tail's calls."""
+    """Asks RingCentral a few times a day."""
 
-    def __init__(self, api: RingexApi, notes: Notes, clock: Clock, *, watch: str) -> None:
+    def __init__(self, api: RingexApi, notes: Notes, clock: Clock) -> None:
         self._api = api
         self._notes = notes
         self._clock = clock
-        self._watch = watch
 
-    def __call__(self) -> dict[str, float]:
-        """Return the days. While RingCentral does not say it, what it last said counts."""
+    def __call__(self, watches: Collection[str]) -> dict[str, float]:
+        """Return the days, which are the same for all.
+
+        While RingCentral does not say it, what it last said counts.
+        """
         note, now = self._notes.read(NOTE), self._clock.now()
         content, asked_at = dict(note.content), note.content.get("asked_at")
         if asked_at is None or abs(now - parse_time(asked_at)) >= ASKED_EVERY:
@@ -58,7 +62,7 @@ class RingexRetention:
             content["asked_at"] = format_time(now)
             with suppress(Stale):
                 self._notes.write(replace(note, content=content))
-        return {self._watch: days_of(content.get("days")) or USUAL_DAYS}
+        return dict.fromkeys(watches, days_of(content.get("days")) or USUAL_DAYS)
 
 
 def _days(settings: Json) -> float | None:
