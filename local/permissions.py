@@ -336,6 +336,9 @@ def asked_for(
             yield Asked("sns:Publish", f"arn:{own[params['TopicArn']]}")
         case "secretsmanager" if operation in ("GetSecretValue", "PutSecretValue"):
             yield Asked(f"{service}:{operation}", f"arn:{own[params['SecretId']]}")
+        case "ssm" if operation == "GetParameter":
+            arn = f"arn:aws:ssm:{PSEUDO['AWS::Region']}:{ACCOUNT}:parameter/{own[params['Name']]}"
+            yield Asked("ssm:GetParameter", arn)
         case "cloudformation":
             yield Asked(f"{service}:{operation}", PSEUDO[own[params["StackName"]]])
         case "kms" if operation in ("Sign", "GetPublicKey", "GetKeyPolicy"):

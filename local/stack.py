@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from legato.aws.intrinsics import Resolver
+from legato.bootstrap.configuration import OWN
+from legato.config import configuration
+from legato.tuning import TUNING
 from local import aws
 from local.permissions import NOTHING, Permissions, permissions, symbols
 from local.processes import LocalError
@@ -42,7 +45,9 @@ SKIPPED = {
     "AWS::CloudWatch::Alarm": "nothing measures here",
     "AWS::Logs::MetricFilter": "nothing measures here",
 }
+CONFIGURATION = "ConfigParameter"
 SCHEDULE = "AWS::Scheduler::Schedule"
+_QUEUE_HOST = re.compile(r"https://sqs\.[a-z0-9-]+\.amazonaws\.com(?=/)")
 RULE = "AWS::Events::Rule"
 CUSTOM = "Custom::"
 # What CloudFormation keeps to itself instead of telling the function.
@@ -120,6 +125,8 @@ class Stack:
     rules: list[Rule]
     customs: list[Custom]
     outputs: dict[str, str]
+    configuration: dict[str, str] = field(repr=False)
+    """What the functions read of SSM."""
     skipped: dict[str, str]
     """Logical id → type, of what the local system does without."""
 
@@ -132,8 +139,12 @@ def create(
     template: Path = TEMPLATE,
     name: str = "legato",
 ) -> Stack:
-    """Create the stack and return what is in it. `gateway` is the HTTP API's address."""
+    """Create the stack and return what is in it. `gateway` is the HTTP API's address.
+
+    `parameters` are the template's, and of tuning.
+    """
     source = read(template)
+    parameters = _with_tuning(source, parameters)
     if broken := broken_rules(source, parameters):
         raise LocalError("; ".join(broken))
     translated = translate(source)
@@ -156,6 +167,9 @@ def create(
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             # moto would invoke the function itself, in Docker. The poller does that.
             resource["Properties"]["Enabled"] = False
+        if resource["Type"] == "AWS::SSM::Parameter":
+            # moto invents a name for everything else.
+            resource["Properties"]["Name"] = f"{name}-configuration"
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
             # moto makes a null of a statement that a condition leaves out, and refuses the policy.
             document = resource["Properties"]["PolicyDocument"]
@@ -174,6 +188,7 @@ def create(
         if item.get("PhysicalResourceId")
     }
     skipped = _skipped(translated, created)
+    configured = _complete_configuration(created, endpoint)
     _complete_buckets(resources, created, endpoint)
     _guard_buckets(translated, created, parameters, endpoint)
     description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
@@ -191,8 +206,30 @@ def create(
         rules=[rule for rule in rules if rule.logical in created],
         customs=_customs(played, answers),
         outputs={key: _reachable(value, endpoint) for key, value in outputs.items()},
+        configuration=configured | _own(functions),
         skipped=skipped,
     )
+
+
+def _with_tuning(source: Json, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters, with what is none of the template's in `Tuning`."""
+    tuned = {name: value for name, value in given.items() if name not in source["Parameters"]}
+    if unknown := sorted(tuned.keys() - TUNING.keys()):
+        raise LocalError(f"neither the template nor the tuning has {', '.join(unknown)}")
+    rest = {name: value for name, value in given.items() if name not in tuned}
+    said = json.loads(rest.pop("Tuning", "{}")) | tuned
+    return rest | ({"Tuning": json.dumps(said)} if said else {})
+
+
+def _complete_configuration(created: Mapping[str, str], endpoint: str) -> dict[str, str]:
+    """Lead the queues' addresses in the functions' configuration to this host, and return it."""
+    if CONFIGURATION not in created:
+        return {}  # a template of which only a part is tried
+    ssm, name = aws.client("ssm", endpoint), created[CONFIGURATION]
+    document = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    document = _QUEUE_HOST.sub(endpoint, document)
+    ssm.put_parameter(Name=name, Value=document, Type="String", Overwrite=True)
+    return configuration(document)
 
 
 def _played_here(
@@ -382,6 +419,16 @@ def _functions(
     return functions
 
 
+def _own(functions: Mapping[str, Function]) -> dict[str, str]:
+    """Return what single functions are told in their environment."""
+    return {
+        name: function.environment[variable]
+        for function in functions.values()
+        for variable, name in OWN.items()
+        if variable in function.environment
+    }
+
+
 def _sources(created: Mapping[str, str], endpoint: str) -> list[EventSource]:
     logical_of = {physical: logical for logical, physical in created.items()}
     sqs = aws.client("sqs", endpoint)
@@ -494,7 +541,7 @@ def _function_of(logical: str, arn: Any) -> str:
 
 def _reachable(value: str, endpoint: str) -> str:
     """Lead a queue's URL, which moto's CloudFormation writes with AWS's own host, to this host."""
-    return re.sub(r"^https://sqs\.[a-z0-9-]+\.amazonaws\.com(?=/)", endpoint, value)
+    return _QUEUE_HOST.sub(endpoint, value)
 
 
 def parameters_of(path: Path) -> dict[str, Any]:

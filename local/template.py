@@ -130,8 +130,10 @@ def substitute(value: Any, known: dict[str, dict[str, str]]) -> Any:
             logical, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
             if logical in known:
                 return known[logical][attribute]
-        if name == "Fn::Sub" and isinstance(argument, str):
-            return {"Fn::Sub": re.sub(r"\$\{(\w+)(?:\.(\w+))?\}", _replacement(known), argument)}
+        if name == "Fn::Sub":
+            text, *more = [argument] if isinstance(argument, str) else argument
+            text = re.sub(r"\$\{(\w+)(?:\.(\w+))?\}", _replacement(known), text)
+            return {"Fn::Sub": [text, *substitute(more, known)] if more else text}
     return {key: substitute(item, known) for key, item in value.items()}
 
 

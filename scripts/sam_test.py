@@ -667,7 +667,7 @@ def run_all(names: list[str]) -> int:
             "RingexSweepHours": "1",
             "RingexTailSeconds": "0",
             "RingcxSweepHours": "1",
-            "SettleMinutes": "0",
+            "RingcxSettleMinutes": "0",
             "KazooSweepHours": "1",
             "DeleteAtSource": "true",
             "LogLevel": "INFO",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import Audit, auditor
+from legato.bootstrap.configuration import once_configured
 from legato.errors import LegatoError, Refused
 from legato.evidence.digest import digest
 from legato.evidence.safeguards import compare
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@cache
+@once_configured
 def work() -> Audit:
     """Return what this process works with, made at the first event."""
     return auditor()

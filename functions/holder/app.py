@@ -5,11 +5,11 @@ API Gateway has checked the signature and says whose it is, so nobody speaks for
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.api_request import request
 from legato.bootstrap import holder
+from legato.bootstrap.configuration import once_configured
 from legato.evidence.legal_hold import answer
 from legato.lambda_handler import count, lambda_handler, logger
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from legato.evidence.legal_hold import Holding
 
 
-@cache
+@once_configured
 def work() -> Holding:
     """Return what this process works with, made at the first request."""
     return holder()

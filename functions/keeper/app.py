@@ -7,10 +7,10 @@ that it shows, in the log, and in the metrics.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.bootstrap import Subscribing, keeper
+from legato.bootstrap.configuration import once_configured
 from legato.discovery.subscription import KeepReport, keep, unsubscribe
 from legato.lambda_handler import count, count_all, lambda_handler, logger
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@cache
+@once_configured
 def work() -> Subscribing:
     """Return what this process works with, made at the first event."""
     return keeper()

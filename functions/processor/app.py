@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.bootstrap import processor_ports
+from legato.bootstrap.configuration import once_configured
 from legato.errors import Stale, Unavailable
 from legato.ingest.batch import Message, archive
 from legato.lambda_handler import count, count_all, lambda_handler, logger
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from legato.ingest.ports import Ports
 
 
-@cache
+@once_configured
 def ports(queue: str) -> Ports:
     """Return what this process works with for the jobs of a queue, made at its first batch."""
     return processor_ports(queue)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.bootstrap import remover
+from legato.bootstrap.configuration import once_configured
 from legato.lambda_handler import count_all, lambda_handler, logger, metrics
 from legato.operations.removal import remove
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from legato.operations.removal import Removal
 
 
-@cache
+@once_configured
 def removals(provider: str | None) -> list[Removal]:
     """Return what this process works with for a provider, or for all, made at its first event."""
     return remover(provider)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.bootstrap import restorer
+from legato.bootstrap.configuration import once_configured
 from legato.errors import Refused
 from legato.lambda_handler import count, lambda_handler, logger
 from legato.retrieval.restore.event import read, restored
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from legato.retrieval.restore.event import Completing
 
 
-@cache
+@once_configured
 def work() -> Completing:
     """Return what this process works with, made at the first event."""
     return restorer()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.bootstrap import sweeper
+from legato.bootstrap.configuration import once_configured
 from legato.discovery.sweep_all import sweep_all
 from legato.errors import Unavailable
 from legato.lambda_handler import count, lambda_handler, logger, metrics
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from legato.discovery.sweep_all import Round
 
 
-@cache
+@once_configured
 def rounds(provider: str) -> Round:
     """Return what this process works with for a provider, made at its first event."""
     return sweeper(provider)

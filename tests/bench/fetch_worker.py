@@ -6,7 +6,6 @@ It stands apart so that its process loads nothing of the local system.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -14,14 +13,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from legato.bootstrap import processor_ports
+from legato.bootstrap.configuration import function_configuration
 from legato.ingest.fetch import Fetching, fetch_leg
 from legato.model import Job
 
 
 def fetch(call: str, recording: str) -> None:
     """Fetch a leg into the archive, and print its size and the seconds that it took."""
-    queue = os.environ["LEGATO_RINGEX_QUEUE"].rpartition("/")[2]
-    ports = processor_ports(f"arn:aws:sqs:::{queue}")
+    configured = function_configuration()
+    queue = configured["RingexQueue"].rpartition("/")[2]
+    ports = processor_ports(f"arn:aws:sqs:::{queue}", configured)
     seen_at = datetime.now(UTC) - timedelta(hours=1)
     job = Job(provider="ringex", account="~", call=call, seen_at=seen_at)
     leg = ports.provider.named_leg(job, recording)

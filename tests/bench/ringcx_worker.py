@@ -6,13 +6,13 @@ It stands apart so that its process loads nothing of the local system.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 from legato.bootstrap import processor_ports, sweeper
+from legato.bootstrap.configuration import function_configuration
 from legato.discovery.sweep_all import sweep_all
 from legato.ingest.batch import Message, archive
 from legato.model import Job
@@ -26,10 +26,11 @@ def sweep() -> None:
 
 
 def archive_all(dialogs: list[str]) -> None:
-    queue = os.environ["LEGATO_RINGCX_QUEUE"].rpartition("/")[2]
-    ports = processor_ports(f"arn:aws:sqs:::{queue}")
+    configured = function_configuration()
+    queue = configured["RingcxQueue"].rpartition("/")[2]
+    ports = processor_ports(f"arn:aws:sqs:::{queue}", configured)
     seen_at = datetime.now(UTC) - timedelta(hours=1)
-    account = os.environ["LEGATO_RINGCX_SUB_ACCOUNTS"].partition(",")[0]
+    account = configured["RingcxSubAccountIds"].partition(",")[0]
     messages = [
         Message(
             name, Job(provider="ringcx", account=account, call=name, seen_at=seen_at).to_message()

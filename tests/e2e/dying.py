@@ -65,30 +65,32 @@ class Watched:
         self._countdown.done(step)
 
 
-def process(environment, body, *, journal: Path, die_after=0, receives=1) -> int:
+def process(environment, configured, body, *, journal: Path, die_after=0, receives=1) -> int:
     """Work on one message in a process of its own; return its exit code (-9 when killed).
 
     `receives` says how often the queue has handed it out.
     """
     message = Message("m", body, receives=receives)
-    worker = FORKS.Process(target=_work, args=(environment, message, journal, die_after))
+    worker = FORKS.Process(
+        target=_work, args=(environment, configured, message, journal, die_after)
+    )
     worker.start()
     worker.join(60)
     return worker.exitcode
 
 
-def sweep(environment, *, journal: Path, die_after=0) -> int:
+def sweep(environment, configured, *, journal: Path, die_after=0) -> int:
     """Sweep RingCX in a process of its own; return its exit code (-9 when killed)."""
-    sweeping = FORKS.Process(target=_sweep, args=(environment, journal, die_after))
+    sweeping = FORKS.Process(target=_sweep, args=(environment, configured, journal, die_after))
     sweeping.start()
     sweeping.join(60)
     return sweeping.exitcode
 
 
-def _sweep(environment, journal, die_after):
+def _sweep(environment, configured, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
-    work = sweeper("ringcx", environment)
+    work = sweeper("ringcx", configured)
     tails = work.tails
     work = replace(
         work,
@@ -100,10 +102,10 @@ def _sweep(environment, journal, die_after):
     sweep_all(work, until=work.clock.now() + SWEEP_TIME)
 
 
-def _work(environment, message, journal, die_after):
+def _work(environment, configured, message, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
-    ports = processor_ports(environment["LEGATO_RINGEX_QUEUE"].replace("/", ":"), environment)
+    ports = processor_ports(configured["RingexQueue"].replace("/", ":"), configured)
     watched = {name: Watched(name, getattr(ports, name), countdown) for name in PORTS}
     assert watched.keys() <= {field.name for field in fields(ports)}
     with tempfile.TemporaryDirectory() as scratch:

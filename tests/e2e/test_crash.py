@@ -23,9 +23,9 @@ STEPS_OF_A_CALL = 40
 
 @pytest.fixture(scope="module")
 def processor(system):
-    """The environment that the stack gives the processor."""
+    """The environment of the processor, and what it is configured to do."""
     [function] = [f for f in system.stack.functions.values() if f.code.name == "processor"]
-    return environment(function, system.endpoints.aws)
+    return environment(function, system.endpoints.aws), system.stack.configuration
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_worker_may_die_after_every_single_step(system, processor, place, tmp_
     `archived`, and every SHA-256 holds.
     """
     whole = tmp_path / "whole"
-    assert process(processor, place().to_message(), journal=whole) == 0
+    assert process(*processor, place().to_message(), journal=whole) == 0
     steps = steps_of(whole)
     assert {"provider.resolve", "stitcher.join", "archive.put_bytes"} < set(steps)
     assert steps.count("provider.open_leg") == 3
@@ -65,11 +65,11 @@ def test_a_worker_may_die_after_every_single_step(system, processor, place, tmp_
 
     for number in range(1, len(steps) + 1):
         job, journal = place(), tmp_path / f"died-{number}"
-        code = process(processor, job.to_message(), journal=journal, die_after=number)
+        code = process(*processor, job.to_message(), journal=journal, die_after=number)
         assert code == -9, f"not killed after step {number}"
         assert steps_of(journal) == steps[:number]
         again = tmp_path / f"again-{number}"
-        assert process(processor, job.to_message(), journal=again, receives=2) == 0
+        assert process(*processor, job.to_message(), journal=again, receives=2) == 0
         assert_archived_once(system, job.call, died_after=f"step {number}, {steps[number - 1]}")
 
 

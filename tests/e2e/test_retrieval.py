@@ -51,14 +51,13 @@ class Officer:
         return httpx.post(url, json=order).raise_for_status().json()
 
     def chain(self):
-        """Let some hours go by, and the auditor write their digests.
+        """Let the present hour go by, and the auditor write its digest.
 
-        Until half past: no hour is digested before the clocks of all say that it is over.
+        And some minutes: no hour is digested before the clocks of all say that it is over.
         """
-        function = self.system.stack.functions["AuditorFunction"]
-        work = chaining(auditor_settings(function.environment))
+        work = chaining(auditor_settings(self.system.stack.configuration))
         today = datetime.now(UTC)
-        now = (today + timedelta(hours=2)).replace(minute=30)
+        now = (today + timedelta(hours=1)).replace(minute=5)
         work = replace(work, clock=FakeClock(now))
         written = []
 

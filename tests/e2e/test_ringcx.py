@@ -4,7 +4,7 @@ import base64
 import itertools
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from legato.ledger.gaps import gaps_of
 from legato.model import Job, format_time
+from local import aws
 from local.worker import Worker, environment
 from tests.e2e import dying
 from tests.e2e.swept import ALWAYS, Placed, Swept, logged, reasons_to_stop
@@ -36,7 +37,7 @@ PARAMETERS = {
     "RingcxLookAgainHours": "24",
     "RingcxSubAccountIds": SUB_ACCOUNT,
     "RingcxSweepHours": "1",
-    "SettleMinutes": "0",
+    "RingcxSettleMinutes": "0",
 }
 MAIN_ACCOUNT = "21550000"
 """What people take for the RingCentral account id: it is RingCX's own."""
@@ -118,8 +119,8 @@ def killed(centre, rows, tmp_path_factory):
 
     def swept(sub_account, die_after=0):
         dialog, journal = centre.place(sub_account=sub_account), journals / sub_account
-        variables = sweeper_environment(centre, sub_account)
-        code = dying.sweep(variables, journal=journal, die_after=die_after)
+        told = sweeper_environment(centre, sub_account)
+        code = dying.sweep(*told, journal=journal, die_after=die_after)
         return dialog, code, journal.read_text().split()
 
     _, code, whole = swept(UNDISTURBED)
@@ -137,7 +138,8 @@ def killed(centre, rows, tmp_path_factory):
 def sweeper_environment(centre, *sub_accounts):
     function = centre.system.stack.functions["SweeperFunction"]
     given = environment(function, centre.system.endpoints.aws)
-    return given | {"LEGATO_RINGCX_SUB_ACCOUNTS": ",".join(sub_accounts)}
+    configured = centre.system.stack.configuration
+    return given, configured | {"RingcxSubAccountIds": ",".join(sub_accounts)}
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +311,7 @@ def test_a_wrong_account_id_is_named_and_loses_nothing(centre, tmp_path):
         "body": job_of(dialog).to_message(),
         "eventSourceARN": queue_arn(centre),
     }
-    dying.sweep(sweeper_environment(centre, MISTAKEN), journal=tmp_path / "journal")
+    dying.sweep(*sweeper_environment(centre, MISTAKEN), journal=tmp_path / "journal")
     with wrong_account(centre, "ProcessorFunction", log) as processor:
 
         def refused():
@@ -326,11 +328,11 @@ def test_a_wrong_account_id_is_named_and_loses_nothing(centre, tmp_path):
 
 def test_a_sweeper_may_be_killed_at_any_moment(centre, killed):
     """After it has asked, sent the job, or written the records: the next one finds the rest."""
-    variables = sweeper_environment(centre, *KILLED)
+    told = sweeper_environment(centre, *KILLED)
     runs = itertools.count()
 
     def found():
-        dying.sweep(variables, journal=centre.folder / f"again-{next(runs)}")
+        dying.sweep(*told, journal=centre.folder / f"again-{next(runs)}")
         return all(map(centre.records, killed))
 
     until(found)
@@ -370,11 +372,15 @@ def queue_arn(centre):
 @contextmanager
 def wrong_account(centre, logical, log):
     """Start a function as if it were deployed with RingCX's own account id, for one sub-account."""
-    function = centre.system.stack.functions[logical]
-    variables = environment(function, centre.system.endpoints.aws) | {
-        "LEGATO_RINGCX_ACCOUNT": MAIN_ACCOUNT,
-        "LEGATO_RINGCX_SUB_ACCOUNTS": MISTAKEN,
-    }
+    function, endpoint = centre.system.stack.functions[logical], centre.system.endpoints.aws
+    ssm, name = aws.client("ssm", endpoint), f"mistaken-{logical}"
+    told = ssm.get_parameter(Name=function.environment["LEGATO_CONFIG"])["Parameter"]["Value"]
+    said = json.loads(told)
+    said["RingcxSubAccountIds"] = MISTAKEN
+    said["Tuning"]["RingcxAccountId"] = MAIN_ACCOUNT
+    ssm.put_parameter(Name=name, Value=json.dumps(said), Type="String")
+    variables = environment(function, endpoint) | {"LEGATO_CONFIG": name}
+    function = replace(function, own={**function.own, name: "ConfigParameter"})
     worker = Worker(function, variables, log, scratch=str(log.parent))
     try:
         yield worker

@@ -1,6 +1,5 @@
 """Fifty workers that start at the same moment, on one ledger and one RingCentral."""
 
-import os
 import threading
 
 import httpx
@@ -16,24 +15,21 @@ WORKERS = 50
 
 
 @pytest.fixture
-def variables(system, monkeypatch):
-    """The environment that the stack gives the processor, without a limit that would slow it."""
+def configured(system, monkeypatch):
+    """What the stack tells the processor, without a limit that would slow it."""
     [function] = [f for f in system.stack.functions.values() if f.code.name == "processor"]
-    given = {
-        **os.environ,
-        **environment(function, system.endpoints.aws),
-        "LEGATO_RINGEX_LIMITS": "Light=1000,Medium=1000,Heavy=1000,Auth=5",
-        "LEGATO_RINGEX_DISCOVERY": "recipe",
-    }
-    for name, value in given.items():
+    for name, value in environment(function, system.endpoints.aws).items():
         monkeypatch.setenv(name, value)
-    return given
+    return system.stack.configuration | {
+        "RingexLimits": "Light=1000,Medium=1000,Heavy=1000,Auth=5",
+        "RingexDiscovery": "recipe",
+    }
 
 
-def test_fifty_workers_starting_at_once_mint_one_token(system, variables):
+def test_fifty_workers_starting_at_once_mint_one_token(system, configured):
     """RingCentral suspends an app whose processes each log in for themselves."""
     shops = [
-        processor_ports(variables["LEGATO_RINGEX_QUEUE"].replace("/", ":"), variables)
+        processor_ports(configured["RingexQueue"].replace("/", ":"), configured)
         for _ in range(WORKERS)
     ]
     start, answers = threading.Barrier(WORKERS), []

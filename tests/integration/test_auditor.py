@@ -65,7 +65,7 @@ def test_digests_are_written_witnessed_and_proven(aws_endpoint, authority, monke
         monkeypatch.setenv(name, value)
     [function] = [each for each in made.functions.values() if each.logical == "AuditorFunction"]
     now = datetime.now(UTC)
-    audit = auditor(function.environment)
+    audit = auditor(made.configuration)
     work = replace(audit.chaining(), clock=Beginning(30))
     assert len(digest(work, until=now).digests) == 1
 

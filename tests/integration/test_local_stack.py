@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from legato.config import configuration
 from local import aws, stack, template
 from local.processes import LocalError
 from local.system import PARAMETERS
@@ -25,14 +26,22 @@ def created(aws_endpoint: str) -> Stack:
     return stack.create(aws_endpoint, gateway=GATEWAY, parameters=parameters, name="tried")
 
 
-def test_functions_get_the_templates_environment(created: Stack, aws_endpoint: str) -> None:
-    environment = created.functions["ProcessorFunction"].environment
-    assert environment["LEGATO_BUCKET"] == created.outputs["ArchiveBucketName"]
-    assert environment["LEGATO_TABLE"] == created.outputs["LedgerTableName"]
-    assert environment["LEGATO_RINGEX_QUEUE"] == created.outputs["RingexJobsQueueUrl"]
-    assert environment["LEGATO_RINGEX_QUEUE"].startswith(aws_endpoint)
-    assert environment["LEGATO_SETTLE_SECONDS"] == "1"
-    assert environment["LEGATO_MAX_ATTEMPTS"] == "5"
+def test_functions_are_told_what_the_template_says(created: Stack, aws_endpoint: str) -> None:
+    """Parameters, resources, and the tuning where nothing else is said."""
+    name = created.functions["ProcessorFunction"].environment["LEGATO_CONFIG"]
+    document = aws.client("ssm", aws_endpoint).get_parameter(Name=name)["Parameter"]["Value"]
+    told = configuration(document)
+    assert created.configuration == told | {
+        "SigningKey": created.outputs["SigningKeyId"],
+        "RingexWebhookUrl": created.outputs["WebhookUrl"],
+    }
+    assert told["Bucket"] == created.outputs["ArchiveBucketName"]
+    assert told["Table"] == created.outputs["LedgerTableName"]
+    assert told["RingexQueue"] == created.outputs["RingexJobsQueueUrl"]
+    assert told["RingexQueue"].startswith(aws_endpoint)
+    assert told["SettleSeconds"] == "1"
+    assert (told["RetrySeconds"], told["MaxAttempts"]) == ("1", "5")
+    assert told["Inbox"] == told["RestoreTopic"] == ""
     assert created.functions["WebhookFunction"].environment["POWERTOOLS_SERVICE_NAME"] == "webhook"
 
 
@@ -54,7 +63,7 @@ def test_routes_and_sources_are_the_templates(created: Stack) -> None:
     }
     source = sources[created.outputs["RingexJobsQueueUrl"]]
     assert source.function == "ProcessorFunction"
-    assert (source.batch_size, source.window, source.concurrency) == (100, 1, 2)
+    assert (source.batch_size, source.window, source.concurrency) == (100, 2, 2)
     assert all(source.partial for source in created.sources)
 
 

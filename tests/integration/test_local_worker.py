@@ -24,7 +24,7 @@ FUNCTION = Function(
     handler="app.handler",
     timeout=2,
     memory=512,
-    environment={"LEGATO_BUCKET": "a-bucket"},
+    environment={"LEGATO_CONFIG": "a-parameter"},
 )
 
 
@@ -45,7 +45,7 @@ def test_handler_sees_lambdas_context_and_the_stacks_environment(
     assert told["arn"] == FUNCTION.arn
     assert told["memory"] == "512"
     assert 1000 < told["millis"] <= 2000
-    assert told["environment"]["LEGATO_BUCKET"] == "a-bucket"
+    assert told["environment"]["LEGATO_CONFIG"] == "a-parameter"
     assert told["environment"]["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert "HOME" not in told["environment"]
 

@@ -26,7 +26,7 @@ def differences(deployed, own_client):
 
     def look():
         guarded = StackSafeguards(
-            stack=deployed.functions["AuditorFunction"].environment["LEGATO_STACK"],
+            stack=deployed.configuration["Stack"],
             cloudformation=own_client("cloudformation"),
             s3=own_client("s3"),
             kms=own_client("kms"),

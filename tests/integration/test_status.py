@@ -7,6 +7,7 @@ import pytest
 
 from legato.aws.depth import SqsDepth
 from legato.bootstrap.status import overview
+from legato.config import configuration
 from legato.errors import Retry
 from legato.ledger.listings import tail_key
 from legato.ledger.rate_limit import Limit
@@ -50,16 +51,17 @@ def look(aws_client, aws_endpoint, bucket, table, queue, monkeypatch):
         if secret is not None:
             named = secrets.create_secret(Name=f"s-{uuid.uuid4()}", SecretString=json.dumps(secret))
             arn = named["ARN"]
-        queues = {name: queue for name in SWEEPER if name.endswith(("_QUEUE", "_DEAD_LETTERS"))}
-        environment = {
+        queues = {name: queue for name in SWEEPER if name.endswith(("Queue", "DeadLetters"))}
+        configured = configuration('{"Tuning": {}}') | {
             **SWEEPER,
+            "TimestampAuthorityUrl": "",
             **queues,
-            "LEGATO_TABLE": table,
-            "LEGATO_CREDENTIALS": arn,
+            "Table": table,
+            "Credentials": arn,
             **told,
         }
         outputs = {"ArchiveBucketName": bucket, "KeeperFunctionName": "keeper"}
-        return overview(environment, outputs, {}, stack="archive")
+        return overview(configured, outputs, stack="archive")
 
     return made
 
@@ -68,10 +70,10 @@ def test_every_provider_that_is_used_is_looked_at(look):
     """With the tails and the windows that its functions use."""
     work = look(
         {"ringex": RINGCENTRAL, "ringcx": RINGCENTRAL},
-        LEGATO_RINGCX_SUB_ACCOUNTS="12,34",
-        LEGATO_RINGCX_LIMITS="Metadata=3/60+9/900,Recordings=120/60",
-        LEGATO_KAZOO_URL="https://kazoo",
-        LEGATO_KAZOO_ACCOUNTS="aa,bb/u1,bb/u2",
+        RingcxSubAccountIds="12,34",
+        RingcxLimits="Metadata=3/60+9/900,Recordings=120/60",
+        KazooUrl="https://kazoo",
+        KazooAccountIds="aa,bb/u1,bb/u2",
     )
     ringex, ringcx, kazoo = work.followed
     users = read_credentials(RINGCENTRAL, "ringex")

@@ -33,11 +33,15 @@ def swept(aws_endpoint):
         name="swept",
     )
     [function] = [each for each in made.functions.values() if each.logical == "SweeperFunction"]
+    ssm, name = aws.client("ssm", aws_endpoint), "without-a-ledger"
+    document = ssm.get_parameter(Name=function.environment["LEGATO_CONFIG"])["Parameter"]["Value"]
+    document = document.replace(made.configuration["Table"], "gone")
+    ssm.put_parameter(Name=name, Value=document, Type="String")
     environment = {
         **os.environ,
         **aws.environment(aws_endpoint),
         **function.environment,
-        "LEGATO_TABLE": "gone",
+        "LEGATO_CONFIG": name,
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
 

@@ -1,6 +1,10 @@
-"""A reseller with 500 accounts, and 50 sub-accounts: found, swept and kept apart by themselves."""
+"""A reseller with many accounts, and sub-accounts: found, swept and kept apart by themselves.
+
+LEGATO_ACCOUNTS=500 tries as many; there is a sub-account for each ten of them.
+"""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -12,9 +16,10 @@ from tests.forked import legato
 from tests.patience import until
 
 RESELLER = ACCOUNTS[0]
-CUSTOMERS = [f"{number:032x}" for number in range(1, 500)]
+ACCOUNTS_TRIED = int(os.environ.get("LEGATO_ACCOUNTS", "100"))
+CUSTOMERS = [f"{number:032x}" for number in range(1, ACCOUNTS_TRIED)]
 LATE = "f" * 32
-SUB_ACCOUNTS = [str(21_550_001 + number) for number in range(50)]
+SUB_ACCOUNTS = [str(21_550_001 + number) for number in range(ACCOUNTS_TRIED // 10)]
 LATE_SUB_ACCOUNT = "21559999"
 PARAMETERS = {"KazooAccountIds": f"{RESELLER}/*", "RingcxSubAccountIds": "*"}
 FREE = [{"limit": 1000, "window": 1}]
@@ -71,6 +76,7 @@ def test_every_account_is_found_and_kept_apart(tmp_path, first_port, record_prop
         port=first_port(),
         directory=tmp_path,
         scheduled=scheduled,
+        seconds_between=60,
         parameters=PARAMETERS,
         **settings,
     ) as system:
@@ -88,12 +94,10 @@ def test_every_account_is_found_and_kept_apart(tmp_path, first_port, record_prop
         company.call("kazoo", LATE)
         company.call("ringcx", LATE_SUB_ACCOUNT)
         until(lambda: company.expected <= set(company.sealed()), seconds=SECONDS)
-        assert len(company.sealed()) == len(company.expected) == 552, "each has one folder"
+        assert len(company.sealed()) == len(company.expected), "each has one folder"
         told = company.status()
-        assert (told["kazoo"]["accounts"]["listed"], LATE in told["kazoo"]["accounts"]["new"]) == (
-            500,
-            True,
-        )
+        assert told["kazoo"]["accounts"]["listed"] == ACCOUNTS_TRIED
+        assert LATE in told["kazoo"]["accounts"]["new"]
         assert LATE_SUB_ACCOUNT in told["ringcx"]["accounts"]["new"]
         for function in system.stack.functions.values():
-            assert len(json.dumps(function.environment)) < 4096
+            assert len(json.dumps(function.environment)) < 1024

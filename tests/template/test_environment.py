@@ -1,12 +1,18 @@
-"""The template sets exactly the variables that the code reads."""
+"""Each function is told exactly what the code reads, in its environment or in the one document."""
 
 from __future__ import annotations
 
 import ast
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from legato.bootstrap.configuration import OWN
+from legato.config import configuration
+from legato.tuning import TUNING
 
 if TYPE_CHECKING:
     from tests.template.conftest import Template
@@ -14,10 +20,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = ROOT / "layers" / "shared" / "legato" / "config.py"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+QUICK = ("webhook", "push")
+"""They are told all that they need in their environment."""
+MOST_DOCUMENT_BYTES = 8192
+"""Of a parameter of SSM's advanced tier."""
+MOST_PARAMETER_BYTES = 4096
+"""Of a template's parameter."""
 
 
 def read_by(function: str) -> set[str]:
-    """Return the variables that a reader of legato/config.py names, and those whom it asks."""
+    """Return what a reader of legato/config.py reads, and those whom it asks."""
     tree = ast.parse(SETTINGS.read_text())
     readers = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     return named_in(f"{function}_settings", readers)
@@ -26,11 +38,28 @@ def read_by(function: str) -> set[str]:
 def named_in(name: str, readers: dict[str, ast.FunctionDef]) -> set[str]:
     found = set()
     for node in ast.walk(readers[name]):
-        if isinstance(node, ast.Constant) and str(node.value).startswith("LEGATO_"):
-            found.add(str(node.value))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            found |= named_in(node.func.id, readers) if node.func.id in readers else set()
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="reader")), args=[first, *_]):
+                if isinstance(first, ast.Constant):
+                    found.add(str(first.value))
+            case ast.Call(func=ast.Name(id=called)) if called in readers:
+                found |= named_in(called, readers)
     return found
+
+
+def document(sam: Template) -> str:
+    """Return the document with the template's defaults, and names in the place of resources."""
+    text, more = sam.source["Resources"]["ConfigParameter"]["Properties"]["Value"]["Fn::Sub"]
+    parameters = sam.source["Parameters"]
+
+    def said(match: re.Match[str]) -> str:
+        name = match[1]
+        assert name in (parameters.keys() | more.keys() | sam.source["Resources"].keys()) or (
+            name == "AWS::StackId"
+        )
+        return str(parameters[name]["Default"]) if name in parameters else name
+
+    return re.sub(r"\$\{([\w:]+)\}", said, text)
 
 
 def set_for(sam: Template, logical: str) -> set[str]:
@@ -44,7 +73,39 @@ def test_each_variable_that_is_read_is_set_and_the_other_way_round(
     sam: Template, function: str
 ) -> None:
     names = set_for(sam, f"{function.capitalize()}Function")
-    assert {name for name in names if name.startswith("LEGATO_")} == read_by(function)
+    own = {name for name in names if name.startswith("LEGATO_")}
+    if function in QUICK:
+        assert own == read_by(function)
+    else:
+        told = {variable for variable, name in OWN.items() if name in read_by(function)}
+        assert own == {"LEGATO_CONFIG", *told}
+
+
+def test_the_document_says_all_that_is_read_and_no_more(sam: Template) -> None:
+    read = set().union(*(read_by(each) for each in FUNCTIONS if each not in QUICK))
+    assert read - {*OWN.values()} == configuration(document(sam)).keys()
+
+
+def test_what_is_tuned_is_no_parameter_too(sam: Template) -> None:
+    """A fact stands once."""
+    said = json.loads(document(sam))
+    assert not TUNING.keys() & (said.keys() | sam.source["Parameters"].keys())
+
+
+def test_no_parameter_breaks_the_document(sam: Template) -> None:
+    """What stands between quotes can hold none, nor what escapes them."""
+    text, _ = sam.source["Resources"]["ConfigParameter"]["Properties"]["Value"]["Fn::Sub"]
+    for name in re.findall(r'"\$\{(\w+)\}"', text):
+        parameter = sam.source["Parameters"].get(name)
+        if parameter and parameter["Type"] == "String" and "AllowedValues" not in parameter:
+            for wrong in ('https://a.b/x"', "https://a.b/x\\", 'a"b', "a\\b"):
+                assert not re.search(parameter["AllowedPattern"], wrong), name
+
+
+def test_the_longest_list_of_accounts_fits(sam: Template) -> None:
+    """Whatever CloudFormation takes for a parameter; more accounts are found by `account/*`."""
+    rest = len(document(sam)) + 90 * 6 + 100 * 8  # addresses of queues, and names as AWS makes them
+    assert rest + MOST_PARAMETER_BYTES + 1024 <= MOST_DOCUMENT_BYTES
 
 
 def test_every_function_is_among_them(sam: Template) -> None:

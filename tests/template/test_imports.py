@@ -161,7 +161,7 @@ def test_only_the_settings_read_the_environment() -> None:
     And it takes a person's time zone from there.
     """
     readers = {label(path) for path in modules(LEGATO) if reads_environment(path)}
-    bootstrap = {"legato/bootstrap/__init__.py", "legato/bootstrap/shared.py"}
+    bootstrap = {f"legato/bootstrap/{name}.py" for name in ("__init__", "configuration", "shared")}
     command = {"legato/cli/context.py", "legato/cli/times.py"}
     assert readers <= {"legato/config.py", *command, *bootstrap}
 

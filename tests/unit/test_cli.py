@@ -19,34 +19,34 @@ from tests.unit.test_backfill import DAY, KazooWorld, RefusingMetadata, RingexWo
 FROM = "2026-11-17T12:00"
 TO = "2026-11-19T12:00"
 SWEEPER = {
-    "LEGATO_CREDENTIALS": "arn:secret",
-    "LEGATO_TABLE": "table",
-    "LEGATO_RINGEX_QUEUE": "https://queue",
-    "LEGATO_RINGEX_DEAD_LETTERS": "https://dead",
-    "LEGATO_RINGEX_URL": "https://platform",
-    "LEGATO_RINGEX_LIMITS": "Heavy=10",
-    "LEGATO_RINGEX_DISCOVERY": "sync",
-    "LEGATO_RINGEX_SWEEP_HOURS": "24",
-    "LEGATO_RINGEX_TAIL_SECONDS": "45",
-    "LEGATO_RINGCX_URL": "https://ringcx",
-    "LEGATO_RINGCX_PREFIX": "/voice",
-    "LEGATO_RINGCX_TIME_ZONE": "UTC",
-    "LEGATO_RINGCX_LIMITS": "Metadata=3/60+9/900",
-    "LEGATO_RINGCX_QUEUE": "https://queue",
-    "LEGATO_RINGCX_DEAD_LETTERS": "https://dead",
-    "LEGATO_RINGCX_SWEEP_HOURS": "24",
-    "LEGATO_RINGCX_LOOK_AGAIN_HOURS": "4,24",
-    "LEGATO_RINGCX_OVERLAP_MINUTES": "10",
-    "LEGATO_KAZOO_QUEUE": "https://sqs/kazoo",
-    "LEGATO_KAZOO_DEAD_LETTERS": "https://sqs/kazoo-dead",
-    "LEGATO_KAZOO_LIMITS": "Requests=50/5",
-    "LEGATO_KAZOO_QUIET_SECONDS": "300",
-    "LEGATO_KAZOO_SWEEP_HOURS": "24",
-    "LEGATO_KAZOO_RETENTION_DAYS": "180",
-    "LEGATO_RINGCX_RETENTION_DAYS": "90",
-    "LEGATO_SETTLE_MINUTES": "15",
-    "LEGATO_SETTLE_SECONDS": "120",
-    "LEGATO_MAX_CALL_HOURS": "24",
+    "Credentials": "arn:secret",
+    "Table": "table",
+    "RingexQueue": "https://queue",
+    "RingexDeadLetters": "https://dead",
+    "RingexUrl": "https://platform",
+    "RingexLimits": "Heavy=10",
+    "RingexDiscovery": "sync",
+    "RingexSweepHours": "24",
+    "RingexTailSeconds": "45",
+    "RingcxUrl": "https://ringcx",
+    "RingcxPrefix": "/voice",
+    "RingcxTimeZone": "UTC",
+    "RingcxLimits": "Metadata=3/60+9/900",
+    "RingcxQueue": "https://queue",
+    "RingcxDeadLetters": "https://dead",
+    "RingcxSweepHours": "24",
+    "RingcxLookAgainHours": "4,24",
+    "RingcxOverlapMinutes": "10",
+    "KazooQueue": "https://sqs/kazoo",
+    "KazooDeadLetters": "https://sqs/kazoo-dead",
+    "KazooLimits": "Requests=50/5",
+    "KazooQuietSeconds": "300",
+    "KazooSweepHours": "24",
+    "KazooRetentionDays": "180",
+    "RingcxRetentionDays": "90",
+    "RingcxSettleMinutes": "15",
+    "SettleSeconds": "120",
+    "MaxCallHours": "24",
 }
 
 
@@ -330,9 +330,9 @@ def test_a_stack_without_ringcx_or_without_the_sub_account_is_named(monkeypatch)
     """Before anything of AWS is asked."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(Failed, match="RingcxSubAccountIds"):
-        backfiller({**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": ""}, begin=NOON)
+        backfiller({**SWEEPER, "RingcxSubAccountIds": ""}, begin=NOON)
     with pytest.raises(Refused, match="no sub-account 7; it has 1, 2"):
-        backfiller({**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1,2"}, begin=NOON, sources=["1", "7"])
+        backfiller({**SWEEPER, "RingcxSubAccountIds": "1,2"}, begin=NOON, sources=["1", "7"])
 
 
 def test_a_stack_without_kazoo_or_without_the_account_is_named(monkeypatch):
@@ -340,14 +340,14 @@ def test_a_stack_without_kazoo_or_without_the_account_is_named(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(Failed, match="KazooUrl and KazooAccountIds"):
         kazoo.backfiller(SWEEPER, begin=NOON)
-    uses = {**SWEEPER, "LEGATO_KAZOO_URL": "https://kazoo", "LEGATO_KAZOO_ACCOUNTS": "a,b/u"}
+    uses = {**SWEEPER, "KazooUrl": "https://kazoo", "KazooAccountIds": "a,b/u"}
     with pytest.raises(Refused, match="no account b; it has a, b/u"):
         kazoo.backfiller(uses, begin=NOON, sources=["a", "b"])
 
 
 def test_a_stack_that_finds_ringex_calls_by_notifications_only_is_told_of_the_other_way():
     """Its jobs would look for old calls among new ones."""
-    recipe = {**SWEEPER, "LEGATO_RINGEX_DISCOVERY": "recipe"}
+    recipe = {**SWEEPER, "RingexDiscovery": "recipe"}
     with pytest.raises(Failed, match="legato reconcile --provider ringex"):
         ringex.backfiller(recipe, begin=datetime.now(UTC) - DAY)
 
@@ -355,14 +355,14 @@ def test_a_stack_that_finds_ringex_calls_by_notifications_only_is_told_of_the_ot
 @pytest.mark.parametrize("part", [ringex, kazoo])
 def test_days_to_come_are_refused(part):
     """Before anything of AWS is asked."""
-    uses = {**SWEEPER, "LEGATO_KAZOO_URL": "https://kazoo", "LEGATO_KAZOO_ACCOUNTS": "a"}
+    uses = {**SWEEPER, "KazooUrl": "https://kazoo", "KazooAccountIds": "a"}
     with pytest.raises(Refused, match="--from lies in the future"):
         part.backfiller(uses, begin=datetime(2999, 1, 1, tzinfo=UTC))
 
 
 def test_what_has_not_come_yet_is_refused():
     """Nor is what ended less than a quarter of an hour ago read."""
-    environment = {**SWEEPER, "LEGATO_RINGCX_SUB_ACCOUNTS": "1"}
+    environment = {**SWEEPER, "RingcxSubAccountIds": "1"}
     for begin in (datetime(2999, 1, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(minutes=14)):
         says = "--from lies in the future" if begin.year == 2999 else "left alone for 15 min"
         with pytest.raises(Refused, match=says):

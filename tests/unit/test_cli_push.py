@@ -165,7 +165,7 @@ def test_what_keeps_it_from_beginning_is_told_in_one_line():
     ("environment", "says"),
     [
         ({}, "deploy it with KazooUrl and KazooAccountIds"),
-        ({"LEGATO_KAZOO_URL": "https://kazoo/v2"}, "deploy it with KazooAccountIds"),
+        ({"KazooUrl": "https://kazoo/v2"}, "deploy it with KazooAccountIds"),
     ],
 )
 def test_a_stack_without_kazoo_is_told_what_it_lacks(environment, says):

@@ -1,9 +1,10 @@
-"""The environment, read once."""
+"""What a stack is configured to do."""
 
 import pytest
 
 from legato.config import (
     BadSettings,
+    configuration,
     holder_settings,
     keeper_settings,
     processor_settings,
@@ -12,6 +13,7 @@ from legato.config import (
     sweeper_settings,
     webhook_settings,
 )
+from legato.tuning import TUNING
 
 WEBHOOK = {
     "LEGATO_INBOUND_TOKENS": "arn:tokens",
@@ -36,24 +38,48 @@ def test_everything_that_is_wrong_stands_in_one_error():
     )
 
 
+def test_the_tuning_stands_where_a_stack_says_nothing_else():
+    """All as text, by the same names."""
+    told = configuration('{"Bucket": "b", "Tuning": {"RetrySeconds": 7}}')
+    assert (told["Bucket"], told["RetrySeconds"], told["MaxAttempts"]) == ("b", "7", "5")
+    assert told.keys() == {"Bucket", *TUNING}
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ('{"Tuning": {"RetrySecond": 7, "Bucket": "b"}}', "unknown names: Bucket, RetrySecond"),
+        ('{"Tuning": []}', "no JSON object"),
+        ('{"Tuning": {]}', "no JSON object"),
+        ("[]", "no JSON object"),
+        ("{}", "no JSON object"),
+        ("", "no JSON object"),
+    ],
+)
+def test_a_document_that_is_none_is_refused(document, says):
+    """A name that is misspelt would else be a value that nobody reads."""
+    with pytest.raises(BadSettings, match=says):
+        configuration(document)
+
+
 def test_a_choice_that_there_is_not_is_named():
     """With those that there are."""
-    with pytest.raises(BadSettings, match="LEGATO_RINGEX_DISCOVERY is not sync or recipe: 'poll'"):
-        sweeper_settings({"LEGATO_RINGEX_DISCOVERY": "poll"})
+    with pytest.raises(BadSettings, match="RingexDiscovery is not sync or recipe: 'poll'"):
+        sweeper_settings({"RingexDiscovery": "poll"})
 
 
 def test_what_the_keeper_needs():
     """Where the webhook is, how long to subscribe, when to rotate."""
     settings = keeper_settings(
         {
-            "LEGATO_CREDENTIALS": "arn:secret",
-            "LEGATO_INBOUND_TOKENS": "arn:tokens",
-            "LEGATO_TABLE": "table",
-            "LEGATO_RINGEX_URL": "https://platform",
-            "LEGATO_RINGEX_LIMITS": "Light=50,Medium=40,Heavy=10,Auth=5",
-            "LEGATO_RINGEX_WEBHOOK_URL": "https://hook",
-            "LEGATO_RINGEX_SUBSCRIPTION_SECONDS": "315360000",
-            "LEGATO_KEEPER_TOKEN_DAYS": "90",
+            "Credentials": "arn:secret",
+            "InboundTokens": "arn:tokens",
+            "Table": "table",
+            "RingexUrl": "https://platform",
+            "RingexLimits": "Light=50,Medium=40,Heavy=10,Auth=5",
+            "RingexWebhookUrl": "https://hook",
+            "RingexSubscriptionSeconds": "315360000",
+            "KeeperTokenDays": "90",
         }
     )
     assert settings.ringex_webhook_url == "https://hook"
@@ -67,12 +93,12 @@ def test_what_a_push_needs():
 
 
 REMOVER = {
-    "LEGATO_CREDENTIALS": "arn:secret",
-    "LEGATO_BUCKET": "bucket",
-    "LEGATO_TABLE": "table",
-    "LEGATO_RINGEX_URL": "https://platform",
-    "LEGATO_RINGEX_LIMITS": "Light=50,Medium=40,Heavy=10,Auth=5",
-    "LEGATO_KAZOO_LIMITS": "Requests=50/5",
+    "Credentials": "arn:secret",
+    "Bucket": "bucket",
+    "Table": "table",
+    "RingexUrl": "https://platform",
+    "RingexLimits": "Light=50,Medium=40,Heavy=10,Auth=5",
+    "KazooLimits": "Requests=50/5",
 }
 
 
@@ -82,50 +108,50 @@ REMOVER = {
 )
 def test_who_is_to_delete(said, providers):
     """RingCX never is; Kazoo's address may be missing, as it may not be used."""
-    settings = remover_settings({**REMOVER, "LEGATO_DELETE_AT_SOURCE": said})
+    settings = remover_settings({**REMOVER, "DeleteAtSource": said})
     assert (settings.delete_at_source, settings.kazoo_url) == (providers, "")
 
 
 @pytest.mark.parametrize(("said", "complaint"), [("", "is not set"), ("yes", "is not false or")])
 def test_nobody_deletes_by_mistake(said, complaint):
     """What is not one of the words is told, and taken for nothing."""
-    with pytest.raises(BadSettings, match=f"LEGATO_DELETE_AT_SOURCE {complaint}"):
-        remover_settings({**REMOVER, "LEGATO_DELETE_AT_SOURCE": said})
+    with pytest.raises(BadSettings, match=f"DeleteAtSource {complaint}"):
+        remover_settings({**REMOVER, "DeleteAtSource": said})
 
 
 HOLDER = {
-    "LEGATO_BUCKET": "bucket",
-    "LEGATO_TABLE": "table",
-    "LEGATO_RINGEX_LOCK_YEARS": "6",
-    "LEGATO_RINGCX_LOCK_YEARS": "7",
-    "LEGATO_KAZOO_LOCK_YEARS": "10",
+    "Bucket": "bucket",
+    "Table": "table",
+    "RingexLockYears": "6",
+    "RingcxLockYears": "7",
+    "KazooLockYears": "10",
 }
 
 
 @pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
 def test_how_evidence_is_locked(mode):
     """Each provider's for its own years, what speaks of all for the longest."""
-    retention = holder_settings({**HOLDER, "LEGATO_RETENTION_MODE": mode}).retention
+    retention = holder_settings({**HOLDER, "RetentionMode": mode}).retention
     assert (retention.of("ringcx").mode, retention.of("ringcx").years) == (mode, 7)
     assert retention.longest.years == 10
 
 
 def test_nothing_is_locked_by_default():
     """As the word says."""
-    retention = holder_settings({**HOLDER, "LEGATO_RETENTION_MODE": "NONE"}).retention
+    retention = holder_settings({**HOLDER, "RetentionMode": "NONE"}).retention
     assert (retention.of("ringex"), retention.longest) == (None, None)
 
 
 def test_a_mode_that_there_is_not_is_named():
     """Rather than nothing locked."""
-    with pytest.raises(BadSettings, match="LEGATO_RETENTION_MODE is not NONE or GOVERNANCE or"):
-        holder_settings({**HOLDER, "LEGATO_RETENTION_MODE": "LEGAL"})
+    with pytest.raises(BadSettings, match="RetentionMode is not NONE or GOVERNANCE or"):
+        holder_settings({**HOLDER, "RetentionMode": "LEGAL"})
 
 
 def test_a_ladder_that_is_none_is_named():
     """Numbers between commas, as the template's parameter says."""
-    with pytest.raises(BadSettings, match="LEGATO_LADDER_SECONDS is not whole numbers"):
-        processor_settings({"LEGATO_LADDER_SECONDS": "2 and 10"})
+    with pytest.raises(BadSettings, match="RingexLadderSeconds is not whole numbers"):
+        processor_settings({"RingexLadderSeconds": "2 and 10"})
 
 
 @pytest.mark.parametrize(
@@ -142,10 +168,10 @@ def test_a_ladder_that_is_none_is_named():
         "https:///hidden",
     ],
 )
-@pytest.mark.parametrize("name", ["LEGATO_RINGEX_URL", "LEGATO_KAZOO_URL"])
+@pytest.mark.parametrize("name", ["RingexUrl", "KazooUrl"])
 @pytest.mark.attacks("a configured address with a user and a password, or a malformed one")
 def test_an_address_with_a_user_in_it_is_refused(name, address):
     """Every credential stands in the secret. What may be a password is not repeated."""
     with pytest.raises(BadSettings, match=f"{name} is no web address") as refused:
-        remover_settings({**REMOVER, "LEGATO_DELETE_AT_SOURCE": "false", name: address})
+        remover_settings({**REMOVER, "DeleteAtSource": "false", name: address})
     assert "hidden" not in str(refused.value)

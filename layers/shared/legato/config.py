@@ -1,12 +1,19 @@
-"""The only reader of the environment: typed, checked, and complete in its complaint."""
+"""What a stack is configured to do: typed, checked, and complete in its complaint.
+
+A deployment writes one document (`ConfigParameter` of template.yaml), by the names of its
+parameters and of `legato.tuning`. WebhookFunction and PushFunction, which answer within
+milliseconds, are told the little that they need in their environment.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from legato.archive.object_lock import Retention
+from legato.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +43,7 @@ MINUTE = 60
 
 
 class BadSettings(Exception):
-    """The function's environment is not what template.yaml sets. Names everything that is wrong."""
+    """The configuration is not what template.yaml writes. Names everything that is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +242,24 @@ class KeeperSettings:
     keeper_token_days: int
 
 
+def configuration(document: str) -> dict[str, str]:
+    """Read the document of a stack, with the tuning's values where it says nothing else.
+
+    Raises BadSettings.
+    """
+    try:
+        said = json.loads(document)
+        tuned = said.pop("Tuning")
+        unknown = sorted(tuned.keys() - TUNING.keys())
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise BadSettings(
+            f"the configuration, or Tuning in it, is no JSON object ({error})"
+        ) from error
+    if unknown:
+        raise BadSettings(f"Tuning has unknown names: {', '.join(unknown)}")
+    return {name: str(value) for name, value in (TUNING | tuned | said).items()}
+
+
 def webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
     """Read what the webhook needs. Raises BadSettings."""
     reader = _Reader(environment)
@@ -258,117 +283,117 @@ def push_settings(environment: Mapping[str, str]) -> PushSettings:
     return settings
 
 
-def sweeper_settings(environment: Mapping[str, str]) -> SweeperSettings:
+def sweeper_settings(configured: Mapping[str, str]) -> SweeperSettings:
     """Read what the sweeper needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = _sweeper(reader)
     reader.complain()
     return settings
 
 
-def processor_settings(environment: Mapping[str, str]) -> ProcessorSettings:
+def processor_settings(configured: Mapping[str, str]) -> ProcessorSettings:
     """Read what the processor needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = ProcessorSettings(
-        credentials=reader.text("LEGATO_CREDENTIALS"),
-        bucket=reader.text("LEGATO_BUCKET"),
-        table=reader.text("LEGATO_TABLE"),
-        ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
-        ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
-        ringex_url=reader.web("LEGATO_RINGEX_URL"),
-        ringex_storage_class=reader.text("LEGATO_RINGEX_STORAGE_CLASS"),
-        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
-        ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
-        ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
-        ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
-        ringex_log_lag_seconds=reader.whole("LEGATO_RINGEX_LOG_LAG_SECONDS"),
+        credentials=reader.text("Credentials"),
+        bucket=reader.text("Bucket"),
+        table=reader.text("Table"),
+        ringex_queue=reader.text("RingexQueue"),
+        ringex_dead_letters=reader.text("RingexDeadLetters"),
+        ringex_url=reader.web("RingexUrl"),
+        ringex_storage_class=reader.text("RingexStorageClass"),
+        ringex_limits=reader.limits("RingexLimits"),
+        ringex_discovery=reader.one_of("RingexDiscovery", DISCOVERIES),
+        ringex_sweep_hours=reader.number("RingexSweepHours"),
+        ringex_tail_seconds=reader.number("RingexTailSeconds"),
+        ringex_log_lag_seconds=reader.whole("RingexLogLagSeconds"),
         ringcx=_ringcx(reader),
-        ringcx_storage_class=reader.text("LEGATO_RINGCX_STORAGE_CLASS"),
-        ringcx_ladder_seconds=reader.whole_list("LEGATO_RINGCX_LADDER_SECONDS"),
-        ringcx_at_once=reader.whole("LEGATO_RINGCX_AT_ONCE"),
-        ringcx_max_segment_bytes=reader.whole("LEGATO_RINGCX_MAX_SEGMENT_BYTES"),
+        ringcx_storage_class=reader.text("RingcxStorageClass"),
+        ringcx_ladder_seconds=reader.whole_list("RingcxLadderSeconds"),
+        ringcx_at_once=reader.whole("RingcxSegmentsAtOnce"),
+        ringcx_max_segment_bytes=reader.whole("RingcxMaxSegmentBytes"),
         kazoo=_kazoo(reader),
-        kazoo_storage_class=reader.text("LEGATO_KAZOO_STORAGE_CLASS"),
-        kazoo_inbox=reader.optional("LEGATO_INBOX"),
-        kazoo_ladder_seconds=reader.whole_list("LEGATO_KAZOO_LADDER_SECONDS"),
-        settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
-        max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
-        ladder_seconds=reader.whole_list("LEGATO_LADDER_SECONDS"),
-        named_ladder_seconds=reader.whole_list("LEGATO_NAMED_LADDER_SECONDS"),
-        ongoing_seconds=reader.whole("LEGATO_ONGOING_SECONDS"),
-        max_attempts=reader.whole("LEGATO_MAX_ATTEMPTS"),
-        retry_seconds=reader.whole("LEGATO_RETRY_SECONDS"),
-        max_leg_bytes=reader.whole("LEGATO_MAX_LEG_BYTES"),
-        max_audio_hours=reader.number("LEGATO_MAX_AUDIO_HOURS"),
-        delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
+        kazoo_storage_class=reader.text("KazooStorageClass"),
+        kazoo_inbox=reader.optional("Inbox"),
+        kazoo_ladder_seconds=reader.whole_list("KazooLadderSeconds"),
+        settle_seconds=reader.whole("SettleSeconds"),
+        max_call_hours=reader.number("MaxCallHours"),
+        ladder_seconds=reader.whole_list("RingexLadderSeconds"),
+        named_ladder_seconds=reader.whole_list("RingexNamedLadderSeconds"),
+        ongoing_seconds=reader.whole("OngoingSeconds"),
+        max_attempts=reader.whole("MaxAttempts"),
+        retry_seconds=reader.whole("RetrySeconds"),
+        max_leg_bytes=reader.whole("MaxLegBytes"),
+        max_audio_hours=reader.number("MaxAudioHours"),
+        delete_at_source=reader.deletions("DeleteAtSource"),
         retention=_retention(reader),
     )
     reader.complain()
     return settings
 
 
-def holder_settings(environment: Mapping[str, str]) -> HolderSettings:
+def holder_settings(configured: Mapping[str, str]) -> HolderSettings:
     """Read what the holder needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = HolderSettings(
-        bucket=reader.text("LEGATO_BUCKET"),
-        table=reader.text("LEGATO_TABLE"),
+        bucket=reader.text("Bucket"),
+        table=reader.text("Table"),
         retention=_retention(reader),
     )
     reader.complain()
     return settings
 
 
-def access_settings(environment: Mapping[str, str]) -> AccessSettings:
+def access_settings(configured: Mapping[str, str]) -> AccessSettings:
     """Read what the access log needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = AccessSettings(
-        bucket=reader.text("LEGATO_BUCKET"),
-        table=reader.text("LEGATO_TABLE"),
-        reason_required=reader.one_of("LEGATO_ACCESS_REASON", REASONS) == "required",
+        bucket=reader.text("Bucket"),
+        table=reader.text("Table"),
+        reason_required=reader.one_of("AccessReason", REASONS) == "required",
         retention=_retention(reader),
     )
     reader.complain()
     return settings
 
 
-def restorer_settings(environment: Mapping[str, str]) -> RestorerSettings:
+def restorer_settings(configured: Mapping[str, str]) -> RestorerSettings:
     """Read what the restorer needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = RestorerSettings(
-        table=reader.text("LEGATO_TABLE"),
-        topic=reader.optional("LEGATO_RESTORE_TOPIC"),
+        table=reader.text("Table"),
+        topic=reader.optional("RestoreTopic"),
     )
     reader.complain()
     return settings
 
 
-def remover_settings(environment: Mapping[str, str]) -> RemoverSettings:
+def remover_settings(configured: Mapping[str, str]) -> RemoverSettings:
     """Read what the remover needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = RemoverSettings(
-        credentials=reader.text("LEGATO_CREDENTIALS"),
-        bucket=reader.text("LEGATO_BUCKET"),
-        table=reader.text("LEGATO_TABLE"),
-        delete_at_source=reader.deletions("LEGATO_DELETE_AT_SOURCE"),
-        ringex_url=reader.web("LEGATO_RINGEX_URL"),
-        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
-        kazoo_url=reader.optional_web("LEGATO_KAZOO_URL"),
-        kazoo_limits=reader.limits("LEGATO_KAZOO_LIMITS"),
+        credentials=reader.text("Credentials"),
+        bucket=reader.text("Bucket"),
+        table=reader.text("Table"),
+        delete_at_source=reader.deletions("DeleteAtSource"),
+        ringex_url=reader.web("RingexUrl"),
+        ringex_limits=reader.limits("RingexLimits"),
+        kazoo_url=reader.optional_web("KazooUrl"),
+        kazoo_limits=reader.limits("KazooLimits"),
     )
     reader.complain()
     return settings
 
 
-def auditor_settings(environment: Mapping[str, str]) -> AuditorSettings:
+def auditor_settings(configured: Mapping[str, str]) -> AuditorSettings:
     """Read what the auditor needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = AuditorSettings(
-        stack=reader.text("LEGATO_STACK"),
-        bucket=reader.text("LEGATO_BUCKET"),
-        signing_key=reader.text("LEGATO_SIGNING_KEY"),
-        timestamp_authority=reader.optional_web("LEGATO_TIMESTAMP_AUTHORITY"),
-        days=reader.whole("LEGATO_RECONCILE_DAYS"),
+        stack=reader.text("Stack"),
+        bucket=reader.text("Bucket"),
+        signing_key=reader.text("SigningKey"),
+        timestamp_authority=reader.optional_web("TimestampAuthorityUrl"),
+        days=reader.whole("ReconcileDays"),
         sweeper=_sweeper(reader),
         retention=_retention(reader),
     )
@@ -376,18 +401,18 @@ def auditor_settings(environment: Mapping[str, str]) -> AuditorSettings:
     return settings
 
 
-def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
+def keeper_settings(configured: Mapping[str, str]) -> KeeperSettings:
     """Read what the keeper needs. Raises BadSettings."""
-    reader = _Reader(environment)
+    reader = _Reader(configured)
     settings = KeeperSettings(
-        credentials=reader.text("LEGATO_CREDENTIALS"),
-        inbound_tokens=reader.text("LEGATO_INBOUND_TOKENS"),
-        table=reader.text("LEGATO_TABLE"),
-        ringex_url=reader.web("LEGATO_RINGEX_URL"),
-        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
-        ringex_webhook_url=reader.web("LEGATO_RINGEX_WEBHOOK_URL"),
-        ringex_subscription_seconds=reader.whole("LEGATO_RINGEX_SUBSCRIPTION_SECONDS"),
-        keeper_token_days=reader.whole("LEGATO_KEEPER_TOKEN_DAYS"),
+        credentials=reader.text("Credentials"),
+        inbound_tokens=reader.text("InboundTokens"),
+        table=reader.text("Table"),
+        ringex_url=reader.web("RingexUrl"),
+        ringex_limits=reader.limits("RingexLimits"),
+        ringex_webhook_url=reader.web("RingexWebhookUrl"),
+        ringex_subscription_seconds=reader.whole("RingexSubscriptionSeconds"),
+        keeper_token_days=reader.whole("KeeperTokenDays"),
     )
     reader.complain()
     return settings
@@ -395,53 +420,53 @@ def keeper_settings(environment: Mapping[str, str]) -> KeeperSettings:
 
 def _sweeper(reader: _Reader) -> SweeperSettings:
     return SweeperSettings(
-        credentials=reader.text("LEGATO_CREDENTIALS"),
-        table=reader.text("LEGATO_TABLE"),
-        ringex_queue=reader.text("LEGATO_RINGEX_QUEUE"),
-        ringex_dead_letters=reader.text("LEGATO_RINGEX_DEAD_LETTERS"),
-        ringex_url=reader.web("LEGATO_RINGEX_URL"),
-        ringex_limits=reader.limits("LEGATO_RINGEX_LIMITS"),
-        ringex_discovery=reader.one_of("LEGATO_RINGEX_DISCOVERY", DISCOVERIES),
-        ringex_sweep_hours=reader.number("LEGATO_RINGEX_SWEEP_HOURS"),
-        ringex_tail_seconds=reader.number("LEGATO_RINGEX_TAIL_SECONDS"),
+        credentials=reader.text("Credentials"),
+        table=reader.text("Table"),
+        ringex_queue=reader.text("RingexQueue"),
+        ringex_dead_letters=reader.text("RingexDeadLetters"),
+        ringex_url=reader.web("RingexUrl"),
+        ringex_limits=reader.limits("RingexLimits"),
+        ringex_discovery=reader.one_of("RingexDiscovery", DISCOVERIES),
+        ringex_sweep_hours=reader.number("RingexSweepHours"),
+        ringex_tail_seconds=reader.number("RingexTailSeconds"),
         ringcx=_ringcx(reader),
-        ringcx_sweep_hours=reader.number("LEGATO_RINGCX_SWEEP_HOURS"),
-        ringcx_look_again_hours=reader.numbers("LEGATO_RINGCX_LOOK_AGAIN_HOURS"),
+        ringcx_sweep_hours=reader.number("RingcxSweepHours"),
+        ringcx_look_again_hours=reader.numbers("RingcxLookAgainHours"),
         kazoo=_kazoo(reader),
-        kazoo_sweep_hours=reader.number("LEGATO_KAZOO_SWEEP_HOURS"),
-        kazoo_retention_days=reader.whole("LEGATO_KAZOO_RETENTION_DAYS"),
-        settle_seconds=reader.whole("LEGATO_SETTLE_SECONDS"),
-        max_call_hours=reader.number("LEGATO_MAX_CALL_HOURS"),
+        kazoo_sweep_hours=reader.number("KazooSweepHours"),
+        kazoo_retention_days=reader.whole("KazooRetentionDays"),
+        settle_seconds=reader.whole("SettleSeconds"),
+        max_call_hours=reader.number("MaxCallHours"),
     )
 
 
 def _ringcx(reader: _Reader) -> RingcxSettings:
     return RingcxSettings(
-        platform=reader.web("LEGATO_RINGEX_URL"),
-        url=reader.web("LEGATO_RINGCX_URL"),
-        prefix=reader.text("LEGATO_RINGCX_PREFIX"),
-        account=reader.optional("LEGATO_RINGCX_ACCOUNT"),
-        sub_accounts=_names(reader.optional("LEGATO_RINGCX_SUB_ACCOUNTS")),
-        time_zone=reader.text("LEGATO_RINGCX_TIME_ZONE"),
-        limits=reader.limits("LEGATO_RINGCX_LIMITS"),
-        queue=reader.text("LEGATO_RINGCX_QUEUE"),
-        dead_letters=reader.text("LEGATO_RINGCX_DEAD_LETTERS"),
-        settle_minutes=reader.number("LEGATO_SETTLE_MINUTES"),
-        overlap_minutes=reader.number("LEGATO_RINGCX_OVERLAP_MINUTES"),
-        retention_days=reader.whole("LEGATO_RINGCX_RETENTION_DAYS"),
+        platform=reader.web("RingexUrl"),
+        url=reader.web("RingcxUrl"),
+        prefix=reader.text("RingcxPrefix"),
+        account=reader.optional("RingcxAccountId"),
+        sub_accounts=_names(reader.optional("RingcxSubAccountIds")),
+        time_zone=reader.text("RingcxTimeZone"),
+        limits=reader.limits("RingcxLimits"),
+        queue=reader.text("RingcxQueue"),
+        dead_letters=reader.text("RingcxDeadLetters"),
+        settle_minutes=reader.number("RingcxSettleMinutes"),
+        overlap_minutes=reader.number("RingcxOverlapMinutes"),
+        retention_days=reader.whole("RingcxRetentionDays"),
     )
 
 
 def _kazoo(reader: _Reader) -> KazooSettings:
-    filters = (item.partition("=") for item in _names(reader.optional("LEGATO_KAZOO_FILTERS")))
+    filters = (item.partition("=") for item in _names(reader.optional("KazooFilters")))
     return KazooSettings(
-        url=reader.optional_web("LEGATO_KAZOO_URL"),
-        sources=_names(reader.optional("LEGATO_KAZOO_ACCOUNTS")),
+        url=reader.optional_web("KazooUrl"),
+        sources=_names(reader.optional("KazooAccountIds")),
         filters={name: value for name, _, value in filters},
-        limits=reader.limits("LEGATO_KAZOO_LIMITS"),
-        queue=reader.text("LEGATO_KAZOO_QUEUE"),
-        dead_letters=reader.text("LEGATO_KAZOO_DEAD_LETTERS"),
-        quiet_seconds=reader.whole("LEGATO_KAZOO_QUIET_SECONDS"),
+        limits=reader.limits("KazooLimits"),
+        queue=reader.text("KazooQueue"),
+        dead_letters=reader.text("KazooDeadLetters"),
+        quiet_seconds=reader.whole("KazooQuietSeconds"),
     )
 
 
@@ -459,11 +484,11 @@ def retention_of(parameters: Mapping[str, str]) -> Retention:
 
 def _retention(reader: _Reader) -> Retention:
     return Retention(
-        mode=MODES[reader.one_of("LEGATO_RETENTION_MODE", tuple(MODES)) or "NONE"],
+        mode=MODES[reader.one_of("RetentionMode", tuple(MODES)) or "NONE"],
         years={
-            "ringex": reader.whole("LEGATO_RINGEX_LOCK_YEARS"),
-            "ringcx": reader.whole("LEGATO_RINGCX_LOCK_YEARS"),
-            "kazoo": reader.whole("LEGATO_KAZOO_LOCK_YEARS"),
+            "ringex": reader.whole("RingexLockYears"),
+            "ringcx": reader.whole("RingcxLockYears"),
+            "kazoo": reader.whole("KazooLockYears"),
         },
     )
 
@@ -485,8 +510,8 @@ def _limit(text: str) -> tuple[int, float]:
 class _Reader:
     """Reads names one by one and remembers every complaint, so that one error says all."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
         self._complaints: list[str] = []
 
     def text(self, name: str) -> str:
@@ -509,7 +534,7 @@ class _Reader:
         return self._read(name, _limits, "like Heavy=10,Auth=5 or Metadata=3/60+9/900", {})
 
     def optional(self, name: str) -> str:
-        return self._environment.get(name, "")
+        return self._values.get(name, "")
 
     def web(self, name: str) -> str:
         """Read a web address. A user and a password in it are refused, and not repeated."""
@@ -534,7 +559,7 @@ class _Reader:
             raise BadSettings("; ".join(self._complaints))
 
     def _read[T](self, name: str, parse: Callable[[str], T], kind: str, otherwise: T) -> T:
-        value = self._environment.get(name, "")
+        value = self._values.get(name, "")
         if not value:
             self._complaints.append(f"{name} is not set")
             return otherwise

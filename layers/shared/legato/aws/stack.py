@@ -1,4 +1,4 @@
-"""What the operator's command asks of AWS: what a stack's function is told, and why AWS refuses."""
+"""What the operator's command asks of AWS: what a stack is made of, and why AWS refuses."""
 
 from __future__ import annotations
 
@@ -46,20 +46,6 @@ _LOG_IN = (
     exceptions.SSOError,
     exceptions.TokenRetrievalError,
 )
-
-
-def function_environment(stack: str, function: str) -> dict[str, str]:
-    """Return what a function is told in its environment; the stack's output `…Name` names it.
-
-    Raises Refused if there is no such stack, Failed for what else keeps AWS from answering.
-    """
-    with _plain():
-        name = outputs(stack).get(f"{function}Name")
-        if name is None:
-            raise Refused(f"the stack {stack} has no {function}: name another one with --stack")
-        settings = client("lambda").get_function_configuration(FunctionName=name)
-    variables: dict[str, str] = settings.get("Environment", {}).get("Variables", {})
-    return variables
 
 
 def outputs(stack: str) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Put the real adapters together, once a process. Whoever needs only a webhook loads no more.
 
+What is `configured` is read from the stack, unless somebody gives it.
+
 Here is what all providers share; each provider's part is in a module of its own.
 """
 
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from legato.aws.clients import client
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import INBOUND_TOKENS, Secret
+from legato.bootstrap.configuration import function_configuration
 from legato.clock import SystemClock
 from legato.config import (
     access_settings,
@@ -102,46 +105,49 @@ class Subscribing:
     answer: Callable[..., None]
 
 
-def keeper(environment: Mapping[str, str] = os.environ) -> Subscribing:
+def keeper(configured: Mapping[str, str] | None = None) -> Subscribing:
     """Return what KeeperFunction needs for RingEX."""
     from legato.bootstrap import ringex
     from legato.bootstrap.custom import succeed
 
-    return Subscribing(keeping=ringex.keeping(keeper_settings(environment)), answer=succeed)
+    return Subscribing(
+        keeping=ringex.keeping(keeper_settings(configured or function_configuration())),
+        answer=succeed,
+    )
 
 
-def holder(environment: Mapping[str, str] = os.environ) -> Holding:
+def holder(configured: Mapping[str, str] | None = None) -> Holding:
     """Return what HolderFunction needs."""
     from legato.bootstrap import hold
 
-    return hold.holding(holder_settings(environment))
+    return hold.holding(holder_settings(configured or function_configuration()))
 
 
-def access_log(environment: Mapping[str, str] = os.environ) -> AccessLog:
+def access_log(configured: Mapping[str, str] | None = None) -> AccessLog:
     """Return what AccessFunction needs."""
     from legato.bootstrap import access
 
-    return access.access_log(access_settings(environment))
+    return access.access_log(access_settings(configured or function_configuration()))
 
 
-def restorer(environment: Mapping[str, str] = os.environ) -> Completing:
+def restorer(configured: Mapping[str, str] | None = None) -> Completing:
     """Return what RestorerFunction needs."""
     from legato.bootstrap import restore
 
-    return restore.completing(restorer_settings(environment))
+    return restore.completing(restorer_settings(configured or function_configuration()))
 
 
-def sweeper(provider: str, environment: Mapping[str, str] = os.environ) -> Round:
+def sweeper(provider: str, configured: Mapping[str, str] | None = None) -> Round:
     """Return what SweeperFunction needs for a provider. Raises Refused for one that is unknown."""
     from legato.errors import Refused
     from legato.model import PROVIDERS
 
     if provider not in PROVIDERS:
         raise Refused(f"the sweeper knows {', '.join(PROVIDERS)}, not {provider!r}")
-    return part_of(provider).sweeping(sweeper_settings(environment))
+    return part_of(provider).sweeping(sweeper_settings(configured or function_configuration()))
 
 
-def remover(provider: str | None, environment: Mapping[str, str] = os.environ) -> list[Removal]:
+def remover(provider: str | None, configured: Mapping[str, str] | None = None) -> list[Removal]:
     """Return what RemoverFunction needs for a provider, or for all that are to delete.
 
     Raises Refused for one that is not.
@@ -151,7 +157,7 @@ def remover(provider: str | None, environment: Mapping[str, str] = os.environ) -
     from legato.errors import Refused
     from legato.operations.removal import Removal
 
-    settings = remover_settings(environment)
+    settings = remover_settings(configured or function_configuration())
     deleting = settings.delete_at_source
     if provider is not None and provider not in deleting:
         named = ", ".join(deleting) or "nobody"
@@ -185,11 +191,11 @@ class Audit:
     clock: Clock
 
 
-def auditor(environment: Mapping[str, str] = os.environ) -> Audit:
+def auditor(configured: Mapping[str, str] | None = None) -> Audit:
     """Return what AuditorFunction needs."""
     from legato.bootstrap.audit import chaining, comparing, reconciling, witnessing
 
-    settings = auditor_settings(environment)
+    settings = auditor_settings(configured or function_configuration())
     bucket, days = settings.bucket, settings.days
     return Audit(
         chaining=lambda: chaining(settings),
@@ -202,7 +208,7 @@ def auditor(environment: Mapping[str, str] = os.environ) -> Audit:
     )
 
 
-def processor_ports(queue: str, environment: Mapping[str, str] = os.environ) -> Ports:
+def processor_ports(queue: str, configured: Mapping[str, str] | None = None) -> Ports:
     """Return what ProcessorFunction needs for the jobs of a queue, which is given by its ARN.
 
     Raises Refused for a queue that is no provider's.
@@ -215,7 +221,7 @@ def processor_ports(queue: str, environment: Mapping[str, str] = os.environ) -> 
     from legato.ingest.scratch import clear_scratch
     from legato.ledger.birthmark import Birthmark
 
-    settings = processor_settings(environment)
+    settings = processor_settings(configured or function_configuration())
     urls = {
         "ringex": settings.ringex_queue,
         "ringcx": settings.ringcx.queue,
@@ -245,7 +251,7 @@ def processor_ports(queue: str, environment: Mapping[str, str] = os.environ) -> 
             clock=clock,
         ),
         catalogue=DynamoCatalogue(client("dynamodb"), table=settings.table),
-        stitcher=stitcher(part.max_seconds, environment),
+        stitcher=stitcher(part.max_seconds),
         clock=clock,
         policy=part.policy,
         scratch=clear_scratch(Path(tempfile.gettempdir()) / "legato"),
@@ -268,7 +274,7 @@ class ProviderPart(Protocol):
 
     def backfiller(
         self,
-        environment: Mapping[str, str],
+        configured: Mapping[str, str],
         *,
         begin: datetime,
         end: datetime | None = None,

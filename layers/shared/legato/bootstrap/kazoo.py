@@ -182,18 +182,18 @@ def recorded(
 
 
 def backfiller(
-    environment: Mapping[str, str],
+    configured: Mapping[str, str],
     *,
     begin: datetime,
     end: datetime | None = None,
     sources: Sequence[str] = (),
 ) -> Backfill:
-    """Return what a backfill of Kazoo needs, with the environment of SweeperFunction.
+    """Return what a backfill of Kazoo needs, by what the stack is configured to do.
 
     Without `sources` it is all that the stack has, without `end` up to the present. Raises Failed
     if the stack does not use Kazoo, Refused for what it cannot read, and Retry.
     """
-    settings = sweeper_settings(environment)
+    settings = sweeper_settings(configured)
     kazoo = settings.kazoo
     _used(kazoo)
     now = SystemClock().now()
@@ -233,13 +233,13 @@ def backfiller(
     )
 
 
-def pushing(environment: Mapping[str, str], *, tokens: str, address: str) -> Pushing:
-    """Return what push URLs below this address are made of, with SweeperFunction's environment.
+def pushing(configured: Mapping[str, str], *, tokens: str, address: str) -> Pushing:
+    """Return what push URLs below this address are made of, by what the stack is configured to do.
 
     `tokens` is the ARN of the secret of the inbound tokens. Raises Failed if the stack does not use
     Kazoo, Retry if that secret cannot be read.
     """
-    settings = sweeper_settings(environment)
+    settings = sweeper_settings(configured)
     _used(settings.kazoo)
     secret = Secret(client("secretsmanager"), arn=tokens, name=INBOUND_TOKENS)
     secret.value()  # who may not read it should know at once

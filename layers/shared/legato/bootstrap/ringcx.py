@@ -164,18 +164,18 @@ def recorded(
 
 
 def backfiller(
-    environment: Mapping[str, str],
+    configured: Mapping[str, str],
     *,
     begin: datetime,
     end: datetime | None = None,
     sources: Sequence[str] = (),
 ) -> Backfill:
-    """Return what a backfill of RingCX needs, with the environment of SweeperFunction.
+    """Return what a backfill of RingCX needs, by what the stack is configured to do.
 
     Without `sources` it is all sub-accounts that the stack has, without `end` up to the present.
     Raises Failed if the stack does not use RingCX, Refused for what it cannot read, and Retry.
     """
-    settings = sweeper_settings(environment)
+    settings = sweeper_settings(configured)
     ringcx, clock = settings.ringcx, SystemClock()
     if not ringcx.sub_accounts:
         raise Failed("the stack does not use RingCX: deploy it with RingcxSubAccountIds")

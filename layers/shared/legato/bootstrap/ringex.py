@@ -110,19 +110,19 @@ def recorded(
 
 
 def backfiller(
-    environment: Mapping[str, str],
+    configured: Mapping[str, str],
     *,
     begin: datetime,
     end: datetime | None = None,
     sources: Sequence[str] = (),
 ) -> Backfill:
-    """Return what a backfill of RingEX needs, with the environment of SweeperFunction.
+    """Return what a backfill of RingEX needs, by what the stack is configured to do.
 
     Without `end` it goes up to the present. Raises Failed if the stack does not follow RingEX,
     Refused for days to come, and Retry.
     """
     del sources  # there is one call log for the company
-    settings, now = sweeper_settings(environment), SystemClock().now()
+    settings, now = sweeper_settings(configured), SystemClock().now()
     check_days(begin, end, now=now)
     if settings.ringex_discovery == "recipe":
         raise Failed(

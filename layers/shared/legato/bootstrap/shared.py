@@ -15,7 +15,7 @@ from legato.ingest.ports import as_it_is, one_job
 from legato.ledger.rate_limit import Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from legato.audio.stitch import FfmpegStitcher
     from legato.aws.queue import SqsJobs
@@ -57,12 +57,12 @@ def tools(*, credentials: str, table: str) -> Tools:
     )
 
 
-def stitcher(max_seconds: int, environment: Mapping[str, str] = os.environ) -> FfmpegStitcher:
+def stitcher(max_seconds: int) -> FfmpegStitcher:
     """Return who touches audio, with the ffmpeg of the layer or of the PATH."""
     from legato.audio.ffmpeg import find_tools
     from legato.audio.stitch import FfmpegStitcher
 
-    folders = map(Path, os.get_exec_path(environment))
+    folders = map(Path, os.get_exec_path())
     return FfmpegStitcher(find_tools(folders), max_seconds=max_seconds)
 
 

@@ -34,18 +34,17 @@ RINGEX_LATE, RINGCX_LATE, KAZOO_LATE = (timedelta(minutes=each) for each in (15,
 
 
 def overview(
-    environment: Mapping[str, str],
+    configured: Mapping[str, str],
     outputs: Mapping[str, str],
-    parameters: Mapping[str, str],
     *,
     stack: str,
 ) -> Overview:
-    """Return what is looked at, with the environment of SweeperFunction, and what the stack says.
+    """Return what is looked at, by what the stack is configured to do.
 
     Where the secret cannot be read, the windows of its credentials are unknown. Raises BadSettings,
     Retry.
     """
-    settings = sweeper_settings(environment)
+    settings = sweeper_settings(configured)
     made = tools(credentials=settings.credentials, table=settings.table)
     unknown: dict[str, LegatoError] = {}
     secret: Json = {}
@@ -55,11 +54,11 @@ def overview(
         unknown["limits of credentials"] = error
     followed: list[Followed] = []
     if any(secret.get("ringex", {}).values()) or made.ledger.read(tail_key("ringex")).version:
-        followed.append(_ringex(settings, secret, parameters))
+        followed.append(_ringex(settings, secret, configured))
     if settings.ringcx.sub_accounts:
-        followed.append(_ringcx(settings, secret, made, parameters))
+        followed.append(_ringcx(settings, secret, made, configured))
     if settings.kazoo.url:
-        followed.append(_kazoo(settings, made, parameters))
+        followed.append(_kazoo(settings, made, configured))
     return Overview(
         stack=stack,
         followed=followed,
@@ -68,13 +67,15 @@ def overview(
         library=S3Library(client("s3"), bucket=outputs["ArchiveBucketName"]),
         clock=made.clock,
         keeper=outputs.get("KeeperFunctionName"),
-        witnessed=bool(parameters.get("TimestampAuthorityUrl")),
+        witnessed=bool(configured["TimestampAuthorityUrl"]),
         unknown=unknown,
     )
 
 
-def _ringex(settings: SweeperSettings, secret: Json, said: Mapping[str, str]) -> Followed:
-    policy = _policy(said, settings, ladder="RingexLadderSeconds", named="RingexNamedLadderSeconds")
+def _ringex(settings: SweeperSettings, secret: Json, configured: Mapping[str, str]) -> Followed:
+    policy = _policy(
+        configured, settings, ladder="RingexLadderSeconds", named="RingexNamedLadderSeconds"
+    )
     round_ = ringex.sweeping(settings)
     tails = round_.tails(False)
     kept = known_retention(round_.notes)
@@ -93,9 +94,9 @@ def _ringex(settings: SweeperSettings, secret: Json, said: Mapping[str, str]) ->
 
 
 def _ringcx(
-    settings: SweeperSettings, secret: Json, made: Tools, said: Mapping[str, str]
+    settings: SweeperSettings, secret: Json, made: Tools, configured: Mapping[str, str]
 ) -> Followed:
-    policy = _policy(said, settings, named="RingcxLadderSeconds")
+    policy = _policy(configured, settings, named="RingcxLadderSeconds")
     ours, days = settings.ringcx, known_days(made.ledger)
     names = ringcx.followed(ours, made)
     gates = {f"ringcx#{name}": _only(ours.limits, "Metadata") for name in names}
@@ -115,8 +116,8 @@ def _ringcx(
     )
 
 
-def _kazoo(settings: SweeperSettings, made: Tools, said: Mapping[str, str]) -> Followed:
-    policy = _policy(said, settings, named="KazooLadderSeconds")
+def _kazoo(settings: SweeperSettings, made: Tools, configured: Mapping[str, str]) -> Followed:
+    policy = _policy(configured, settings, named="KazooLadderSeconds")
     ours, sources = settings.kazoo, kazoo.followed(settings.kazoo, made)
     tails = kazoo.tails_of(settings, made, sources)
     return Followed(
@@ -136,21 +137,20 @@ def _kazoo(settings: SweeperSettings, made: Tools, said: Mapping[str, str]) -> F
 
 
 def _policy(
-    said: Mapping[str, str], settings: SweeperSettings, *, named: str, ladder: str = ""
+    configured: Mapping[str, str], settings: SweeperSettings, *, named: str, ladder: str = ""
 ) -> Policy:
-    """Return how long calls wait, by the parameters of the stack."""
-    whole = Policy()
+    """Return how long calls wait."""
 
-    def waits(name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(map(int, said[name].split(","))) if said.get(name) else otherwise
+    def waits(name: str) -> tuple[int, ...]:
+        return tuple(map(int, configured[name].split(",")))
 
-    longer = waits(named, whole.named_ladder)
+    longer = waits(named)
     return Policy(
         settle=settings.settle_seconds,
-        ladder=waits(ladder, whole.ladder) if ladder else longer[:2],
+        ladder=waits(ladder) if ladder else longer[:2],
         named_ladder=longer,
-        max_attempts=int(said.get("MaxAttempts") or whole.max_attempts),
-        retry=int(said.get("RetrySeconds") or whole.retry),
+        max_attempts=int(configured["MaxAttempts"]),
+        retry=int(configured["RetrySeconds"]),
     )
 
 

@@ -59,7 +59,7 @@ class Place:
 
         with self._of_this_version():
             return part_of(provider).backfiller(
-                self._environment(), begin=begin, end=end, sources=sources
+                self._configured(), begin=begin, end=end, sources=sources
             )
 
     def reconciling(
@@ -72,7 +72,7 @@ class Place:
 
         with self._of_this_version():
             return reconciling_by_hand(
-                sweeper_settings(self._environment()),
+                sweeper_settings(self._configured()),
                 bucket=self._outputs()["ArchiveBucketName"],
                 lock=retention_of(parameters(self.stack)).longest,
                 begin=begin,
@@ -87,7 +87,7 @@ class Place:
         from legato.config import sweeper_settings
 
         with self._of_this_version():
-            return failures(sweeper_settings(self._environment()), providers=providers)
+            return failures(sweeper_settings(self._configured()), providers=providers)
 
     def pushing(self) -> Pushing:
         """Return what Kazoo's push URLs are made with. Raises as pushing does."""
@@ -95,7 +95,7 @@ class Place:
 
         with self._of_this_version():
             made = pushing(
-                self._environment(),
+                self._configured(),
                 tokens=self._address("InboundTokensArn"),
                 address=self._outputs().get("KazooPushUrl", ""),
             )
@@ -229,16 +229,10 @@ class Place:
 
     def overview(self) -> Overview:
         """Return what the state of the system is told from. Raises as failures does."""
-        from legato.aws.stack import parameters
         from legato.bootstrap.status import overview
 
         with self._of_this_version():
-            return overview(
-                self._environment(),
-                self._outputs(),
-                parameters(self.stack),
-                stack=self.stack,
-            )
+            return overview(self._configured(), self._outputs(), stack=self.stack)
 
     def signing_key(self) -> bytes:
         """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""
@@ -250,10 +244,11 @@ class Place:
             raise Refused(f"the stack {self.stack} does not name its key")
         return KmsSigner(client("kms"), key_id=key_id).public_key()
 
-    def _environment(self) -> dict[str, str]:
-        from legato.aws.stack import function_environment
+    def _configured(self) -> dict[str, str]:
+        """Return what the stack is configured to do. Raises BadSettings, Failed, Retry."""
+        from legato.bootstrap.configuration import read_configuration
 
-        return function_environment(self.stack, "SweeperFunction")
+        return read_configuration(self._address("ConfigParameterName"))
 
     def _ledger(self) -> DynamoLedger:
         from legato.aws.clients import client

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
+    from legato.ledger.unarchived import Oldest
     from legato.ports import Clock, Follower, Jobs, Lists, SweepReport
 
 log = logging.getLogger(__name__)
@@ -91,11 +92,13 @@ def sweep_all(work: Round, *, until: datetime, unfinished_only: bool = False) ->
             for some in workers.map(step, groups):
                 for tail, one in some:
                     _add(report, tail, one)
-    try:
-        report.jobs += named_recordings.ask(work.provider, work.jobs, work.notes, work.clock)
-    except LegatoError as error:
-        report.stopped.append(f"what notifications have named: {error}")
-    _guard(report, tails, work)
+        try:
+            report.jobs += named_recordings.ask(work.provider, work.jobs, work.notes, work.clock)
+        except LegatoError as error:
+            report.stopped.append(f"what notifications have named: {error}")
+        watches = dict.fromkeys(tail.watch for tail in tails)
+        waiting = workers.map(lambda watch: oldest(watch, work.notes, work.clock), watches)
+        _guard(report, dict(zip(watches, waiting, strict=True)), work)
     return report
 
 
@@ -150,11 +153,9 @@ def _add(report: RoundReport, tail: Follower, swept: SweepReport) -> None:
         report.stopped.append(f"{tail.key}: {swept.stopped}")
 
 
-def _guard(report: RoundReport, tails: Sequence[Follower], work: Round) -> None:
-    watches = dict.fromkeys(tail.watch for tail in tails)
-    kept_days = work.retention(watches) if watches else {}
-    for watch in watches:
-        found = oldest(watch, work.notes, work.clock)
+def _guard(report: RoundReport, waiting: Mapping[str, Oldest | None], work: Round) -> None:
+    kept_days = work.retention(waiting.keys()) if waiting else {}
+    for watch, found in waiting.items():
         if found is None:
             continue
         used = found.age / timedelta(days=kept_days[watch])

@@ -207,7 +207,5 @@ def _write(pieces: Iterator[bytes], path: Path, leg: Leg) -> str:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise TooLarge(
-            f"leg {leg.id} does not fit the scratch disk; enlarge the parameter ProcessorStorageMb"
-        ) from error
+        raise TooLarge(f"leg {leg.id} does not fit the scratch disk") from error
     return digest.hexdigest()

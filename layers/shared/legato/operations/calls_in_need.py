@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,7 +16,15 @@ from legato.ledger.unarchived import listed_under
 from legato.ledger.waiting import PATIENCE, PROMPT, last_sign
 from legato.model import CallId, Job, format_time, parse_time
 from legato.operations import missing
-from legato.operations.overview import EVER, MANY, Need, in_short, logs_of, minute
+from legato.operations.overview import (
+    EVER,
+    MANY,
+    Need,
+    in_short,
+    logs_of,
+    minute,
+    of_each,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,8 +34,6 @@ if TYPE_CHECKING:
 
 RETRIED = timedelta(hours=1)
 """By then something has come of a call that was put into the queue again."""
-AT_ONCE = 16
-"""So many entries of the ledger are read at the same time."""
 
 SAID: dict[TroubleKind, str] = {
     "refused": "is refused to us",
@@ -63,17 +68,16 @@ def troubled(provider: str, named: dict[CallId, CallState], work: Overview, foun
         return note, work.ledger.load(job.id)
 
     many = 0
-    with ThreadPoolExecutor(AT_ONCE) as readers:
-        for note, state in readers.map(loaded, notes[:MANY]):
-            told = {leg: one for leg, one in state.troubles.items() if troubles.is_told(one)}
-            if state.status != "failed" and not told:
-                continue
-            named[state.id] = state
-            retried_at = note.content.get("retried_at")
-            if retried_at and now - parse_time(retried_at) < RETRIED:
-                continue
-            many += 1
-            found.needs += _troubles(state, told, note, retried_at)
+    for note, state in of_each(notes[:MANY], loaded):
+        told = {leg: one for leg, one in state.troubles.items() if troubles.is_told(one)}
+        if state.status != "failed" and not told:
+            continue
+        named[state.id] = state
+        retried_at = note.content.get("retried_at")
+        if retried_at and now - parse_time(retried_at) < RETRIED:
+            continue
+        many += 1
+        found.needs += _troubles(state, told, note, retried_at)
     return many
 
 
@@ -274,6 +278,8 @@ def _found(one: Followed, work: Overview) -> Iterable[_Waiting]:
         names = note.content["unarchived"]
         return _Waiting(state, names, found_at, last_sign(state, note) or found_at)
 
-    with ThreadPoolExecutor(AT_ONCE) as readers:
-        for watch in one.kept_days:
-            yield from readers.map(loaded, islice(listed_under(watch, work.notes), MANY))
+    def listed(watch: str) -> list[Note]:
+        return list(islice(listed_under(watch, work.notes), MANY))
+
+    for notes in of_each(one.kept_days, listed):
+        yield from of_each(notes, loaded)

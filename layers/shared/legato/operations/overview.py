@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from legato.model import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from legato.archive.library import Library
@@ -23,6 +24,7 @@ MANY = 1000
 """Lists are not counted any further."""
 REASON = 160
 """Characters of a reason. The ledger has all of it."""
+AT_ONCE = 16
 EVER = "9999"
 """The order of a list ends before."""
 
@@ -111,6 +113,12 @@ class Status:
     def need(self, kind: str, what: str, do: str, **more: Any) -> None:
         """Add what needs a person."""
         self.needs.append(Need(kind=kind, what=what, do=do, **more))
+
+
+def of_each[T, R](items: Iterable[T], ask: Callable[[T], R]) -> list[R]:
+    """Ask for each, many at the same time: a provider may have hundreds of accounts."""
+    with ThreadPoolExecutor(AT_ONCE) as asking:
+        return list(asking.map(ask, items))
 
 
 def logs_of(work: Overview, function: str) -> str:

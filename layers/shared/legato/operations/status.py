@@ -27,13 +27,22 @@ from legato.ledger.rate_limit import usage
 from legato.ledger.unarchived import oldest
 from legato.model import CallId, format_time, parse_time
 from legato.operations import calls_in_need
-from legato.operations.overview import EVER, MANY, Status, in_short, logs_of, minute, second
+from legato.operations.overview import (
+    EVER,
+    MANY,
+    Status,
+    in_short,
+    logs_of,
+    minute,
+    of_each,
+    second,
+)
 from legato.operations.report.reconciliation import DAILY
 from legato.retrieval.restore.note import LIST as RESTORES
 from legato.retrieval.restore.note import THERE as RESTORED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from legato.archive.library import Library
     from legato.ledger.rate_limit import Limit
@@ -97,8 +106,8 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
         else None,
         "accounts": _accounts(one, work) if one.accounts else None,
         "credentials_refused": part("credentials", lambda: _credentials(name, work, found)),
-        "tails": part("tails", lambda: [_tail(tail, one, work, found) for tail in one.tails]),
-        "gaps": part("gaps", lambda: sum(_gaps(tail, one, work, found) for tail in one.tails)),
+        "tails": part("tails", lambda: _of_each(one.tails, _tail, one, work, found)),
+        "gaps": part("gaps", lambda: sum(_of_each(one.tails, _gaps, one, work, found))),
         "queue": part("queue", lambda: _depth(one.jobs)),
         "dead_letters": part("dead letters", lambda: _dead(one, found)),
         "failed": part("failed calls", lambda: calls_in_need.troubled(name, troubled, work, found)),
@@ -108,8 +117,29 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
         "stuck": part(
             "calls that are stuck", lambda: calls_in_need.stuck(one, troubled, work, found)
         ),
-        "limits": part("limits", lambda: [_gate(*each, work) for each in one.gates.items()]),
+        "limits": part(
+            "limits", lambda: of_each(one.gates.items(), lambda each: _gate(*each, work))
+        ),
     }
+
+
+def _of_each[T](
+    tails: Sequence[str],
+    ask: Callable[[str, Followed, Overview, Status], T],
+    one: Followed,
+    work: Overview,
+    found: Status,
+) -> list[T]:
+    """Ask for each tail, and take what needs a person in their order."""
+
+    def asked(tail: str) -> tuple[T, Status]:
+        part = Status()
+        return ask(tail, one, work, part), part
+
+    answers = of_each(tails, asked)
+    for _, part in answers:
+        found.needs += part.needs
+    return [said for said, _ in answers]
 
 
 def _accounts(one: Followed, work: Overview) -> Json:
@@ -228,8 +258,9 @@ def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
 
 def _unarchived(one: Followed, work: Overview, found: Status) -> list[Json]:
     said = []
-    for watch, days in one.kept_days.items():
-        waiting = oldest(watch, work.notes, work.clock)
+    watches = one.kept_days.items()
+    found_oldest = of_each(one.kept_days, lambda watch: oldest(watch, work.notes, work.clock))
+    for (watch, days), waiting in zip(watches, found_oldest, strict=True):
         if waiting is None:
             continue
         share = waiting.age / timedelta(days=days)

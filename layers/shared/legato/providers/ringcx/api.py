@@ -243,7 +243,7 @@ class RingcxApi:
         if origin(request.url) != origin(self._url):
             raise Failed(
                 f"{request.url.host} is not the configured RingCX host, so it gets no token; "
-                "if it is RingCX's, set the parameter RingcxUrl"
+                "if it is RingCX's, set RingcxUrl in the parameter Tuning"
             )
         request.headers["Authorization"] = f"Bearer {token}"
         return self._line.send(request, key, priority=priority)
