@@ -36,7 +36,8 @@ class Company:
 
     def order(self, provider, what, order):
         url = f"{self.system.endpoints.simulators[provider]}/_sim/{what}"
-        return httpx.post(url, json=order, timeout=60).raise_for_status().json()
+        answer = httpx.post(url, json=order, timeout=60).raise_for_status()
+        return answer.json() if answer.content else None
 
     def call(self, provider, account):
         """Let a call be recorded in an account; it is to have a folder there."""
