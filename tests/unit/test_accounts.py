@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from legato.discovery.accounts import Accounts
-from legato.errors import Barred, Retry
+from legato.errors import Barred, Retry, Unavailable
 from legato.ledger.listed_accounts import listed_accounts
 from tests.fakes import FakeClock, FakeNotes
 
@@ -115,3 +115,30 @@ def test_a_list_that_says_nothing_new_is_not_written():
     reseller.clock.advance(300)
     reseller.sweeper.followed(ask=True)
     assert list(reseller.notes.notes.values()) == [note]
+
+
+def test_more_accounts_than_can_be_noted_are_swept_all_the_same(monkeypatch, caplog):
+    """What the ledger has stays as it was; only it is told to somebody."""
+    reseller = Reseller()
+    reseller.sweeper.followed(ask=True)
+    reseller.below["root"] = ["a", "b", "c"]
+
+    def refused(_note):
+        raise Retry("ValidationException")
+
+    monkeypatch.setattr(reseller.notes, "write", refused)
+    assert set(reseller.sweeper.followed(ask=True)) == {"root", "a", "b", "c"}
+    assert "cannot be noted" in caplog.text
+    assert set(listed_accounts("kazoo", reseller.notes)) == {"a", "b"}
+
+
+def test_a_ledger_that_does_not_answer_ends_the_sweep(monkeypatch):
+    """As everywhere: without it nothing can be swept."""
+    reseller = Reseller()
+
+    def gone(_key):
+        raise Unavailable("503")
+
+    monkeypatch.setattr(reseller.notes, "read", gone)
+    with pytest.raises(Unavailable):
+        reseller.sweeper.followed(ask=True)

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from legato.errors import LegatoError
-from legato.ledger.listed_accounts import listed_accounts, note_accounts
+from legato.errors import LegatoError, Unavailable
+from legato.ledger.listed_accounts import ListedAccount, listed_accounts, note_accounts
 from legato.model import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from legato.ledger.listed_accounts import ListedAccount
     from legato.ports import Clock, Notes
 
 log = logging.getLogger(__name__)
@@ -72,4 +71,15 @@ class Accounts:
                 whole = False
                 extra = {"provider": self.provider, "root": root, "reason": str(error)}
                 log.warning("the accounts are not listed", extra=extra)
-        return note_accounts(self.provider, found, whole=whole, notes=self.notes, clock=self.clock)
+        try:
+            return note_accounts(
+                self.provider, found, whole=whole, notes=self.notes, clock=self.clock
+            )
+        except Unavailable:
+            raise
+        except LegatoError as error:
+            # More accounts than an item of the ledger holds: the sweep follows them all the same.
+            extra = {"provider": self.provider, "accounts": str(len(found)), "reason": str(error)}
+            log.error("the accounts cannot be noted", extra=extra)
+            new = dict.fromkeys(sorted(found), ListedAccount(self.clock.now()))
+            return new | listed_accounts(self.provider, self.notes)
