@@ -29,7 +29,7 @@ GRACE_SECONDS = 3
 LOADED = (
     "aws_lambda_powertools.metrics",
     "aws_lambda_powertools.tracing",
-    "legato.bootstrap",
+    "legato.app.root",
     "local.moto_server",
     "local.simulators.serve",
     "moto.cloudformation.models",

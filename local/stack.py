@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from legato.aws.intrinsics import Resolver
-from legato.bootstrap.configuration import OWN
-from legato.config import configuration
-from legato.tuning import TUNING
+from legato.config import OWN, Config, configuration
+from legato.settings import BadSettings, names_of
+from legato.tuning import Tuning
 from local import aws
 from local.permissions import NOTHING, Permissions, permissions, symbols
 from local.processes import LocalError
@@ -46,6 +46,8 @@ SKIPPED = {
     "AWS::Logs::MetricFilter": "nothing measures here",
 }
 CONFIGURATION = "ConfigParameter"
+DOCUMENT = {"Fn::GetAtt": [CONFIGURATION, "Value"]}
+"""What moto cannot say of a parameter."""
 SCHEDULE = "AWS::Scheduler::Schedule"
 _QUEUE_HOST = re.compile(r"https://sqs\.[a-z0-9-]+\.amazonaws\.com(?=/)")
 RULE = "AWS::Events::Rule"
@@ -125,7 +127,7 @@ class Stack:
     rules: list[Rule]
     customs: list[Custom]
     outputs: dict[str, str]
-    configuration: dict[str, str] = field(repr=False)
+    configuration: Config | None
     """What the functions read of SSM."""
     skipped: dict[str, str]
     """Logical id → type, of what the local system does without."""
@@ -188,7 +190,7 @@ def create(
         if item.get("PhysicalResourceId")
     }
     skipped = _skipped(translated, created)
-    configured = _complete_configuration(created, endpoint)
+    document = _complete_configuration(created, endpoint)
     _complete_buckets(resources, created, endpoint)
     _guard_buckets(translated, created, parameters, endpoint)
     description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
@@ -198,15 +200,19 @@ def create(
     own |= {names["Ref"]: logical for logical, names in known.items()}
     own[stack_id] = "AWS::StackId"
     functions = _functions(source, created, endpoint, permitted, own)
+    try:
+        config = configuration(document, _own(functions)) if document else None
+    except BadSettings as error:
+        raise LocalError(str(error)) from error
     return Stack(
         functions=functions,
         routes=[route for route in found if route.function in functions],
         sources=_sources(created, endpoint),
         schedules=_schedules(played, answers),
         rules=[rule for rule in rules if rule.logical in created],
-        customs=_customs(played, answers),
+        customs=_customs(played, answers, document),
         outputs={key: _reachable(value, endpoint) for key, value in outputs.items()},
-        configuration=configured | _own(functions),
+        configuration=config,
         skipped=skipped,
     )
 
@@ -214,22 +220,22 @@ def create(
 def _with_tuning(source: Json, given: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters, with what is none of the template's in `Tuning`."""
     tuned = {name: value for name, value in given.items() if name not in source["Parameters"]}
-    if unknown := sorted(tuned.keys() - TUNING.keys()):
+    if unknown := sorted(tuned.keys() - names_of(Tuning)):
         raise LocalError(f"neither the template nor the tuning has {', '.join(unknown)}")
     rest = {name: value for name, value in given.items() if name not in tuned}
     said = json.loads(rest.pop("Tuning", "{}")) | tuned
     return rest | ({"Tuning": json.dumps(said)} if said else {})
 
 
-def _complete_configuration(created: Mapping[str, str], endpoint: str) -> dict[str, str]:
+def _complete_configuration(created: Mapping[str, str], endpoint: str) -> str:
     """Lead the queues' addresses in the functions' configuration to this host, and return it."""
     if CONFIGURATION not in created:
-        return {}  # a template of which only a part is tried
+        return ""  # a template of which only a part is tried
     ssm, name = aws.client("ssm", endpoint), created[CONFIGURATION]
     document = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     document = _QUEUE_HOST.sub(endpoint, document)
     ssm.put_parameter(Name=name, Value=document, Type="String", Overwrite=True)
-    return configuration(document)
+    return document
 
 
 def _played_here(
@@ -475,6 +481,7 @@ def _questions(played: Json) -> Json:
         | ({"Condition": resource["Condition"]} if "Condition" in resource else {})
         for logical, resource in played.items()
         for name, value in _texts(resource).items()
+        if value != DOCUMENT
     }
 
 
@@ -511,12 +518,15 @@ def _schedules(played: Json, answers: Mapping[str, str]) -> list[Schedule]:
     return found
 
 
-def _customs(played: Json, answers: Mapping[str, str]) -> list[Custom]:
+def _customs(played: Json, answers: Mapping[str, str], document: str) -> list[Custom]:
     found = []
     for logical, resource in played.items():
         if not resource["Type"].startswith(CUSTOM):
             continue
-        said = {name: answers.get(_question(logical, name)) for name in _texts(resource)}
+        said = {
+            name: document if value == DOCUMENT else answers.get(_question(logical, name))
+            for name, value in _texts(resource).items()
+        }
         properties = {name: value for name, value in said.items() if value is not None}
         if properties:
             found.append(

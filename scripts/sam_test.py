@@ -663,7 +663,7 @@ def run_all(names: list[str]) -> int:
         functions=False,
         # SAM tells the container the template's own default level, and Powertools compares.
         parameters={
-            "SettleSeconds": "0",
+            "RingexSettleSeconds": "0",
             "RingexSweepHours": "1",
             "RingexTailSeconds": "0",
             "RingcxSweepHours": "1",

@@ -24,7 +24,6 @@ from legato.discovery.sweep import sweep
 from legato.discovery.sweep_all import Round
 from legato.errors import NotAudio
 from legato.ingest.batch import MOST_RECEIVES, Message, archive
-from legato.ledger.rate_limit import Limit
 from legato.model import AudioFacts, Job
 from legato.ports import Depth, Levels
 from legato.providers.ringex.account import RingexAccount
@@ -32,6 +31,7 @@ from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
+from legato.settings import Limit
 from legato.tuning import Policy
 from local.simulators.ringex.app import create_app
 from local.simulators.ringex.calls import CallOrder, LegOrder

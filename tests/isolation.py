@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, unquote
 
 import httpx
 
-from legato.bootstrap.status import KAZOO_LATE, RINGCX_LATE, RINGEX_LATE
+from legato.app import kazoo, ringcx, ringex
 from legato.discovery.sweep_all import Round, sweep_all
 from legato.ingest.batch import REDELIVERY_MARGIN, Message, archive
 from legato.operations.failures import Failures, FailureSource, failed
@@ -299,7 +299,7 @@ class Company(ABC):
 class Ringex(Company):
     """Two service users, whose notifications all arrive."""
 
-    name, late, retention_days, sweeps_every = "ringex", RINGEX_LATE, 90, 60
+    name, late, retention_days, sweeps_every = "ringex", ringex.LATE, 90, 60
     world: Day
 
     def __init__(self, scratch: Path) -> None:
@@ -345,7 +345,7 @@ class Ringex(Company):
 class Ringcx(Company):
     """Two sub-accounts, and two service users."""
 
-    name, late, retention_days, sweeps_every = "ringcx", RINGCX_LATE, 90, 60
+    name, late, retention_days, sweeps_every = "ringcx", ringcx.LATE, 90, 60
     world: Days
 
     def __init__(self, scratch: Path) -> None:
@@ -407,7 +407,7 @@ class Ringcx(Company):
 class Kazoo(Company):
     """Two accounts."""
 
-    name, late, retention_days, sweeps_every = "kazoo", KAZOO_LATE, 180, 60
+    name, late, retention_days, sweeps_every = "kazoo", kazoo.LATE, 180, 60
     world: Months
 
     def __init__(self, scratch: Path) -> None:

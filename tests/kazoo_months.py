@@ -12,10 +12,10 @@ from typing import Any
 
 from legato.discovery.sweep_all import Round, sweep_all
 from legato.ingest.batch import archive
-from legato.ledger.rate_limit import Limit
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import KazooTail
+from legato.settings import Limit
 from legato.tuning import Policy
 from local.simulators.faults import Fault
 from local.simulators.kazoo import Config, create_app

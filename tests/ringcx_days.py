@@ -13,19 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+from legato.app.ringcx import tails
 from legato.audio.stitch import FfmpegStitcher
-from legato.bootstrap.ringcx import tails
 from legato.discovery.sweep_all import Round, RoundReport, sweep_all
 from legato.ingest.batch import archive
-from legato.ledger.rate_limit import Limit
 from legato.operations.backfill import Allowance, Backfill, backfill
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
 from legato.providers.ringcx.stretch import RingcxStretch
-from legato.tuning import Policy
+from legato.settings import Limit
+from legato.tuning import DEFAULTS, Policy
 from local.simulators.faults import Fault
 from local.simulators.ringcx import Config, create_app
 from local.simulators.ringcx.calls import CallOrder, SegmentOrder
@@ -198,18 +197,10 @@ class Days:
 
     def round(self) -> Round:
         """Return what a sweeper works with."""
-        settings = SimpleNamespace(
-            ringcx=SimpleNamespace(
-                sub_accounts=tuple(self.config.sub_accounts),
-                settle_minutes=SETTLE.total_seconds() / 60,
-                overlap_minutes=10,
-            ),
-            ringcx_sweep_hours=24,
-            ringcx_look_again_hours=self._look_again_hours,
-        )
+        tuning = replace(DEFAULTS, ringcx_look_again_hours=self._look_again_hours)
         return Round(
             provider="ringcx",
-            tails=lambda _: tails(settings, self.api, self.clock, self.config.sub_accounts),  # type: ignore[arg-type]
+            tails=lambda _: tails(self.api, self.clock, tuning, self.config.sub_accounts),
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,

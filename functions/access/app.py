@@ -8,28 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from legato.api_request import request
-from legato.bootstrap import access_log
-from legato.bootstrap.configuration import once_configured
+from legato.app.function import app
 from legato.evidence.access_log import answer
 from legato.lambda_handler import count, lambda_handler, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.evidence.access_log import AccessLog
-
-
-@once_configured
-def work() -> AccessLog:
-    """Return what this process works with, made at the first request."""
-    return access_log()
-
 
 @lambda_handler()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0, of a route with AWS_IAM."""
     body, caller = request(event)
-    reply = answer(body, by=caller, work=work())
+    reply = answer(body, by=caller, work=app().access_log)
     count(f"Access{reply.outcome}")
     log = logger.error if reply.status >= 500 else logger.info
     log("access", extra={"outcome": reply.outcome, **reply.logged})

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from legato.bootstrap import Audit, auditor
-from legato.bootstrap.configuration import once_configured
+from legato.app.custom_resource import answer
+from legato.app.function import app
+from legato.config import configuration
 from legato.errors import LegatoError, Refused
 from legato.evidence.digest import digest
 from legato.evidence.safeguards import compare
 from legato.evidence.timestamp import witness
 from legato.lambda_handler import count, lambda_handler, logger, metrics
 from legato.operations.reconcile import reconcile
+from legato.settings import BadSettings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,17 +24,16 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@once_configured
-def work() -> Audit:
-    """Return what this process works with, made at the first event."""
-    return auditor()
-
-
 @lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take `{"task": "digest"}` or `{"task": "reconcile"}`; answer with what was written."""
+    """Take `{"task": "digest"}` or `{"task": "reconcile"}`; answer with what was written.
+
+    Or CloudFormation's event of a deployment, which ends here if its configuration is wrong.
+    """
+    if "RequestType" in event:
+        return _check_configuration(event)
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
-    until = work().clock.now() + left
+    until = app().clock.now() + left
     match event.get("task"):
         case "digest":
             return _digest(until)
@@ -42,8 +43,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             raise Refused(f"the auditor's tasks are digest and reconcile, not {task!r}")
 
 
+def _check_configuration(event: dict[str, Any]) -> dict[str, Any]:
+    wrong = ""
+    if event["RequestType"] != "Delete":
+        try:
+            configuration(event["ResourceProperties"]["Document"])
+        except BadSettings as error:
+            wrong = str(error)
+            logger.error("the configuration is wrong", reason=wrong)
+    reason = wrong or "the configuration is complete"
+    answer(event, physical_id="configuration", reason=reason, success=not wrong)
+    return {"configuration": reason}
+
+
 def _digest(until: datetime) -> dict[str, Any]:
-    report = digest(work().chaining(), until=until)
+    report = digest(app().chaining(), until=until)
     count("DigestsWritten", len(report.digests))
     if report.behind is not None:
         behind = report.behind.total_seconds()
@@ -60,7 +74,7 @@ def _digest(until: datetime) -> dict[str, Any]:
 def _compare() -> list[str] | None:
     """Compare what guards the archive with what was deployed, if it is time for that."""
     try:
-        found = compare(work().comparing())
+        found = compare(app().comparing())
     except LegatoError as error:
         logger.error("safeguards not compared", extra={"reason": str(error)})
         return None
@@ -70,7 +84,7 @@ def _compare() -> list[str] | None:
 
 
 def _witness(until: datetime) -> str | None:
-    witnessing = work().witnessing()
+    witnessing = app().witnessing()
     if witnessing is None:
         return None
     report = witness(witnessing, until=until)
@@ -81,7 +95,7 @@ def _witness(until: datetime) -> str | None:
 
 
 def _reconcile(until: datetime) -> dict[str, Any]:
-    report = reconcile(work().reconciling(), until=until)
+    report = reconcile(app().reconciling(), until=until)
     if report is None:
         return {"report": None}
     late = report.missing_over_a_day

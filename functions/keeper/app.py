@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from legato.bootstrap import Subscribing, keeper
-from legato.bootstrap.configuration import once_configured
+from legato.app.custom_resource import answer
+from legato.app.function import app
 from legato.discovery.subscription import KeepReport, keep, unsubscribe
 from legato.lambda_handler import count, count_all, lambda_handler, logger
 
@@ -18,18 +18,12 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@once_configured
-def work() -> Subscribing:
-    """Return what this process works with, made at the first event."""
-    return keeper()
-
-
 @lambda_handler()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take CloudFormation's event of a custom resource, `{"rotate": true}`, or any other."""
     if "RequestType" in event:
         return _stack_changes(event)
-    return _reported(keep(work().keeping, rotate=event.get("rotate") is True))
+    return _reported(keep(app().keeping(), rotate=event.get("rotate") is True))
 
 
 def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +31,7 @@ def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
 
     Another address on an Update makes another resource, and CloudFormation deletes the old one.
     """
-    keeping = work().keeping
+    keeping = app().keeping()
     name = keeping.policy.address
     try:
         if event["RequestType"] == "Delete":
@@ -51,9 +45,9 @@ def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
         logger.exception("unforeseen error")
         report = KeepReport(healthy=False)
         report.failed(f"unforeseen: {type(error).__name__}")
-    answer = _reported(report)
-    work().answer(event, physical_id=name, reason="; ".join(report.reasons) or "all is well")
-    return answer
+    answered = _reported(report)
+    answer(event, physical_id=name, reason="; ".join(report.reasons) or "all is well")
+    return answered
 
 
 def _reported(report: KeepReport) -> dict[str, Any]:

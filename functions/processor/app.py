@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from legato.bootstrap import processor_ports
-from legato.bootstrap.configuration import once_configured
+from legato.app.function import app
 from legato.errors import Stale, Unavailable
 from legato.ingest.batch import Message, archive
 from legato.lambda_handler import count, count_all, lambda_handler, logger
@@ -17,19 +16,11 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.ingest.ports import Ports
-
-
-@once_configured
-def ports(queue: str) -> Ports:
-    """Return what this process works with for the jobs of a queue, made at its first batch."""
-    return processor_ports(queue)
-
 
 @lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an SQS event, whose messages are all of one queue; answer which of them failed."""
-    work = ports(event["Records"][0]["eventSourceARN"])
+    work = app().processing(event["Records"][0]["eventSourceARN"])
     messages = [
         Message(
             record["messageId"],

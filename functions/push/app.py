@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from legato.bootstrap import pushing
+from legato.app.push import pushing
 from legato.discovery.push import Push, push
 from legato.lambda_handler import count, lambda_handler, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.bootstrap.push import Pushing
+    from legato.app.push import Pushing
 
 
 @cache

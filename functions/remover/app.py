@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from legato.bootstrap import remover
-from legato.bootstrap.configuration import once_configured
+from legato.app.function import app
 from legato.lambda_handler import count_all, lambda_handler, logger, metrics
 from legato.operations.removal import remove
 
@@ -14,13 +13,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from legato.errors import LegatoError
-    from legato.operations.removal import Removal
-
-
-@once_configured
-def removals(provider: str | None) -> list[Removal]:
-    """Return what this process works with for a provider, or for all, made at its first event."""
-    return remover(provider)
 
 
 @lambda_handler()
@@ -31,7 +23,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     done: dict[str, Any] = {}
     faults: list[LegatoError] = []
-    for work in removals(event.get("provider")):
+    for work in app().removals(event.get("provider")):
         left = timedelta(milliseconds=context.get_remaining_time_in_millis())
         report = remove(work, until=work.clock.now() + left)
         provider = work.source.name

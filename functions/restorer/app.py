@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from legato.bootstrap import restorer
-from legato.bootstrap.configuration import once_configured
+from legato.app.function import app
 from legato.errors import Refused
 from legato.lambda_handler import count, lambda_handler, logger
 from legato.retrieval.restore.event import read, restored
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from legato.retrieval.restore.event import Completing
-
-
-@once_configured
-def work() -> Completing:
-    """Return what this process works with, made at the first event."""
-    return restorer()
 
 
 @lambda_handler()
@@ -31,7 +22,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """
     try:
         told = read(event)
-        outcome = restored(told, work())
+        outcome = restored(told, app().completing)
         logger.info("restore", outcome=outcome, key=told.key, version_id=told.version_id)
     except Refused as error:
         outcome = "Refused"

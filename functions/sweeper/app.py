@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from legato.bootstrap import sweeper
-from legato.bootstrap.configuration import once_configured
+from legato.app.function import app
 from legato.discovery.sweep_all import sweep_all
 from legato.errors import Unavailable
 from legato.lambda_handler import count, lambda_handler, logger, metrics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from legato.discovery.sweep_all import Round
-
-
-@once_configured
-def rounds(provider: str) -> Round:
-    """Return what this process works with for a provider, made at its first event."""
-    return sweeper(provider)
 
 
 @lambda_handler()
@@ -34,7 +25,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     AWS does not answer for long.
     """
     provider = event.get("provider", "ringex")
-    work = rounds(provider)
+    work = app().provider(provider).sweeping()
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
     until = work.clock.now() + left
     metrics.add_dimension(name="provider", value=provider)

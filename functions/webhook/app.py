@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.api_request import Request
-from legato.bootstrap import Receiving, receiving
+from legato.app.webhook import Receiving, receiving
 from legato.discovery.webhook import receive
 from legato.lambda_handler import count, lambda_handler, logger
 
@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         hook=work().hook,
         jobs=work().jobs,
         clock=work().clock,
-        settle=work().settle_seconds,
+        settle=work().settle,
     )
     count(f"Notification{reply.outcome}")
     log = logger.error if reply.status >= 500 else logger.info

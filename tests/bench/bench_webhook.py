@@ -29,7 +29,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "LEGATO_INBOUND_TOKENS": "secret",
     "LEGATO_RINGEX_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
-    "LEGATO_SETTLE_SECONDS": "120",
+    "LEGATO_RINGEX_SETTLE_SECONDS": "120",
     "POWERTOOLS_SERVICE_NAME": "webhook",
     "POWERTOOLS_METRICS_NAMESPACE": "Legato",
     "POWERTOOLS_TRACE_DISABLED": "true",

@@ -12,17 +12,15 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from legato.bootstrap import processor_ports
-from legato.bootstrap.configuration import function_configuration
+from legato.app.function import app
 from legato.ingest.fetch import Fetching, fetch_leg
 from legato.model import Job
 
 
 def fetch(call: str, recording: str) -> None:
     """Fetch a leg into the archive, and print its size and the seconds that it took."""
-    configured = function_configuration()
-    queue = configured["RingexQueue"].rpartition("/")[2]
-    ports = processor_ports(f"arn:aws:sqs:::{queue}", configured)
+    queue = app().config.ringex_queue.rpartition("/")[2]
+    ports = app().processing(f"arn:aws:sqs:::{queue}")
     seen_at = datetime.now(UTC) - timedelta(hours=1)
     job = Job(provider="ringex", account="~", call=call, seen_at=seen_at)
     leg = ports.provider.named_leg(job, recording)

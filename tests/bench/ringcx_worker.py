@@ -11,8 +11,7 @@ import time
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
-from legato.bootstrap import processor_ports, sweeper
-from legato.bootstrap.configuration import function_configuration
+from legato.app.function import app
 from legato.discovery.sweep_all import sweep_all
 from legato.ingest.batch import Message, archive
 from legato.model import Job
@@ -20,17 +19,17 @@ from legato.model import Job
 
 def sweep() -> None:
     """Find dialogs."""
-    work = sweeper("ringcx")
+    work = app().ringcx.sweeping()
     report = sweep_all(work, until=datetime.now(UTC) + timedelta(seconds=120))
     print(json.dumps({"jobs": report.jobs}))
 
 
 def archive_all(dialogs: list[str]) -> None:
-    configured = function_configuration()
-    queue = configured["RingcxQueue"].rpartition("/")[2]
-    ports = processor_ports(f"arn:aws:sqs:::{queue}", configured)
+    config = app().config
+    queue = config.ringcx_queue.rpartition("/")[2]
+    ports = app().processing(f"arn:aws:sqs:::{queue}")
     seen_at = datetime.now(UTC) - timedelta(hours=1)
-    account = configured["RingcxSubAccountIds"].partition(",")[0]
+    account = config.ringcx_sub_account_ids[0]
     messages = [
         Message(
             name, Job(provider="ringcx", account=account, call=name, seen_at=seen_at).to_message()

@@ -18,7 +18,7 @@ SCHEDULED = ("SweeperFunction",)
 """The auditor would list recordings too, and take the faults that are meant for sweeps."""
 # As short as it can be.
 PARAMETERS = {
-    "SettleSeconds": "0",
+    "RingexSettleSeconds": "0",
     "RetrySeconds": "1",
     "KazooLimits": "Requests=1000/1",
     "KazooLadderSeconds": "1,1,2,2,2,2,2,2",

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
-from legato.bootstrap import processor_ports, sweeper
+from legato.app.root import App
 from legato.discovery.sweep_all import sweep_all
 from legato.ingest.batch import Message, archive
 from local.processes import FORKS
@@ -90,7 +90,7 @@ def sweep(environment, configured, *, journal: Path, die_after=0) -> int:
 def _sweep(environment, configured, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
-    work = sweeper("ringcx", configured)
+    work = App(configured).ringcx.sweeping()
     tails = work.tails
     work = replace(
         work,
@@ -105,7 +105,7 @@ def _sweep(environment, configured, journal, die_after):
 def _work(environment, configured, message, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
-    ports = processor_ports(configured["RingexQueue"].replace("/", ":"), configured)
+    ports = App(configured).processing(configured.ringex_queue.replace("/", ":"))
     watched = {name: Watched(name, getattr(ports, name), countdown) for name in PORTS}
     assert watched.keys() <= {field.name for field in fields(ports)}
     with tempfile.TemporaryDirectory() as scratch:

@@ -55,7 +55,7 @@ KAZOO = {
 }
 # As short as it can be.
 PARAMETERS = {
-    "SettleSeconds": "1",
+    "RingexSettleSeconds": "1",
     "RetrySeconds": "1",
     "RingexLadderSeconds": "1,1",
     "RingexNamedLadderSeconds": "1,1",

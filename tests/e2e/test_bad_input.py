@@ -21,7 +21,7 @@ MP3 = (FIXTURES / "cbr-bare.mp3").read_bytes()
 KINDS = FIXTURES / "kinds"
 SCHEDULED = ("SweeperFunction",)
 # As short as it can be, so that five attempts take seconds.
-PARAMETERS = {"SettleSeconds": "1", "RetrySeconds": "1", "RingexLadderSeconds": "1,1"}
+PARAMETERS = {"RingexSettleSeconds": "1", "RetrySeconds": "1", "RingexLadderSeconds": "1,1"}
 
 
 @pytest.fixture(scope="module")

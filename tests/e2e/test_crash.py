@@ -17,7 +17,7 @@ from tests.fakes import an_id
 
 FUNCTIONS = False
 # A job may look at once: the call that was just placed is listed.
-PARAMETERS = {"SettleSeconds": "0", "RingexLogLagSeconds": "0", "RingexTailSeconds": "0"}
+PARAMETERS = {"RingexSettleSeconds": "0", "RingexLogLagSeconds": "0", "RingexTailSeconds": "0"}
 STEPS_OF_A_CALL = 40
 
 

@@ -13,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from legato.app.root import App
 from legato.audio.stitch import FfmpegStitcher
-from legato.bootstrap.audit import chaining
-from legato.config import auditor_settings
 from legato.evidence.digest import digest
 from local import aws
 from tests.audio import local_tools
@@ -55,7 +54,7 @@ class Officer:
 
         And some minutes: no hour is digested before the clocks of all say that it is over.
         """
-        work = chaining(auditor_settings(self.system.stack.configuration))
+        work = App(self.system.stack.configuration).chaining()
         today = datetime.now(UTC)
         now = (today + timedelta(hours=1)).replace(minute=5)
         work = replace(work, clock=FakeClock(now))

@@ -139,7 +139,7 @@ def sweeper_environment(centre, *sub_accounts):
     function = centre.system.stack.functions["SweeperFunction"]
     given = environment(function, centre.system.endpoints.aws)
     configured = centre.system.stack.configuration
-    return given, configured | {"RingcxSubAccountIds": ",".join(sub_accounts)}
+    return given, replace(configured, ringcx_sub_account_ids=sub_accounts)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """Fifty workers that start at the same moment, on one ledger and one RingCentral."""
 
 import threading
+from dataclasses import replace
 
 import httpx
 import pytest
 
-from legato.bootstrap import processor_ports
+from legato.app.root import App
 from legato.model import Job
+from legato.settings import Limit
 from local.worker import environment
 from tests.fakes import NOON
 
@@ -20,16 +22,17 @@ def configured(system, monkeypatch):
     [function] = [f for f in system.stack.functions.values() if f.code.name == "processor"]
     for name, value in environment(function, system.endpoints.aws).items():
         monkeypatch.setenv(name, value)
-    return system.stack.configuration | {
-        "RingexLimits": "Light=1000,Medium=1000,Heavy=1000,Auth=5",
-        "RingexDiscovery": "recipe",
-    }
+    config = system.stack.configuration
+    limits = {group: (Limit(1000),) for group in ("Light", "Medium", "Heavy")}
+    return replace(
+        config, tuning=replace(config.tuning, ringex_limits=limits | {"Auth": (Limit(5),)})
+    )
 
 
 def test_fifty_workers_starting_at_once_mint_one_token(system, configured):
     """RingCentral suspends an app whose processes each log in for themselves."""
     shops = [
-        processor_ports(configured["RingexQueue"].replace("/", ":"), configured)
+        App(configured).processing(configured.ringex_queue.replace("/", ":"))
         for _ in range(WORKERS)
     ]
     start, answers = threading.Barrier(WORKERS), []

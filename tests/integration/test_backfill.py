@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from legato.ledger.listings import backfill_key
-from legato.ledger.rate_limit import Limit
 from legato.operations.backfill import Allowance, Backfill, backfill, check, estimate
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.ringex.recorded import RingexRecorded
+from legato.settings import Limit
 from local.simulators.kazoo.calls import RecordingOrder
 from local.simulators.ringex.calls import CallOrder, LegOrder
 from tests.day import LIMITS, Day

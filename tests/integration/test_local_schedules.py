@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from legato.bootstrap.custom import succeed
+from legato.app.custom_resource import answer
 from legato.errors import Refused, Retry
 from local import custom, stack
 from local.processes import LocalError
@@ -147,7 +147,7 @@ def test_a_custom_resource_is_created_and_deleted() -> None:
 
     def function(event: dict[str, Any]) -> None:
         told.append(event)
-        succeed(event, physical_id="thing-1", reason="done")
+        answer(event, physical_id="thing-1", reason="done")
 
     with custom.created([THING], {"F": function}):
         [create] = told
@@ -181,7 +181,7 @@ def test_cloudformation_gets_what_it_asks_for() -> None:
     """Its own ids back, and a reason that fits into its 4,096 bytes."""
     with custom.sink() as (url, answers):
         told = custom.event("Create", THING, url)
-        succeed(told, physical_id="thing-1", reason="x" * 5000)
+        answer(told, physical_id="thing-1", reason="x" * 5000)
     assert answers.get(timeout=PATIENCE_SECONDS) == {
         "Status": "SUCCESS",
         "Reason": "x" * 1000,
@@ -196,7 +196,7 @@ def test_an_answer_that_nobody_takes_is_a_passing_fault() -> None:
     """And the address stands in no message: whoever has it may answer."""
     told = custom.event("Create", THING, "http://127.0.0.1:1/answer?signature=hidden")
     with pytest.raises(Retry) as bad:
-        succeed(told, physical_id="a", reason="b")
+        answer(told, physical_id="a", reason="b")
     assert "hidden" not in str(bad.value)
     with pytest.raises(Refused):
-        succeed(told | {"ResponseURL": "file:///etc/passwd"}, physical_id="a", reason="b")
+        answer(told | {"ResponseURL": "file:///etc/passwd"}, physical_id="a", reason="b")

@@ -39,7 +39,7 @@ def test_functions_are_told_what_the_template_says(created: Stack, aws_endpoint:
     assert told["Table"] == created.outputs["LedgerTableName"]
     assert told["RingexQueue"] == created.outputs["RingexJobsQueueUrl"]
     assert told["RingexQueue"].startswith(aws_endpoint)
-    assert told["SettleSeconds"] == "1"
+    assert told["RingexSettleSeconds"] == "1"
     assert (told["RetrySeconds"], told["MaxAttempts"]) == ("1", "5")
     assert told["Inbox"] == told["RestoreTopic"] == ""
     assert created.functions["WebhookFunction"].environment["POWERTOOLS_SERVICE_NAME"] == "webhook"

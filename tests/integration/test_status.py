@@ -6,20 +6,17 @@ import uuid
 import pytest
 
 from legato.aws.depth import SqsDepth
-from legato.bootstrap.status import overview
-from legato.config import configuration
 from legato.errors import Retry
-from legato.ledger.listings import tail_key
-from legato.ledger.rate_limit import Limit
-from legato.model import Note
 from legato.operations.status import status
 from legato.ports import Depth
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import _recordings_key
 from legato.providers.ringex.api import _key
+from legato.settings import Limit
 from local import aws
-from tests.unit.test_cli import SWEEPER
+from tests import configured
 
+QUEUES = ("Queue", "DeadLetters")
 RINGCENTRAL = {"clientId": "id", "clientSecret": "secret", "jwt": ["one", "two"]}
 
 
@@ -51,17 +48,9 @@ def look(aws_client, aws_endpoint, bucket, table, queue, monkeypatch):
         if secret is not None:
             named = secrets.create_secret(Name=f"s-{uuid.uuid4()}", SecretString=json.dumps(secret))
             arn = named["ARN"]
-        queues = {name: queue for name in SWEEPER if name.endswith(("Queue", "DeadLetters"))}
-        configured = configuration('{"Tuning": {}}') | {
-            **SWEEPER,
-            "TimestampAuthorityUrl": "",
-            **queues,
-            "Table": table,
-            "Credentials": arn,
-            **told,
-        }
-        outputs = {"ArchiveBucketName": bucket, "KeeperFunctionName": "keeper"}
-        return overview(configured, outputs, stack="archive")
+        queues = {name: queue for name in configured.DOCUMENT if name.endswith(QUEUES)}
+        told = queues | {"Table": table, "Bucket": bucket, "Credentials": arn} | told
+        return configured.app(**told).overview(stack="archive", keeper="keeper")
 
     return made
 
@@ -71,13 +60,14 @@ def test_every_provider_that_is_used_is_looked_at(look):
     work = look(
         {"ringex": RINGCENTRAL, "ringcx": RINGCENTRAL},
         RingcxSubAccountIds="12,34",
-        RingcxLimits="Metadata=3/60+9/900,Recordings=120/60",
         KazooUrl="https://kazoo",
         KazooAccountIds="aa,bb/u1,bb/u2",
     )
     ringex, ringcx, kazoo = work.followed
     users = read_credentials(RINGCENTRAL, "ringex")
-    assert ringex.gates == {_key(user, "Heavy"): (Limit(10, 60),) for user in users}
+    assert {key: limits for key, limits in ringex.gates.items() if key.endswith("Heavy")} == {
+        _key(user, "Heavy"): (Limit(10, 60),) for user in users
+    }
     assert set(ringcx.gates) == {"ringcx#12#Metadata", "ringcx#34#Metadata"} | {
         _recordings_key(user) for user in users
     }
@@ -95,18 +85,21 @@ def test_every_provider_that_is_used_is_looked_at(look):
     assert found.said["providers"][0]["queue"] == {"waiting": 0, "taken": 0, "delayed": 0}
 
 
-def test_what_was_never_used_is_not_looked_at(look):
-    """A stack that was just deployed has an empty secret."""
-    work = look({})
+def test_what_is_not_used_is_not_looked_at(look):
+    """A stack that follows nobody."""
+    work = look({}, UseRingex="false")
     assert list(work.followed) == []
     assert status(work).well
 
 
-def test_who_may_not_read_the_secret_sees_the_rest(look):
-    """RingEX is used if its call log was ever read."""
-    work = look(None)
-    assert list(work.followed) == []
-    assert set(work.unknown) == {"limits of credentials"}
-    work.notes.write(Note(key=tail_key("ringex"), content={"cursor": {}}))
-    [ringex] = look(None).followed
+def test_ringex_without_credentials_is_looked_at(look):
+    """A stack that was just deployed has an empty secret: there is a limit of nobody."""
+    [ringex] = look({}).followed
     assert (ringex.provider, dict(ringex.gates)) == ("ringex", {})
+
+
+def test_who_may_not_read_the_secret_sees_the_rest(look):
+    """All but the limits of credentials."""
+    work = look(None)
+    assert [one.provider for one in work.followed] == ["ringex"]
+    assert set(work.unknown) == {"limits of credentials"}

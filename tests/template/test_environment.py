@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from legato.bootstrap.configuration import OWN
-from legato.config import configuration
-from legato.tuning import TUNING
+from legato.config import OWN, Config, PushSettings, WebhookSettings, configuration
+from legato.settings import names_of
+from legato.tuning import Tuning
 
 if TYPE_CHECKING:
     from tests.template.conftest import Template
 
 ROOT = Path(__file__).parent.parent.parent
-SETTINGS = ROOT / "layers" / "shared" / "legato" / "config.py"
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
-QUICK = ("webhook", "push")
+QUICK = {"webhook": WebhookSettings, "push": PushSettings}
 """They are told all that they need in their environment."""
+TOLD = {"keeper": {"LEGATO_RINGEX_WEBHOOK_URL"}, "auditor": {"LEGATO_SIGNING_KEY"}}
+"""What else a function is told that reads the document."""
 MOST_DOCUMENT_BYTES = 8192
 """Of a parameter of SSM's advanced tier."""
 MOST_PARAMETER_BYTES = 4096
 """Of a template's parameter."""
-
-
-def read_by(function: str) -> set[str]:
-    """Return what a reader of legato/config.py reads, and those whom it asks."""
-    tree = ast.parse(SETTINGS.read_text())
-    readers = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    return named_in(f"{function}_settings", readers)
-
-
-def named_in(name: str, readers: dict[str, ast.FunctionDef]) -> set[str]:
-    found = set()
-    for node in ast.walk(readers[name]):
-        match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="reader")), args=[first, *_]):
-                if isinstance(first, ast.Constant):
-                    found.add(str(first.value))
-            case ast.Call(func=ast.Name(id=called)) if called in readers:
-                found |= named_in(called, readers)
-    return found
 
 
 def document(sam: Template) -> str:
@@ -75,21 +57,25 @@ def test_each_variable_that_is_read_is_set_and_the_other_way_round(
     names = set_for(sam, f"{function.capitalize()}Function")
     own = {name for name in names if name.startswith("LEGATO_")}
     if function in QUICK:
-        assert own == read_by(function)
+        assert own == {f"LEGATO_{field.name.upper()}" for field in fields(QUICK[function])}
     else:
-        told = {variable for variable, name in OWN.items() if name in read_by(function)}
-        assert own == {"LEGATO_CONFIG", *told}
+        assert own == {"LEGATO_CONFIG"} | TOLD.get(function, set())
+    assert set().union(*TOLD.values()) == OWN.keys()
 
 
 def test_the_document_says_all_that_is_read_and_no_more(sam: Template) -> None:
-    read = set().union(*(read_by(each) for each in FUNCTIONS if each not in QUICK))
-    assert read - {*OWN.values()} == configuration(document(sam)).keys()
+    said = json.loads(document(sam))
+    assert said.keys() - {"Tuning"} == {*names_of(Config)} - {*OWN.values()}
+
+
+def test_the_defaults_are_a_configuration(sam: Template) -> None:
+    assert configuration(document(sam)).tuning == Tuning()
 
 
 def test_what_is_tuned_is_no_parameter_too(sam: Template) -> None:
     """A fact stands once."""
     said = json.loads(document(sam))
-    assert not TUNING.keys() & (said.keys() | sam.source["Parameters"].keys())
+    assert not {*names_of(Tuning)} & (said.keys() | sam.source["Parameters"].keys())
 
 
 def test_no_parameter_breaks_the_document(sam: Template) -> None:

@@ -17,7 +17,7 @@ FUNCTIONS = ROOT / "functions"
 INNERMOST = ("model", "errors", "ports")
 ADAPTERS = ("aws", "audio", "providers")
 FLOORS = (
-    ("errors", "format", "clock", "printable"),
+    ("errors", "format", "clock", "printable", "settings"),
     ("model",),
     ("ports", "tuning", "api_request", "disk"),
     ("archive",),
@@ -29,7 +29,7 @@ FLOORS = (
     ("retrieval",),
     ("operations",),
     ("config", *ADAPTERS),
-    ("bootstrap", "lambda_handler"),
+    ("app", "lambda_handler"),
     ("cli",),
 )
 """The packages of legato, from the bottom: each imports what lies below it."""
@@ -41,7 +41,7 @@ HOMES = {
     "pydub": ("legato/audio/",),
     "audioop": ("legato/audio/",),
     "subprocess": ("legato/audio/",),
-    "httpx": ("legato/providers/", "legato/bootstrap/"),
+    "httpx": ("legato/providers/", "legato/app/"),
     "typer": ("legato/cli/",),
     "rich": ("legato/cli/",),
 }
@@ -139,7 +139,7 @@ def test_the_innermost_know_only_the_standard_library_and_each_other(name: str) 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_an_adapter_knows_no_use_case_and_no_other_adapter(adapter: str) -> None:
-    outer = {*USE_CASES, *ADAPTERS, "config", "bootstrap", "cli"} - {adapter}
+    outer = {*USE_CASES, *ADAPTERS, "config", "app", "cli"} - {adapter}
     for path in modules(LEGATO / adapter):
         wrong = {
             name for name in imports(path) if within(name, tuple(f"legato.{x}" for x in outer))
@@ -156,14 +156,14 @@ def test_each_foreign_package_has_one_home(package: str, homes: tuple[str, ...])
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    """The bootstrap may name it, to pass it on; the command leads AWS's clients by it.
+    """The composition root names it, to pass it on; the command leads AWS's clients by it.
 
     And it takes a person's time zone from there.
     """
     readers = {label(path) for path in modules(LEGATO) if reads_environment(path)}
-    bootstrap = {f"legato/bootstrap/{name}.py" for name in ("__init__", "configuration", "shared")}
+    root = {f"legato/app/{name}.py" for name in ("adapters", "function", "push", "webhook")}
     command = {"legato/cli/context.py", "legato/cli/times.py"}
-    assert readers <= {"legato/config.py", *command, *bootstrap}
+    assert readers <= {*command, *root}
 
 
 @pytest.mark.parametrize("path", modules(FUNCTIONS), ids=label)

@@ -12,7 +12,8 @@ import pytest
 from legato.discovery.subscription import HOLD
 from legato.ingest.batch import MOST_RECEIVES
 from legato.operations.removal import PUT_OFF
-from legato.tuning import TUNING
+from legato.settings import names_of
+from legato.tuning import Tuning
 from local.template import broken_rules, routes
 from tests.template.conftest import every_string
 
@@ -219,8 +220,13 @@ class TestParameters:
                 assert not re.search(allowed, "https://pbx.example.com@evil.example"), name
 
     def test_a_named_recording_is_waited_for_24_hours(self) -> None:
-        for name in ("RingexNamedLadderSeconds", "RingcxLadderSeconds", "KazooLadderSeconds"):
-            assert sum(map(int, str(TUNING[name]).split(","))) == 24 * 60 * 60
+        tuning = Tuning()
+        for ladder in (
+            tuning.ringex_named_ladder_seconds,
+            tuning.ringcx_ladder_seconds,
+            tuning.kazoo_ladder_seconds,
+        ):
+            assert sum(ladder) == 24 * 60 * 60
 
 
 class TestWhatMustNotBeLost:
@@ -335,7 +341,7 @@ class TestWhatMustNotBeLost:
             years = parameters[f"{provider}LockYears"]
             assert years["Default"] >= 7
             assert "our own archive" in years["Description"]
-            if f"{provider}RetentionDays" in TUNING:
+            if f"{provider}RetentionDays" in names_of(Tuning):
                 assert f"{provider}RetentionDays is" in years["Description"]
 
     def test_no_lifecycle_rule_expires_what_is_not_archived(self, sam: Template) -> None:
@@ -473,7 +479,7 @@ class TestKeeper:
             for logical, entry in sam.source[section].items():
                 own = logical.startswith(("Keeper", "RingexSubscription"))
                 if own or mentions(entry, "KeeperFunction"):
-                    assert entry["Condition"] == "ManagesRingexSubscription", logical
+                    assert entry["Condition"] == "UsesRingex", logical
 
     def test_the_address_is_the_webhooks(self, sam: Template) -> None:
         """What is subscribed, what changes the resource, and what an operator reads."""
@@ -724,11 +730,11 @@ class TestFunctions:
     def test_calls_that_nobody_looks_for_raise_an_alarm(self, sam: Template) -> None:
         """Only where they are looked for at all: the schedule and the alarm go together."""
         alarm = sam.source["Resources"]["RingexTailAgeAlarm"]
-        assert alarm["Condition"] == "FollowsRingex"
+        assert alarm["Condition"] == "UsesRingex"
         assert alarm["Properties"]["Threshold"] == 15 * 60
         schedule = sam.functions["SweeperFunction"]["Events"]["EveryMinute"]["Properties"]
         assert schedule["ScheduleExpression"] == "rate(1 minute)"
-        assert schedule["State"] == {"Fn::If": ["FollowsRingex", "ENABLED", "DISABLED"]}
+        assert schedule["State"] == {"Fn::If": ["UsesRingex", "ENABLED", "DISABLED"]}
 
     def test_functions_run_as_the_layers_were_built(self, sam: Template) -> None:
         common = sam.source["Globals"]["Function"]

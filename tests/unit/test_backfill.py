@@ -11,7 +11,7 @@ from legato.discovery.sweep import sweep
 from legato.errors import Barred, Failed, Refused, Retry
 from legato.ledger import unarchived
 from legato.ledger.listings import backfill_key, records_key, tail_key
-from legato.ledger.rate_limit import Gate, Limit
+from legato.ledger.rate_limit import Gate
 from legato.model import Priority, format_time, parse_time
 from legato.operations.backfill import (
     SLICE,
@@ -29,6 +29,7 @@ from legato.providers.ringcx.stretch import RingcxStretch
 from legato.providers.ringcx.tail import RingcxTail
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.recorded import RingexRecorded
+from legato.settings import Limit
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_job, a_ringex_account, an_id
 from tests.unit.test_kazoo_tail import FakeRecordings
 from tests.unit.test_ringcx_tail import OVERLAP, SETTLE, FakeMetadata

@@ -8,46 +8,15 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, 
 from typer.testing import CliRunner
 
 from legato.aws.stack import advice
-from legato.bootstrap import kazoo, ringex
-from legato.bootstrap.ringcx import backfiller
 from legato.cli.app import app
 from legato.cli.progress import Words, bars
 from legato.errors import Barred, Failed, Refused, Retry
+from tests import configured
 from tests.fakes import NOON
 from tests.unit.test_backfill import DAY, KazooWorld, RefusingMetadata, RingexWorld, World
 
 FROM = "2026-11-17T12:00"
 TO = "2026-11-19T12:00"
-SWEEPER = {
-    "Credentials": "arn:secret",
-    "Table": "table",
-    "RingexQueue": "https://queue",
-    "RingexDeadLetters": "https://dead",
-    "RingexUrl": "https://platform",
-    "RingexLimits": "Heavy=10",
-    "RingexDiscovery": "sync",
-    "RingexSweepHours": "24",
-    "RingexTailSeconds": "45",
-    "RingcxUrl": "https://ringcx",
-    "RingcxPrefix": "/voice",
-    "RingcxTimeZone": "UTC",
-    "RingcxLimits": "Metadata=3/60+9/900",
-    "RingcxQueue": "https://queue",
-    "RingcxDeadLetters": "https://dead",
-    "RingcxSweepHours": "24",
-    "RingcxLookAgainHours": "4,24",
-    "RingcxOverlapMinutes": "10",
-    "KazooQueue": "https://sqs/kazoo",
-    "KazooDeadLetters": "https://sqs/kazoo-dead",
-    "KazooLimits": "Requests=50/5",
-    "KazooQuietSeconds": "300",
-    "KazooSweepHours": "24",
-    "KazooRetentionDays": "180",
-    "RingcxRetentionDays": "90",
-    "RingcxSettleMinutes": "15",
-    "SettleSeconds": "120",
-    "MaxCallHours": "24",
-}
 
 
 class FakePlace:
@@ -330,43 +299,42 @@ def test_a_stack_without_ringcx_or_without_the_sub_account_is_named(monkeypatch)
     """Before anything of AWS is asked."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(Failed, match="RingcxSubAccountIds"):
-        backfiller({**SWEEPER, "RingcxSubAccountIds": ""}, begin=NOON)
+        configured.app().ringcx.backfill(begin=NOON)
     with pytest.raises(Refused, match="no sub-account 7; it has 1, 2"):
-        backfiller({**SWEEPER, "RingcxSubAccountIds": "1,2"}, begin=NOON, sources=["1", "7"])
+        configured.app(RingcxSubAccountIds="1,2").ringcx.backfill(begin=NOON, sources=["1", "7"])
 
 
 def test_a_stack_without_kazoo_or_without_the_account_is_named(monkeypatch):
     """Before anything of AWS is asked."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(Failed, match="KazooUrl and KazooAccountIds"):
-        kazoo.backfiller(SWEEPER, begin=NOON)
-    uses = {**SWEEPER, "KazooUrl": "https://kazoo", "KazooAccountIds": "a,b/u"}
+        configured.app().kazoo.backfill(begin=NOON)
+    uses = configured.app(KazooUrl="https://kazoo", KazooAccountIds="a,b/u")
     with pytest.raises(Refused, match="no account b; it has a, b/u"):
-        kazoo.backfiller(uses, begin=NOON, sources=["a", "b"])
+        uses.kazoo.backfill(begin=NOON, sources=["a", "b"])
 
 
-def test_a_stack_that_finds_ringex_calls_by_notifications_only_is_told_of_the_other_way():
-    """Its jobs would look for old calls among new ones."""
-    recipe = {**SWEEPER, "RingexDiscovery": "recipe"}
-    with pytest.raises(Failed, match="legato reconcile --provider ringex"):
-        ringex.backfiller(recipe, begin=datetime.now(UTC) - DAY)
-
-
-@pytest.mark.parametrize("part", [ringex, kazoo])
-def test_days_to_come_are_refused(part):
+def test_a_stack_without_ringex_is_named():
     """Before anything of AWS is asked."""
-    uses = {**SWEEPER, "KazooUrl": "https://kazoo", "KazooAccountIds": "a"}
+    with pytest.raises(Failed, match="UseRingex=true"):
+        configured.app(UseRingex="false").ringex.backfill(begin=datetime.now(UTC) - DAY)
+
+
+@pytest.mark.parametrize("provider", ["ringex", "kazoo"])
+def test_days_to_come_are_refused(provider):
+    """Before anything of AWS is asked."""
+    uses = configured.app(KazooUrl="https://kazoo", KazooAccountIds="a")
     with pytest.raises(Refused, match="--from lies in the future"):
-        part.backfiller(uses, begin=datetime(2999, 1, 1, tzinfo=UTC))
+        uses.provider(provider).backfill(begin=datetime(2999, 1, 1, tzinfo=UTC))
 
 
 def test_what_has_not_come_yet_is_refused():
     """Nor is what ended less than a quarter of an hour ago read."""
-    environment = {**SWEEPER, "RingcxSubAccountIds": "1"}
+    uses = configured.app(RingcxSubAccountIds="1")
     for begin in (datetime(2999, 1, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(minutes=14)):
         says = "--from lies in the future" if begin.year == 2999 else "left alone for 15 min"
         with pytest.raises(Refused, match=says):
-            backfiller(environment, begin=begin)
+            uses.ringcx.backfill(begin=begin)
 
 
 def test_no_local_system_is_told_with_how_to_start_one(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from legato.bootstrap.access import AccessRecorder
+from legato.app.own_api import AccessRecorder
 from legato.catalogue.index import enter
 from legato.cli.app import app
 from legato.errors import Failed, Refused, Retry

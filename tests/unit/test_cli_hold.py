@@ -7,7 +7,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from legato.bootstrap.hold import Holder
+from legato.app.own_api import Holder
 from legato.cli.app import app
 from legato.evidence.legal_hold import answer
 from tests.unit.test_legal_hold import ALICE, BOB, CASE, World

@@ -5,12 +5,12 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from legato.bootstrap.kazoo import pushing
 from legato.cli.app import app
 from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY, account_of, token_of
 from legato.discovery.push_addresses import Pushing
 from legato.errors import Failed, Retry
-from tests.unit.test_cli import SWEEPER, forbidden
+from tests import configured
+from tests.unit.test_cli import forbidden
 
 ADDRESS = "https://abc.execute-api.eu-central-1.amazonaws.com/kazoo/recordings"
 KEY = "f" * 64
@@ -171,4 +171,4 @@ def test_what_keeps_it_from_beginning_is_told_in_one_line():
 def test_a_stack_without_kazoo_is_told_what_it_lacks(environment, says):
     """Before anything of AWS is asked."""
     with pytest.raises(Failed, match=f"{says}$"):
-        pushing({**SWEEPER, **environment}, tokens="arn:tokens", address=ADDRESS)
+        configured.app(**environment).kazoo.pushing(ADDRESS)

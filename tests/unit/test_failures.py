@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from legato.bootstrap.kazoo import jobs_of
+from legato.app.kazoo import jobs_of
 from legato.errors import Failed, Retry
 from legato.ingest.batch import Message, archive
 from legato.ingest.ports import one_job

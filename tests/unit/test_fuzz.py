@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, quote_plus, unquote, urlencode
 import pytest
 
 from legato.api_request import Request, request
+from legato.app.kazoo import jobs_of
 from legato.audio.formats import recognise
-from legato.bootstrap.kazoo import jobs_of
 from legato.discovery.push import IDS, Push, push, token_of
 from legato.discovery.webhook import receive
 from legato.errors import LegatoError, NotYet, Refused

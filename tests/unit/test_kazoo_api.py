@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
-from legato.ledger.rate_limit import Limit
 from legato.model import Priority
 from legato.ports import SourceRecording
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import KazooSource
+from legato.settings import Limit
 from tests.fakes import BAD_LOCATIONS, NOON, FakeServer
 
 KAZOO = "https://kazoo.example.com:8443/v2"

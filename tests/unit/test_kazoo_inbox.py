@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from legato.app.kazoo import jobs_of
 from legato.aws.inbox import announced
-from legato.bootstrap.kazoo import jobs_of
 from legato.errors import DamagedAudio, Failed, NotYet, Refused
 from legato.ingest.batch import Message, archive
 from legato.ledger.listings import take

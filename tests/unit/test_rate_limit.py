@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from legato.clock import SystemClock
 from legato.errors import Wait
-from legato.ledger.rate_limit import Gate, Limit
+from legato.ledger.rate_limit import Gate
 from legato.model import Priority
+from legato.settings import Limit
 from tests.fakes import NOON, FakeClock, FakeNotes
 
 KEY = "ringex#one#Heavy"

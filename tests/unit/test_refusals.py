@@ -9,10 +9,10 @@ import pytest
 
 from legato.errors import Barred, Denied, LegatoError, Limited, Retry, Stale, Wait
 from legato.ledger.provider_health import last_granted
-from legato.ledger.rate_limit import Limit
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi
+from legato.settings import Limit
 from tests.fakes import NOON, FakeClock, FakeNotes
 
 FREELY = (Limit(10_000, 1),)

@@ -13,11 +13,11 @@ import pytest
 from legato import __version__
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
 from legato.ledger.provider_health import unserved
-from legato.ledger.rate_limit import Limit
 from legato.model import Priority
 from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi
+from legato.settings import Limit
 from tests.fakes import BAD_LOCATIONS, FakeClock, FakeNotes, FakeServer
 from tests.patience import PATIENCE_SECONDS
 

@@ -9,7 +9,7 @@ import pytest
 
 from legato.errors import Barred, Denied, Failed, LegatoError, NotYet, Retry, Wait
 from legato.ledger.provider_health import unserved
-from legato.ledger.rate_limit import Limit
+from legato.settings import Limit
 from legato.model import Priority
 from legato.ports import SourceRecording
 from legato.providers.credentials import read_credentials

@@ -5,9 +5,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from legato.bootstrap.ringex import media_host
+from legato.app.ringex import media_host
 from legato.errors import Barred
-from legato.ledger.rate_limit import Limit
 from legato.providers.ringex.api import RingexApi, group_of
 from legato.providers.ringex.provider import CALL_LOG
 from legato.providers.ringex.retention import (
@@ -16,6 +15,7 @@ from legato.providers.ringex.retention import (
     RingexRetention,
     known_retention,
 )
+from legato.settings import Limit
 from tests.fakes import FakeClock, FakeNotes, FakeServer
 
 TOKEN = {"access_token": "t", "expires_in": 3600}

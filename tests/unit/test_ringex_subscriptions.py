@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from legato.errors import Barred, NotYet, Retry
-from legato.ledger.rate_limit import Limit
 from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
+from legato.settings import Limit
 from tests.fakes import FakeClock, FakeNotes
 
 HOOK = "https://hook/webhook"

@@ -18,7 +18,7 @@ from legato.ledger.listed_accounts import listed_accounts, note_accounts
 from legato.ledger.listings import strays_list, tail_key
 from legato.ledger.provider_health import failed as health_failed
 from legato.ledger.provider_health import granted
-from legato.ledger.rate_limit import Gate, Limit
+from legato.ledger.rate_limit import Gate
 from legato.model import CallState, Note, Trouble, TroubleKind, format_time
 from legato.operations import calls_in_need
 from legato.operations.overview import Followed, Overview
@@ -26,6 +26,7 @@ from legato.operations.status import status
 from legato.ports import Beyond, Depth
 from legato.providers.credentials import Forbidden, Pool, read_credentials
 from legato.retrieval.restore.note import LIST as RESTORES
+from legato.settings import Limit
 from tests.fakes import NOON, FakeClock, FakeLedger, FakeLibrary, FakeNotes, a_job, an_id
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

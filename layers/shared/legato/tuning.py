@@ -5,6 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from legato.settings import (
+    Limits,
+    Waits,
+    limits,
+    number,
+    numbers,
+    one_of,
+    pairs,
+    text,
+    waits,
+    web,
+    whole,
+)
+
 SHORT_SHARE = 0.02
 SHORT_MS = 2000
 """A recording may be shorter by so much, and by this share, than the provider states."""
@@ -12,109 +26,119 @@ SHORT_MS = 2000
 QUEUE_DELAY_LIMIT = 900
 """Seconds: the longest delay of an SQS message."""
 
+ZONES = {zone: zone for zone in ("UTC", "Etc/UTC", "GMT", "Etc/GMT", "Africa/Abidjan")}
 
-TUNING: dict[str, str | int] = {
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """What an operator need not decide. The parameter `Tuning` goes over it, by these names."""
+
     # ---- RingCentral RingEX -----------------------------------------------------------------
+    # Address of the RingCentral API; of AT&T Office@Hand and of Verizon it is
+    # https://platform.ringcentral.biz. Recordings come from the host that begins with media instead
+    # of platform. Credentials and tokens are sent nowhere else.
+    ringex_url: str = web("https://platform.ringcentral.com")
     # Requests a minute that RingCentral allows each service user, by group. What RingCentral's
     # answers say of the limits goes over it.
-    "RingexLimits": "Light=50,Medium=40,Heavy=10,Auth=5",
+    ringex_limits: Limits = limits("Light=50,Medium=40,Heavy=10,Auth=5")
     # How far back the very first sweep reads. RingCentral keeps recordings for 90 days (2160
     # hours).
-    "RingexSweepHours": 24,
+    ringex_sweep_hours: float = number(24, 1, 2160)
     # For how long the call log's changes are left alone after they were read. Each read costs one
     # of RingCentral's Heavy requests. The default lets each minute's sweep through, and keeps jobs
     # from reading in between.
-    "RingexTailSeconds": 50,
+    ringex_tail_seconds: float = number(50, 0, 600)
     # How long RingCentral may take to list a call that has ended. One that is not listed so long
     # after its last sign counts as not recorded, until it is listed all the same.
-    "RingexLogLagSeconds": 90,
+    ringex_log_lag_seconds: int = whole(90, 0, 900)
     # How long to wait before each further look when a call has no recording listed, separated by
     # commas. After the last one the call counts as not recorded.
-    "RingexLadderSeconds": "120,600",
+    ringex_ladder_seconds: Waits = waits("120,600")
     # The same for a recording that a notification has named, so it must come. The default adds up
     # to 24 hours; after the last wait the call fails and the alarm rings.
-    "RingexNamedLadderSeconds": "120,600,1800,3600,10800,21600,47880",
+    ringex_named_ladder_seconds: Waits = waits("120,600,1800,3600,10800,21600,47880")
     # How long a webhook subscription lives before it must be renewed. The default is the longest
     # that RingCentral grants, ten years.
-    "RingexSubscriptionSeconds": 315_360_000,
+    ringex_subscription_seconds: int = whole(315_360_000, 3600, 315_360_000)
     # Age in days at which the token that notifications carry is replaced by a new one.
-    "KeeperTokenDays": 90,
+    ringex_token_days: int = whole(90, 1, 3650)
     # ---- RingCentral RingCX -----------------------------------------------------------------
     # The RingCentral account id, which is not RingCX's main account id. Empty: RingCentral is asked
     # for it.
-    "RingcxAccountId": "",
+    ringcx_account_id: str = text("")
     # Address of the RingCX API. Credentials and tokens are sent nowhere else.
-    "RingcxUrl": "https://ringcx.ringcentral.com",
+    ringcx_url: str = web("https://ringcx.ringcentral.com")
     # Path of RingCX's integration API, which hands out metadata and recordings.
-    "RingcxPrefix": "/voice/api/cx/integration/v1",
+    ringcx_prefix: str = text("/voice/api/cx/integration/v1")
     # What the zone of our times is called when RingCX is asked. All of these mean UTC; take another
     # one should RingCX not know the default.
-    "RingcxTimeZone": "UTC",
+    ringcx_time_zone: str = one_of(ZONES, "UTC")
     # Requests that RingCX allows, by group, each as calls per seconds; several that hold at the
     # same time are joined by a plus.
-    "RingcxLimits": "Metadata=3/60+9/900,Recordings=120/60,Exchange=5/60,Auth=5/60",
+    ringcx_limits: Limits = limits("Metadata=3/60+9/900,Recordings=120/60,Exchange=5/60,Auth=5/60")
     # How long after its end a segment is left alone. RingCX asks for a quarter of an hour.
-    "RingcxSettleMinutes": 15,
+    ringcx_settle_minutes: float = number(15, 0, 1440)
     # How far back the very first sweep reads. For more there is `legato backfill`.
-    "RingcxSweepHours": 24,
+    ringcx_sweep_hours: float = number(24, 1, 2160)
     # By how much each sweep reaches back over what the last one has read, for what RingCX lists a
     # little late.
-    "RingcxOverlapMinutes": 10,
+    ringcx_overlap_minutes: float = number(10, 0, 170)
     # How long after a window of time was first read it is read again, separated by commas. Finds
     # what RingCX listed late, or whose recording was not there at first.
-    "RingcxLookAgainHours": "4,24",
+    ringcx_look_again_hours: tuple[float, ...] = numbers("4,24")
     # How long RingCX keeps recordings where the sub-account itself does not say so. An alarm rings
     # when a third of it is left for a segment that is not archived.
-    "RingcxRetentionDays": 90,
+    ringcx_retention_days: int = whole(90, 1, 3650)
     # How long to wait before each further try when RingCX does not have a recording (yet),
     # separated by commas. The default adds up to 24 hours; after the last wait the dialog fails and
     # the alarm rings.
-    "RingcxLadderSeconds": "300,900,1800,3600,10800,21600,47400",
+    ringcx_ladder_seconds: Waits = waits("300,900,1800,3600,10800,21600,47400")
     # How many segments one processor downloads at the same time.
-    "RingcxSegmentsAtOnce": 8,
+    ringcx_segments_at_once: int = whole(8, 1, 32)
     # Largest segment that is fetched, in bytes. A larger one fails the dialog.
-    "RingcxMaxSegmentBytes": 4_294_967_295,
+    ringcx_max_segment_bytes: int = whole(4_294_967_295, 1_048_576, 52_000_000_000)
     # ---- 2600Hz Kazoo -----------------------------------------------------------------------
     # Kazoo's own filters of what is listed, such as filter_direction=inbound, separated by commas.
     # Empty: all recordings.
-    "KazooFilters": "",
+    kazoo_filters: dict[str, str] = pairs("")
     # Requests that Kazoo's token bucket allows, as calls per seconds. The default never empties a
     # bucket of 100 that gains 10 a second. What Kazoo's answers say of its tokens goes over it.
-    "KazooLimits": "Requests=50/5",
+    kazoo_limits: Limits = limits("Requests=50/5")
     # How long nothing of an interaction must have been recorded before it is archived. What is
     # recorded later makes another revision.
-    "KazooQuietSeconds": 300,
+    kazoo_quiet_seconds: int = whole(300, 0, 86_400)
     # How far back the very first sweep reads.
-    "KazooSweepHours": 24,
+    kazoo_sweep_hours: float = number(24, 1, 4464)
     # How long the cluster keeps a month's recordings (`active_modbs`). An alarm rings when a third
     # of it is left for a recording that is not archived.
-    "KazooRetentionDays": 180,
+    kazoo_retention_days: int = whole(180, 1, 3650)
     # How long to wait before each further try when Kazoo has a recording's document and not its
     # audio (yet), separated by commas. The default adds up to 24 hours; after the last wait the
     # call fails and the alarm rings.
-    "KazooLadderSeconds": "120,600,1800,3600,10800,21600,47880",
+    kazoo_ladder_seconds: Waits = waits("120,600,1800,3600,10800,21600,47880")
     # ---- When a call is archived, and what is given up on -----------------------------------
     # How long to wait before looking again at a call that still goes on.
-    "OngoingSeconds": 300,
+    ongoing_seconds: int = whole(300, 1, 3600)
     # How long to wait after a failed attempt. Doubles with every further one.
-    "RetrySeconds": 60,
+    retry_seconds: int = whole(60, 1, 900)
     # How often a call's list may fail for a passing reason before it goes to the dead letters. Each
     # recording has its provider's ladder.
-    "MaxAttempts": 5,
+    max_attempts: int = whole(5, 1, 20)
     # Longest call to reckon with. How far back the call log is searched from the moment that a call
     # was last seen.
-    "MaxCallHours": 4,
+    max_call_hours: float = number(4, 1, 24)
     # Largest RingEX or Kazoo recording that is fetched, in bytes. A larger one fails the call.
-    "MaxLegBytes": 2_147_483_648,
+    max_leg_bytes: int = whole(2_147_483_648, 1_048_576, 5_368_709_120)
     # Longest RingEX or Kazoo recording that is accepted, in hours of audio. A longer one fails the
     # call.
-    "MaxAudioHours": 24,
+    max_audio_hours: float = number(24, 1, 168)
     # ---- Evidence ---------------------------------------------------------------------------
     # How many days, up to yesterday, are compared each day with what the providers say was
     # recorded.
-    "ReconcileDays": 3,
-}
-"""What an operator need not decide. The parameter `Tuning` goes over it."""
+    reconcile_days: int = whole(3, 1, 31)
+
+
+DEFAULTS = Tuning()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +151,13 @@ class Policy:
     """
 
     settle: int = 120
-    ladder: tuple[int, ...] = (120, 600)
-    named_ladder: tuple[int, ...] = (120, 600, 1800, 3600, 10800, 21600, 47880)
-    ongoing: int = 300
+    ladder: Waits = DEFAULTS.ringex_ladder_seconds
+    named_ladder: Waits = DEFAULTS.ringex_named_ladder_seconds
+    ongoing: int = DEFAULTS.ongoing_seconds
     max_call: float = 24 * 3600
-    max_attempts: int = 5
-    retry: int = 60
-    max_leg_bytes: int = 2 * 1024**3
+    max_attempts: int = DEFAULTS.max_attempts
+    retry: int = DEFAULTS.retry_seconds
+    max_leg_bytes: int = DEFAULTS.max_leg_bytes
     storage_class: str = "GLACIER_IR"
     lengths_stated: bool = False
     """Whether the provider says of each recording, and not only of each call, how long it is."""

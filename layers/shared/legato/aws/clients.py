@@ -22,6 +22,8 @@ _TRIES = 3
 _RETRIES: Any = {"mode": "standard", "total_max_attempts": _TRIES}
 _READ_SECONDS = 10
 """DynamoDB, SQS and KMS answer within milliseconds or not at all. S3 may take its time."""
+QUICK_S3_SECONDS = 6
+"""S3, for who answers through API Gateway: three tries fit into its half minute."""
 
 
 def client(service: str, *, read_timeout: float = _READ_SECONDS, **more: Any) -> Any:

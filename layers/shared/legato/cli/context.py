@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from legato.errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from legato.app.own_api import AccessRecorder, Holder
+    from legato.app.root import App
     from legato.archive.evidence import Evidence
     from legato.audio.stitch import FfmpegStitcher
     from legato.aws.catalogue import DynamoCatalogue
     from legato.aws.ledger import DynamoLedger
     from legato.aws.library import S3Library
-    from legato.bootstrap.access import AccessRecorder
-    from legato.bootstrap.hold import Holder
     from legato.discovery.push_addresses import Pushing
     from legato.evidence.legal_hold import Held
     from legato.evidence.verify.keys import PublicKey
@@ -55,58 +54,31 @@ class Place:
         self, provider: str, *, begin: datetime, end: datetime | None, sources: Sequence[str]
     ) -> Backfill:
         """Return what a backfill of a provider needs. Raises as its backfiller does."""
-        from legato.bootstrap import part_of
-
-        with self._of_this_version():
-            return part_of(provider).backfiller(
-                self._configured(), begin=begin, end=end, sources=sources
-            )
+        return self._app().provider(provider).backfill(begin=begin, end=end, sources=sources)
 
     def reconciling(
         self, *, begin: datetime, end: datetime, providers: Sequence[str], report_only: bool
     ) -> Reconciling:
         """Return what a reconciliation needs. Raises as reconciling_by_hand does."""
-        from legato.aws.stack import parameters
-        from legato.bootstrap.audit import reconciling_by_hand
-        from legato.config import retention_of, sweeper_settings
-
-        with self._of_this_version():
-            return reconciling_by_hand(
-                sweeper_settings(self._configured()),
-                bucket=self._outputs()["ArchiveBucketName"],
-                lock=retention_of(parameters(self.stack)).longest,
-                begin=begin,
-                end=end,
-                providers=providers,
-                report_only=report_only,
-            )
+        return self._app().reconciling_by_hand(
+            begin=begin, end=end, providers=providers, report_only=report_only
+        )
 
     def failures(self, *, providers: Sequence[str]) -> Failures:
         """Return what looks after failed calls."""
-        from legato.bootstrap.audit import failures
-        from legato.config import sweeper_settings
-
-        with self._of_this_version():
-            return failures(sweeper_settings(self._configured()), providers=providers)
+        return self._app().failures(providers)
 
     def pushing(self) -> Pushing:
         """Return what Kazoo's push URLs are made with. Raises as pushing does."""
-        from legato.bootstrap.kazoo import pushing
-
-        with self._of_this_version():
-            made = pushing(
-                self._configured(),
-                tokens=self._address("InboundTokensArn"),
-                address=self._outputs().get("KazooPushUrl", ""),
-            )
+        made = self._app().kazoo.pushing(self._outputs().get("KazooPushUrl", ""))
         self._address("KazooPushUrl")
         return made
 
     def holder(self) -> Holder:
         """Return who holds and releases calls. Raises Failed if the stack has nobody."""
-        from legato.bootstrap.hold import asking
+        from legato.app.own_api import Holder
 
-        return asking(self._address("HoldsUrl"))
+        return Holder(self._address("HoldsUrl"))
 
     def holds(self, *, case: str | None) -> list[Held]:
         """Return all holds, or those of a case. Raises Refused if the stack has no ledger."""
@@ -123,9 +95,9 @@ class Place:
 
     def recorder(self) -> AccessRecorder:
         """Return who writes the access log. Raises Failed if the stack has nobody."""
-        from legato.bootstrap.access import asking
+        from legato.app.own_api import AccessRecorder
 
-        return asking(self._address("AccessUrl"))
+        return AccessRecorder(self._address("AccessUrl"))
 
     def accesses(self) -> Accesses:
         """Return the access log, to be read. Raises Refused if the stack has no ledger."""
@@ -214,9 +186,10 @@ class Place:
 
     def restoring(self) -> Restoring:
         """Return what restores are asked for with. Raises Refused if the stack has no archive."""
-        from legato.bootstrap.restore import restoring
+        from legato.clock import SystemClock
+        from legato.retrieval.restore.survey import Restoring
 
-        return restoring(bucket=self._bucket(), table=self._ledger_table())
+        return Restoring(library=self.library(), notes=self._ledger(), clock=SystemClock())
 
     def evidence(self) -> Evidence:
         """Return the archive's bucket, to be verified. Raises Refused if the stack has none."""
@@ -229,10 +202,8 @@ class Place:
 
     def overview(self) -> Overview:
         """Return what the state of the system is told from. Raises as failures does."""
-        from legato.bootstrap.status import overview
-
-        with self._of_this_version():
-            return overview(self._configured(), self._outputs(), stack=self.stack)
+        keeper = self._outputs().get("KeeperFunctionName")
+        return self._app().overview(stack=self.stack, keeper=keeper)
 
     def signing_key(self) -> bytes:
         """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""
@@ -244,11 +215,18 @@ class Place:
             raise Refused(f"the stack {self.stack} does not name its key")
         return KmsSigner(client("kms"), key_id=key_id).public_key()
 
-    def _configured(self) -> dict[str, str]:
-        """Return what the stack is configured to do. Raises BadSettings, Failed, Retry."""
-        from legato.bootstrap.configuration import read_configuration
+    def _app(self) -> App:
+        """Return what the stack's functions work with. Raises Failed, Retry."""
+        from legato.app.root import App
+        from legato.aws.parameter import parameter
+        from legato.config import configuration
+        from legato.settings import BadSettings
 
-        return read_configuration(self._address("ConfigParameterName"))
+        document = parameter(self._address("ConfigParameterName"))
+        try:
+            return App(configuration(document))
+        except BadSettings as error:
+            raise self._another_version(error) from error
 
     def _ledger(self) -> DynamoLedger:
         from legato.aws.clients import client
@@ -281,15 +259,6 @@ class Place:
         if not self._known:
             self._known.update(outputs(self.stack))
         return self._known
-
-    @contextmanager
-    def _of_this_version(self) -> Iterator[None]:
-        from legato.config import BadSettings
-
-        try:
-            yield
-        except BadSettings as error:
-            raise self._another_version(error) from error
 
     def _another_version(self, error: Exception | str) -> Failed:
         return Failed(

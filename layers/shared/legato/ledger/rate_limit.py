@@ -7,7 +7,6 @@ come later do not overtake: nothing starves. Who is in no hurry lets all others 
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from legato.errors import Stale, Wait
 from legato.model import Json, Note, Priority
+from legato.settings import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,21 +28,6 @@ TRIES = 50
 MARGIN_SHARE = 0.02
 MARGIN_SECONDS = 0.05
 SHORTEST_SLEEP = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """So many calls in any span of so many seconds."""
-
-    calls: int
-    seconds: float
-
-    def spared(self) -> Limit:
-        """Return what is left for who is in no hurry: a tenth, or one call, is for the others.
-
-        A limit of one call leaves nothing to share, and is nobody's more than another's.
-        """
-        return replace(self, calls=max(1, self.calls - math.ceil(self.calls / 10)))
 
 
 class Gate:

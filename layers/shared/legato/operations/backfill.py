@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from legato.ledger.rate_limit import Limit
     from legato.model import CallId, Job, Json, Note, Unreadable
     from legato.ports import Change, Clock, Jobs, Notes, SweepReport, TailPage
+    from legato.settings import Limit
 
 SLICE = timedelta(seconds=90)
 """How long a lease lasts. The next run waits for that of a killed one, so it is short.

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from legato.archive.library import Library
     from legato.errors import LegatoError
     from legato.ledger.listed_accounts import ListedAccount
-    from legato.ledger.rate_limit import Limit
     from legato.model import Json
     from legato.ports import Backlog, Clock, Ledger, Lists
+    from legato.settings import Limit
 
 MANY = 1000
 """Lists are not counted any further."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from legato.archive.library import Library
-    from legato.ledger.rate_limit import Limit
+    from legato.settings import Limit
     from legato.model import CallState, Json
     from legato.operations.overview import Followed, Overview
     from legato.ports import Backlog

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from legato.errors import Denied, Failed, Retry
-from legato.ledger.rate_limit import Limit
+from legato.settings import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

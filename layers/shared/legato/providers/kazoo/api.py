@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.errors import LegatoError
-    from legato.ledger.rate_limit import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
     from legato.providers.kazoo.credentials import KazooCredential
+    from legato.settings import Limit
 
 AUDIO = "audio/mpeg"
 """Whatever the format: Kazoo serves WAV by this name too, and by no name of its own."""

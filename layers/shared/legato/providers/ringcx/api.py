@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.errors import LegatoError
-    from legato.ledger.rate_limit import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
     from legato.providers.credentials import Credential
+    from legato.settings import Limit
 
 PREFIX = "/voice/api/cx/integration/v1"
 ACCOUNT_PATH = "/restapi/v1.0/account/~"

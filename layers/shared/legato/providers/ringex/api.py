@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from legato.ledger.rate_limit import Limit
+    from legato.settings import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
     from legato.providers.credentials import Credential

@@ -1,23 +1,20 @@
-"""Put together what takes Kazoo's pushes."""
+"""Put together what PushFunction works with, which must start within milliseconds."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from legato.audio.formats import recognise
-from legato.aws.clients import client
+from legato.aws.clients import QUICK_S3_SECONDS, client
 from legato.aws.push import PushInbox
 from legato.aws.secret import INBOUND_TOKENS, Secret
+from legato.config import PushSettings, environment_settings
 from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from legato.config import PushSettings
-
-S3_SECONDS = 6
-"""Three tries fit into the half minute that API Gateway waits."""
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +26,9 @@ class Pushing:
     inbox: PushInbox
 
 
-def taking(settings: PushSettings) -> Pushing:
+def pushing(environment: Mapping[str, str] = os.environ) -> Pushing:
     """Return what PushFunction needs."""
+    settings = environment_settings(PushSettings, environment)
     secret = Secret(
         client("secretsmanager", read_timeout=2),
         arn=settings.inbound_tokens,
@@ -44,5 +42,5 @@ def taking(settings: PushSettings) -> Pushing:
     return Pushing(
         keys=keys,
         recognise=recognise,
-        inbox=PushInbox(client("s3", read_timeout=S3_SECONDS), bucket=settings.inbox),
+        inbox=PushInbox(client("s3", read_timeout=QUICK_S3_SECONDS), bucket=settings.inbox),
     )

@@ -21,13 +21,16 @@ TIMEOUT_SECONDS = 10
 REASON_CHARACTERS = 1000  # the whole answer may have 4,096 bytes
 
 
-def succeed(event: Json, *, physical_id: str, reason: str) -> None:
-    """Answer SUCCESS. Raises Refused for an address that is no web address, Retry."""
+def answer(event: Json, *, physical_id: str, reason: str, success: bool = True) -> None:
+    """Answer SUCCESS, or FAILED, which ends the deployment and takes it back.
+
+    Raises Refused for an address that is no web address, Retry.
+    """
     url = event["ResponseURL"]
     if not url.startswith(("https://", "http://")):
         raise Refused("the ResponseURL is no web address")
     body = {
-        "Status": "SUCCESS",
+        "Status": "SUCCESS" if success else "FAILED",
         "Reason": reason[:REASON_CHARACTERS],
         "PhysicalResourceId": physical_id,
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
@@ -36,10 +39,10 @@ def succeed(event: Json, *, physical_id: str, reason: str) -> None:
         for left in reversed(range(TRIES)):
             try:
                 # The address is signed for an empty content type.
-                answer = client.put(
+                taken = client.put(
                     url, content=json.dumps(body).encode(), headers={"Content-Type": ""}
                 )
-                answer.raise_for_status()
+                taken.raise_for_status()
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 if not left:
                     # Never the address itself: whoever has it may answer. So the cause, which

@@ -1,0 +1,379 @@
+"""What each function and command works with, in one stack.
+
+Each method loads what it needs and no more: a function that keeps the access log starts without
+any provider.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from legato.app.adapters import Adapters, stitcher
+from legato.app.part import JOB_SECONDS
+from legato.aws.clients import client
+from legato.errors import Failed, LegatoError, Refused
+from legato.model import PROVIDERS, Note
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from legato.app.kazoo import KazooPart
+    from legato.app.part import ProviderPart
+    from legato.app.ringex import RingexPart
+    from legato.discovery.subscription import Keeping
+    from legato.evidence.access_log import AccessLog
+    from legato.evidence.digest import Chaining
+    from legato.evidence.legal_hold import Holding
+    from legato.evidence.safeguards import Comparing
+    from legato.evidence.timestamp import Witnessing
+    from legato.ingest.ports import Ports
+    from legato.model import Json
+    from legato.operations.failures import Failures
+    from legato.operations.overview import Overview
+    from legato.operations.past import Reconciling
+    from legato.operations.removal import Removal
+    from legato.ports import Notes, Recorded
+    from legato.retrieval.restore.event import Completing
+
+
+class App(Adapters):
+    """One stack, put together by its configuration."""
+
+    def provider(self, name: str) -> ProviderPart:
+        """Return what is put together for a provider. Raises Refused for one that is unknown."""
+        match name:
+            case "ringex":
+                return self.ringex
+            case "ringcx":
+                return self.ringcx
+            case "kazoo":
+                return self.kazoo
+        raise Refused(f"the providers are {', '.join(PROVIDERS)}, not {name!r}")
+
+    @cached_property
+    def ringex(self) -> RingexPart:
+        """RingEX in this stack."""
+        from legato.app.ringex import RingexPart
+
+        return RingexPart(self)
+
+    @cached_property
+    def ringcx(self) -> ProviderPart:
+        """RingCX in this stack."""
+        from legato.app.ringcx import RingcxPart
+
+        return RingcxPart(self)
+
+    @cached_property
+    def kazoo(self) -> KazooPart:
+        """Kazoo in this stack."""
+        from legato.app.kazoo import KazooPart
+
+        return KazooPart(self)
+
+    def processing(self, queue: str) -> Ports:
+        """Return what ProcessorFunction needs for the jobs of a queue, which is given by its ARN.
+
+        It is the same as long as the process works for one queue. Raises Refused for a queue that
+        is no provider's.
+        """
+        name = queue.rpartition(":")[2]
+        for provider, addresses in self.config.queues.items():
+            if addresses.url.rpartition("/")[2] == name:
+                if provider not in self._ports:
+                    self._ports[provider] = self._made_ports(provider)
+                return self._ports[provider]
+        raise Refused(f"{queue} is not the queue of a provider")
+
+    def removals(self, provider: str | None = None) -> list[Removal]:
+        """Return what RemoverFunction needs for a provider, or for all that are to delete.
+
+        Raises Refused for one that is not.
+        """
+        from legato.operations.removal import Removal
+
+        deleting = self.config.delete_at_source
+        if provider is not None and provider not in deleting:
+            named = ", ".join(deleting) or "nobody"
+            raise Refused(f"DeleteAtSource lets {named} delete, not {provider!r}")
+        sources = [self.provider(one).source() for one in ([provider] if provider else deleting)]
+        return [
+            Removal(
+                source=source,
+                archive=self.archive(),
+                ledger=self.ledger,
+                notes=self.ledger,
+                clock=self.clock,
+                sleep=time.sleep,
+            )
+            for source in sources
+            if source is not None
+        ]
+
+    def keeping(self) -> Keeping:
+        """Return what KeeperFunction needs."""
+        return self.ringex.keeping(self.config.ringex_webhook_url)
+
+    def chaining(self) -> Chaining:
+        """Return what the digests need."""
+        from legato.aws.signer import KmsSigner
+        from legato.evidence.digest import Chaining
+
+        return Chaining(
+            archive=self.evidence(),
+            notes=self.ledger,
+            signer=KmsSigner(client("kms"), key_id=self.config.signing_key),
+            clock=self.clock,
+        )
+
+    def witnessing(self) -> Witnessing | None:
+        """Return what a time stamp is got with, or None if nobody is to be asked for one."""
+        from legato.evidence.timestamp import Witnessing
+        from legato.providers.timestamps import TimestampAuthority
+
+        if not self.config.timestamp_authority_url:
+            return None
+        return Witnessing(
+            authority=TimestampAuthority(self.config.timestamp_authority_url),
+            archive=self.evidence(),
+            notes=self.ledger,
+            clock=self.clock,
+        )
+
+    def comparing(self) -> Comparing:
+        """Return what the archive's safeguards are compared with."""
+        from legato.aws.safeguards import StackSafeguards
+        from legato.evidence.safeguards import Comparing
+
+        stack = StackSafeguards(
+            stack=self.config.stack,
+            cloudformation=client("cloudformation"),
+            s3=self.s3,
+            kms=client("kms"),
+        )
+        return Comparing(stack=stack, notes=self.ledger, clock=self.clock)
+
+    def reconciling(self) -> Reconciling:
+        """Return what the daily reconciliation needs: of some days, up to yesterday.
+
+        Made anew at each event, since the days go by. It may be called every few minutes: each goes
+        on where the last one ended, until there is a report of these days.
+        """
+        from legato.operations.reconcile import last_days
+        from legato.operations.report.reconciliation import DAILY
+
+        begin, end = last_days(self.clock.now(), self.config.tuning.reconcile_days)
+        return self._reconciling(name=DAILY, begin=begin, end=end, memory=self.ledger)
+
+    def reconciling_by_hand(
+        self,
+        *,
+        begin: datetime,
+        end: datetime,
+        providers: Collection[str] = (),
+        report_only: bool = False,
+    ) -> Reconciling:
+        """Return what a person's reconciliation needs; without `providers` it is all that are used.
+
+        Raises Failed if one of them is not used, Retry if the secret cannot be read.
+        """
+        return self._reconciling(
+            name="by-hand",
+            begin=begin,
+            end=min(end, self.clock.now()),
+            memory=_Scratch(),
+            providers=providers,
+            report_only=report_only,
+            by_hand=True,
+        )
+
+    def failures(self, providers: Collection[str] = ()) -> Failures:
+        """Return what the commands need that look after failed calls; else of all providers."""
+        from legato.app.kazoo import jobs_of
+        from legato.aws.dead_letters import SqsDeadLetters
+        from legato.ingest.ports import one_job
+        from legato.operations.failures import Failures, FailureSource
+
+        readers = {"kazoo": jobs_of}
+        sources = [
+            FailureSource(
+                provider=name,
+                letters=SqsDeadLetters(self.sqs, queue=queue.url, dead_letters=queue.dead_letters),
+                jobs_of=readers.get(name, one_job),
+            )
+            for name, queue in self.config.queues.items()
+            if name in (providers or PROVIDERS)
+        ]
+        return Failures(sources=sources, ledger=self.ledger, notes=self.ledger, clock=self.clock)
+
+    def overview(self, *, stack: str, keeper: str | None) -> Overview:
+        """Return what `legato status` looks at: no provider is asked anything.
+
+        `stack` is what a person calls it, `keeper` the name of KeeperFunction. Where the secret
+        cannot be read, the windows of its credentials are unknown. Raises Retry.
+        """
+        from legato.aws.library import S3Library
+        from legato.operations.overview import Overview
+
+        unknown: dict[str, LegatoError] = {}
+        secret: dict[str, Json] = {}
+        try:
+            secret = {name: self.credentials.part(name) for name in ("ringex", "ringcx")}
+        except LegatoError as error:
+            unknown["limits of credentials"] = error
+        followed = [self.provider(name).followed(secret) for name in PROVIDERS]
+        return Overview(
+            stack=stack,
+            followed=[one for one in followed if one is not None],
+            ledger=self.ledger,
+            notes=self.ledger,
+            library=S3Library(self.s3, bucket=self.config.bucket),
+            clock=self.clock,
+            keeper=keeper,
+            witnessed=bool(self.config.timestamp_authority_url),
+            unknown=unknown,
+        )
+
+    @cached_property
+    def holding(self) -> Holding:
+        """What HolderFunction needs."""
+        from legato.evidence.legal_hold import Holding
+
+        return Holding(
+            archive=self.evidence(quick=True),
+            ledger=self.ledger,
+            notes=self.ledger,
+            clock=self.clock,
+            accesses=self.accesses,
+            catalogue=self.catalogue,
+        )
+
+    @cached_property
+    def access_log(self) -> AccessLog:
+        """What AccessFunction needs."""
+        from legato.evidence.access_log import AccessLog
+
+        return AccessLog(
+            archive=self.evidence(quick=True),
+            notes=self.ledger,
+            accesses=self.accesses,
+            clock=self.clock,
+            reason_required=self.config.access_reason,
+        )
+
+    @cached_property
+    def completing(self) -> Completing:
+        """What RestorerFunction needs. Without a topic nobody is told by mail."""
+        from legato.aws.mail import SnsMail
+        from legato.retrieval.restore.event import Completing
+
+        topic = self.config.restore_topic
+        return Completing(
+            notes=self.ledger,
+            clock=self.clock,
+            mail=SnsMail(client("sns"), topic=topic) if topic else None,
+        )
+
+    @cached_property
+    def _ports(self) -> dict[str, Ports]:
+        return {}
+
+    def _made_ports(self, provider: str) -> Ports:
+        from legato.ingest.ports import Ports
+        from legato.ingest.scratch import clear_scratch
+        from legato.ledger.birthmark import Birthmark
+
+        part = self.provider(provider).archiving()
+        birthmark = Birthmark(
+            self.archive(),
+            self.ledger,
+            self.clock,
+            every=timedelta(seconds=self.config.tuning.retry_seconds),
+        )
+        return Ports(
+            provider=part.provider,
+            jobs=self.jobs(provider),
+            ledger=self.ledger,
+            notes=self.ledger,
+            archive=self.archive(self.config.retention.of(provider)),
+            catalogue=self.catalogue,
+            stitcher=stitcher(part.max_seconds),
+            clock=self.clock,
+            policy=part.policy,
+            scratch=clear_scratch(Path(tempfile.gettempdir()) / "legato"),
+            read=part.read,
+            check_ledger=birthmark.check,
+            identified=part.identified,
+        )
+
+    def _reconciling(
+        self,
+        *,
+        name: str,
+        begin: datetime,
+        end: datetime,
+        memory: Notes,
+        providers: Collection[str] = (),
+        report_only: bool = False,
+        by_hand: bool = False,
+    ) -> Reconciling:
+        from legato.operations.past import Reconciling
+
+        # A day is soon enough for what nobody waits for.
+        asked = PROVIDERS if by_hand else ()
+        return Reconciling(
+            name=name,
+            begin=begin,
+            end=end,
+            recorded=self._recorded(begin, end, providers),
+            jobs={provider: self.jobs(provider) for provider in PROVIDERS},
+            ledger=self.ledger,
+            notes=self.ledger,
+            memory=memory,
+            archive=self.evidence(),
+            clock=self.clock,
+            sleep=time.sleep,
+            settle_seconds=JOB_SECONDS,
+            backlogs={provider: self.jobs_depth(provider) for provider in asked},
+            catalogue=self.catalogue,
+            report_only=report_only,
+        )
+
+    def _recorded(
+        self, begin: datetime, end: datetime, providers: Collection[str]
+    ) -> list[Recorded]:
+        """Return who is asked; without `providers` it is all that are used."""
+        asked = {
+            name: self.provider(name).recorded(begin=begin, end=end)
+            for name in providers or PROVIDERS
+        }
+        lacking = [name for name in providers if not asked[name]]
+        if lacking or not any(asked.values()):
+            named = ", ".join(lacking) or "any provider"
+            how = "UseRingex, RingcxSubAccountIds and KazooUrl say which ones it uses"
+            raise Failed(f"the stack does not use {named}: {how}")
+        return [one for name in PROVIDERS for one in asked.get(name, ())]
+
+
+class _Scratch:
+    """Notes that live as long as the process."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, Note] = {}
+
+    def read(self, key: str) -> Note:
+        return self._notes.get(key, Note(key=key))
+
+    def write(self, note: Note) -> Note:
+        self._notes[note.key] = note
+        return note
+
+    def first(self, name: str) -> Note | None:
+        del name  # nothing here is listed
+        return None

@@ -1,0 +1,52 @@
+"""Put together what WebhookFunction works with, which must start within milliseconds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from legato.aws.clients import client
+from legato.aws.queue import SqsJobs
+from legato.aws.secret import INBOUND_TOKENS, Secret
+from legato.clock import SystemClock
+from legato.config import WebhookSettings, environment_settings
+from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
+from legato.providers.ringex.hook import RingexHook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from legato.discovery.webhook import Hook
+    from legato.ports import Clock, Jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiving:
+    """What WebhookFunction works with, as receive takes it."""
+
+    hook: Hook
+    jobs: Jobs
+    clock: Clock
+    settle: int
+
+
+def receiving(environment: Mapping[str, str] = os.environ) -> Receiving:
+    """Return what WebhookFunction needs."""
+    settings = environment_settings(WebhookSettings, environment)
+    secret = Secret(
+        client("secretsmanager", read_timeout=2),
+        arn=settings.inbound_tokens,
+        name=INBOUND_TOKENS,
+    )
+
+    def tokens(*, fresh: bool) -> list[str]:
+        value = secret.value(fresh=fresh)
+        return [str(value.get(name) or "") for name in (CURRENT_TOKEN, PREVIOUS_TOKEN)]
+
+    return Receiving(
+        hook=RingexHook(tokens),
+        jobs=SqsJobs(client("sqs", read_timeout=2), queue=settings.ringex_queue),
+        clock=SystemClock(),
+        settle=settings.ringex_settle_seconds,
+    )
