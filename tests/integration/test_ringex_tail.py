@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from legato.discovery.sweep import sweep
-from legato.errors import Failed
+from legato.errors import Barred, Failed
 from legato.ledger.listings import records_key
 from legato.model import Priority
+from legato.providers.ringex.api import EXTRACT_SYNC
 from legato.providers.ringex.tail import RingexTail
 from tests.fakes import FakeJobs, FakeNotes, a_ringex_account, an_id
 from tests.integration.simulators.ringex_driver import driving
@@ -23,12 +24,15 @@ class Follower:
         self.ringex = ringex
         self.jobs = FakeJobs()
         self.notes = FakeNotes()
+        self.refused = False
         self.tail = RingexTail(self, a_ringex_account(), self, first=24 * HOURS, overlap=4 * HOURS)
 
     def now(self):
         return datetime.fromtimestamp(self.ringex.clock.now, UTC)
 
     def get(self, path, params, *, priority=Priority.NORMAL):
+        if self.refused and path == EXTRACT_SYNC:
+            raise Barred("answers 403 CMN-408", seconds=60)
         answer = self.ringex.ask(path, params=params)
         if answer.status_code == 400:
             raise Failed(f"answers 400 {answer.json()['errorCode']}")
@@ -110,3 +114,34 @@ def test_a_call_that_runs_is_found_when_it_ends(follower):
     follower.ringex.clock.now += 601
     follower.sweep()
     assert [job.call for job, _ in follower.jobs.sent] == [placed["telephonySessionId"]]
+
+
+def test_who_is_refused_the_list_of_changes_is_followed_in_the_call_log(follower):
+    """Nothing is missed when it begins, while it lasts over pages, and when it ends."""
+    clock, recorded = follower.ringex.clock, []
+
+    def place(**more):
+        placed = follower.ringex.place(legs=LEGS, emit=False, **more)["telephonySessionId"]
+        recorded.append(placed)
+        clock.now += 1
+
+    place()
+    follower.sweep()
+    follower.refused = True
+    place(inProgress=1800)
+    for _ in range(1100):
+        place()
+    clock.now += 60
+    report = follower.sweep()
+    assert (report.stopped, report.age) == (None, timedelta())
+    assert len(follower.jobs.sent) == 1101
+    clock.now += 1800
+    follower.sweep()
+    assert {job.call for job, _ in follower.jobs.sent} == {*recorded}
+    assert follower.notes.read("tail#ringex").content["cursor"]["listed_since"]
+    place()
+    follower.refused = False
+    report = follower.sweep()
+    assert (report.stopped, report.jobs) == (None, 1)
+    assert len(follower.jobs.sent) == len(recorded)
+    assert "listed_since" not in follower.notes.read("tail#ringex").content["cursor"]

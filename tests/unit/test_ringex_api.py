@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from legato.errors import Barred, Denied, Failed, LegatoError, NotYet, Retry, Wait
-from legato.ledger.provider_health import unserved
-from legato.settings import Limit
+from legato.ledger.provider_health import CHANGES, unserved
 from legato.model import Priority
 from legato.ports import SourceRecording
 from legato.providers.credentials import read_credentials
-from legato.providers.ringex.api import RingexApi
-from legato.providers.ringex.provider import Ringex, RingexSource
+from legato.providers.ringex.api import EXTRACT_SYNC, RingexApi
+from legato.providers.ringex.provider import CALL_LOG, Ringex, RingexSource
+from legato.settings import Limit
 from tests.fakes import NOON, FakeNotes, FakeServer, a_job, a_leg, an_id
 
 PLATFORM = "https://platform.ringcentral.com"
@@ -264,6 +264,20 @@ class TestLimits:
         assert server.tokens().count("t1") == 1
         assert [record.message for record in caplog.records] == ["credential set aside"]
         assert "jwt-" not in str(caplog.records[0].__dict__)
+
+    def test_the_changes_of_the_call_log_are_refused_and_the_call_log_is_not(
+        self, server, clock, notes, api
+    ):
+        """Asked once, and then left alone for a while; `legato status` need not name it."""
+        server.answers[EXTRACT_SYNC] = httpx.Response(403, json={"errorCode": "CMN-408"})
+        server.answers[CALL_LOG] = httpx.Response(200, json={"records": []})
+        for _ in range(3):
+            with pytest.raises(Barred, match="CMN-408"):
+                api.get(EXTRACT_SYNC, {})
+            assert api.get(CALL_LOG, {}) == {"records": []}
+        assert [each.url.path for each in server.requests].count(EXTRACT_SYNC) == 1
+        [scopes] = notes.read("credentials#ringex").content.values()
+        assert scopes.keys() == {CHANGES}
 
 
 class TestUnserved:

@@ -6,8 +6,10 @@ import pytest
 
 from legato.errors import Barred, Failed, NotYet, Retry
 from legato.model import Priority, format_time
+from legato.providers.ringex.api import EXTRACT_SYNC
+from legato.providers.ringex.provider import CALL_LOG
 from legato.providers.ringex.recorded import RingexRecorded
-from legato.providers.ringex.tail import EXTRACT_SYNC, MOST_PAGES, RingexTail
+from legato.providers.ringex.tail import MOST_PAGES, RingexTail
 from tests.fakes import FakeClock, a_ringex_account, an_id
 from tests.unit.test_ringex_call_log import leg, record, recording
 
@@ -25,7 +27,7 @@ class FakeApi:
         self.priorities = []
 
     def get(self, path, params, *, priority=Priority.NORMAL):
-        assert path == EXTRACT_SYNC
+        assert path in (EXTRACT_SYNC, CALL_LOG)
         self.asked.append(params)
         self.priorities.append(priority)
         answer = self.answers.pop(0) if self.answers else an_answer()
@@ -121,7 +123,7 @@ def test_no_new_start_goes_back_further_than_the_first(tail, api):
 )
 def test_any_other_refusal_is_passed_on(tail, api, cursor, error):
     """It would come again."""
-    api.answers = [error]
+    api.answers = [error, error]  # to whom the changes are refused, the call log may be too
     with pytest.raises(type(error)):
         tail.page(cursor)
 

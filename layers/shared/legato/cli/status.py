@@ -161,6 +161,8 @@ def _tails(tails: Sequence[Json]) -> Iterator[tuple[str, str]]:
             age = tail["age_seconds"]
             words = "was never read" if age is None else f"known up to {_age(age)} ago"
             yield "found", f"{tail['tail']}: {words}{' (late)' if tail['late'] else ''}"
+            if since := tail["listed_since"]:
+                yield "", f"in the call log, since {since}: the list of its changes is refused"
         return
     ages = [tail["age_seconds"] for tail in tails if tail["age_seconds"] is not None]
     words = f"{len(tails)} lists"

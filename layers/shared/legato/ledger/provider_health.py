@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 type Kind = Literal["recording", "list"]
 """What was granted: a recording's content, or anything else, such as a page of a list."""
 
+CHANGES = "changes"
+"""The kind of request for whose lack nothing is missed: the list is read in another way then."""
 EVERY = timedelta(minutes=1)
 UNSERVED = timedelta(minutes=30)
 """So long a credential is served nothing before a person is told: a limit or an outage is over."""

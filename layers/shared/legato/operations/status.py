@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from legato.archive.library import Library
-    from legato.settings import Limit
     from legato.model import CallState, Json
     from legato.operations.overview import Followed, Overview
     from legato.ports import Backlog
+    from legato.settings import Limit
 
 DIGEST_LATE = timedelta(hours=3)
 WITNESS_LATE = timedelta(days=2)
@@ -167,12 +167,18 @@ def _subscription(work: Overview, found: Status) -> Json:
 def _credentials(provider: str, work: Overview, found: Status) -> int:
     """Say which credentials are set aside, or were until a moment ago: they are tried again.
 
-    Others are in use, and the provider serves them nothing.
+    Others are in use, and the provider serves them nothing. Where only the list of changes is
+    refused, nothing is missed.
     """
     now = work.clock.now()
     refused: dict[tuple[str, str], float] = {}
     credentials = work.notes.read(f"credentials#{provider}").content.values()
-    scoped = [entry for scopes in credentials for entry in scopes.values()]
+    scoped = [
+        entry
+        for scopes in credentials
+        for scope, entry in scopes.items()
+        if scope != provider_health.CHANGES
+    ]
     # Where there is no time, a recording or two were refused to it and it is in use.
     for entry in (entry for entry in scoped if "until" in entry):
         if now.timestamp() < entry["until"] + SET_ASIDE.total_seconds():
@@ -231,6 +237,7 @@ def _tail(key: str, one: Followed, work: Overview, found: Status) -> Json:
         "late": late,
         "failing": failing,
         "failing_since": since,
+        "listed_since": content.get("cursor", {}).get("listed_since"),
     }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from legato.errors import Failed, NotYet, Retry
+from legato.ledger.provider_health import CHANGES
 from legato.ledger.rate_limit import Gate
 from legato.model import Priority
 from legato.providers import responses
@@ -31,16 +32,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from legato.settings import Limit
     from legato.model import Json
     from legato.ports import Clock, Notes
     from legato.providers.credentials import Credential
+    from legato.settings import Limit
 
 MAX_REDIRECTS = 3
 SETTINGS = "/call-recording"
 DELETION = "/call-recordings"
 ACCOUNT = "/restapi/v1.0/account/~"
 CALL_RECORDINGS = f"{ACCOUNT}{DELETION}"
+EXTRACT_SYNC = f"{ACCOUNT}/call-log-extract-sync"
 RECORDING = "recording"
 
 
@@ -207,8 +209,12 @@ def _check(response: httpx.Response, scope: str) -> None:
 
 
 def scope_of(path: str) -> str:
-    """Return for which requests a 403 counts: those of the same app scope."""
-    for end, scope in ((ACCOUNT, "account"), (SETTINGS, "settings")):
+    """Return for which requests a 403 counts: those of the same app scope.
+
+    The changes of the call log have the scope of the call log, and accounts that may read it are
+    refused them all the same.
+    """
+    for end, scope in ((ACCOUNT, "account"), (SETTINGS, "settings"), (EXTRACT_SYNC, CHANGES)):
         if path.endswith(end):
             return scope
     own = {"/subscription": "subscription", DELETION: "removal"}

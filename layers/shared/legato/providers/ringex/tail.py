@@ -8,12 +8,14 @@ request for a thousand records, and a record that is rewritten comes again
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from legato.errors import Failed, NotYet, Retry
+from legato.errors import Barred, Failed, NotYet, Retry
 from legato.model import Json, Priority, Unreadable, format_time, parse_time
 from legato.ports import Beyond, TailPage
+from legato.providers.ringex.api import EXTRACT_SYNC
 from legato.providers.ringex.call_log import recording_ids, unreadable
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.providers.ringex.sessions import by_session
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXTRACT_SYNC = "/restapi/v1.0/account/~/call-log-extract-sync"
 PAGE_RECORDS = 1000
 MOST_PAGES = 200
 """After so many, of which each said that there are more, a reader stops and somebody is told."""
@@ -38,7 +39,8 @@ class RingexTail:
 
     The cursor holds the sync `token`; `since`, from where to start again without one; `first`,
     the moment before which nothing was ever read; `pages`, how many of them came without an end;
-    and `anew`, whether the last token was refused.
+    and `anew`, whether the last token was refused. `listed_since` is since when the changes are
+    refused and the call log is read instead, `list` how far and `list_to` up to where.
     """
 
     name = key = watch = "ringex"
@@ -66,7 +68,9 @@ class RingexTail:
         since = min(cursor.get("since") or first, format_time(asked_at))
         token = cursor.get("token")
         if token is None:
-            how: Json = {"syncType": "FSync", "dateFrom": since, "recordCount": PAGE_RECORDS}
+            again = max(first, format_time(parse_time(since) - self._overlap))
+            start = again if "listed_since" in cursor else since
+            how: Json = {"syncType": "FSync", "dateFrom": start, "recordCount": PAGE_RECORDS}
         else:
             how = {"syncType": "ISync", "syncToken": token}
         try:
@@ -75,6 +79,8 @@ class RingexTail:
             if token is None:
                 raise
             return self._anew(cursor, first, since, error)
+        except Barred as refused:
+            return self._listed(cursor, first, since, asked_at, refused, turn=turn)
         return self._read(answer, cursor, first, since, asked_at)
 
     def beyond(self, cursor: Json) -> Beyond | None:
@@ -112,6 +118,36 @@ class RingexTail:
     def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
         """Return the recordings that nobody understands."""
         return unreadable(records)
+
+    def _listed(
+        self,
+        cursor: Json,
+        first: str,
+        since: str,
+        asked_at: datetime,
+        refused: Barred,
+        *,
+        turn: bool,
+    ) -> TailPage:
+        """Read the call log itself, for an account that is refused the list of its changes.
+
+        It does not tell what was rewritten, so all is read again that may have been going on.
+        Raises Barred for whom the call log is refused too.
+        """
+        begin = max(parse_time(first), parse_time(since) - self._overlap)
+        end = parse_time(cursor["list_to"]) if "list_to" in cursor else asked_at
+        page = self.stretch(begin, end, key=self.key).page(cursor.get("list", {}), turn=turn)
+        place: Json = {"first": first, "since": since, "listed_since": cursor.get("listed_since")}
+        if place["listed_since"] is None:
+            log.warning("the list of changes is refused", extra={"reason": str(refused)})
+            place["listed_since"] = format_time(asked_at)
+        if page.more:
+            place |= {"list": page.cursor, "list_to": format_time(end)}
+        else:
+            place["since"] = format_time(end)
+        if "token" in cursor:
+            place["token"] = cursor["token"]
+        return replace(page, cursor=place)
 
     def _anew(self, cursor: Json, first: str, since: str, error: Failed | NotYet) -> TailPage:
         """Begin with a full sync: the token has expired, or cannot be read, for whatever reason.
