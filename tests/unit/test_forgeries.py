@@ -72,17 +72,17 @@ def first_leg(**fields):
 SEALS = "the processor's role"
 
 
-@attack(SEALS, "seals a call as of another year")
+@attack(SEALS, "seals a call dated another year")
 def _():
     return sealed(ringex=lambda content: content.update(sealed_at=YEARS_AGO))
 
 
-@attack(SEALS, "seals a call as of tomorrow")
+@attack(SEALS, "seals a call dated tomorrow")
 def _():
     return sealed(ringex=lambda content: content.update(sealed_at=format_time(NOON + DAY)))
 
 
-@attack(SEALS, "writes an access down as of another year")
+@attack(SEALS, "records an access dated another year")
 def _():
     return moved("access", YEARS_AGO)
 
@@ -116,7 +116,7 @@ def _():
     return sealed(**{"kazoo-again": act})
 
 
-@attack(SEALS, "puts other audio in the place of a leg in a later revision")
+@attack(SEALS, "replaces a leg's audio in a later revision")
 def _():
     return sealed(**{"kazoo-again": first_leg(sha256="0" * 64)})
 
@@ -130,7 +130,7 @@ def _():
     return sealed(kazoo=act)
 
 
-@attack(SEALS, "gives a leg another id than its key has")
+@attack(SEALS, "gives a leg another id than its key")
 def _():
     return sealed(ringex=first_leg(id="another"))
 
@@ -158,7 +158,7 @@ def _():
     )
 
 
-@attack(SEALS, "gives a party another number in a later revision")
+@attack(SEALS, "changes a party's number in a later revision")
 def _():
     return sealed(
         kazoo=lambda content: content.update(parties=_parties("+1")),
@@ -166,7 +166,7 @@ def _():
     )
 
 
-@attack(SEALS, "turns the direction round, or lets a call end earlier, in a later revision")
+@attack(SEALS, "changes the direction, or ends a call earlier, in a later revision")
 def _():
     return alike(
         [
@@ -183,7 +183,7 @@ def _():
     )
 
 
-@attack(SEALS, "forgets a related call in a later revision")
+@attack(SEALS, "leaves a related call out of a later revision")
 def _():
     return sealed(kazoo=lambda content: content.update(related=["ringex/1/s-9"]))
 
@@ -201,7 +201,7 @@ def _():
     return sealed(kazoo=lambda content: content["recording"].update(duration_ms=60_000))
 
 
-@attack(SEALS, "says that a leg begins elsewhere in the joined audio")
+@attack(SEALS, "gives a leg another offset in the joined audio")
 def _():
     return sealed(kazoo=lambda content: content["legs"][1].update(offset_ms=30_000))
 
@@ -232,7 +232,7 @@ def _():
     return sealed(ringex=act)
 
 
-@attack(SEALS, "names an object of another call as left over, or as kept of a missing leg")
+@attack(SEALS, "names another call's object as abandoned, or as kept of a missing leg")
 def _():
     other = layout.leg_key(RINGEX, "r1", "mp3")
     return alike(
@@ -248,7 +248,7 @@ def _():
     return sealed(ringex=lambda content: content.update(call="s-3"))
 
 
-@attack(SEALS, "seals a call of another year in a folder of today")
+@attack(SEALS, "seals another year's call in a folder of today")
 def _():
     def act(content):
         content.update(started_at=YEARS_AGO, ended_at=YEARS_AGO)
@@ -279,7 +279,7 @@ def _copied(key):
     return found(store, Copied(store))
 
 
-@attack(SEALS, "seals a call once more, in another folder")
+@attack(SEALS, "seals a call again in another folder")
 def _():
     store = VersionStore()
 
@@ -296,7 +296,7 @@ def _():
     return found(store, Twice(store))
 
 
-@attack(SEALS, "puts a leg into the bucket after it was sealed")
+@attack(SEALS, "stores a leg after it was sealed")
 def _():
     store = VersionStore()
     archive = Chained(store)
@@ -306,17 +306,17 @@ def _():
     return found(store, archive)
 
 
-@attack(SEALS, "seals a call that never was, as of now")
+@attack(SEALS, "seals a call that never happened, dated now")
 def _():
     """It is a call like any other."""
     return sealed()
 
 
 # Whoever may write the ledger.
-LEDGER = "who writes the ledger"
+LEDGER = "a writer of the ledger"
 
 
-@attack(LEDGER, "lists a text that is nowhere in the bucket")
+@attack(LEDGER, "lists a document that is not in the bucket")
 def _():
     store = VersionStore()
     lost = {"key": layout.manifest_key(RINGEX, 7), "version_id": "v", "bytes": 1}
@@ -338,14 +338,14 @@ def _():
     return AS_READ if named["sha256"] == read else named
 
 
-@attack(LEDGER, "takes a document off the list")
+@attack(LEDGER, "removes a document from the list")
 def _():
     store = VersionStore()
     archive = Chained(store, unchained=("ringex",))
     return found(store, archive)
 
 
-@attack(LEDGER, "names another newest digest, so that the chain goes on from there")
+@attack(LEDGER, "names another digest as the newest, so that the chain continues from there")
 def _():
     desk = Desk()
     desk.at(10)
@@ -360,7 +360,7 @@ def _():
 BUCKET = "a bucket admin without the key"
 
 
-@attack(BUCKET, "writes a manifest of his own into the bucket")
+@attack(BUCKET, "writes a forged manifest into the bucket")
 def _():
     store = VersionStore()
     archive = Chained(store)
@@ -370,7 +370,7 @@ def _():
     return found(store, archive)
 
 
-@attack(BUCKET, "hides what is wrong with a call behind a fresh manifest that is none")
+@attack(BUCKET, "hides what is wrong with a call behind a new manifest that is not valid")
 def _():
     store = VersionStore()
 
@@ -383,7 +383,7 @@ def _():
     return found(store, archive)
 
 
-@attack(BUCKET, "has a text of his own signed, by listing it with the ledger's help")
+@attack(BUCKET, "has a forged document signed, by listing it in the ledger")
 def _():
     desk = Desk()
     key = layout.manifest_key("calls/ringex/1/2026/11/20/s-1/", 1)
@@ -395,7 +395,7 @@ def _():
     return UNSIGNED if desk.named() == [[]] else desk.named()
 
 
-@attack(BUCKET, "has a digest of his own signed, by putting it where the next one comes")
+@attack(BUCKET, "has a forged digest signed, by putting it where the next one goes")
 def _():
     desk = Desk()
     desk.at(10)
@@ -407,7 +407,7 @@ def _():
     return STOPPED if desk.run().stopped else NOTHING
 
 
-@attack(BUCKET, "puts another version over a document before its digest names it")
+@attack(BUCKET, "writes another version over a document before its digest names it")
 def _():
     """The ledger's list is made to name that one."""
     store = VersionStore()
@@ -421,7 +421,7 @@ def _():
     return found(store, Covered(store))
 
 
-@attack(BUCKET, "removes a document before its digest, and has another one listed in its place")
+@attack(BUCKET, "removes a document before its digest, and lists another in its place")
 def _():
     store = VersionStore()
 
@@ -435,7 +435,7 @@ def _():
     return found(store, Exchanged(store))
 
 
-@attack(BUCKET, "lets go of the legal hold of a call")
+@attack(BUCKET, "releases the legal hold of a call")
 def _():
     store = VersionStore()
     archive = Chained(store)
@@ -443,7 +443,7 @@ def _():
     return found(store, archive)
 
 
-@attack(BUCKET, "lets go of the legal hold of one object, and puts the hold back on the others")
+@attack(BUCKET, "releases the legal hold of one object, and restores it on the others")
 def _():
     store = VersionStore()
     archive = Chained(store)
@@ -451,7 +451,7 @@ def _():
     return found(store, archive)
 
 
-@attack(BUCKET, "keeps a call under legal hold that was released, or that nobody held")
+@attack(BUCKET, "keeps a call under legal hold that was released or never held")
 def _():
     released, never = VersionStore(), VersionStore()
     never.locked = True
@@ -493,7 +493,7 @@ class Released(Chained):
         self.store.hold(folder)
 
 
-@attack(BUCKET, "cuts off the newest digests with all that they name")
+@attack(BUCKET, "removes the newest digests with everything that they name")
 def _():
     store = VersionStore()
     archive = Chained(store)
@@ -517,14 +517,14 @@ def _():
     return found(store, archive)
 
 
-@attack(HOLDS, "records a step that cannot follow the one before it")
+@attack(HOLDS, "records a step that cannot follow the previous one")
 def _():
     store = VersionStore()
     archive = Chained(store, on_hold=lambda content: content.update(action="withdraw-release"))
     return found(store, archive)
 
 
-@attack(HOLDS, "records a hold as of another year")
+@attack(HOLDS, "records a hold dated another year")
 def _():
     return moved("hold", YEARS_AGO)
 
@@ -533,7 +533,7 @@ def _():
 SIGNER = "an admin with the key"
 
 
-@attack(SIGNER, "takes calls away and makes the chain anew without them, in the bucket")
+@attack(SIGNER, "removes calls and makes a new chain without them, in the bucket")
 def _():
     store = VersionStore()
     archive = Chained(store)
@@ -559,13 +559,13 @@ def _():
     return found(store, archive, at=store.present)
 
 
-@attack(SIGNER, "signs a document of another year in a digest of now")
+@attack(SIGNER, "signs a document dated another year in a digest of now")
 def _():
     store = VersionStore()
     return found(store, Chained(store, **BACKDATED))
 
 
-@attack(SIGNER, "hands out a copy with a document of another year in a digest of now")
+@attack(SIGNER, "hands out a copy with a document dated another year in a digest of now")
 def _(tmp_path):
     archive = Chained(FolderStore(tmp_path), **BACKDATED)
     return found(Folder(tmp_path), archive)
@@ -578,7 +578,7 @@ BACKDATED = {
 """The digest says too that S3 had it then."""
 
 
-@attack(SIGNER, "names in a digest what is no evidence document")
+@attack(SIGNER, "names in a digest what is not an evidence document")
 def _():
     store = VersionStore()
 
@@ -589,7 +589,7 @@ def _():
     return found(store, Chained(store, on_digest={"digest-1": act}))
 
 
-@attack(SIGNER, "hands out a copy of a chain that was made anew, to somebody who has kept a digest")
+@attack(SIGNER, "hands out a copy of a new chain, to somebody who has kept a digest")
 def _(tmp_path):
     store = VersionStore()
     true = Chained(store)
@@ -599,7 +599,7 @@ def _(tmp_path):
     return found(Folder(tmp_path), archive, kept=[kept])
 
 
-@attack(SIGNER, "hands out a copy of a chain that was made anew, to somebody who has kept nothing")
+@attack(SIGNER, "hands out a copy of a new chain, to somebody who has kept nothing")
 def _(tmp_path):
     archive = Chained(FolderStore(tmp_path))
     return found(Folder(tmp_path), archive)
@@ -609,7 +609,7 @@ def _(tmp_path):
 ALL = "everybody together"
 
 
-@attack(ALL, "make calls, chain and signatures anew as of the past, in the bucket")
+@attack(ALL, "make calls, chain and signatures again, dated in the past, in the bucket")
 def _():
     """S3 dates what it gets, and nobody else does."""
     store = VersionStore()
@@ -617,7 +617,7 @@ def _():
     return found(store, Chained(store))
 
 
-@attack(ALL, "make it anew, and somebody outside has kept a digest")
+@attack(ALL, "make them again, and somebody outside has kept a digest")
 def _():
     store, forged = VersionStore(), VersionStore()
     true = Chained(store)
@@ -625,7 +625,7 @@ def _():
     return found(forged, Chained(forged), kept=[kept])
 
 
-@attack(ALL, "seal, from now on, what never was")
+@attack(ALL, "seal, from now on, what never happened")
 def _():
     return sealed()
 
