@@ -1,4 +1,4 @@
-"""Whoever follows a link in the docs arrives."""
+"""Whoever follows a link in the docs arrives, and finds each file that they name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.is_file())
 LINK = re.compile(r"\]\(\s*([^)\s]+)\s*\)")
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"(?:\.\./)*((?:[\w-]+/|\{[\w,]+\}/)+[\w-]+\.(?:py|c))\b")
+# A page may leave out where the package legato lies.
+FOLDERS = (ROOT, ROOT / "layers" / "shared", ROOT / "layers" / "shared" / "legato")
 
 
 def anchors(text: str) -> set[str]:
@@ -32,3 +35,26 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target.read_text()), link
+
+
+def each_of(path: str) -> list[str]:
+    """Return the paths that `functions/{webhook,push}/app.py` stands for."""
+    if (braces := re.search(r"\{([\w,]+)\}", path)) is None:
+        return [path]
+    names = braces[1].split(",")
+    return [path[: braces.start()] + name + path[braces.end() :] for name in names]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = {one for path in FILE.findall(page.read_text()) for one in each_of(path)}
+    missing = [one for one in named if not any((folder / one).is_file() for folder in FOLDERS)]
+    assert sorted(missing) == []
+
+
+def test_the_walk_of_a_notification_names_ten_files() -> None:
+    """In docs/architecture.md, one file a line: the test above says that they exist."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    walk = text[text.index("## From a notification to a manifest") : text.index("## Words")]
+    steps = re.findall(r"^\d+\. `([^`]+\.py)` ", walk, re.MULTILINE)
+    assert len(set(steps)) == 10
