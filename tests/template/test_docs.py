@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Template
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.is_file())
@@ -58,3 +62,21 @@ def test_the_walk_of_a_notification_names_ten_files() -> None:
     walk = text[text.index("## From a notification to a manifest") : text.index("## Words")]
     steps = re.findall(r"^\d+\. `([^`]+\.py)` ", walk, re.MULTILINE)
     assert len(set(steps)) == 10
+
+
+def test_the_upgrade_page_names_what_stays(sam: Template) -> None:
+    """The resources that no change set may replace, and that outlive the stack."""
+    retained = {
+        logical
+        for logical, resource in sam.source["Resources"].items()
+        if resource.get("DeletionPolicy") == "Retain"
+    }
+    upgrade, stays = (ROOT / "docs" / "upgrade.md").read_text().split("## What stays after")
+    assert set(re.findall(r"\*\*([A-Z][A-Za-z]+)\*\*", upgrade)) == retained
+    table = re.findall(r"^\| (.+?) \|", stays, re.MULTILINE)[1:]
+    assert {name for name in retained for cell in table if name in cell} == retained
+    assert retained == {
+        logical
+        for logical, resource in sam.source["Resources"].items()
+        if resource.get("UpdateReplacePolicy") == "Retain"
+    }
