@@ -69,22 +69,25 @@ class Denied(Exception):
 class Permissions:
     """What one function may do.
 
-    `allowed` are the statements of its role; `policies` are those of the resources, by the
-    template's name of each, of which only what they refuse matters. `key` is the customer's, if
-    there is one; `keyed` are the resources that AWS encrypts with it.
+    `allowed` are the statements of its role, of one action each, and `denied` those that refuse;
+    `policies` are those of the resources, by the template's name of each, of which only what they
+    refuse matters. `key` is the customer's, if there is one; `keyed` are the resources that AWS
+    encrypts with it.
     """
 
     function: str
     allowed: Sequence[Json]
     policies: Mapping[str, Sequence[Json]]
     fed: bool
+    denied: Sequence[Json] = ()
     key: str = ""
     keyed: frozenset[str] = frozenset()
 
     def check(self, asked: Asked) -> set[Grant]:
         """Return what permits it. Raises Denied."""
         principal = f"arn:{self.function}Role"
-        if refusal := refused(asked, self.policies, principal):
+        refusal = refused(asked, self.policies, principal)
+        if refusal := refusal or denying(self.denied, asked, principal):
             raise Denied(f"{self.function}: {asked.action} on {asked.resource}: {refusal}")
         if self.fed and asked.action in BY_SAM:
             return set()
@@ -152,11 +155,14 @@ def permissions(template: Json, parameters: Mapping[str, Any]) -> dict[str, Perm
     }
     policies = resource_policies(resources, resolver)
     attached: dict[str, list[Json]] = {}
-    for resource in resources.values():
-        if resource["Type"] == "AWS::IAM::Policy":
+    managed: dict[str, list[Json]] = {}
+    for logical, resource in resources.items():
+        if resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
             properties = resolver.resolve(resource["Properties"])
-            for role in properties["Roles"]:
-                attached.setdefault(role, []).extend(properties["PolicyDocument"]["Statement"])
+            statements = properties["PolicyDocument"]["Statement"]
+            managed[logical] = statements
+            for role in properties.get("Roles", ()):
+                attached.setdefault(role, []).extend(statements)
     key = str(parameters.get("KmsKeyArn", ""))
     keyed = {
         logical: resolver.resolve(resource.get("Properties", {}))
@@ -168,14 +174,18 @@ def permissions(template: Json, parameters: Mapping[str, Any]) -> dict[str, Perm
         if resource["Type"] != "AWS::Lambda::Function":
             continue
         role = resources[f"{logical}Role"]["Properties"]
-        allowed = [
+        said = [
             statement
             for policy in role.get("Policies", ())
             for statement in resolver.resolve(policy["PolicyDocument"])["Statement"]
         ]
+        said += attached.get(f"{logical}Role", ())
+        for policy in resolver.resolve(role.get("ManagedPolicyArns", [])):
+            said += managed.get(policy, ())  # AWS's own are known by what SAM gives them for
         found[logical] = Permissions(
             function=logical,
-            allowed=[*allowed, *attached.get(f"{logical}Role", ())],
+            allowed=[one for each in said if each["Effect"] == "Allow" for one in _single(each)],
+            denied=[each for each in said if each["Effect"] == "Deny"],
             policies=policies,
             fed="SQSQueueExecutionRole" in str(role.get("ManagedPolicyArns")),
             key=key,
@@ -220,12 +230,20 @@ def resource_policies(resources: Json, resolver: Resolver) -> dict[str, list[Jso
 
 
 def refused(asked: Asked, policies: Mapping[str, Sequence[Json]], principal: str) -> str | None:
-    """Return which statement of a resource's policy refuses it to this principal, if one does."""
+    """Return which statement of a resource's policy refuses it to this principal, if one does.
+
+    A queue's and a key's policies speak of "*", which is the one whose policy it is.
+    """
+    return denying(policies.get(_name(asked.resource), ()), asked, principal)
+
+
+def denying(statements: Iterable[Json], asked: Asked, principal: str) -> str | None:
+    """Return which of these statements refuses it to this principal, if one does."""
     context = with_defaults(asked, principal)
-    for statement in policies.get(_name(asked.resource), ()):
-        # A key's policy speaks of "*", which is the key.
-        resources = _list(statement["Resource"])
-        about = resources == ["*"] or any(matches(each, asked.resource) for each in resources)
+    for statement in statements:
+        but = "NotResource" in statement
+        resources = _list(statement["NotResource" if but else "Resource"])
+        about = any(matches(each, asked.resource) for each in resources) != but
         if statement["Effect"] == "Deny" and about and applies(statement, asked, context):
             return str(statement["Sid"])
     return None
@@ -457,6 +475,11 @@ def _dynamodb(operation: str, params: Json, own: Mapping[str, str]) -> Iterator[
         leading_keys = list(dict.fromkeys(item["pk"]["S"] for item in items))
         context = {"dynamodb:LeadingKeys": leading_keys}
         yield Asked(f"dynamodb:{operation}", f"arn:{own[table]}", context)
+
+
+def _single(statement: Json) -> list[Json]:
+    """Return a statement for each action of this one."""
+    return [{**statement, "Action": action} for action in _list(statement["Action"])]
 
 
 def _values(statement: Json) -> list[str]:
