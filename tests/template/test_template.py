@@ -156,16 +156,12 @@ class TestShape:
             for name in properties.keys() & common.keys():
                 assert properties[name] != common[name], f"{logical}.{name}"
 
-    def test_whatever_a_check_is_told_to_skip_has_its_reason(self, sam: Template) -> None:
-        """And every function is told the same."""
-        skipped = {
-            logical: {each["id"]: each["comment"] for each in found["skip"]}
-            for logical, resource in sam.source["Resources"].items()
-            if (found := resource.get("Metadata", {}).get("checkov"))
-        }
-        assert all(reason for each in skipped.values() for reason in each.values())
-        for logical in sam.functions:
-            assert skipped[logical].keys() == {"CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117"}
+    def test_whatever_a_check_is_told_to_skip_has_its_reason(self) -> None:
+        lines = (ROOT / ".checkov.yaml").read_text().splitlines()
+        skipped = [number for number, line in enumerate(lines) if re.match(r"  - CKV_", line)]
+        assert skipped
+        for number in skipped:
+            assert lines[number - 1].startswith("  # "), lines[number]
 
     def test_every_output_says_what_it_is(self, sam: Template) -> None:
         assert all(output["Description"] for output in sam.source["Outputs"].values())
