@@ -239,15 +239,15 @@ def _endpoints(
         bucket=outputs["ArchiveBucketName"],
         inbox=outputs.get("InboxBucketName", ""),
         table=outputs["LedgerTableName"],
-        queues=_by_provider(outputs, "JobsQueueUrl"),
-        dlqs=_by_provider(outputs, "JobsDeadLetterQueueUrl"),
+        queues=_by_provider(created.configuration, "Queue"),
+        dlqs=_by_provider(created.configuration, "DeadLetters"),
         simulators=simulators,
     )
 
 
-def _by_provider(outputs: Mapping[str, str], ending: str) -> dict[str, str]:
+def _by_provider(configuration: Mapping[str, str], ending: str) -> dict[str, str]:
     return {
         match[1].lower(): url
-        for name, url in outputs.items()
+        for name, url in configuration.items()
         if (match := re.fullmatch(rf"(\w+?){ending}", name))
     }

@@ -37,7 +37,6 @@ def test_functions_are_told_what_the_template_says(created: Stack, aws_endpoint:
     }
     assert told["Bucket"] == created.outputs["ArchiveBucketName"]
     assert told["Table"] == created.outputs["LedgerTableName"]
-    assert told["RingexQueue"] == created.outputs["RingexJobsQueueUrl"]
     assert told["RingexQueue"].startswith(aws_endpoint)
     assert told["RingexSettleSeconds"] == "1"
     assert (told["RetrySeconds"], told["MaxAttempts"]) == ("1", "5")
@@ -56,12 +55,9 @@ def test_routes_and_sources_are_the_templates(created: Stack) -> None:
     assert created.outputs["AccessUrl"] == f"{GATEWAY}/access"
     assert created.outputs["WebhookUrl"] == f"{GATEWAY}/webhook/ringcentral"
     sources = {source.queue_url: source for source in created.sources}
-    assert sources.keys() == {
-        created.outputs["RingexJobsQueueUrl"],
-        created.outputs["RingcxJobsQueueUrl"],
-        created.outputs["KazooJobsQueueUrl"],
-    }
-    source = sources[created.outputs["RingexJobsQueueUrl"]]
+    queues = [created.configuration[f"{name}Queue"] for name in ("Ringex", "Ringcx", "Kazoo")]
+    assert sources.keys() == set(queues)
+    source = sources[queues[0]]
     assert source.function == "ProcessorFunction"
     assert (source.batch_size, source.window, source.concurrency) == (100, 2, 2)
     assert all(source.partial for source in created.sources)
@@ -105,7 +101,7 @@ def test_the_inbox_tells_kazoos_queue_what_arrives(with_kazoo: Stack, aws_endpoi
     parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
     s3.complete_multipart_upload(**upload, MultipartUpload=parts)
     received = sqs.receive_message(
-        QueueUrl=with_kazoo.outputs["KazooJobsQueueUrl"], MaxNumberOfMessages=10
+        QueueUrl=with_kazoo.configuration["KazooQueue"], MaxNumberOfMessages=10
     )
     told = [json.loads(message["Body"]) for message in received["Messages"]]
     records = [record for message in told for record in message.get("Records", [])]
@@ -150,7 +146,7 @@ def test_a_token_is_there_that_ringcentral_takes(created: Stack, aws_endpoint: s
 
 def test_the_queue_buries_what_crashes_again_and_again(created: Stack, aws_endpoint: str) -> None:
     sqs = aws.client("sqs", aws_endpoint)
-    url = created.outputs["RingexJobsQueueUrl"]
+    url = created.configuration["RingexQueue"]
     values = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert values["VisibilityTimeout"] == "5400"
     assert '"maxReceiveCount": 10' in values["RedrivePolicy"]
