@@ -408,7 +408,7 @@ class TestWhoGetsIn:
                 if mentions(policy[target], logical)
                 for statement in every_statement(policy["PolicyDocument"])
                 if statement.get("Condition") == TLS_ONLY
-                and mentions(statement["Resource"], logical)
+                and (statement["Resource"] == "*" or mentions(statement["Resource"], logical))
             ]
             assert [(s["Effect"], s["Principal"]) for s in denials] == [("Deny", "*")], logical
 
