@@ -201,6 +201,17 @@ def test_no_role_reaches_further_than_its_own_work(
         roles[function].check(Asked(action, resource, context))
 
 
+@pytest.mark.attacks("a function writes into the logs of others")
+def test_every_function_writes_to_the_stacks_own_log_alone(roles: dict[str, Permissions]) -> None:
+    """AWS's own policy, which SAM attaches, allows every log group of the account."""
+    for role in roles.values():
+        for action in ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"):
+            with pytest.raises(Denied, match="NoOtherLog"):
+                role.check(Asked(action, "arn:Other:log-stream:a"))
+            with pytest.raises(Denied, match="is not granted"):  # but for AWS's own policy
+                role.check(Asked(action, "arn:FunctionLogGroup"))
+
+
 def test_the_evaluator_lets_through_what_is_granted(roles: dict[str, Permissions]) -> None:
     """Else the attacks above would prove nothing."""
     for function, asked in [

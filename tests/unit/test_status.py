@@ -625,7 +625,10 @@ def test_a_credential_that_is_served_nothing_is_named_until_it_is_served(world):
         "ringex serves the credential 0a1b nothing since 2026-11-20 12:00 UTC, and serves another: "
         "POST /token answers 503"
     )
-    assert need.do == "sam logs --stack-name archive --name ProcessorFunction"
+    assert need.do == (
+        "sam logs --stack-name archive --name ProcessorFunction "
+        """--filter '{ $.service = "processor" || $.service NOT EXISTS }'"""
+    )
     assert found.said["providers"][0]["credentials_refused"] == 1
     granted("ringex", world.notes, world.clock, **about)
     assert "credential" not in [need.kind for need in world.looked().needs]

@@ -122,8 +122,13 @@ def of_each[T, R](items: Iterable[T], ask: Callable[[T], R]) -> list[R]:
 
 
 def logs_of(work: Overview, function: str) -> str:
-    """Return the command that shows the log of a function."""
-    return f"sam logs --stack-name {work.stack} --name {function}"
+    """Return the command that shows what a function logs, and what Lambda logs of failures.
+
+    All functions write to one log group; what Lambda itself writes names no service.
+    """
+    service = function.removesuffix("Function").lower()
+    own = f"'{{ $.service = \"{service}\" || $.service NOT EXISTS }}'"
+    return f"sam logs --stack-name {work.stack} --name {function} --filter {own}"
 
 
 def minute(moment: datetime) -> str:
