@@ -117,10 +117,10 @@ def test_the_policy_for_a_storage_plan_exists(with_kazoo: Stack, aws_endpoint: s
     policy = iam.get_policy(PolicyArn=with_kazoo.outputs["InboxWriterPolicyArn"])["Policy"]
     found = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
     bucket = with_kazoo.outputs["InboxBucketName"]
-    statements = found["PolicyVersion"]["Document"]["Statement"]
-    assert {each["Action"] for each in statements} == {"s3:PutObject", "s3:GetObject"}
+    (statement,) = found["PolicyVersion"]["Document"]["Statement"]
+    assert statement["Action"] == ["s3:PutObject", "s3:GetObject"]
     account = f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/id-1}}${{aws:PrincipalTag/id-2}}"
-    assert all(each["Resource"][2].startswith(account) for each in statements)
+    assert statement["Resource"][2].startswith(account)
 
 
 def test_the_bucket_is_versioned_and_locked(created: Stack, aws_endpoint: str) -> None:

@@ -349,7 +349,7 @@ def reached(sam: Template, account: str) -> Sequence[str]:
     tags = {"id-1": account[:2], "id-2": account[2:4], "id-3": account[4:]}
     patterns = []
     for statement in policy["PolicyDocument"]["Statement"]:
-        if statement["Action"] == "s3:PutObject":
+        if "s3:PutObject" in statement["Action"]:
             patterns += statement["Resource"]
     for name, value in tags.items():
         patterns = [each.replace(f"${{aws:PrincipalTag/{name}}}", value) for each in patterns]

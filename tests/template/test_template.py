@@ -68,6 +68,8 @@ OBJECTS = [
     {"Fn::Sub": "${InboxBucket.Arn}/push/*"},
     {"Fn::Sub": "${InboxBucket.Arn}/*"},
 ]
+OF_FUNCTIONS = ("AWS::Serverless::Function", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+"""Where what functions are allowed is written. Other policies speak of whoever asks."""
 CONFIRMED = "nobody-can-remove-anything-early"
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
 
@@ -437,31 +439,55 @@ class TestWhoGetsIn:
             ]
             assert [(s["Effect"], s["Principal"]) for s in denials] == [("Deny", "*")], logical
 
-    def test_functions_may_do_single_actions_on_named_resources(self, sam: Template) -> None:
-        """One, or several folders of a bucket."""
-        for logical, statement in statements(sam):
-            if statement["Effect"] == "Deny":
-                continue
-            action, resource = statement["Action"], statement["Resource"]
-            assert isinstance(action, str), f"{logical}: one action a statement: {action}"
+    def test_functions_may_do_named_actions_on_named_resources(self, sam: Template) -> None:
+        """Of a bucket's objects, those of a folder."""
+        for logical, grant in grants(sam):
+            action, resource = grant["Action"], grant["Resource"]
             assert "*" not in action, f"{logical}: {action}"
-            for one in resource if isinstance(resource, list) else [resource]:
-                assert isinstance(one, dict), f"{logical}: {action} on {one}"
-                if not (one in OBJECTS and action.startswith("s3:")):
-                    assert not any("*" in text for text in every_string(one)), (logical, action)
+            assert isinstance(resource, dict), f"{logical}: {action} on {resource}"
+            if not (resource in OBJECTS and action.startswith("s3:")):
+                assert not any("*" in text for text in every_string(resource)), (logical, action)
 
-    def test_every_permission_names_the_code_that_needs_it(self) -> None:
-        lines = (ROOT / "template.yaml").read_text().splitlines()
-        for number, line in enumerate(lines):
-            if re.match(r"\s+(- )?Effect: Allow", line) and "Action:" in lines[number + 1]:
-                assert re.search(r"# legato/\w+", line), f"line {number + 1}: {line.strip()}"
+    def test_what_may_be_done_to_a_resource_is_said_once(self, sam: Template) -> None:
+        """A second statement has another condition, or is itself there under one."""
+        for logical, properties in sam.functions.items():
+            found = [
+                (str(each["Resource"]), str(each.get("Condition")))
+                for each in properties["Policies"][-1]["Statement"]
+                if "Effect" in each
+            ]
+            assert len(found) == len(set(found)), logical
+
+    def test_every_permission_names_the_code_that_needs_it(self, sam: Template) -> None:
+        """Beside each action, so that whoever removes the code finds the permission."""
+        actions = {grant["Action"] for _, grant in grants(sam)}
+        actions |= {"kms:Sign", "kms:GetPublicKey", "kms:GetKeyPolicy"}
+        kind, found = "", set()
+        for line in (ROOT / "template.yaml").read_text().splitlines():
+            if entry := re.match(r"  (\w+):$", line):
+                kind = sam.source["Resources"].get(entry[1], {}).get("Type", "")
+            named = re.match(r"\s+(?:Action:|-) (\w+:\w+)(?: # (.*))?$", line)
+            if named is None or named[1] not in actions or kind not in OF_FUNCTIONS:
+                continue
+            action, reason = named.groups()
+            found.add(action)
+            where = re.match(r"(legato/[\w/.]*\w)\b", reason or "")
+            assert where, line.strip()
+            assert (ROOT / "layers" / "shared" / where[1]).exists(), line.strip()
+        assert found == actions
 
     def test_a_key_is_used_only_when_one_is_given(self, sam: Template) -> None:
+        resources, conditions = sam.source["Resources"], sam.source["Conditions"]
+        assert resources["EncryptionPolicy"]["Condition"] == "HasKmsKey"
         for logical, properties in sam.functions.items():
             for policy in properties["Policies"]:
+                if "EncryptionPolicy" in every_string(policy):
+                    condition = policy["Fn::If"][0]
+                    assert "HasKmsKey" in every_string([condition, conditions[condition]]), logical
+                    continue
                 for statement in document(sam, policy)["Statement"]:
                     if "KmsKeyArn" in every_string(statement):
-                        assert statement["Fn::If"][0] in ("HasKmsKey", "EncryptsMail"), logical
+                        assert statement["Fn::If"][0] == "HasKmsKey", logical
 
     def test_no_log_holds_a_header_or_a_body(self, sam: Template) -> None:
         for api in sam.of("AWS::Serverless::HttpApi").values():
@@ -585,7 +611,7 @@ class TestPush:
     def test_a_storage_plan_may_write_and_read_and_nothing_else(self, sam: Template) -> None:
         policy = sam.of("AWS::IAM::ManagedPolicy")["InboxWriterPolicy"]["PolicyDocument"]
         actions = [each["Action"] for each in every_statement(policy)]
-        assert actions == ["s3:PutObject", "s3:GetObject", ["kms:GenerateDataKey", "kms:Decrypt"]]
+        assert actions == [["s3:PutObject", "s3:GetObject"], ["kms:GenerateDataKey", "kms:Decrypt"]]
 
     def test_a_push_that_is_too_large_raises_an_alarm_with_advice(self, sam: Template) -> None:
         """AWS lets nobody write the text of its 413."""
@@ -716,8 +742,9 @@ class TestQueues:
 
     def test_the_visibility_timeout_says_where_it_comes_from(self) -> None:
         text = (ROOT / "template.yaml").read_text()
-        for match in re.finditer(r"(.*)\n\s+VisibilityTimeout: 5400", text):
-            assert "times" in match[1]
+        said = re.findall(r"VisibilityTimeout: \d+(.*)", text)
+        assert said
+        assert all(" # six times ProcessorFunction's timeout" in each for each in said)
 
 
 class TestFunctions:
