@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -230,6 +229,7 @@ def _endpoints(
     simulators: dict[str, str],
 ) -> Endpoints:
     outputs = created.outputs
+    queues = created.configuration.queues if created.configuration else {}
     return Endpoints(
         aws=endpoint,
         region=aws.REGION,
@@ -239,15 +239,7 @@ def _endpoints(
         bucket=outputs["ArchiveBucketName"],
         inbox=outputs.get("InboxBucketName", ""),
         table=outputs["LedgerTableName"],
-        queues=_by_provider(created.configuration, "Queue"),
-        dlqs=_by_provider(created.configuration, "DeadLetters"),
+        queues={provider: queue.url for provider, queue in queues.items()},
+        dlqs={provider: queue.dead_letters for provider, queue in queues.items()},
         simulators=simulators,
     )
-
-
-def _by_provider(configuration: Mapping[str, str], ending: str) -> dict[str, str]:
-    return {
-        match[1].lower(): url
-        for name, url in configuration.items()
-        if (match := re.fullmatch(rf"(\w+?){ending}", name))
-    }

@@ -2,12 +2,12 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from legato.app.root import App
-from legato.model import Job
 from legato.settings import Limit
 from local.worker import environment
 from tests.fakes import NOON
@@ -31,23 +31,20 @@ def configured(system, monkeypatch):
 
 def test_fifty_workers_starting_at_once_mint_one_token(system, configured):
     """RingCentral suspends an app whose processes each log in for themselves."""
-    shops = [
-        App(configured).processing(configured.ringex_queue.replace("/", ":"))
-        for _ in range(WORKERS)
-    ]
+    day = {"begin": NOON, "end": NOON + timedelta(days=1)}
+    readers = [App(configured).ringex.recorded(**day)[0] for _ in range(WORKERS)]
     start, answers = threading.Barrier(WORKERS), []
 
-    def work(ports):
+    def work(reader):
         start.wait()
-        job = Job(provider="ringex", account="~", call="s-1", seen_at=NOON)
-        answers.append(ports.provider.resolve([job]))
+        answers.append(reader.page({}).changes)
 
-    threads = [threading.Thread(target=work, args=(ports,)) for ports in shops]
+    threads = [threading.Thread(target=work, args=(reader,)) for reader in readers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     stats = httpx.get(f"{system.endpoints.simulators['ringex']}/_sim/stats").json()
-    assert answers == [{}] * WORKERS
+    assert answers == [()] * WORKERS
     assert stats["tokensMinted"] == 1
     assert stats["tooManyRequests"] == {}

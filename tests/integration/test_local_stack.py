@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,16 +32,17 @@ def test_functions_are_told_what_the_template_says(created: Stack, aws_endpoint:
     name = created.functions["ProcessorFunction"].environment["LEGATO_CONFIG"]
     document = aws.client("ssm", aws_endpoint).get_parameter(Name=name)["Parameter"]["Value"]
     told = configuration(document)
-    assert created.configuration == told | {
-        "SigningKey": created.outputs["SigningKeyId"],
-        "RingexWebhookUrl": created.outputs["WebhookUrl"],
-    }
-    assert told["Bucket"] == created.outputs["ArchiveBucketName"]
-    assert told["Table"] == created.outputs["LedgerTableName"]
-    assert told["RingexQueue"].startswith(aws_endpoint)
-    assert told["RingexSettleSeconds"] == "1"
-    assert (told["RetrySeconds"], told["MaxAttempts"]) == ("1", "5")
-    assert told["Inbox"] == told["RestoreTopic"] == ""
+    assert created.configuration == replace(
+        told,
+        signing_key=created.outputs["SigningKeyId"],
+        ringex_webhook_url=created.outputs["WebhookUrl"],
+    )
+    assert told.bucket == created.outputs["ArchiveBucketName"]
+    assert told.table == created.outputs["LedgerTableName"]
+    assert told.ringex_queue.startswith(aws_endpoint)
+    assert told.ringex_settle_seconds == 1
+    assert (told.tuning.retry_seconds, told.tuning.max_attempts) == (1, 5)
+    assert told.inbox == told.restore_topic == ""
     assert created.functions["WebhookFunction"].environment["POWERTOOLS_SERVICE_NAME"] == "webhook"
 
 
@@ -55,7 +57,7 @@ def test_routes_and_sources_are_the_templates(created: Stack) -> None:
     assert created.outputs["AccessUrl"] == f"{GATEWAY}/access"
     assert created.outputs["WebhookUrl"] == f"{GATEWAY}/webhook/ringcentral"
     sources = {source.queue_url: source for source in created.sources}
-    queues = [created.configuration[f"{name}Queue"] for name in ("Ringex", "Ringcx", "Kazoo")]
+    queues = [queue.url for queue in created.configuration.queues.values()]
     assert sources.keys() == set(queues)
     source = sources[queues[0]]
     assert source.function == "ProcessorFunction"
@@ -101,7 +103,7 @@ def test_the_inbox_tells_kazoos_queue_what_arrives(with_kazoo: Stack, aws_endpoi
     parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
     s3.complete_multipart_upload(**upload, MultipartUpload=parts)
     received = sqs.receive_message(
-        QueueUrl=with_kazoo.configuration["KazooQueue"], MaxNumberOfMessages=10
+        QueueUrl=with_kazoo.configuration.kazoo_queue, MaxNumberOfMessages=10
     )
     told = [json.loads(message["Body"]) for message in received["Messages"]]
     records = [record for message in told for record in message.get("Records", [])]
@@ -146,7 +148,7 @@ def test_a_token_is_there_that_ringcentral_takes(created: Stack, aws_endpoint: s
 
 def test_the_queue_buries_what_crashes_again_and_again(created: Stack, aws_endpoint: str) -> None:
     sqs = aws.client("sqs", aws_endpoint)
-    url = created.configuration["RingexQueue"]
+    url = created.configuration.ringex_queue
     values = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert values["VisibilityTimeout"] == "5400"
     assert '"maxReceiveCount": 10' in values["RedrivePolicy"]

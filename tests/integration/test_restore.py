@@ -165,8 +165,8 @@ class TestTheStack:
     def test_the_rule_leads_to_the_restorer(self, created):
         [rule] = created.rules
         assert rule.function == "RestorerFunction"
-        assert created.configuration["Table"] == created.outputs["LedgerTableName"]
-        assert created.configuration["RestoreTopic"].startswith("arn:aws:sns:")
+        assert created.configuration.table == created.outputs["LedgerTableName"]
+        assert created.configuration.restore_topic.startswith("arn:aws:sns:")
 
     def test_a_call_is_restored_from_end_to_end(self, created, aws_client, target, handler):
         """S3's own event has the function of the template note it; nothing else is told of."""

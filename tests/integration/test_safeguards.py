@@ -26,7 +26,7 @@ def differences(deployed, own_client):
 
     def look():
         guarded = StackSafeguards(
-            stack=deployed.configuration["Stack"],
+            stack=deployed.configuration.stack,
             cloudformation=own_client("cloudformation"),
             s3=own_client("s3"),
             kms=own_client("kms"),

@@ -35,7 +35,7 @@ def swept(aws_endpoint):
     [function] = [each for each in made.functions.values() if each.logical == "SweeperFunction"]
     ssm, name = aws.client("ssm", aws_endpoint), "without-a-ledger"
     document = ssm.get_parameter(Name=function.environment["LEGATO_CONFIG"])["Parameter"]["Value"]
-    document = document.replace(made.configuration["Table"], "gone")
+    document = document.replace(made.configuration.table, "gone")
     ssm.put_parameter(Name=name, Value=document, Type="String")
     environment = {
         **os.environ,
@@ -72,4 +72,4 @@ def test_a_ledger_that_does_not_answer_ends_the_sweep_with_its_reason(swept):
     logged = [json.loads(line) for line in lines if '"the sweep failed"' in line]
     assert [(one["level"], one["reason"]) for one in logged] == [("ERROR", answer["failed"])]
 
-    assert "Refused: the sweeper knows" in swept({"provider": "zoom"}).stderr
+    assert "Refused: the providers are ringex, ringcx, kazoo" in swept({"provider": "zoom"}).stderr

@@ -49,6 +49,7 @@ UNNAMED = {
     "AWS::S3::BucketPolicy",
     "AWS::SQS::QueuePolicy",
     "AWS::SNS::TopicPolicy",
+    "Custom::Configuration",
     "Custom::RingexSubscription",
     "AWS::Serverless::LayerVersion",  # SAM names it itself, unless it is told a name
 }
