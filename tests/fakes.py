@@ -138,6 +138,9 @@ class FakeLedger:
         self.entries[state.id] = saved
         return saved
 
+    def load_all(self, calls):
+        return [self.load(call) for call in calls]
+
 
 class FakeNotes:
     def __init__(self):
@@ -164,6 +167,12 @@ class FakeNotes:
     def listed(self, name, *, until):
         due = [note for note in self._listed(name) if note.listed[1] <= until]
         yield from sorted(due, key=lambda note: note.listed[1])
+
+    def read_all(self, keys):
+        return [self.read(key) for key in keys]
+
+    def count(self, name, *, most):
+        return min(len(self._listed(name)), most)
 
     def _listed(self, name):
         return [self.notes[key] for key in self.lists.get(name, ()) if key in self.notes]

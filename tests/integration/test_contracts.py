@@ -448,6 +448,16 @@ class TestLedger:
             ledger.save(first.changed(status="empty"))
         assert ledger.load(an_id("s-1")).status == "archived"
 
+    def test_many_entries_are_read_in_the_order_in_which_they_are_asked_for(self, ledger):
+        """Also what is not there, and what is asked for twice."""
+        calls = [an_id(f"s-{number}") for number in range(250)]
+        saved = [ledger.save(ledger.load(call).changed(status="working")) for call in calls[::2]]
+        found = ledger.load_all([*calls, calls[0]])
+        assert found[::2] == [*saved, saved[0]][: len(found[::2])]
+        assert {state.status for state in found[1:250:2]} == {"new"}
+        assert [state.id for state in found] == [*calls, calls[0]]
+        assert ledger.load_all([]) == []
+
 
 class TestNotes:
     @pytest.fixture(params=["fake", "dynamodb"])
@@ -488,6 +498,15 @@ class TestNotes:
         assert found == [1, 2]
         assert [n.key for n in notes.listed("calls", until="2026-11-30")] == ["call#3"]
         assert list(notes.listed("nobody", until="2026-12-31")) == []
+
+    def test_many_notes_are_read_and_counted(self, notes):
+        """In the order in which they are asked for, also a large one and one that is not there."""
+        long = self.listed(notes, "call#2", "2026-11-02", long="x" * 1_000_000)
+        short = self.listed(notes, "call#1", "2026-11-01")
+        missing = Note(key="call#3")
+        assert notes.read_all(["call#3", "call#2", "call#1"]) == [missing, long, short]
+        assert (notes.count("calls", most=9), notes.count("calls", most=1)) == (2, 1)
+        assert notes.count("nobody", most=9) == 0
 
     def test_the_first_of_a_list_is_found(self, notes):
         """By what it is to be ordered by, whole, and among its own list only."""
@@ -534,6 +553,22 @@ def test_a_list_is_longer_than_a_page_of_its_index(aws_client, table):
     assert len(pages) == 1
     assert [note.key for note in found] == [f"call#{day}" for day in range(2, 6)]
     assert len(pages) >= 3
+
+
+def test_a_list_is_read_a_hundred_notes_at_once_by_who_wants_all_of_it(aws_client, table):
+    """With a request for each hundred, beside those of the index."""
+    dynamodb = aws_client("dynamodb")
+    notes, asked = DynamoLedger(dynamodb, table=table, at_once=100), []
+    for number in range(101):
+        notes.write(Note(key=f"call#{number:03}", listed=("calls", f"{number:03}")))
+    for operation in ("Query", "GetItem", "BatchGetItem"):
+        dynamodb.meta.events.register(
+            f"before-call.dynamodb.{operation}",
+            lambda model, **_: asked.append(model.name),
+        )
+    found = [note.key for note in notes.listed("calls", until="9")]
+    assert found == [f"call#{number:03}" for number in range(101)]
+    assert asked == ["Query", "BatchGetItem", "BatchGetItem"]
 
 
 def test_what_left_the_list_in_between_is_passed_over(aws_client, table):

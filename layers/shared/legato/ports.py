@@ -119,6 +119,26 @@ class Lists(Notes, Protocol):
         ...
 
 
+class WholeLedger(Ledger, Protocol):
+    """The ledger, for whoever looks at many calls: a hundred come with one request."""
+
+    def load_all(self, calls: Iterable[CallId]) -> list[CallState]:
+        """Return the entries of these calls, in this order, as `load` does. Raises Retry."""
+        ...
+
+
+class WholeLists(Lists, Protocol):
+    """Notes, for whoever looks at many of them."""
+
+    def read_all(self, keys: Iterable[str]) -> list[Note]:
+        """Return these notes, in this order, as `read` does. Raises Retry."""
+        ...
+
+    def count(self, name: str, *, most: int) -> int:
+        """Return about how many notes are listed under this name, up to `most`. Raises Retry."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Somebody's look at calls, or a step of a legal hold, of which the archive has a record.

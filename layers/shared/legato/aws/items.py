@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import secrets
 import zlib
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from legato.aws.errors import code, translated
-from legato.errors import Retry, Stale, TooLarge
+from legato.errors import Retry, Stale, TooLarge, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,8 @@ MOST_PARTS = 11
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
 TRIES = 5
+MOST_READ = 100
+"""Items of one request, by DynamoDB's own rule."""
 
 type Item = dict[str, Any]
 """Attributes as DynamoDB has them. A key is an item of `pk` and `sk`."""
@@ -55,6 +58,23 @@ class Items:
         """Return an item as it is now, with its content, or None. Raises Retry."""
         item = self._get(key)
         return None if item is None else self.whole(item)
+
+    def get_all(self, keys: Sequence[Item]) -> list[tuple[Item, Json] | None]:
+        """Return items as `get` does, in this order, a hundred in a request. Raises Retry."""
+        found: dict[tuple[str, str], Item] = {}
+        for some in batched(dict.fromkeys(map(_plain, keys)), MOST_READ, strict=False):
+            named = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in some]
+            asked: Any = {self._table: {"Keys": named, "ConsistentRead": True}}
+            while asked:
+                with translated(f"{self._name} cannot be read"):
+                    answer = self._dynamodb.batch_get_item(RequestItems=asked)
+                items = answer["Responses"].get(self._table, [])
+                asked = answer.get("UnprocessedKeys")
+                if asked and not items:
+                    raise Unavailable(f"{self._name} cannot be read: DynamoDB gives no more now")
+                found |= {_plain(item): item for item in items}
+        there = (found.get(_plain(key)) for key in keys)
+        return [None if item is None else self.whole(item) for item in there]
 
     def whole(self, item: Item) -> tuple[Item, Json] | None:
         """Return an item that was read with its content, or as it is now; None if it is gone.
@@ -162,6 +182,10 @@ class Items:
                 return None
             bodies.append(part["content"]["B"])
         return b"".join(bodies)
+
+
+def _plain(item: Item) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]
 
 
 def _part_key(item: Item, number: int) -> Item:

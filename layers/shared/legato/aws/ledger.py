@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -12,7 +13,7 @@ from legato.aws.items import Items
 from legato.model import CallId, CallState, Note, StoredObject, Trouble, format_time, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -31,20 +32,25 @@ class DynamoLedger:
     """Ledger and notes.
 
     The table has the keys `pk` and `sk`, and the index `Listed` with the keys `listed` and `order`,
-    all strings. Only a note that is listed has the latter two.
+    all strings. Only a note that is listed has the latter two. Of what is listed, so many notes are
+    read `at_once`: whoever takes his time for each reads them one by one.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
+    def __init__(self, dynamodb: DynamoDBClient, *, table: str, at_once: int = 1) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._at_once = at_once
         self._items = Items(dynamodb, table=table, name="the ledger")
 
     def load(self, call: CallId) -> CallState:
         """Return the entry as it is now, or a fresh one. Raises Retry."""
-        found = self._items.get(_key(call))
-        if found is None:
-            return CallState(**call._asdict())
-        return _state(*found)
+        return _call(call, self._items.get(_key(call)))
+
+    def load_all(self, calls: Iterable[CallId]) -> list[CallState]:
+        """Return entries as `load` does, a hundred in a request. Raises Retry."""
+        wanted = list(calls)
+        found = self._items.get_all([_key(call) for call in wanted])
+        return list(map(_call, wanted, found))
 
     def save(self, state: CallState) -> CallState:
         """Write the entry over the version that it was read as. Raises Stale, TooLarge, Retry."""
@@ -55,16 +61,12 @@ class DynamoLedger:
 
     def read(self, key: str) -> Note:
         """Return a note as it is now, or an empty one. Raises Retry."""
-        found = self._items.get(_note_key(key))
-        if found is None:
-            return Note(key=key)
-        item, content = found
-        return Note(
-            key=key,
-            content=content,
-            version=int(item["version"]["N"]),
-            listed=(item["listed"]["S"], item["order"]["S"]) if "listed" in item else None,
-        )
+        return _note(key, self._items.get(_note_key(key)))
+
+    def read_all(self, keys: Iterable[str]) -> list[Note]:
+        """Return notes as `read` does, a hundred in a request. Raises Retry."""
+        wanted = list(keys)
+        return list(map(_note, wanted, self._items.get_all(list(map(_note_key, wanted)))))
 
     def write(self, note: Note) -> Note:
         """Write a note over the version that it was read as. Raises Stale, TooLarge, Retry."""
@@ -102,10 +104,44 @@ class DynamoLedger:
         )
         with translated("the ledger cannot be searched"):
             for page in pages:
-                for item in page["Items"]:
-                    note = self.read(item["pk"]["S"])
-                    if note.listed and note.listed[0] == name and note.listed[1] <= until:
-                        yield note
+                for items in batched(page["Items"], self._at_once, strict=False):
+                    keys = [item["pk"]["S"] for item in items]
+                    for note in self.read_all(keys) if self._at_once > 1 else map(self.read, keys):
+                        if note.listed and note.listed[0] == name and note.listed[1] <= until:
+                            yield note
+
+    def count(self, name: str, *, most: int) -> int:
+        """Return about how many notes are listed under this name, up to `most`. Raises Retry."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="Listed",
+            KeyConditionExpression="listed = :name",
+            ExpressionAttributeValues={":name": {"S": name}},
+            Select="COUNT",
+        )
+        counted = 0
+        with translated("the ledger cannot be searched"):
+            for page in pages:
+                counted += page["Count"]
+                if counted >= most:
+                    break
+        return min(counted, most)
+
+
+def _call(call: CallId, found: tuple[Item, Json] | None) -> CallState:
+    return CallState(**call._asdict()) if found is None else _state(*found)
+
+
+def _note(key: str, found: tuple[Item, Json] | None) -> Note:
+    if found is None:
+        return Note(key=key)
+    item, content = found
+    return Note(
+        key=key,
+        content=content,
+        version=int(item["version"]["N"]),
+        listed=(item["listed"]["S"], item["order"]["S"]) if "listed" in item else None,
+    )
 
 
 def _note_key(key: str) -> dict[str, Any]:
