@@ -6,8 +6,9 @@ import pytest
 
 from legato.discovery.sweep_all import Round, sweep_all
 from legato.errors import Barred, Wait
-from legato.ledger import unarchived
-from legato.ports import Change, TailPage
+from legato.ledger import gaps, unarchived
+from legato.ledger.sweep_remains import FRESH, last_remains
+from legato.ports import Beyond, Change, TailPage
 from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, an_id
 
 
@@ -58,6 +59,7 @@ class Desk:
             settle_seconds=5,
             rest=timedelta(),
             retention=lambda _: self.days,
+            at_once=2,
         )
         return sweep_all(work, until=self.clock.now() + timedelta(seconds=120), **options)
 
@@ -127,3 +129,20 @@ def test_without_tails_nothing_is_asked():
     desk = Desk()
     desk.days = None
     assert not desk.go().swept
+
+
+def test_what_is_left_is_written_down_for_whoever_only_looks():
+    """Which lists have a gap, and where calls are to be archived: few of many."""
+    beyond = Beyond(begin=NOON, end=NOON + timedelta(seconds=2), cursor={})
+    desk = Desk(("ringcx#1", "", a_change("s-v-1")), ("ringcx#2", "", None), ("ringcx#3", "", None))
+    desk.days["ringcx#3"] = 90
+    assert last_remains("ringex", desk.notes, desk.clock) is None
+    known = {"since": NOON, "now": NOON, "reason": "503"}
+    gaps.step_over("ringcx#2", beyond, notes=desk.notes, **known)
+    for tail in desk.tails:
+        tail.stretch = lambda *_, **__: FakeTail(desk.clock, "x", answer=Barred("no", seconds=9))
+    desk.go()
+    left = last_remains("ringex", desk.notes, desk.clock)
+    assert (left.gaps, left.unarchived) == ({"ringcx#2"}, {"ringcx#1"})
+    desk.clock.advance(FRESH.total_seconds() + 1)
+    assert last_remains("ringex", desk.notes, desk.clock) is None

@@ -40,10 +40,11 @@ def read_again(
     clock: Clock,
     until: datetime,
     settle: int,
-) -> list[SweepReport]:
-    """Read a tail's gaps as far as they can be read now, and return what each try did.
+) -> tuple[list[SweepReport], bool]:
+    """Read a tail's gaps as far as they can be read now.
 
-    Whatever ends a run, the next one goes on. Raises Retry.
+    Returns what each try did, and whether any gap is left. Whatever ends a run, the next one goes
+    on. Raises Retry.
     """
     reports: list[SweepReport] = []
     asked: set[tuple[str, datetime]] = set()
@@ -57,7 +58,7 @@ def read_again(
         if not due:
             if not any(gap.lacks for gap in known):
                 _let_look_back(tail, notes)
-            return reports
+            return reports, bool(known)
         # The longest of those that nobody has tried stands for the most calls.
         gap = max(due, key=lambda gap: (gap.turn, gap.tried_at is None, gap.end - gap.begin))
         asked.add((gap.key, gap.end))
@@ -74,7 +75,7 @@ def read_again(
             was_read(gap, now=clock.now(), notes=notes)
             _note_worked(tail.key, notes, clock.now())
         elif isinstance(report.stopped, Wait):
-            return reports
+            return reports, True
 
 
 def _splittable(found: Sequence[Gap], worked_at: datetime | None) -> Gap | None:

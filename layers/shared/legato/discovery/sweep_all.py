@@ -16,6 +16,7 @@ from legato.discovery.reread import read_again
 from legato.discovery.sweep import sweep
 from legato.errors import LegatoError
 from legato.ledger import named_recordings
+from legato.ledger.sweep_remains import note_remains
 from legato.ledger.unarchived import oldest
 
 if TYPE_CHECKING:
@@ -82,8 +83,10 @@ def sweep_all(work: Round, *, until: datetime, unfinished_only: bool = False) ->
     def swept(some: Sequence[Follower]) -> list[tuple[Follower, SweepReport]]:
         return [(tail, _swept(tail, work, until, unfinished_only=unfinished_only)) for tail in some]
 
+    gaps: set[str] = set()
+
     def read_gaps(some: Sequence[Follower]) -> list[tuple[Follower, SweepReport]]:
-        return [(tail, reread) for tail in some for reread in _gaps_read(tail, work, until)]
+        return [(tail, reread) for tail in some for reread in _gaps_read(tail, work, until, gaps)]
 
     groups = _groups(tails, work)
     with ThreadPoolExecutor(work.at_once) as workers:
@@ -98,7 +101,16 @@ def sweep_all(work: Round, *, until: datetime, unfinished_only: bool = False) ->
             report.stopped.append(f"what notifications have named: {error}")
         watches = dict.fromkeys(tail.watch for tail in tails)
         waiting = workers.map(lambda watch: oldest(watch, work.notes, work.clock), watches)
-        _guard(report, dict(zip(watches, waiting, strict=True)), work)
+        found = dict(zip(watches, waiting, strict=True))
+        _guard(report, found, work)
+    if work.at_once > 1:
+        unarchived = [watch for watch, one in found.items() if one is not None]
+        try:
+            note_remains(
+                work.provider, gaps=gaps, unarchived=unarchived, notes=work.notes, clock=work.clock
+            )
+        except LegatoError as error:
+            report.stopped.append(f"what is left: {error}")
     return report
 
 
@@ -126,10 +138,14 @@ def _swept(tail: Follower, work: Round, until: datetime, *, unfinished_only: boo
     )
 
 
-def _gaps_read(tail: Follower, work: Round, until: datetime) -> list[SweepReport]:
-    """Ask again for what the tail stepped over. It says nothing of the tail's age."""
+def _gaps_read(tail: Follower, work: Round, until: datetime, gaps: set[str]) -> list[SweepReport]:
+    """Ask again for what the tail stepped over. It says nothing of the tail's age.
+
+    `gaps` takes in the tail if something is left of it, or may be.
+    """
+    gaps.add(tail.key)
     try:
-        reports = read_again(
+        reports, left = read_again(
             tail,
             jobs=work.jobs,
             notes=work.notes,
@@ -139,6 +155,8 @@ def _gaps_read(tail: Follower, work: Round, until: datetime) -> list[SweepReport
         )
     except LegatoError as error:
         return [SweepReport(stopped=error)]
+    if not left:
+        gaps.discard(tail.key)
     return [replace(report, age=timedelta()) for report in reports]
 
 
