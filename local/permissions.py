@@ -366,6 +366,7 @@ def asked_for(
 
 
 _SQS = {
+    "GetQueueAttributes": "sqs:GetQueueAttributes",
     "SendMessage": "sqs:SendMessage",
     "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "DeleteMessage": "sqs:DeleteMessage",

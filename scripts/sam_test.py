@@ -600,6 +600,17 @@ def check_archive(run: Run, job: Job) -> None:
     expect(15_000 < played < 17_000, f"the joined recording plays {played} ms")
 
 
+def health_schedule(run: Run) -> None:
+    """Expect everything looked at, and the result in the ledger."""
+    answer = run.invoke()
+    expect(answer["unknown"] == [], f"not known: {answer}")
+    dynamodb = aws.client("dynamodb", run.system.endpoints.aws)
+    note = DynamoLedger(dynamodb, table=run.system.endpoints.table).read("status").content
+    providers = [one["provider"] for one in note["result"]["providers"]]
+    expect(providers == ["ringex", "ringcx", "kazoo"], f"looked at {providers}")
+    expect(len(note["result"]["needs"]) == answer["needs"], f"needs: {answer}")
+
+
 EXPECTATIONS: dict[str, Callable[[Run], None]] = {
     "webhook-handshake": handshake,
     "webhook-notification": notification,
@@ -615,6 +626,7 @@ EXPECTATIONS: dict[str, Callable[[Run], None]] = {
     "sweeper-ringcx-goes-on": ringcx_goes_on,
     "sweeper-kazoo": kazoo_schedule,
     "remover-schedule": remover_schedule,
+    "health-schedule": health_schedule,
     "auditor-digest": digest_written,
     "auditor-reconcile": reconciled,
     "access-show": looked_at,

@@ -11,6 +11,7 @@ from legato.tuning import Tuning
 
 DOCUMENT = {
     "AccessReason": "optional",
+    "AlarmTopic": "",
     "Bucket": "bucket",
     "Credentials": "arn:secret",
     "DeleteAtSource": "false",
@@ -34,7 +35,7 @@ DOCUMENT = {
     "RingexQueue": "https://sqs/ringex",
     "RingexSettleSeconds": "120",
     "RingexStorageClass": "GLACIER_IR",
-    "Stack": "arn:stack",
+    "Stack": "arn:aws:cloudformation:us-east-1:123456789012:stack/archive/guid",
     "Table": "table",
     "TimestampAuthorityUrl": "",
     "UseRingex": "true",

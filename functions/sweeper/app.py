@@ -21,8 +21,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take `{"provider": …, "goOn": …}`; answer with what was found.
 
     `goOn` only goes on where the last run ended early. Without a provider it is RingEX. A sweep for
-    which our own ledger does not answer is left to the next one; the alarm for late tails rings if
-    AWS does not answer for long.
+    which our own ledger does not answer is left to the next one; HealthFunction tells it if that
+    goes on for long.
     """
     provider = event.get("provider", "ringex")
     work = app().provider(provider).sweeping()

@@ -29,6 +29,7 @@ AUDITED = WRITTEN - timedelta(days=2)
 RINGEX, RINGCX, KAZOO = "s-lost", "s-v-lost", "63957000000-lost"
 CALLS = {"ringex": RINGEX, "ringcx": RINGCX, "kazoo": KAZOO}
 PARAMETERS = office.PARAMETERS | {
+    "AlarmEmail": "alarms@example.com",
     "DeleteAtSource": "true",
     "KmsKeyArn": KEY,
     "ReconcileDays": "2",
@@ -103,6 +104,11 @@ def reconcile(company):
     until(lambda: company.system.invoke("AuditorFunction", {"task": "reconcile"})["report"])
 
 
+def test_a_fresh_stack_is_looked_at(company):
+    """Nothing is archived yet, and the ledger has no mark."""
+    assert company.system.invoke("HealthFunction", {})["unknown"] == []
+
+
 @pytest.fixture(scope="module")
 def reconciled(company):
     """Let the auditor find what is missing, and the processor archive it."""
@@ -115,6 +121,11 @@ def reconciled(company):
 def test_what_the_auditor_misses_is_archived(reconciled):
     for call in CALLS.values():
         assert reconciled.manifest(call)["legs"]
+
+
+def test_what_waits_for_a_digest_and_what_was_missing_is_looked_at(reconciled):
+    """The report too."""
+    assert reconciled.system.invoke("HealthFunction", {})["unknown"] == []
 
 
 def test_what_was_sealed_is_named_by_the_next_digest(reconciled):
@@ -205,6 +216,14 @@ def test_what_is_listed_without_its_call_is_shown_to_somebody(reconciled):
     place_stray(reconciled, "r-processed", format_time(now()))
     reconciled.post("ringex", "calls", {"legs": [{"duration": 1}], "emit": True})
     until(lambda: uses(reconciled, "processor", "PutItem", "stray#*"))
+
+
+def test_what_needs_a_person_is_told_by_mail(reconciled):
+    """A call that failed, and recordings of no call; in the second run that sees them."""
+    answers = [reconciled.system.invoke("HealthFunction", {}) for _ in range(2)]
+    assert [answer["unknown"] for answer in answers] == [[], []]
+    assert answers[0]["needs"] >= 3
+    assert uses(reconciled, "health", "sns:Publish")
 
 
 def test_what_a_call_that_goes_on_has_named_is_asked_for_when_it_must_be_over(reconciled):

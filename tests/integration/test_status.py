@@ -2,11 +2,20 @@
 
 import json
 import uuid
+from collections import Counter
 
 import pytest
 
+from legato.app import adapters, root
+from legato.aws import clients
 from legato.aws.depth import SqsDepth
+from legato.clock import SystemClock
 from legato.errors import Retry
+from legato.ledger.listed_accounts import note_accounts
+from legato.ledger.listings import tail_key
+from legato.ledger.sweep_remains import note_remains
+from legato.model import Note, format_time
+from legato.operations.health import check
 from legato.operations.status import status
 from legato.ports import Depth
 from legato.providers.credentials import read_credentials
@@ -16,6 +25,7 @@ from legato.settings import Limit
 from local import aws
 from tests import configured
 
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alarms"
 QUEUES = ("Queue", "DeadLetters")
 RINGCENTRAL = {"clientId": "id", "clientSecret": "secret", "jwt": ["one", "two"]}
 
@@ -38,7 +48,7 @@ def test_a_queue_tells_what_waits_what_is_taken_and_what_comes_later(aws_client,
 
 @pytest.fixture
 def look(aws_client, aws_endpoint, bucket, table, queue, monkeypatch):
-    """Return a function that puts the overview together, with a secret or without one."""
+    """Return a function that puts an App together, with a secret or without one."""
     for name, value in aws.environment(aws_endpoint).items():
         monkeypatch.setenv(name, value)
     secrets = aws_client("secretsmanager")
@@ -50,7 +60,7 @@ def look(aws_client, aws_endpoint, bucket, table, queue, monkeypatch):
             arn = named["ARN"]
         queues = {name: queue for name in configured.DOCUMENT if name.endswith(QUEUES)}
         told = queues | {"Table": table, "Bucket": bucket, "Credentials": arn} | told
-        return configured.app(**told).overview(stack="archive", keeper="keeper")
+        return configured.app(**{"DeleteAtSource": "kazoo", "AlarmTopic": TOPIC} | told)
 
     return made
 
@@ -62,7 +72,7 @@ def test_every_provider_that_is_used_is_looked_at(look):
         RingcxSubAccountIds="12,34",
         KazooUrl="https://kazoo",
         KazooAccountIds="aa,bb/u1,bb/u2",
-    )
+    ).overview()
     ringex, ringcx, kazoo = work.followed
     users = read_credentials(RINGCENTRAL, "ringex")
     assert {key: limits for key, limits in ringex.gates.items() if key.endswith("Heavy")} == {
@@ -87,19 +97,71 @@ def test_every_provider_that_is_used_is_looked_at(look):
 
 def test_what_is_not_used_is_not_looked_at(look):
     """A stack that follows nobody."""
-    work = look({}, UseRingex="false")
+    work = look({}, UseRingex="false").overview()
     assert list(work.followed) == []
     assert status(work).well
 
 
 def test_ringex_without_credentials_is_looked_at(look):
     """A stack that was just deployed has an empty secret: there is a limit of nobody."""
-    [ringex] = look({}).followed
+    [ringex] = look({}).overview().followed
     assert (ringex.provider, dict(ringex.gates)) == ("ringex", {})
 
 
 def test_who_may_not_read_the_secret_sees_the_rest(look):
     """All but the limits of credentials."""
-    work = look(None)
+    work = look(None).overview()
     assert [one.provider for one in work.followed] == ["ringex"]
     assert set(work.unknown) == {"limits of credentials"}
+
+
+def test_health_looks_at_the_same_without_the_secret(look):
+    """RingEX where its call log is to be followed, whether its credentials are filled in or not."""
+    work = look(None, KazooUrl="https://kazoo", KazooAccountIds="aa").health()
+    overview = work.overview()
+    assert (overview.stack, overview.unknown) == ("archive", {})
+    assert [(one.provider, one.gates, one.removes) for one in overview.followed] == [
+        ("ringex", {}, False),
+        ("kazoo", {}, True),
+    ]
+    assert work.mail is not None
+
+
+def test_without_an_address_for_alarms_there_is_no_mail(look):
+    assert look(None, AlarmTopic="").health().mail is None
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return the names of all requests to AWS, as they are sent."""
+    names = []
+    made = clients.client
+
+    def client(service, **more):
+        one = made(service, **more)
+        one.meta.events.register("before-call", lambda model, **_: names.append(model.name))
+        return one
+
+    monkeypatch.setattr(adapters, "client", client)
+    monkeypatch.setattr(root, "client", client)
+    return names
+
+
+def test_a_run_with_five_hundred_accounts_asks_the_ledger_a_few_times(look, asked):
+    """And nobody else more often than that."""
+    accounts = [f"{number:032x}" for number in range(500)]
+    told = {"KazooUrl": "https://kazoo", "KazooAccountIds": f"{accounts[0]}/*"}
+    work = look(None, AlarmTopic="", UseRingex="false", **told)
+    notes, clock = work.ledger, SystemClock()
+    note_accounts("kazoo", accounts, whole=True, notes=notes, clock=clock)
+    now = format_time(clock.now())
+    for account in accounts:
+        notes.write(Note(key=tail_key(f"kazoo#{account}"), content={"read_to": now}))
+    note_remains("kazoo", gaps=[], unarchived=[], notes=notes, clock=clock)
+    asked.clear()
+    report = check(work.health())
+    assert (report.needs, report.unknown, report.fault) == (0, {}, None)
+    ledger = [name for name in asked if name in ("GetItem", "BatchGetItem", "Query", "PutItem")]
+    assert Counter(ledger)["BatchGetItem"] == 5
+    assert len(ledger) <= 30
+    assert len(asked) <= 40

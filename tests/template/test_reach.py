@@ -125,6 +125,22 @@ TABLE = "arn:LedgerTable"
             *("AccessFunction", "dynamodb:PutItem", TABLE, item(HOLD)),
         ),
         attack(
+            "the health function's role writes who holds a call",
+            *("HealthFunction", "dynamodb:PutItem", TABLE, item(HOLD)),
+        ),
+        attack(
+            "the health function's role reads the credentials",
+            *("HealthFunction", "secretsmanager:GetSecretValue", "arn:Credentials", {}),
+        ),
+        attack(
+            "the health function's role reads an access token among others",
+            *("HealthFunction", "dynamodb:BatchGetItem", TABLE, item("tail#x", "token#ringex#a")),
+        ),
+        attack(
+            "the health function's role reads a recording",
+            *("HealthFunction", "s3:GetObjectVersion", LEG, {}),
+        ),
+        attack(
             "a hold is slipped into a batch of others",
             *("AccessFunction", "dynamodb:BatchWriteItem", TABLE, item("access#2026-11", HOLD)),
         ),

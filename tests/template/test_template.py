@@ -11,7 +11,7 @@ import pytest
 
 from legato.discovery.subscription import HOLD
 from legato.ingest.batch import MOST_RECEIVES
-from legato.operations.removal import PUT_OFF
+from legato.operations.health import NOTE
 from legato.settings import names_of
 from legato.tuning import Tuning
 from local.template import broken_rules, routes
@@ -53,8 +53,10 @@ UNNAMED = {
     "Custom::RingexSubscription",
     "AWS::Serverless::LayerVersion",  # SAM names it itself, unless it is told a name
 }
-# Measured by each run of a schedule, so that nothing measured means that nothing runs.
-HEARTBEATS = {"TailAgeSeconds", "SubscriptionHealthy", "DigestBehindSeconds", "NotAsked"}
+MOST_METRICS = 10
+"""Of an alarm.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
+"""
 # An S3 object's ARN ends in its key, so a prefix is the least that is. Kazoo's storage plan chooses
 # its keys itself, and the auditor reads all evidence.
 OBJECTS = [
@@ -131,14 +133,30 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def alarms_on(sam: Template, metric: str, dimension: str) -> dict[str, Json]:
-    """Return the alarms on a metric, by the logical id of what they watch."""
-    found = {}
-    for alarm in sam.of("AWS::CloudWatch::Alarm").values():
-        if alarm["MetricName"] == metric:
-            (value,) = [d["Value"] for d in alarm["Dimensions"] if d["Name"] == dimension]
-            found[referred(value)] = alarm
+def watched_by(alarm: Json) -> list[tuple[str, Json]]:
+    """Return the metrics of an alarm, each with the condition under which it is watched."""
+    found = []
+    for entry in alarm["Metrics"]:
+        condition, one, _ = entry.get("Fn::If", ("", entry, None))
+        if "MetricStat" in one:
+            found.append((condition, one["MetricStat"]["Metric"]))
     return found
+
+
+def with_condition(sam: Template, logical: str, condition: str) -> None:
+    """Check that whatever names a resource, or is named after it, is there only if it is."""
+    for section in ("Resources", "Outputs"):
+        for name, entry in sam.source[section].items():
+            if name == "FunctionErrorsAlarm":
+                conditions = {
+                    each: referred(metric["Dimensions"][0]["Value"])
+                    for each, metric in watched_by(entry["Properties"])
+                    if each
+                }
+                assert conditions.get(condition) in (logical, None), name
+            elif mentions(entry, logical):
+                assert entry["Condition"] == condition, name
+    assert sam.source["Resources"][logical]["Condition"] == condition
 
 
 def denial(sam: Template, name: str) -> Json:
@@ -524,11 +542,10 @@ class TestWhoGetsIn:
 class TestKeeper:
     def test_it_can_be_left_out_as_a_whole(self, sam: Template) -> None:
         """Whatever names the keeper, or is named after it, has its condition."""
-        for section in ("Resources", "Outputs"):
-            for logical, entry in sam.source[section].items():
-                own = logical.startswith(("Keeper", "RingexSubscription"))
-                if own or mentions(entry, "KeeperFunction"):
-                    assert entry["Condition"] == "UsesRingex", logical
+        with_condition(sam, "KeeperFunction", "UsesRingex")
+        for logical, entry in sam.source["Resources"].items():
+            if logical.startswith(("Keeper", "RingexSubscription")):
+                assert entry["Condition"] == "UsesRingex", logical
 
     def test_the_address_is_the_webhooks(self, sam: Template) -> None:
         """What is subscribed, what changes the resource, and what an operator reads."""
@@ -678,13 +695,7 @@ class TestRemover:
     def test_it_is_left_out_unless_somebody_wants_it(self, sam: Template) -> None:
         """Whatever names the remover has a condition, and nothing is deleted by default."""
         assert sam.source["Parameters"]["DeleteAtSource"]["Default"] == "false"
-        found = 0
-        for section in ("Resources", "Outputs"):
-            for logical, entry in sam.source[section].items():
-                if "Remov" in logical or mentions(entry, "RemoverFunction"):
-                    found += 1
-                    assert entry["Condition"].startswith("DeletesAt"), logical
-        assert found
+        with_condition(sam, "RemoverFunction", "DeletesAtSource")
 
     def test_no_two_of_one_provider_run_at_the_same_time(self, sam: Template) -> None:
         """Each has an hour's schedule of its own, which is on only where it is to delete."""
@@ -695,12 +706,79 @@ class TestRemover:
             assert schedule["ScheduleExpression"] == "rate(1 hour)"
             assert schedule["State"] == {"Fn::If": [f"DeletesAt{name}", "ENABLED", "DISABLED"]}
 
-    def test_what_is_unproven_rings_until_somebody_acts(self, sam: Template) -> None:
-        """The alarm looks back for longer than a call is put off."""
-        alarms = sam.of("AWS::CloudWatch::Alarm").values()
-        periods = [each["Period"] for each in alarms if each["MetricName"] == "RemovalUnproven"]
-        assert len(periods) == 2
-        assert all(PUT_OFF.total_seconds() + 3600 <= period for period in periods)
+
+class TestAlarms:
+    """They watch what tells people, and what it cannot know (docs/alarms.md)."""
+
+    def test_there_are_few(self, sam: Template) -> None:
+        """What `legato status` says needs none of its own."""
+        assert list(sam.of("AWS::CloudWatch::Alarm")) == [
+            "NeedsPersonAlarm",
+            "HeartbeatAlarm",
+            "WebhookApiErrorsAlarm",
+            "FunctionErrorsAlarm",
+            "DeadLettersAlarm",
+            "KazooPushTooLargeAlarm",
+        ]
+
+    def test_every_functions_errors_raise_one(self, sam: Template) -> None:
+        """Behind the API a failure is an answer 5xx. What may lack is watched if it is there."""
+        answering = {route.function for route in routes(sam.translated)}
+        metrics = watched_by(sam.of("AWS::CloudWatch::Alarm")["FunctionErrorsAlarm"])
+        watched = {
+            referred(metric["Dimensions"][0]["Value"]): condition
+            for condition, metric in metrics
+            if metric["MetricName"] == "Errors"
+        }
+        assert watched.keys() == sam.functions.keys() - answering
+        for logical, condition in watched.items():
+            assert condition == sam.source["Resources"][logical].get("Condition", ""), logical
+        assert "JobsRedelivered" in [metric["MetricName"] for _, metric in metrics]
+        (api,) = sam.of("AWS::CloudWatch::Alarm")["WebhookApiErrorsAlarm"]["Dimensions"]
+        assert api["Value"] == {"Ref": "WebhookApi"}
+
+    def test_what_counts_together_is_one_sum_of_what_cloudwatch_takes(self, sam: Template) -> None:
+        for logical, alarm in sam.of("AWS::CloudWatch::Alarm").items():
+            if "Metrics" not in alarm:
+                continue
+            (shown,) = [each for each in alarm["Metrics"] if "Expression" in each]
+            assert shown["Expression"] == "SUM(FILL(METRICS(), 0))", logical
+            assert shown.get("ReturnData", True) is True
+            assert len(watched_by(alarm)) <= MOST_METRICS, logical
+
+    def test_every_one_reaches_the_address_that_was_given(self, sam: Template) -> None:
+        for logical, alarm in sam.of("AWS::CloudWatch::Alarm").items():
+            condition, topics, nothing = alarm["AlarmActions"]["Fn::If"]
+            assert condition == "HasAlarmEmail", logical
+            assert topics == [{"Ref": "AlarmTopic"}], logical
+            assert nothing == {"Ref": "AWS::NoValue"}, logical
+            silent = "breaching" if logical == "HeartbeatAlarm" else "notBreaching"
+            assert alarm["TreatMissingData"] == silent, logical
+            assert alarm["AlarmDescription"], logical
+
+    def test_a_heartbeat_is_missed_before_long(self, sam: Template) -> None:
+        """It comes with each run of the schedule; two may fail."""
+        (event,) = sam.functions["HealthFunction"]["Events"].values()
+        assert event["Properties"]["ScheduleExpression"] == "rate(5 minutes)"
+        alarm = sam.of("AWS::CloudWatch::Alarm")["HeartbeatAlarm"]
+        assert (alarm["Period"], alarm["EvaluationPeriods"]) == (5 * 60, 3)
+        assert sam.functions["HealthFunction"]["Timeout"] < 5 * 60
+
+    def test_who_looks_changes_nothing_but_what_was_told(self, sam: Template) -> None:
+        own = [each for logical, each in grants(sam) if logical == "HealthFunction"]
+        writing = [
+            each
+            for each in own
+            if not re.match(
+                r"(logs|xray):|(ssm|sqs|s3|dynamodb):(Get|List|Query|Batch)", each["Action"]
+            )
+            and each["Action"] != "kms:Decrypt"
+        ]
+        by_action = {each["Action"]: each for each in writing}
+        assert by_action.keys() == {"dynamodb:PutItem", "sns:Publish", "kms:GenerateDataKey"}
+        (keys,) = by_action["dynamodb:PutItem"]["Condition"].values()
+        assert keys == {"dynamodb:LeadingKeys": [NOTE]}
+        assert not mentions(sam.functions["HealthFunction"], "Credentials")
 
 
 class TestQueues:
@@ -711,19 +789,15 @@ class TestQueues:
             for queue in queues.values()
             if "RedrivePolicy" in queue
         }
-        watched = alarms_on(sam, "ApproximateNumberOfMessagesVisible", "QueueName")
+        metrics = watched_by(sam.of("AWS::CloudWatch::Alarm")["DeadLettersAlarm"])
+        watched = {referred(metric["Dimensions"][0]["Value"]) for _, metric in metrics}
+        assert watched == dead
+        assert {each["MetricName"] for _, each in metrics} == {"ApproximateNumberOfMessagesVisible"}
         for logical, queue in queues.items():
             if logical in dead:
-                assert watched[logical]["Threshold"] == 1
                 assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
             else:
                 assert queue["RedrivePolicy"]["maxReceiveCount"] == MOST_RECEIVES, logical
-
-    def test_a_backlog_raises_an_alarm(self, sam: Template) -> None:
-        watched = alarms_on(sam, "ApproximateAgeOfOldestMessage", "QueueName")
-        for logical, queue in sam.of("AWS::SQS::Queue").items():
-            if "RedrivePolicy" in queue:
-                assert watched[logical]["Threshold"] == 10_800
 
     def test_event_sources_are_set_as_aws_asks(self, sam: Template) -> None:
         """Hidden six times the timeout, partial failures, bounded concurrency."""
@@ -760,26 +834,7 @@ class TestFunctions:
         for logical, group in groups.items():
             assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}, logical
 
-    def test_every_functions_errors_raise_an_alarm(self, sam: Template) -> None:
-        watched = alarms_on(sam, "Errors", "FunctionName")
-        assert set(watched) == set(sam.functions)
-        assert all(alarm["Threshold"] == 1 for alarm in watched.values())
-
-    def test_every_alarm_reaches_the_address_that_was_given(self, sam: Template) -> None:
-        for logical, alarm in sam.of("AWS::CloudWatch::Alarm").items():
-            condition, topics, nothing = alarm["AlarmActions"]["Fn::If"]
-            assert condition == "HasAlarmEmail", logical
-            assert topics == [{"Ref": "AlarmTopic"}], logical
-            assert nothing == {"Ref": "AWS::NoValue"}, logical
-            silent = "breaching" if alarm["MetricName"] in HEARTBEATS else "notBreaching"
-            assert alarm["TreatMissingData"] == silent, logical
-            assert alarm["AlarmDescription"], logical
-
-    def test_calls_that_nobody_looks_for_raise_an_alarm(self, sam: Template) -> None:
-        """Only where they are looked for at all: the schedule and the alarm go together."""
-        alarm = sam.source["Resources"]["RingexTailAgeAlarm"]
-        assert alarm["Condition"] == "UsesRingex"
-        assert alarm["Properties"]["Threshold"] == 15 * 60
+    def test_calls_are_looked_for_only_where_that_is_wanted(self, sam: Template) -> None:
         schedule = sam.functions["SweeperFunction"]["Events"]["EveryMinute"]["Properties"]
         assert schedule["ScheduleExpression"] == "rate(1 minute)"
         assert schedule["State"] == {"Fn::If": ["UsesRingex", "ENABLED", "DISABLED"]}

@@ -74,16 +74,22 @@ def test_no_export_is_in_both(sam: Template) -> None:
     assert not [name for name, each in sam.source["Outputs"].items() if "Export" in each]
 
 
+def measured(alarm: Json) -> list[tuple[Any, ...]]:
+    """Return the metrics of an alarm, those that have a condition too."""
+    if "Metrics" not in alarm:
+        return [(alarm["Namespace"], alarm["MetricName"], alarm.get("Dimensions"))]
+    asked = (each["Fn::If"][1] if "Fn::If" in each else each for each in alarm["Metrics"])
+    metrics = [each["MetricStat"]["Metric"] for each in asked if "MetricStat" in each]
+    return [(each["Namespace"], each["MetricName"], each["Dimensions"]) for each in metrics]
+
+
 def test_no_alarm_watches_what_both_measure(sam: Template) -> None:
     """A metric is its namespace, its name and its dimensions."""
     found = [each for each in pairs(sam) if each[1] == "AWS::CloudWatch::Alarm"]
     assert found
     for logical, _kind, own, others in found:
-        one, other = (
-            (alarm["Namespace"], alarm["MetricName"], alarm.get("Dimensions"))
-            for alarm in (own, others)
-        )
-        assert one != other, logical
+        for one, other in zip(measured(own), measured(others), strict=True):
+            assert one != other, logical
 
 
 def test_what_is_measured_goes_to_a_namespace_of_its_own(sam: Template) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
 from legato.ingest.batch import Message, archive
+from legato.ledger.removals import remover_key
 from legato.model import Note, format_time
 from legato.operations.removal import MAX_FAULTS, PUT_OFF, RESERVE, Removal, remove
 from legato.tuning import Policy
@@ -116,6 +117,10 @@ class Desk:
     def key(self, leg):
         [key] = [key for key in self.archive.objects if key.endswith(f"/legs/{leg}.mp3")]
         return key
+
+    @property
+    def memory(self):
+        return self.notes.read(remover_key("ringex")).content
 
     def removed(self, leg):
         return self.notes.read(f"removed#ringex/1/{leg}").content
@@ -307,19 +312,24 @@ class TestUnproven:
         assert desk.source.has == {"a"}
 
     def test_it_is_proven_anew_within_a_day_until_somebody_acts(self, desk):
-        """So an alarm that looks back a day rings all the time; in between it costs nothing."""
+        """`legato status` says it all the time; in between it costs nothing."""
         desk.call("s-1", "a")
         flip(desk, desk.key("a"))
         desk.remove()
+        [(call, said)] = desk.memory["unproven"].items()
+        assert (call, said["since"]) == ("ringex/1/s-1", format_time(NOON))
+        assert desk.key("a") in said["reason"]
         desk.clock.advance(3600)
         assert desk.remove().counts["RemovalUnproven"] == 0
         desk.clock.advance(22 * 3600)
         assert timedelta(hours=23) == PUT_OFF
         assert desk.remove().counts["RemovalUnproven"] == 1
+        assert desk.memory["unproven"] == {call: said}
         flip(desk, desk.key("a"))
         desk.clock.advance(23 * 3600)
         assert desk.remove().counts["RecordingRemoved"] == 1
         assert desk.listed() == []
+        assert "unproven" not in desk.memory
 
     def test_a_manifest_that_says_otherwise_is_none(self, desk):
         """Though each of its objects is there."""
@@ -354,7 +364,7 @@ class TestLater:
         assert desk.source.has == {"a"}
 
     def test_under_legal_hold_a_call_is_put_off(self, desk, caplog):
-        """Nothing is wrong, so no alarm; when the hold is lifted, it goes."""
+        """Nothing is wrong, so nobody is told; when the hold is lifted, it goes."""
         desk.call("s-1", "a", "b")
         desk.archive.holds.add(desk.key("b"))
         assert desk.remove().counts == {

@@ -250,7 +250,7 @@ class TestLimits:
         assert sorted(server.tokens().count(f"t{n}") for n in (1, 2, 3)) == [4, 4, 4]
 
     def test_a_refused_credential_does_not_stop_the_others(self, server, clock, notes, caplog):
-        """It is set aside, and the log says so for the alarm; the JWT itself is not in it."""
+        """It is set aside, and the log says so; the JWT itself is not in it."""
 
         def answer(request):
             revoked = request.headers["authorization"] == "Bearer t1"

@@ -141,7 +141,7 @@ def test_a_tail_that_cannot_be_read_makes_only_the_unknown_wait(desk, report, se
 
 
 def test_refused_credentials_are_told_as_such(desk):
-    """A person must act, and an alarm tells."""
+    """A person must act, and is told."""
     desk.read_to(NOON - MINUTE)
     desk.sweeps = [lambda: SweepReport(stopped=Barred("403", seconds=900))]
     assert isinstance(desk.resolve(a_job(seen_at=NOON - PATIENCE))[an_id()], Barred)

@@ -13,12 +13,13 @@ from legato.discovery import subscription
 from legato.errors import Retry
 from legato.evidence import digest, safeguards, timestamp
 from legato.evidence.legal_hold import LIST as HOLDS
-from legato.ledger import failures, gaps, unarchived, undigested
+from legato.ledger import failures, gaps, removals, unarchived, undigested
 from legato.ledger.listed_accounts import listed_accounts, note_accounts
 from legato.ledger.listings import strays_list, tail_key
 from legato.ledger.provider_health import failed as health_failed
 from legato.ledger.provider_health import granted
 from legato.ledger.rate_limit import Gate
+from legato.ledger.sweep_remains import note_remains
 from legato.model import CallState, Note, Trouble, TroubleKind, format_time
 from legato.operations import calls_in_need
 from legato.operations.overview import Followed, Overview
@@ -72,7 +73,12 @@ class World:
         self.ledger, self.library = FakeLedger(), FakeLibrary()
         self.jobs, self.dead_letters = FakeQueue(12, 3, 1), FakeQueue()
         self.unknown = {}
-        self.write(subscription.NOTE, subscription="sub-1", made_at="2026-11-01T00:00:00.000Z")
+        self.write(
+            subscription.NOTE,
+            subscription="sub-1",
+            made_at="2026-11-01T00:00:00.000Z",
+            healthy_at=format_time(NOON - 10 * MINUTE),
+        )
         self.write(tail_key("ringex"), read_to=format_time(NOON - MINUTE))
         self.write(digest.HEAD, to=format_time(NOON - HOUR), key="digests/d.json")
         self.write(timestamp.NOTE, waiting=[])
@@ -132,10 +138,13 @@ class World:
             notes=self.notes,
             library=self.library,
             clock=self.clock,
-            keeper="archive-Keeper-1",
+            keeps_subscription=True,
             witnessed=True,
             unknown=self.unknown,
         )
+
+    def both(self):
+        return {"notes": self.notes, "clock": self.clock}
 
     def looked(self):
         return status(self.overview())
@@ -234,6 +243,18 @@ def flawed_subscription(world):
     world.write(subscription.NOTE, subscription="sub-1", flaw="it is blacklisted")
 
 
+def unseen_subscription(world):
+    healthy_at = format_time(NOON - 31 * MINUTE)
+    world.write(subscription.NOTE, subscription="sub-1", healthy_at=healthy_at)
+
+
+def failing_keeper(world):
+    """The last one that it has replaced cannot be deleted."""
+    since, healthy_at = format_time(NOON - 16 * MINUTE), format_time(NOON)
+    told = {"failing": "503", "failing_since": since, "healthy_at": healthy_at}
+    world.write(subscription.NOTE, subscription="sub-1", **told)
+
+
 def old_tail(world):
     world.write(tail_key("ringex"), read_to=format_time(NOON - HOUR))
 
@@ -294,8 +315,10 @@ def lost_ledger(world):
 @pytest.mark.parametrize(
     ("spoil", "what", "do"),
     [
-        (no_subscription, "RingEX has no subscription", "invoke --function-name archive-Keeper-1"),
-        (flawed_subscription, "sub-1: it is blacklisted", "aws lambda invoke"),
+        (no_subscription, "RingEX has no subscription", "sam remote invoke --stack-name archive"),
+        (flawed_subscription, "sub-1: it is blacklisted", "KeeperFunction"),
+        (unseen_subscription, "sub-1 was not seen to be healthy since 2026-11-20 11:29", "Keeper"),
+        (failing_keeper, "sub-1 cannot be looked after: 503", "KeeperFunction"),
         (old_tail, "not been read up to its end since 2026-11-20 11", "--name SweeperFunction"),
         (unread_tail, "ringex was never read", "sam logs --stack-name archive"),
         (
@@ -544,6 +567,21 @@ def test_behind_others_in_the_queue_nobody_waits_for_more_than_half_a_day(world)
     assert kinds(world) == [("stuck", "s-7")]
 
 
+def test_a_queue_whose_workers_do_not_keep_up_is_one_sentence(world):
+    """After three hours, however many calls stand in it; each of them has its message."""
+    granted("ringex", world.notes, world.clock)
+    for call in ("s-6", "s-7"):
+        world.find(call, found_at=NOON - 3 * HOUR)
+    assert world.looked().well
+    world.clock.advance(1)
+    granted("ringex", world.notes, world.clock)
+    [need] = world.looked().needs
+    assert need.what == (
+        "ringex's queue is behind: ringex/1/s-6 waits in it for a worker since 2026-11-20 09:00 UTC"
+    )
+    assert (need.kind, need.detail) == ("backlog", "2 calls in all")
+
+
 def test_what_takes_longer_than_all_its_tries_is_late_whatever_it_waits_for(world):
     """A message that comes back for ever is no progress."""
     granted("ringex", world.notes, world.clock)
@@ -680,3 +718,101 @@ def test_a_gap_that_was_read_and_will_be_once_more_is_not_said(world):
     gaps.was_read(gap, now=NOON, notes=world.notes)
     assert world.looked().well
     assert list(gaps.gaps_of("ringex", world.notes))
+
+
+@pytest.mark.parametrize(
+    ("note", "kind", "what"),
+    [
+        (
+            {"refused": {"since": format_time(NOON - HOUR), "reason": "403"}},
+            "removal refused",
+            "ringex removes nothing for us: 403",
+        ),
+        (
+            {
+                "unproven": {
+                    "ringex/1/s-8": {"since": format_time(NOON - HOUR), "reason": "it lacks"}
+                }
+            },
+            "not removed",
+            "ringex/1/s-8 is archived and stays at the provider: it lacks",
+        ),
+    ],
+)
+def test_what_is_not_removed_is_a_sentence_where_it_is_to_be(world, note, kind, what):
+    world.write(removals.remover_key("ringex"), **note)
+    assert world.looked().well, "nobody wants anything removed"
+    overview = world.overview()
+    removing = [replace(one, removes=True) for one in overview.followed]
+    [need] = status(replace(overview, followed=removing)).needs
+    assert (need.kind, need.what, need.since) == (kind, what, NOON - HOUR)
+
+
+def test_of_a_backlog_of_many_accounts_each_is_looked_at_a_little(world):
+    """The oldest of each, so that no run takes all memory."""
+    granted("ringex", world.notes, world.clock)
+    names = [f"kazoo#{number:03}" for number in range(200)]
+    for name in names[:3]:
+        for number in range(20):
+            note = Note(key=f"records#kazoo/{name[6:]}/s-{number:02}", content={})
+            since = NOON - 170 * DAY + number * DAY
+            world.notes.write(unarchived.found(note, {"r"}, watch=name, since=since))
+    overview = world.overview()
+    many = replace(overview.followed[0], kept_days=dict.fromkeys(names, 180))
+    waiting = calls_in_need.waiting(names, replace(overview, followed=[many]))
+    assert [each.call.call for each in waiting] == 3 * [f"s-{n:02}" for n in range(10)]
+    assert len(calls_in_need.waiting(names[:1], overview)) == 20
+
+
+class Counting(FakeNotes):
+    """Counts the requests that DynamoDB would be sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.requests = 0
+
+    def read(self, key):
+        self.requests += 1
+        return super().read(key)
+
+    def read_all(self, keys):
+        wanted = list(keys)
+        self.requests += -(-len(wanted) // 100)
+        return [FakeNotes.read(self, key) for key in wanted]
+
+    def listed(self, name, *, until):
+        found = list(super().listed(name, until=until))
+        self.requests += 1 + -(-len(found) // 100)
+        yield from found
+
+    def count(self, name, *, most):
+        self.requests += 1
+        return super().count(name, most=most)
+
+
+def test_five_hundred_accounts_are_looked_at_with_few_requests(world):
+    """The last sweep has seen which have a gap, or calls that are not archived."""
+    names = [f"kazoo#{number:03}" for number in range(500)]
+    notes = Counting()
+    notes.notes, notes.lists = world.notes.notes, world.notes.lists
+    world.notes = notes
+    for name in names:
+        world.write(tail_key(name), read_to=format_time(NOON - MINUTE))
+    note = Note(key="records#kazoo/7/s-7", content={"seen": format_time(NOON)})
+    since = NOON - 170 * DAY
+    world.notes.write(unarchived.found(note, {"r"}, watch=names[7], since=since))
+    beyond = Beyond(begin=NOON - HOUR, end=NOON, cursor={})
+    known = {"since": NOON - HOUR, "now": NOON, "reason": "503"}
+    gaps.step_over(names[8], beyond, notes=world.notes, **known)
+    note_remains("ringex", gaps=[names[8]], unarchived=[names[7]], **world.both())
+    overview = world.overview()
+    [one] = overview.followed
+    many = replace(one, tails=names, kept_days=dict.fromkeys(names, 180), gates={})
+    notes.requests = 0
+    found = status(replace(overview, followed=[many]))
+    assert sorted(need.kind for need in found.needs) == ["deleted soon", "gap"]
+    assert notes.requests <= 30
+    world.clock.advance(16 * 60)
+    notes.requests = 0
+    status(replace(overview, followed=[many]))
+    assert notes.requests > 1000, "what was seen so long ago is not believed: each account is asked"

@@ -9,6 +9,7 @@ from legato.discovery.push import KAZOO_PUSH_KEY
 from legato.discovery.subscription import HOLD, NOTE, Keeping, KeepPolicy, keep, unsubscribe
 from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
 from legato.errors import Barred, Failed, NotYet, Retry
+from legato.model import format_time
 from legato.ports import Subscription
 from tests.fakes import NOON, FakeClock, FakeNotes
 
@@ -459,3 +460,25 @@ class TestUnsubscribe:
         report = kept.unsubscribe()
         assert kept.subscriptions.listed == {}
         assert report.counts == {"KeeperFailed": 1, "SubscriptionDeleted": 1}
+
+
+class TestRemembered:
+    """What `legato status` tells a person from."""
+
+    def test_when_it_was_last_seen_healthy(self, kept):
+        kept.clock.advance(600)
+        kept.keep()
+        assert kept.note["healthy_at"] == format_time(kept.clock.now())
+        assert "failing" not in kept.note
+
+    def test_since_when_and_why_it_cannot_be_looked_after(self, kept):
+        healthy_at, began = kept.note["healthy_at"], kept.clock.now()
+        kept.subscriptions.failures["list"] = Retry("503")
+        for _ in range(3):
+            kept.keep()
+            kept.clock.advance(600)
+        assert kept.note["healthy_at"] == healthy_at
+        assert (kept.note["failing"], kept.note["failing_since"]) == ("503", format_time(began))
+        kept.subscriptions.failures.clear()
+        kept.keep()
+        assert "failing_since" not in kept.note

@@ -144,5 +144,11 @@ def test_what_is_left_is_written_down_for_whoever_only_looks():
     desk.go()
     left = last_remains("ringex", desk.notes, desk.clock)
     assert (left.gaps, left.unarchived) == ({"ringcx#2"}, {"ringcx#1"})
+    written = desk.notes.read("swept#ringex").version
+    desk.go()
+    assert desk.notes.read("swept#ringex").version == written, "it says the same"
+    desk.clock.advance(FRESH.total_seconds() / 3)
+    desk.go()
+    assert desk.notes.read("swept#ringex").version == written + 1
     desk.clock.advance(FRESH.total_seconds() + 1)
     assert last_remains("ringex", desk.notes, desk.clock) is None

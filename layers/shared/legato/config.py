@@ -59,6 +59,7 @@ class Config:
     table: str = text()
     credentials: str = text()
     inbound_tokens: str = text()
+    alarm_topic: str = text("")
     restore_topic: str = text("")
 
     use_ringex: bool = one_of(YES_OR_NO)

@@ -55,7 +55,7 @@ class Tuning:
     # commas. After the last one the call counts as not recorded.
     ringex_ladder_seconds: Waits = waits("120,600")
     # The same for a recording that a notification has named, so it must come. The default adds up
-    # to 24 hours; after the last wait the call fails and the alarm rings.
+    # to 24 hours; after the last wait the call fails and somebody is told.
     ringex_named_ladder_seconds: Waits = waits("120,600,1800,3600,10800,21600,47880")
     # How long a webhook subscription lives before it must be renewed. The default is the longest
     # that RingCentral grants, ten years.
@@ -86,12 +86,12 @@ class Tuning:
     # How long after a window of time was first read it is read again, separated by commas. Finds
     # what RingCX listed late, or whose recording was not there at first.
     ringcx_look_again_hours: tuple[float, ...] = numbers("4,24")
-    # How long RingCX keeps recordings where the sub-account itself does not say so. An alarm rings
-    # when a third of it is left for a segment that is not archived.
+    # How long RingCX keeps recordings where the sub-account itself does not say so. Somebody is
+    # told when a third of it is left for a segment that is not archived.
     ringcx_retention_days: int = whole(90, 1, 3650)
     # How long to wait before each further try when RingCX does not have a recording (yet),
     # separated by commas. The default adds up to 24 hours; after the last wait the dialog fails and
-    # the alarm rings.
+    # somebody is told.
     ringcx_ladder_seconds: Waits = waits("300,900,1800,3600,10800,21600,47400")
     # How many segments one processor downloads at the same time.
     ringcx_segments_at_once: int = whole(8, 1, 32)
@@ -109,12 +109,12 @@ class Tuning:
     kazoo_quiet_seconds: int = whole(300, 0, 86_400)
     # How far back the very first sweep reads.
     kazoo_sweep_hours: float = number(24, 1, 4464)
-    # How long the cluster keeps a month's recordings (`active_modbs`). An alarm rings when a third
-    # of it is left for a recording that is not archived.
+    # How long the cluster keeps a month's recordings (`active_modbs`). Somebody is told when a
+    # third of it is left for a recording that is not archived.
     kazoo_retention_days: int = whole(180, 1, 3650)
     # How long to wait before each further try when Kazoo has a recording's document and not its
     # audio (yet), separated by commas. The default adds up to 24 hours; after the last wait the
-    # call fails and the alarm rings.
+    # call fails and somebody is told.
     kazoo_ladder_seconds: Waits = waits("120,600,1800,3600,10800,21600,47880")
     # ---- When a call is archived, and what is given up on -----------------------------------
     # How long to wait before looking again at a call that still goes on.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from legato.app.kazoo import KazooPart
     from legato.app.part import ProviderPart
     from legato.app.ringex import RingexPart
+    from legato.aws.mail import SnsMail
     from legato.discovery.subscription import Keeping
     from legato.evidence.access_log import AccessLog
     from legato.evidence.digest import Chaining
@@ -35,11 +37,16 @@ if TYPE_CHECKING:
     from legato.ingest.ports import Ports
     from legato.model import Json
     from legato.operations.failures import Failures
+    from legato.operations.health import Health
     from legato.operations.overview import Overview
     from legato.operations.past import Reconciling
     from legato.operations.removal import Removal
     from legato.ports import Notes, Recorded
     from legato.retrieval.restore.event import Completing
+
+
+NOTES_AT_ONCE = 100
+"""So many notes of a list come with one request."""
 
 
 class App(Adapters):
@@ -212,30 +219,52 @@ class App(Adapters):
         ]
         return Failures(sources=sources, ledger=self.ledger, notes=self.ledger, clock=self.clock)
 
-    def overview(self, *, stack: str, keeper: str | None) -> Overview:
-        """Return what `legato status` looks at: no provider is asked anything.
+    def health(self) -> Health:
+        """Return what HealthFunction needs. Without a topic nobody gets a mail.
 
-        `stack` is what a person calls it, `keeper` the name of KeeperFunction. Where the secret
-        cannot be read, the windows of its credentials are unknown. Raises Retry.
+        It reads no secret: the windows of the providers' limits are no rule.
         """
+        from legato.operations.health import Health
+
+        return Health(
+            overview=lambda: self.overview(windows=False), mail=self._mail(self.config.alarm_topic)
+        )
+
+    def overview(self, *, windows: bool = True) -> Overview:
+        """Return what `legato status` and HealthFunction look at: no provider is asked anything.
+
+        With the `windows` of the providers' limits the secret is read, which names the credentials;
+        where that cannot be, they are unknown. Raises Retry.
+        """
+        from legato.aws.ledger import DynamoLedger
         from legato.aws.library import S3Library
         from legato.operations.overview import Overview
 
+        ledger = DynamoLedger(client("dynamodb"), table=self.config.table, at_once=NOTES_AT_ONCE)
         unknown: dict[str, LegatoError] = {}
         secret: dict[str, Json] = {}
-        try:
-            secret = {name: self.credentials.part(name) for name in ("ringex", "ringcx")}
-        except LegatoError as error:
-            unknown["limits of credentials"] = error
-        followed = [self.provider(name).followed(secret) for name in PROVIDERS]
+        if windows:
+            try:
+                secret = {name: self.credentials.part(name) for name in ("ringex", "ringcx")}
+            except LegatoError as error:
+                unknown["limits of credentials"] = error
+        followed = [
+            replace(
+                one,
+                gates=one.gates if windows else {},
+                removes=one.provider in self.config.delete_at_source,
+            )
+            for name in PROVIDERS
+            if (one := self.provider(name).followed(secret)) is not None
+        ]
         return Overview(
-            stack=stack,
-            followed=[one for one in followed if one is not None],
-            ledger=self.ledger,
-            notes=self.ledger,
+            stack=self.config.stack.split("/")[1],
+            followed=followed,
+            ledger=ledger,
+            notes=ledger,
             library=S3Library(self.s3, bucket=self.config.bucket),
             clock=self.clock,
-            keeper=keeper,
+            keeps_subscription=self.config.use_ringex,
             witnessed=bool(self.config.timestamp_authority_url),
             unknown=unknown,
         )
@@ -270,15 +299,15 @@ class App(Adapters):
     @cached_property
     def completing(self) -> Completing:
         """What RestorerFunction needs. Without a topic nobody is told by mail."""
-        from legato.aws.mail import SnsMail
         from legato.retrieval.restore.event import Completing
 
-        topic = self.config.restore_topic
-        return Completing(
-            notes=self.ledger,
-            clock=self.clock,
-            mail=SnsMail(client("sns"), topic=topic) if topic else None,
-        )
+        mail = self._mail(self.config.restore_topic)
+        return Completing(notes=self.ledger, clock=self.clock, mail=mail)
+
+    def _mail(self, topic: str) -> SnsMail | None:
+        from legato.aws.mail import SnsMail
+
+        return SnsMail(client("sns"), topic=topic) if topic else None
 
     @cached_property
     def _ports(self) -> dict[str, Ports]:

@@ -202,8 +202,7 @@ class Place:
 
     def overview(self) -> Overview:
         """Return what the state of the system is told from. Raises as failures does."""
-        keeper = self._outputs().get("KeeperFunctionName")
-        return self._app().overview(stack=self.stack, keeper=keeper)
+        return self._app().overview()
 
     def signing_key(self) -> bytes:
         """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""

@@ -126,7 +126,7 @@ def keep(keeping: Keeping, *, rotate: bool = False, reopen: bool = False) -> Kee
     except LegatoError as error:
         report.healthy = False
         report.failed(str(error))
-    memory.release()
+    memory.release(report, keeping.clock.now())
     return report
 
 
@@ -319,10 +319,13 @@ class _Memory:
             return False
         return True
 
-    def release(self) -> None:
-        """Let others in. Where that fails they come in when the time is over."""
+    def release(self, report: KeepReport, now: datetime) -> None:
+        """Let others in, and say how it went. Where that fails they come in with time."""
+        failing = "; ".join(report.reasons) if report.counts["KeeperFailed"] else None
+        since = (self.get("failing_since") or format_time(now)) if failing else None
+        healthy_at = format_time(now) if report.healthy else self.get("healthy_at")
         try:
-            self.write(held_until=None)
+            self.write(held_until=None, failing=failing, failing_since=since, healthy_at=healthy_at)
         except LegatoError:
             return
 

@@ -47,5 +47,10 @@ def removals_list(provider: str) -> str:
     return f"{_PREFIX}{provider}"
 
 
+def remover_key(provider: str) -> str:
+    """Return the key of the note with what a provider's remover remembers."""
+    return f"remover#{provider}"
+
+
 def removed_key(call: CallId, recording: str) -> str:
     return f"removed#{call._replace(call=recording)}"

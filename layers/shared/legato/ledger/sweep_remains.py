@@ -33,15 +33,18 @@ class Remains:
 def note_remains(
     provider: str, *, gaps: Iterable[str], unarchived: Iterable[str], notes: Notes, clock: Clock
 ) -> None:
-    """Write down what a sweep of all of a provider's lists has left. Raises Retry."""
-    content = {
-        "at": format_time(clock.now()),
-        "gaps": sorted(gaps),
-        "unarchived": sorted(unarchived),
-    }
+    """Write down what a sweep of all of a provider's lists has left. Raises Retry.
+
+    The same is not written again as long as it is believed for some sweeps more.
+    """
+    now = clock.now()
+    left = {"gaps": sorted(gaps), "unarchived": sorted(unarchived)}
 
     def becomes(note: Note) -> Note:
-        return replace(note, content=content)
+        at = note.content.get("at")
+        if at and now - parse_time(at) < FRESH / 3 and note.content == {"at": at, **left}:
+            return note
+        return replace(note, content={"at": format_time(now), **left})
 
     change(_key(provider), becomes, notes)
 

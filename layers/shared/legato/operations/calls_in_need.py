@@ -27,13 +27,17 @@ from legato.operations.overview import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from legato.model import CallState, Json, Note, Trouble, TroubleKind
     from legato.operations.overview import Followed, Overview, Status
 
 RETRIED = timedelta(hours=1)
 """By then something has come of a call that was put into the queue again."""
+LEAST = 10
+"""So many calls that wait are looked at of each account, however many accounts there are."""
+BACKLOG = timedelta(hours=3)
+"""So long a job may stand in the queue before its workers count as behind."""
 
 SAID: dict[TroubleKind, str] = {
     "refused": "is refused to us",
@@ -63,12 +67,9 @@ def troubled(provider: str, named: dict[CallId, CallState], work: Overview, foun
         do = f"legato failed --provider {provider}"
         found.need("many", what, do, provider=provider)
 
-    def loaded(note: Note) -> tuple[Note, CallState]:
-        job = Job.from_message(note.content["job"])
-        return note, work.ledger.load(job.id)
-
     many = 0
-    for note, state in of_each(notes[:MANY], loaded):
+    calls = [Job.from_message(note.content["job"]).id for note in notes[:MANY]]
+    for note, state in zip(notes, work.ledger.load_all(calls), strict=False):
         told = {leg: one for leg, one in state.troubles.items() if troubles.is_told(one)}
         if state.status != "failed" and not told:
             continue
@@ -154,8 +155,9 @@ def findings(
 ) -> int:
     """Say what reconciliation found wrong, unless it is mended or a trouble of the call itself."""
     many = 0
-    for call, entries in islice(missing.listed(provider, work.notes), MANY):
-        state = work.ledger.load(call)
+    wrong = list(islice(missing.listed(provider, work.notes), MANY))
+    states = work.ledger.load_all(call for call, _ in wrong)
+    for (call, entries), state in zip(wrong, states, strict=True):
         failed = state.status == "failed" and call in troubled
         for _, entry in sorted(entries.items()):
             recording, kind = entry["recording"], entry["kind"]
@@ -181,6 +183,7 @@ def _finding(call: CallId, entry: Json) -> Need:
         what=f"{whose}: {entry['kind']}, seen first {minute(first)}: {in_short(entry['reason'])}",
         do=again if compared else "legato verify",
         recording=entry["recording"],
+        about="" if call.call else day,
         since=first,
         reason=entry["reason"],
         detail=f"seen {counted(entry['times'], 'time')}",
@@ -190,9 +193,42 @@ def _finding(call: CallId, entry: Json) -> Need:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """A call that was found and is not archived. `began_at` is when its oldest recording began."""
+
+    watch: str
+    call: CallId
+    began_at: datetime
+    note: Note
+
+
+def waiting(watches: Sequence[str], work: Overview) -> list[Waits]:
+    """Return what was found and is not archived, the oldest of each watch first.
+
+    Not all of very many, nor of each of very many accounts.
+    """
+    most = max(MANY // max(len(watches), 1), LEAST)
+
+    def listed(watch: str) -> list[Note]:
+        return list(islice(listed_under(watch, work.notes), most))
+
+    return [
+        Waits(
+            watch=watch,
+            call=CallId.parse(note.key.partition("#")[2]),
+            began_at=parse_time(note.listed[1]),
+            note=note,
+        )
+        for watch, notes in zip(watches, of_each(watches, listed), strict=True)
+        for note in notes
+        if note.listed is not None
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A call that was found and is not archived. `sign` is until when somebody saw to it."""
+    """A call that is not archived. `sign` is until when somebody saw to it."""
 
     state: CallState
     recordings: Sequence[str]
@@ -201,7 +237,11 @@ class _Waiting:
 
 
 def stuck(
-    one: Followed, troubled: Mapping[CallId, CallState], work: Overview, found: Status
+    one: Followed,
+    listed: Sequence[Waits],
+    troubled: Mapping[CallId, CallState],
+    work: Overview,
+    found: Status,
 ) -> int:
     """Say what was found and is not archived, although nobody is at work on it, or for too long.
 
@@ -209,13 +249,14 @@ def stuck(
     the queue. Where the queue holds fewer than there are such calls, some have none.
     """
     held, now = one.jobs.depth().all, work.clock.now()  # what is archived meanwhile was counted
-    waiting = [each for each in _found(one, work) if each.state.id not in troubled]
+    waiting = [each for each in _loaded(listed, work) if each.state.id not in troubled]
     idle = [each for each in waiting if now - each.sign > one.usual + PROMPT]
     lacking = len(idle) > held
     stuck = [each for each in idle if lacking or now - each.sign > PATIENCE]
     others = [each for each in waiting if each not in stuck]
     late = [each for each in others if now - each.found_at > one.longest + PROMPT]
     _standstill(one, others, work, found)
+    _backlog(one, [each for each in idle if each not in stuck], work, found)
     for each in stuck:
         reason = each.state.reason or ""
         _not_archived("stuck", each, "and nobody is at work on it", reason, one, found)
@@ -223,6 +264,23 @@ def stuck(
         reason = each.state.reason or "its turn has not come"
         _not_archived("late", each, "which takes too long", reason, one, found)
     return len(stuck) + len(late)
+
+
+def _backlog(one: Followed, queued: Sequence[_Waiting], work: Overview, found: Status) -> None:
+    """Say that the workers do not keep up with the queue."""
+    behind = [each for each in queued if work.clock.now() - each.sign > BACKLOG]
+    if not behind:
+        return
+    first = min(behind, key=lambda each: each.sign)
+    found.need(
+        "backlog",
+        f"{one.provider}'s queue is behind: {first.state.id} waits in it for a worker since "
+        f"{minute(first.sign)}",
+        logs_of(work, "ProcessorFunction"),
+        provider=one.provider,
+        since=first.sign,
+        detail=f"{counted(len(behind), 'call')} in all",
+    )
 
 
 def _standstill(one: Followed, waiting: Sequence[_Waiting], work: Overview, found: Status) -> None:
@@ -268,18 +326,13 @@ def _not_archived(
     )
 
 
-def _found(one: Followed, work: Overview) -> Iterable[_Waiting]:
-    """Return what was found and is not archived, the oldest first, and not all of very many."""
-
-    def loaded(note: Note) -> _Waiting:
-        state = work.ledger.load(CallId.parse(note.key.partition("#")[2]))
-        began_at = note.listed[1] if note.listed else format_time(work.clock.now())
-        found_at = parse_time(note.content.get("found_at") or note.content.get("seen") or began_at)
-        names = note.content["unarchived"]
-        return _Waiting(state, names, found_at, last_sign(state, note) or found_at)
-
-    def listed(watch: str) -> list[Note]:
-        return list(islice(listed_under(watch, work.notes), MANY))
-
-    for notes in of_each(one.kept_days, listed):
-        yield from of_each(notes, loaded)
+def _loaded(listed: Sequence[Waits], work: Overview) -> list[_Waiting]:
+    waiting = []
+    states = work.ledger.load_all(each.call for each in listed)
+    for each, state in zip(listed, states, strict=True):
+        content = each.note.content
+        known = content.get("found_at") or content.get("seen")
+        found_at = parse_time(known) if known else each.began_at
+        sign = last_sign(state, each.note) or found_at
+        waiting.append(_Waiting(state, content["unarchived"], found_at, sign))
+    return waiting

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from legato.errors import LegatoError
     from legato.ledger.listed_accounts import ListedAccount
     from legato.model import Json
-    from legato.ports import Backlog, Clock, Ledger, Lists
+    from legato.ports import Backlog, Clock, WholeLedger, WholeLists
     from legato.settings import Limit
 
 MANY = 1000
@@ -46,25 +46,27 @@ class Followed:
     longest: timedelta
     jobs: Backlog
     dead_letters: Backlog
-    gates: Mapping[str, tuple[Limit, ...]]
+    gates: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    removes: bool = False
+    """Whether it is to delete what is archived."""
     accounts: Mapping[str, ListedAccount] = field(default_factory=dict)
     """Those that the provider lists, if it is asked for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """What is looked at of a stack. `keeper` is the name of a function, None where there is none.
+    """What is looked at of a stack. `keeps_subscription`: it looks after RingEX's.
 
     `unknown` is what could not be found out before, with the reason.
     """
 
     stack: str
     followed: Sequence[Followed]
-    ledger: Ledger
-    notes: Lists
+    ledger: WholeLedger
+    notes: WholeLists
     library: Library
     clock: Clock
-    keeper: str | None = None
+    keeps_subscription: bool = False
     witnessed: bool = False
     unknown: Mapping[str, LegatoError] = field(default_factory=dict)
 
@@ -73,8 +75,9 @@ class Overview:
 class Need:
     """What needs a person: one sentence, and the command to `do` next.
 
-    `kind` tells it from others, the rest says of what. `detail` is what changes while it stays
-    true. Of many that are `alike`, in words, a few are shown, and `do_all` is the command for all.
+    `kind` tells it from others, the rest says of what; `about` does where no call and no recording
+    does. `detail` is what changes while it stays true. Of many that are `alike`, in words, a few
+    are shown, and `do_all` is the command for all. What is `told_by_others` is no news by itself.
     """
 
     kind: str
@@ -84,11 +87,19 @@ class Need:
     account: str = ""
     call: str = ""
     recording: str = ""
+    about: str = ""
     since: datetime | None = None
     reason: str = ""
     detail: str = ""
     alike: str = ""
     do_all: str = ""
+    told_by_others: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What stays the same for as long as it is true, whatever its sentence says or counts."""
+        parts = (self.kind, self.provider, self.account, self.call, self.recording, self.about)
+        return "|".join(parts).rstrip("|")
 
     def to_json(self) -> Json:
         """Write it for scripts."""
@@ -109,6 +120,12 @@ class Status:
     def well(self) -> bool:
         """Whether nobody has to do anything, as far as that is known."""
         return not self.needs and not self.unknown
+
+    def to_json(self) -> Json:
+        """Write all of it for scripts."""
+        unknown = {what: str(error) for what, error in self.unknown.items()}
+        needs = [need.to_json() for need in self.needs]
+        return self.said | {"well": self.well, "needs": needs, "unknown": unknown}
 
     def need(self, kind: str, what: str, do: str, **more: Any) -> None:
         """Add what needs a person."""

@@ -27,6 +27,7 @@ from legato.ledger.removals import (
     removal_key,
     removals_list,
     removed_key,
+    remover_key,
     with_list,
 )
 from legato.ledger.troubles import described
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 RESERVE = timedelta(seconds=60)
 """What is left of a run is for asking the provider, and for writing down what it confirmed."""
 PUT_OFF = timedelta(hours=23)
-"""Less than the day that an alarm looks back, so that it rings until somebody acts."""
+"""So that it is proven again within the day."""
 PUT_OFF_BRIEFLY = timedelta(hours=1)
 PATIENCE = 10.0
 """Seconds: no longer than Kazoo's window. Who has to wait for longer leaves it to the next run."""
@@ -131,7 +132,7 @@ class _Run:
         self._until = until
         self._waiting: deque[_Proven] = deque()
         # A request that fails as a whole does not say why, so the next ones are smaller.
-        self._memory = work.notes.read(f"remover#{self._name}")
+        self._memory = work.notes.read(remover_key(self._name)).content
         self._at_once = min(self._remembered(), work.source.at_once)
         self.report = RemovalReport(counts=Counter(RecordingRemoved=0, RemovalUnproven=0))
 
@@ -174,13 +175,34 @@ class _Run:
                 self._at_once = min(2 * self._at_once, self._work.source.at_once)
 
     def remember(self) -> None:
-        """Let the next run begin with requests of the size that this one came to."""
-        if self._remembered() != self._at_once:
-            with suppress(Stale):
-                self._work.notes.write(replace(self._memory, content={"at_once": self._at_once}))
+        """Let the next run begin with requests of the size that this one came to.
+
+        And let `legato status` know whether the provider refuses us, and since when.
+        """
+        stopped, now = self.report.stopped, format_time(self._work.clock.now())
+
+        def becomes(content: Json) -> Json:
+            refused = content.get("refused")
+            if isinstance(stopped, Barred):
+                since = refused["since"] if refused else now
+                refused = {"since": since, "reason": str(stopped)}
+            elif stopped is None or self.report.counts["RecordingRemoved"]:
+                refused = None
+            return content | {"at_once": self._at_once, "refused": refused}
+
+        before = {"at_once": self._work.source.at_once, "refused": None} | self._memory
+        if becomes(before) != before:
+            self._remember(becomes)
+
+    def _remember(self, becomes: Callable[[Json], Json]) -> None:
+        def changed(note: Note) -> Note:
+            content = {name: value for name, value in becomes(note.content).items() if value}
+            return replace(note, content=content)
+
+        self._memory = change(remover_key(self._name), changed, self._work.notes).content
 
     def _remembered(self) -> int:
-        size: int = self._memory.content.get("at_once", self._work.source.at_once)
+        size: int = self._memory.get("at_once", self._work.source.at_once)
         return size
 
     def _take(self, note: Note) -> None:
@@ -326,7 +348,22 @@ class _Run:
         self.report.counts["RemovalUnproven"] += 1
         extra = {"call": str(call), "reason": reason}
         log.error("not removed", extra=extra)
+        self._note_unproven(call, reason)
         self._put_off(call, PUT_OFF)
+
+    def _note_unproven(self, call: CallId, reason: str | None) -> None:
+        """Let `legato status` know why a call is not removed, until all of it is settled."""
+        name, now = str(call), format_time(self._work.clock.now())
+
+        def becomes(content: Json) -> Json:
+            unproven = dict(content.get("unproven", {}))
+            known = unproven.pop(name, None)
+            if reason is not None:
+                unproven[name] = {"since": known["since"] if known else now, "reason": reason}
+            return content | {"unproven": unproven}
+
+        if reason is not None or name in self._memory.get("unproven", {}):
+            self._remember(becomes)
 
     def _put_off(self, call: CallId, wait: timedelta) -> None:
         order = format_time(self._work.clock.now() + wait)
@@ -343,7 +380,8 @@ class _Run:
             done = sorted({*note.content["settled"], *legs})
             return with_list(note, note.content | {"settled": done}, note.listed)
 
-        change(removal_key(call), settled, self._work.notes)
+        if change(removal_key(call), settled, self._work.notes).listed is None:
+            self._note_unproven(call, None)
 
     def _in_time(self) -> None:
         if self._work.clock.now() >= self._until - RESERVE:

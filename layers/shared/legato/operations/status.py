@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,14 @@ from legato.errors import LegatoError
 from legato.evidence import digest, safeguards, timestamp
 from legato.evidence.legal_hold import LIST as HOLDS
 from legato.format import counted
-from legato.ledger import birthmark, provider_health, undigested
+from legato.ledger import birthmark, provider_health, removals, undigested
 from legato.ledger.gaps import gaps_of
 from legato.ledger.listings import tail_key
 from legato.ledger.rate_limit import usage
-from legato.ledger.unarchived import oldest
+from legato.ledger.sweep_remains import last_remains
 from legato.model import CallId, format_time, parse_time
 from legato.operations import calls_in_need
 from legato.operations.overview import (
-    EVER,
     MANY,
     Status,
     in_short,
@@ -42,10 +42,11 @@ from legato.retrieval.restore.note import LIST as RESTORES
 from legato.retrieval.restore.note import THERE as RESTORED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from legato.archive.library import Library
     from legato.model import CallState, Json
+    from legato.operations.calls_in_need import Waits
     from legato.operations.overview import Followed, Overview
     from legato.ports import Backlog
     from legato.settings import Limit
@@ -54,7 +55,10 @@ DIGEST_LATE = timedelta(hours=3)
 WITNESS_LATE = timedelta(days=2)
 RECONCILED = timedelta(days=2)
 COMPARED = timedelta(days=2)
-"""As the alarms of template.yaml have it, and so are the ages of the tails in the bootstrap."""
+UNHEALTHY = timedelta(minutes=30)
+"""So long nobody may have seen the subscription healthy: it is looked at every ten minutes."""
+UNKEPT = timedelta(minutes=15)
+"""What fails once is over with the next look."""
 DAY = timedelta(days=1)
 FAILING = timedelta(minutes=2)
 """A fault that passes is over by the next sweep."""
@@ -65,14 +69,20 @@ SET_ASIDE = timedelta(minutes=10)
 def status(work: Overview) -> Status:
     """Look at everything once. What cannot be read is `unknown`, and does not hide the rest."""
     found = Status(unknown=dict(work.unknown))
+    providers = [_provider(one, work, found) for one in work.followed]
+    tails = (tail for one in providers for tail in one["tails"] or ())
+    # When the first of the providers was looked at for the first time.
+    began = min((parse_time(tail["began_at"]) for tail in tails if tail["began_at"]), default=None)
     found.said = {
         "at": format_time(work.clock.now()),
-        "providers": [_provider(one, work, found) for one in work.followed],
+        "providers": providers,
         "ledger_lost": _asked("ledger", _ledger, work, found),
         "digests": _asked("digests", _digests, work, found),
         "time_stamps": _asked("time stamps", _stamps, work, found) if work.witnessed else None,
-        "reconciliation": _asked("reconciliation", _reconciled, work, found),
-        "safeguards": _asked("safeguards", _safeguards, work, found),
+        "reconciliation": _asked(
+            "reconciliation", lambda *_: _reconciled(began, work, found), work, found
+        ),
+        "safeguards": _asked("safeguards", lambda *_: _safeguards(began, work, found), work, found),
         "holds": _asked("holds", lambda *_: _count(HOLDS, work), work, found),
         "restores": _asked(
             "restores",
@@ -95,6 +105,8 @@ def _asked(what: str, ask: Callable[[Overview, Status], Any], work: Overview, fo
 def _provider(one: Followed, work: Overview, found: Status) -> Json:
     name = one.provider
     troubled: dict[CallId, CallState] = {}
+    gapped, watches = _worth_asking(one, work)
+    waiting: list[Waits] = []
 
     def part(what: str, ask: Callable[[], Any]) -> Any:
         return _asked(f"{name}: {what}", lambda *_: ask(), work, found)
@@ -102,21 +114,24 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
     return {
         "provider": name,
         "subscription": part("subscription", lambda: _subscription(work, found))
-        if name == "ringex" and work.keeper
+        if name == "ringex" and work.keeps_subscription
         else None,
         "accounts": _accounts(one, work) if one.accounts else None,
         "credentials_refused": part("credentials", lambda: _credentials(name, work, found)),
-        "tails": part("tails", lambda: _of_each(one.tails, _tail, one, work, found)),
-        "gaps": part("gaps", lambda: sum(_of_each(one.tails, _gaps, one, work, found))),
+        "tails": part("tails", lambda: _tails(one, work, found)),
+        "gaps": part("gaps", lambda: sum(_of_each(gapped, _gaps, one, work, found))),
         "queue": part("queue", lambda: _depth(one.jobs)),
-        "dead_letters": part("dead letters", lambda: _dead(one, found)),
         "failed": part("failed calls", lambda: calls_in_need.troubled(name, troubled, work, found)),
         "strays": part("records of no call", lambda: calls_in_need.strays(one, work, found)),
+        "dead_letters": part("dead letters", lambda: _dead(one, troubled, found)),
         "wrong": part("findings", lambda: calls_in_need.findings(name, troubled, work, found)),
-        "unarchived": part("what is to be archived", lambda: _unarchived(one, work, found)),
-        "stuck": part(
-            "calls that are stuck", lambda: calls_in_need.stuck(one, troubled, work, found)
+        "unarchived": part(
+            "what is to be archived", lambda: _unarchived(one, watches, waiting, work, found)
         ),
+        "stuck": part(
+            "calls that are stuck", lambda: calls_in_need.stuck(one, waiting, troubled, work, found)
+        ),
+        "removal": part("removal", lambda: _removal(one, work, found)) if one.removes else None,
         "limits": part(
             "limits", lambda: of_each(one.gates.items(), lambda each: _gate(*each, work))
         ),
@@ -142,6 +157,19 @@ def _of_each[T](
     return [said for said, _ in answers]
 
 
+def _worth_asking(one: Followed, work: Overview) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the tails that may have gaps, and the watches under which something may be listed.
+
+    The last sweep has seen which, unless that is long ago.
+    """
+    watches = list(one.kept_days)
+    with suppress(LegatoError):
+        if left := last_remains(one.provider, work.notes, work.clock):
+            watches = [watch for watch in watches if watch in left.unarchived]
+            return [tail for tail in one.tails if tail in left.gaps], watches
+    return one.tails, watches
+
+
 def _accounts(one: Followed, work: Overview) -> Json:
     """Say of the accounts that the provider lists which ones are new, and which are gone."""
     listed, now = one.accounts.items(), work.clock.now()
@@ -155,13 +183,30 @@ def _accounts(one: Followed, work: Overview) -> Json:
 
 
 def _subscription(work: Overview, found: Status) -> Json:
-    note = work.notes.read(subscription.NOTE).content
-    name, flaw = note.get("subscription"), note.get("flaw")
-    if name is None or flaw:
-        what = f"RingEX's subscription {name}: {flaw}" if name else "RingEX has no subscription"
-        do = f"aws lambda invoke --function-name {work.keeper} /dev/stdout"
-        found.need("subscription", what, do, provider="ringex")
-    return {"id": name, "made_at": note.get("made_at"), "flaw": flaw}
+    content, now = work.notes.read(subscription.NOTE).content, work.clock.now()
+    name, flaw = content.get("subscription"), content.get("flaw")
+    known_at = content.get("healthy_at") or content.get("made_at")
+    seen = parse_time(known_at) if known_at else None
+    failing, since = content.get("failing", ""), content.get("failing_since")
+    what = ""
+    if name is None:
+        what = "RingEX has no subscription"
+    elif flaw:
+        what = f"RingEX's subscription {name}: {flaw}"
+    elif seen is not None and now - seen > UNHEALTHY:
+        what = f"RingEX's subscription {name} was not seen to be healthy since {minute(seen)}"
+    elif since is not None and now - parse_time(since) > UNKEPT:
+        seen, what = parse_time(since), f"RingEX's subscription {name} cannot be looked after"
+    if what:
+        found.need(
+            "subscription",
+            f"{what}: {in_short(failing)}" if failing and not flaw else what,
+            f"sam remote invoke --stack-name {work.stack} KeeperFunction",
+            provider="ringex",
+            since=seen,
+            reason=failing,
+        )
+    return {"id": name, "made_at": content.get("made_at"), "flaw": flaw}
 
 
 def _credentials(provider: str, work: Overview, found: Status) -> int:
@@ -190,6 +235,7 @@ def _credentials(provider: str, work: Overview, found: Status) -> int:
             f"{provider} refuses the credential {name}: {in_short(reason)}",
             logs_of(work, "SweeperFunction"),
             provider=provider,
+            about=name,
             reason=reason,
             detail=f"tried again at {minute(datetime.fromtimestamp(until, UTC))}",
         )
@@ -203,40 +249,56 @@ def _credentials(provider: str, work: Overview, found: Status) -> int:
                 f"{minute(one.since)}, and serves another: {in_short(one.reason)}",
                 logs_of(work, "ProcessorFunction"),
                 provider=provider,
+                about=one.credential,
                 since=one.since,
                 reason=one.reason,
             )
     return len(set_aside | {one.credential for one in unserved})
 
 
-def _tail(key: str, one: Followed, work: Overview, found: Status) -> Json:
-    content, now = work.notes.read(tail_key(key)).content, work.clock.now()
-    read_to = content.get("read_to")
+def _tails(one: Followed, work: Overview, found: Status) -> list[Json]:
+    notes = work.notes.read_all(map(tail_key, one.tails))
+    return [
+        _tail(key, note.content, one, work, found)
+        for key, note in zip(one.tails, notes, strict=True)
+    ]
+
+
+def _tail(key: str, content: Json, one: Followed, work: Overview, found: Status) -> Json:
+    now, read_to = work.clock.now(), content.get("read_to")
     known_at = read_to or content.get("began_at")
-    age = now - parse_time(known_at) if known_at else None
+    known = parse_time(known_at) if known_at else None
+    age = now - known if known else None
     late = "#again-" not in key and (age is None or age > one.late)
-    failing, since = content.get("failing", ""), content.get("failing_since")
-    fails = since is not None and now - parse_time(since) > FAILING
+    failing, failing_at = content.get("failing", ""), content.get("failing_since")
+    since = parse_time(failing_at) if failing_at else None
+    fails = since is not None and now - since > FAILING
     if late or fails:
         what = f"{key} was never read"
         if since and fails:
-            what = f"{key} cannot be read since {minute(parse_time(since))}: {in_short(failing)}"
-        elif known_at:
-            what = f"{key} has not been read up to its end since {minute(parse_time(known_at))}"
+            what = f"{key} cannot be read since {minute(since)}: {in_short(failing)}"
+        elif known:
+            what = f"{key} has not been read up to its end since {minute(known)}"
+        logs = logs_of(work, "SweeperFunction")
         found.need(
             "tail",
             what,
-            logs_of(work, "SweeperFunction"),
+            logs,
             provider=one.provider,
+            about=key,
+            since=since if fails else known,
             reason=failing,
+            alike=f"that {one.provider} does not show",
+            do_all=logs,
         )
     return {
         "tail": key,
+        "began_at": content.get("began_at"),
         "read_to": read_to,
         "age_seconds": None if age is None else int(age.total_seconds()),
         "late": late,
         "failing": failing,
-        "failing_since": since,
+        "failing_since": failing_at,
         "listed_since": content.get("cursor", {}).get("listed_since"),
     }
 
@@ -254,6 +316,8 @@ def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
             f"since {minute(gap.since)}: {in_short(gap.reason)}",
             f"legato reconcile --provider {one.provider} {days}",
             provider=one.provider,
+            # A gap is narrowed down in halves: since when it is bad tells it from others.
+            about=f"{key} {format_time(gap.since)}",
             since=gap.since,
             reason=gap.reason,
             detail="asked for again, at least every hour",
@@ -263,22 +327,58 @@ def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
     return len(bad)
 
 
-def _unarchived(one: Followed, work: Overview, found: Status) -> list[Json]:
-    said = []
-    watches = one.kept_days.items()
-    found_oldest = of_each(one.kept_days, lambda watch: oldest(watch, work.notes, work.clock))
-    for (watch, days), waiting in zip(watches, found_oldest, strict=True):
-        if waiting is None:
-            continue
-        share = waiting.age / timedelta(days=days)
+def _unarchived(
+    one: Followed, watches: Sequence[str], waiting: list[Waits], work: Overview, found: Status
+) -> list[Json]:
+    """Say what the provider deletes soon. `waiting` takes in all that is not archived."""
+    said, now = [], work.clock.now()
+    waiting += calls_in_need.waiting(watches, work)
+    oldest = {each.watch: each for each in reversed(waiting)}
+    for watch in (watch for watch in watches if watch in oldest):
+        call, began = oldest[watch].call, oldest[watch].began_at
+        kept = timedelta(days=one.kept_days[watch])
+        share = (now - began) / kept
         if share >= URGENT_SHARE:
-            last = work.clock.now() - waiting.age + timedelta(days=days)
-            what = f"{watch} deletes {waiting.call} on {last:%Y-%m-%d}, and it is not archived"
-            do = f"legato retry {shlex.quote(str(waiting.call))}"
-            found.need("deleted soon", what, do, **waiting.call._asdict())
-        age = int(waiting.age.total_seconds())
-        said.append({"watch": watch, "call": str(waiting.call), "age_seconds": age, "share": share})
+            found.need(
+                "deleted soon",
+                f"{watch} deletes {call} on {began + kept:%Y-%m-%d}, and it is not archived",
+                f"legato retry {shlex.quote(str(call))}",
+                **call._asdict(),
+                since=began,
+                alike=f"that {one.provider} deletes soon",
+                do_all="legato status --json",
+            )
+        age = int((now - began).total_seconds())
+        said.append({"watch": watch, "call": str(call), "age_seconds": age, "share": share})
     return said
+
+
+def _removal(one: Followed, work: Overview, found: Status) -> Json:
+    """Say what the provider was not asked to remove, or refuses to."""
+    note = work.notes.read(removals.remover_key(one.provider)).content
+    logs, refused = logs_of(work, "RemoverFunction"), note.get("refused")
+    if refused:
+        found.need(
+            "removal refused",
+            f"{one.provider} removes nothing for us: {in_short(refused['reason'])}",
+            logs,
+            provider=one.provider,
+            since=parse_time(refused["since"]),
+            reason=refused["reason"],
+        )
+    unproven = note.get("unproven", {})
+    for name, entry in sorted(unproven.items()):
+        found.need(
+            "not removed",
+            f"{name} is archived and stays at the provider: {in_short(entry['reason'])}",
+            "legato verify --deep",
+            **CallId.parse(name)._asdict(),
+            since=parse_time(entry["since"]),
+            reason=entry["reason"],
+            alike=f"not removed at {one.provider}",
+            do_all=logs,
+        )
+    return {"refused": bool(refused), "unproven": len(unproven)}
 
 
 def _depth(queue: Backlog) -> Json:
@@ -286,12 +386,19 @@ def _depth(queue: Backlog) -> Json:
     return {"waiting": depth.waiting, "taken": depth.taken, "delayed": depth.delayed}
 
 
-def _dead(one: Followed, found: Status) -> int:
+def _dead(one: Followed, troubled: Mapping[CallId, CallState], found: Status) -> int:
+    """Say how many dead letters there are. A call that failed, and a stray, is told by itself."""
     many = one.dead_letters.depth().all
     if many:
-        what = f"{one.provider} has {counted(many, 'dead letter')}"
-        do = f"legato failed --provider {one.provider}"
-        found.need("dead letters", what, do, provider=one.provider)
+        strays = sum((need.kind, need.provider) == ("stray", one.provider) for need in found.needs)
+        failed = sum(state.status == "failed" for state in troubled.values())
+        found.need(
+            "dead letters",
+            f"{one.provider} has {counted(many, 'dead letter')}",
+            f"legato failed --provider {one.provider}",
+            provider=one.provider,
+            told_by_others=many <= failed + strays,
+        )
     return many
 
 
@@ -321,55 +428,63 @@ def _digests(work: Overview, found: Status) -> Json | None:
         since = parse_time(first.listed[1]) if first is not None and first.listed else now
         if now - since > DIGEST_LATE:
             what = f"no digest was ever written, and evidence waits for one since {minute(since)}"
-            found.need("digest", what, logs_of(work, "AuditorFunction"))
+            found.need("digest", what, logs_of(work, "AuditorFunction"), since=since)
         return None
-    behind = now - parse_time(head["to"])
+    since = parse_time(head["to"])
+    behind = now - since
     if behind > DIGEST_LATE:
-        found.need("digest", f"no digest since {head['to']}", logs_of(work, "AuditorFunction"))
+        what = f"no digest since {head['to']}"
+        found.need("digest", what, logs_of(work, "AuditorFunction"), since=since)
     return {"to": head["to"], "key": head["key"], "behind_seconds": int(behind.total_seconds())}
 
 
 def _stamps(work: Overview, found: Status) -> Json:
     content, now = work.notes.read(timestamp.NOTE).content, work.clock.now()
     waiting = content.get("waiting", ())
-    behind = now - parse_time(waiting[0]) if waiting else timedelta()
+    since = parse_time(waiting[0]) if waiting else now
+    behind = now - since
     if behind > WITNESS_LATE:
         what = f"the day that ended at {waiting[0]} has no time stamp"
-        found.need("time stamp", what, logs_of(work, "AuditorFunction"))
+        found.need("time stamp", what, logs_of(work, "AuditorFunction"), since=since)
     return {"days_without": len(waiting), "behind_seconds": int(behind.total_seconds())}
 
 
-def _safeguards(work: Overview, found: Status) -> Json | None:
+def _safeguards(began: datetime | None, work: Overview, found: Status) -> Json | None:
     """Say what guards the archive otherwise than it was deployed."""
     content, now = work.notes.read(safeguards.NOTE).content, work.clock.now()
-    since = parse_time(content["at"]) if content else _began(work)
+    since = parse_time(content["at"]) if content else began
     if since is not None and now - since > COMPARED:
         what = f"what guards the archive was not compared since {minute(since)}"
-        found.need("safeguards", what, logs_of(work, "AuditorFunction"))
+        found.need("safeguards", what, logs_of(work, "AuditorFunction"), since=since)
     for difference in content.get("differences", ()):
         service = "kms" if "key" in difference else "s3"
         asked = f"AttributeKey=EventSource,AttributeValue={service}.amazonaws.com"
         do = f"aws cloudtrail lookup-events --lookup-attributes {asked}"
-        found.need("safeguards", f"{difference} since the deployment", do)
+        found.need("safeguards", f"{difference} since the deployment", do, about=difference)
     return content or None
 
 
-def _reconciled(work: Overview, found: Status) -> Json | None:
+def _reconciled(began: datetime | None, work: Overview, found: Status) -> Json | None:
     """Read the newest report of the last days, and the newest one that nobody asked for."""
     now = work.clock.now()
     newest, daily = _newest_reports(now, work.library)
-    ended_at = _began(work) if daily is None else parse_time(daily["ended_at"])
+    ended_at = began if daily is None else parse_time(daily["ended_at"])
     if ended_at is not None and now - ended_at > RECONCILED:
         what = f"not reconciled since {minute(ended_at)}"
-        found.need("reconciliation", what, logs_of(work, "AuditorFunction"))
+        found.need("reconciliation", what, logs_of(work, "AuditorFunction"), since=ended_at)
     if daily is not None:
         for gap in daily["not_asked"]:
+            again = f"legato reconcile --provider {gap['provider']} --from {daily['from'][:10]}"
             found.need(
                 "not compared",
                 f"{gap['what']} was not compared with its list: {in_short(gap['reason'])}",
-                f"legato reconcile --provider {gap['provider']} --from {daily['from'][:10]}",
+                again,
                 provider=gap["provider"],
+                about=gap["what"],
+                since=ended_at,
                 reason=gap["reason"],
+                alike=f"not compared at {gap['provider']}",
+                do_all=again,
             )
     if newest is None:
         return None
@@ -379,13 +494,6 @@ def _reconciled(work: Overview, found: Status) -> Json | None:
         "missing_over_a_day": newest["missing_over_a_day"],
         "not_asked": newest["not_asked"],
     }
-
-
-def _began(work: Overview) -> datetime | None:
-    """Return when the first of the providers was looked at for the first time."""
-    tails = (work.notes.read(tail_key(tail)).content for one in work.followed for tail in one.tails)
-    began = [parse_time(tail["began_at"]) for tail in tails if "began_at" in tail]
-    return min(began, default=None)
 
 
 def _newest_reports(now: datetime, library: Library) -> tuple[Json | None, Json | None]:
@@ -405,4 +513,4 @@ def _is_report(key: str) -> bool:
 
 
 def _count(name: str, work: Overview) -> int:
-    return sum(1 for _ in islice(work.notes.listed(name, until=EVER), MANY))
+    return work.notes.count(name, most=MANY)

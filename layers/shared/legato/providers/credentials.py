@@ -257,7 +257,7 @@ class AnyPool[C: AnyCredential]:
         return aside
 
     def _aside(self, credential: C, entry: Json, reason: str, seconds: float, now: float) -> Json:
-        """Return the entry of one that is set aside. The log entry is what the alarm counts."""
+        """Return the entry of one that is set aside, which `legato status` reads too."""
         if entry.get("until", 0) > now and "probing" not in entry:
             return entry  # by another worker
         if "until" in entry:

@@ -153,7 +153,8 @@ class TailedRingex:
 def _trouble(report: SweepReport) -> LegatoError | None:
     """Return what a job waits for when the tail could not be read to its end.
 
-    It is nothing that the job has done, so it costs no attempt; an alarm watches the tail's age.
+    It is nothing that the job has done, so it costs no attempt; `legato status` says how old
+    the tail's knowledge is.
     """
     error = report.stopped
     if report.rests:
