@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from legato.model import format_time
 from local import aws
 from local.kazoo import ACCOUNTS
-from tests.e2e.swept import Placed, Swept
+from tests.e2e.swept import Names, Placed, Swept
 
 FIRST, SECOND = ACCOUNTS
 KAZOO = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
@@ -37,30 +37,22 @@ class Cluster(Swept):
     """The Kazoo cluster, and what the archive has of it."""
 
     provider = "kazoo"
+    account = FIRST
+    names = Names(
+        account="accountId",
+        call="interactionId",
+        legs="recordings",
+        leg="recording",
+        start="start",
+    )
 
     def __init__(self, system, folder):
         super().__init__(system, folder)
         self.secrets = aws.client("secretsmanager", system.endpoints.aws)
 
-    def place(self, recordings=1, *, age=60, account=FIRST, audio=(), recording=None, **order):
-        """Place recordings of a second each, of which the first began `age` seconds ago.
-
-        Each is WAV made here, or MP3 that is given; `recording` says more of all of them.
-        """
-        began = datetime.now(UTC) - timedelta(seconds=age)
-        bodies = audio or [self.audio() for _ in range(recordings)]
-        order["recordings"] = [
-            {
-                "start": format_time(began + timedelta(seconds=2 * number)),
-                "duration": 1,
-                "format": "mp3" if audio else "wav",
-                "audio": base64.b64encode(body).decode(),
-                **(recording or {}),
-            }
-            for number, body in enumerate(bodies)
-        ]
-        answer, sent = self.order(bodies, ids="recordingIds", accountId=account, **order)
-        return Placed(answer["interactionId"], account, sent)
+    def place(self, recordings=1, *, audio=(), recording=None, **order):
+        leg = {"format": "mp3" if audio else "wav", **(recording or {})}
+        return super().place(recordings, audio=audio, leg=leg, **order)
 
     def place_these(self, bodies, *, account=FIRST, **order):
         """Place recordings of this WAV, one after the other, of which the last one is over."""
@@ -75,8 +67,7 @@ class Cluster(Swept):
             }
             for number, (length, body) in enumerate(zip(lengths, bodies, strict=True))
         ]
-        answer, sent = self.order(bodies, ids="recordingIds", accountId=account, **order)
-        return Placed(answer["interactionId"], account, sent)
+        return self.order(bodies, accountId=account, **order)
 
     def check_plan(self, plan):
         """Let Kazoo try a storage plan."""
@@ -87,18 +78,13 @@ class Cluster(Swept):
         placed = self.place(recording=recording)
         return Placed(next(iter(placed.sent)), placed.account, placed.sent)
 
-    def spoil(self, interaction, kind, **fault):
-        """Let the download of an interaction's first recording go wrong."""
-        recording = next(iter(interaction.sent))
-        self.faults({"kind": kind, "route": "recording", "recordingId": recording, **fault})
-
     def drain(self):
         self._http.post("/drain").raise_for_status()
 
     @contextmanager
-    def secret(self):
-        """Change the credentials of the stack."""
-        arn = self.system.stack.outputs["CredentialsArn"]
+    def secret(self, output="CredentialsArn"):
+        """Change a secret of the stack: its credentials, unless said."""
+        arn = self.system.stack.outputs[output]
         content = json.loads(self.secrets.get_secret_value(SecretId=arn)["SecretString"])
         yield content
         self.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
@@ -107,11 +93,3 @@ class Cluster(Swept):
         """Return why sweeps of the first account ended early, as the sweeper's log says."""
         reasons = super().reasons_to_stop()
         return [reason for reason in reasons if reason.startswith(f"kazoo#{FIRST}: ")]
-
-    def assert_archived(self, interaction, *, extension="wav"):
-        """Each recording once, as it was sent; beside it nothing but what became of all."""
-        legs = [f"legs/{recording}.{extension}" for recording in sorted(interaction.sent)]
-        joined = [f"recording-1.{extension}"] if len(legs) > 1 else []
-        names = [*legs, "manifest-1.json", "peaks-1.json", *joined]
-        manifest = self.assert_stored(interaction, names=names, classes={"GLACIER_IR"})
-        assert manifest["recording"]["how"] == ("copy" if joined else "single")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from legato.aws.ledger import DynamoLedger
 from legato.ledger.listings import records_key
-from legato.model import CallId
+from legato.model import CallId, format_time
 from local import aws
 from local.demo.evidence import gather
 from tests.audio import tone, write_pcm
@@ -43,10 +45,24 @@ def reasons_to_stop(path):
     return [reason for entry in early for reason in entry["reasons"]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What a simulator calls the parts of an order: `leg` is what the ids of legs begin with."""
+
+    account: str
+    call: str
+    legs: str
+    leg: str
+    start: str
+
+
 class Swept:
     """A provider's simulator, and what the archive has of it. Audio is made in `folder`."""
 
     provider: str
+    names: Names
+    account: str
+    """Whose calls these are unless said; empty where the simulator has a single account."""
     channels = 1
 
     def __init__(self, system, folder):
@@ -65,12 +81,40 @@ class Swept:
         pcm = tone(1.0, channels=self.channels, hertz=next(self._tones))
         return write_pcm(self.folder / "leg.wav", pcm, channels=self.channels).read_bytes()
 
-    def order(self, bodies, *, ids, **order):
-        """Place a call; return the answer, and the SHA-256 of each leg by its id, `ids` of it."""
+    def place(self, legs=1, *, age=60, account=None, audio=(), ids=(), leg=None, **order):
+        """Place legs of a second each, of which the first began `age` seconds ago.
+
+        Each is WAV made here, or what is given as `audio`; `leg` says more of all of them.
+        """
+        began = datetime.now(UTC) - timedelta(seconds=age)
+        bodies = audio or [self.audio() for _ in ids or range(legs)]
+        order[self.names.legs] = [
+            {
+                self.names.start: format_time(began + timedelta(seconds=2 * number)),
+                "duration": 1,
+                "audio": base64.b64encode(body).decode(),
+                **(leg or {}),
+            }
+            for number, body in enumerate(bodies)
+        ]
+        for placed, name in zip(order[self.names.legs], ids, strict=False):
+            placed[f"{self.names.leg}Id"] = name
+        if account := account or self.account:
+            order[self.names.account] = account
+        return self.order(bodies, **order)
+
+    def order(self, bodies, **order):
+        """Place a call whose legs have these bodies."""
         answer = self._http.post("/calls", json=order).raise_for_status().json()
         assert "ignored" not in answer
         hashes = [hashlib.sha256(body).hexdigest() for body in bodies]
-        return answer, dict(zip(answer[ids], hashes, strict=True))
+        sent = dict(zip(answer[f"{self.names.leg}Ids"], hashes, strict=True))
+        return Placed(answer[self.names.call], answer[self.names.account], sent)
+
+    def spoil(self, placed, kind, **fault):
+        """Let the download of a call's first leg go wrong."""
+        leg = {f"{self.names.leg}Id": next(iter(placed.sent))}
+        self.faults({"kind": kind, "route": "recording", **leg, **fault})
 
     def settings(self, **changes):
         self._http.post("/settings", json=changes).raise_for_status()
@@ -100,18 +144,29 @@ class Swept:
 
         until(lambda: self.sweep() and all(map(known, calls)))
 
-    def letters(self):
-        """Empty the dead-letter queue; return each letter's body and reason."""
-        queue = self.system.endpoints.dlqs[self.provider]
+    def take(self, queue):
+        """Empty a queue; return its messages."""
         found = []
         while some := self.sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in some:
                 self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-                reason = message["MessageAttributes"]["reason"]["StringValue"]
-                found.append((message["Body"], reason))
+            found += some
         return found
+
+    def letters(self):
+        """Empty the dead-letter queue; return each letter's body and reason."""
+        return [
+            (message["Body"], message["MessageAttributes"]["reason"]["StringValue"])
+            for message in self.take(self.system.endpoints.dlqs[self.provider])
+        ]
+
+    def queue(self):
+        """Return the address of the jobs queue, and its ARN."""
+        queue = self.system.endpoints.queues[self.provider]
+        [arn] = [s.queue_arn for s in self.system.stack.sources if s.queue_url == queue]
+        return queue, arn
 
     def call_of(self, placed):
         return CallId(self.provider, placed.account, placed.id)
@@ -132,6 +187,11 @@ class Swept:
             )
             for item in listed.get("Versions", ())
         }
+
+    def read(self, key):
+        """Return an object of the archive."""
+        bucket = self.system.endpoints.bucket
+        return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     def log(self, function):
         return self.system.directory / "logs" / f"{function}.log"
@@ -180,3 +240,12 @@ class Swept:
         assert evidence.classes == classes
         assert {leg["id"]: leg["sha256"] for leg in evidence.manifest["legs"]} == placed.sent
         return evidence.manifest
+
+    def assert_archived(self, placed, *, extension="wav"):
+        """Each leg once, as it was sent; beside it nothing but what became of all."""
+        legs = [f"legs/{leg}.{extension}" for leg in sorted(placed.sent)]
+        joined = [f"recording-1.{extension}"] if len(legs) > 1 else []
+        names = [*legs, "manifest-1.json", "peaks-1.json", *joined]
+        manifest = self.assert_stored(placed, names=names, classes={"GLACIER_IR"})
+        assert manifest["recording"]["how"] == ("copy" if joined else "single")
+        return manifest

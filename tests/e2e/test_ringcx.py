@@ -1,24 +1,23 @@
 """RingCX through the running system: dialogs end in cold storage, whatever goes wrong before."""
 
-import base64
 import itertools
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
 
 from legato.ledger.gaps import gaps_of
-from legato.model import Job, format_time
+from legato.model import Job
 from local import aws
 from local.worker import Worker, environment
 from tests.e2e import dying
-from tests.e2e.swept import ALWAYS, Placed, Swept, logged, reasons_to_stop
+from tests.e2e.centre import SUB_ACCOUNT, Centre
+from tests.e2e.swept import ALWAYS, Placed, logged, reasons_to_stop
 from tests.patience import until
 
-SUB_ACCOUNT = "21550001"
 UNDISTURBED, MISTAKEN, *KILLED = "21550002", "21550006", "21550003", "21550004", "21550005"
 """Sub-accounts that the stack leaves to sweepers that are run, and killed, from here."""
 RINGCX = {
@@ -42,39 +41,6 @@ PARAMETERS = {
 MAIN_ACCOUNT = "21550000"
 """What people take for the RingCentral account id: it is RingCX's own."""
 LONGEST_BARRED_SECONDS = 900
-
-
-class Centre(Swept):
-    """The contact centre, and what the archive has of it."""
-
-    provider = "ringcx"
-    channels = 2
-
-    def place(self, segments=1, *, age=60, sub_account=SUB_ACCOUNT, **order):
-        """Place segments of a second each, of which the first began `age` seconds ago."""
-        began = datetime.now(UTC) - timedelta(seconds=age)
-        bodies = [self.audio() for _ in range(segments)]
-        order["segments"] = [
-            {
-                "startTime": format_time(began + timedelta(seconds=2 * number)),
-                "duration": 1,
-                "audio": base64.b64encode(body).decode(),
-            }
-            for number, body in enumerate(bodies)
-        ]
-        answer, sent = self.order(bodies, ids="segmentIds", subAccountId=sub_account, **order)
-        return Placed(answer["dialogId"], sub_account, sent)
-
-    def spoil(self, dialog, kind, **fault):
-        """Let the download of a dialog's first segment go wrong."""
-        segment = next(iter(dialog.sent))
-        self.faults({"kind": kind, "route": "recording", "segmentId": segment, **fault})
-
-    def assert_archived(self, dialog):
-        """Each segment once, as it was sent, and cold; beside it nothing but what describes it."""
-        legs = [f"legs/{segment}.wav" for segment in sorted(dialog.sent)]
-        names = [*legs, "manifest-1.json", "peaks-1.json"]
-        self.assert_stored(dialog, names=names, classes={"GLACIER"})
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +84,7 @@ def killed(centre, rows, tmp_path_factory):
     journals = tmp_path_factory.mktemp("journals")
 
     def swept(sub_account, die_after=0):
-        dialog, journal = centre.place(sub_account=sub_account), journals / sub_account
+        dialog, journal = centre.place(account=sub_account), journals / sub_account
         told = sweeper_environment(centre, sub_account)
         code = dying.sweep(*told, journal=journal, die_after=die_after)
         return dialog, code, journal.read_text().split()
@@ -297,7 +263,7 @@ def test_a_permission_that_lacks_loses_nothing(centre, archived):
 
 def test_a_wrong_account_id_is_named_and_loses_nothing(centre, tmp_path):
     """By the sweeper and by the processor; with the right one the dialog is archived."""
-    dialog, log = centre.place(sub_account=MISTAKEN, readyAfter=30), tmp_path / "log"
+    dialog, log = centre.place(account=MISTAKEN, readyAfter=30), tmp_path / "log"
     with wrong_account(centre, "SweeperFunction", log) as sweeper:
         found = sweeper.invoke({"provider": "ringcx"})
     wrong = f"{MAIN_ACCOUNT} is not the RingCentral account id"
@@ -309,7 +275,7 @@ def test_a_wrong_account_id_is_named_and_loses_nothing(centre, tmp_path):
         "receiptHandle": "of a message that this queue never had",
         "attributes": {"ApproximateReceiveCount": "1"},
         "body": job_of(dialog).to_message(),
-        "eventSourceARN": queue_arn(centre),
+        "eventSourceARN": centre.queue()[1],
     }
     dying.sweep(*sweeper_environment(centre, MISTAKEN), journal=tmp_path / "journal")
     with wrong_account(centre, "ProcessorFunction", log) as processor:
@@ -359,14 +325,8 @@ def job_of(dialog):
 
 
 def send_job(centre, dialog):
-    queue = centre.system.endpoints.queues["ringcx"]
+    queue, _ = centre.queue()
     centre.sqs.send_message(QueueUrl=queue, MessageBody=job_of(dialog).to_message())
-
-
-def queue_arn(centre):
-    queue = centre.system.endpoints.queues["ringcx"]
-    [arn] = [s.queue_arn for s in centre.system.stack.sources if s.queue_url == queue]
-    return arn
 
 
 @contextmanager
