@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
+from starlette.types import Send
 
 from local.simulators.audio import Audio
 
@@ -33,14 +35,20 @@ class AudioResponse(StreamingResponse):
         self.size = stop - start
         length = {"Content-Length": str(self.size)} if announced else {}
 
-        async def pieces() -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncGenerator[bytes]:
             for piece in audio.read(start, stop):
                 yield piece
                 # A fast client never makes us wait, and the others would.
                 await asyncio.sleep(0)
             sent()
 
-        super().__init__(pieces(), status_code=status, headers={**headers, **length})
+        self._pieces = pieces()
+        super().__init__(self._pieces, status_code=status, headers={**headers, **length})
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the pieces. What is broken off is closed here: the loop may end with the answer."""
+        async with aclosing(self._pieces):
+            await super().stream_response(send)
 
 
 def read_range(header: str | None, size: int) -> tuple[int, int] | None:
