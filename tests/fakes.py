@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from pathlib import Path
+from threading import Lock
 
 from legato.archive.library import Cold, State, Stored
 from legato.catalogue.index import BEGINNING, CataloguePage
@@ -176,6 +177,18 @@ class FakeNotes:
 
     def _listed(self, name):
         return [self.notes[key] for key in self.lists.get(name, ()) if key in self.notes]
+
+
+class LockedNotes(FakeNotes):
+    """For several threads: they write one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self._lock = Lock()
+
+    def write(self, note):
+        with self._lock:
+            return super().write(note)
 
 
 class FakeCatalogue:

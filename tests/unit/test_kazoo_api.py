@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -17,6 +16,7 @@ from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import KazooSource
 from legato.settings import Limit
 from tests.fakes import BAD_LOCATIONS, NOON, FakeServer
+from tests.unit.downloads import Broken, Downloads, resumed
 
 KAZOO = "https://kazoo.example.com:8443/v2"
 KEY = "k" * 64
@@ -412,14 +412,6 @@ class TestHosts:
         assert server.tokens == [None, "t1", "t1"]
         assert server.requests[-1].headers["accept"] == "audio/mpeg"
 
-    def test_a_redirect_in_a_circle_ends(self, api, server):
-        """After three that were followed."""
-        circle = {"Location": RECORDING_PATH}
-        server.answers[RECORDING_PATH] = lambda _: httpx.Response(302, headers=circle)
-        with pytest.raises(Retry, match="redirects too often"):
-            read(api)
-        assert server.paths().count(RECORDING_PATH) == 4
-
     @pytest.mark.parametrize("base", [KAZOO, f"{KAZOO}/"])
     def test_ids_stay_in_their_place(self, server, clock, notes, base):
         """Each is quoted, below the base."""
@@ -675,83 +667,26 @@ class TestRecordings:
         assert KazooSource(api).removable("a1", leg) is removable
 
 
-class Broken(httpx.SyncByteStream):
-    """A body that ends before what it announced."""
+class TestAudio(Downloads):
+    path = RECORDING_PATH
+    headers = MP3
 
-    def __iter__(self):
-        yield b"half"
-        raise httpx.RemoteProtocolError("peer closed connection")
+    def stream(self, api, **more):
+        return api.stream("a1", "202611-r1", **more)
 
-
-class TestAudio:
-    def test_audio_is_asked_for_by_its_type_and_comes_as_it_arrives(self, api, server):
+    def test_audio_is_asked_for_by_its_type(self, api, server):
         """Any other type is answered with a document. What comes is whatever Kazoo has."""
-        sent = []
-
-        class Slow(httpx.SyncByteStream):
-            def __iter__(self):
-                for piece in (b"one", b"two"):
-                    sent.append(piece)
-                    yield piece
-
         wav = {"Content-Type": "audio/x-wav"}
-        server.answers[RECORDING_PATH] = httpx.Response(200, stream=Slow(), headers=wav)
-        with api.stream("a1", "202611-r1") as pieces:
-            assert next(pieces) == b"one"
-            assert sent == [b"one"]
-            assert next(pieces) == b"two"
+        server.answers[RECORDING_PATH] = httpx.Response(200, content=b"audio", headers=wav)
+        assert read(api) == b"audio"
         assert server.requests[-1].headers["accept"] == "audio/mpeg"
 
-    def test_a_body_that_breaks_off_is_resumed_where_it_broke(self, server, clock, notes):
-        """What has begun takes the room that is kept for the others."""
-
-        def answer(request):
-            if "range" not in request.headers:
-                return httpx.Response(200, stream=Broken(), headers=MP3)
-            assert request.headers["range"] == "bytes=4-"
-            assert request.headers["accept"] == "audio/mpeg"
-            rest = {**MP3, "Content-Range": "bytes 4-7/8"}
-            return httpx.Response(206, content=b"rest", headers=rest)
-
-        server.answers[RECORDING_PATH] = answer
-        limits = {"Requests": (Limit(2, 60),)}
-        assert (
-            read(an_api(server, clock, notes, limits=limits), priority=Priority.BACKFILL)
-            == b"halfrest"
-        )
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            httpx.Response(200, content=b"halfrest", headers=MP3),
-            httpx.Response(206, content=b"rest", headers={**MP3, "Content-Range": "bytes 3-7/8"}),
-            httpx.Response(206, content=b"re", headers={**MP3, "Content-Range": "bytes 4-5/8"}),
-            error(416, "range not satisfiable"),
-        ],
-    )
-    def test_what_is_not_the_rest_is_not_taken_for_it(self, api, server, answer):
-        """What cannot be resumed starts again later."""
-        server.answers[RECORDING_PATH] = lambda request: (
-            answer
-            if "range" in request.headers
-            else httpx.Response(200, stream=Broken(), headers=MP3)
-        )
-        with pytest.raises(Retry):
-            read(api)
-
-    def test_a_body_that_stays_too_short_is_repeated_later(self, api, server):
-        """After three that were resumed in vain."""
-
-        def answer(request):
-            start = int(request.headers.get("range", "bytes=0-")[6:-1])
-            rest = {**MP3, "Content-Range": f"bytes {start}-99/100"}
-            status = 206 if start else 200
-            return httpx.Response(status, stream=Broken(), headers=rest if start else MP3)
-
-        server.answers[RECORDING_PATH] = answer
-        with pytest.raises(Retry, match="broke off"):
-            read(api)
-        assert server.paths().count(RECORDING_PATH) == 4
+    def test_what_has_begun_takes_the_room_that_is_kept_for_the_others(self, server, clock, notes):
+        """The rest of a recording is asked for at once, and by its type."""
+        server.answers[RECORDING_PATH] = resumed(MP3)
+        api = an_api(server, clock, notes, limits={"Requests": (Limit(2, 60),)})
+        assert read(api, priority=Priority.BACKFILL) == b"halfrest"
+        assert {request.headers["accept"] for request in server.requests[1:]} == {"audio/mpeg"}
 
     @pytest.mark.parametrize("message", ["bad_identifier", "not_found"])
     def test_a_404_may_still_become_a_recording(self, api, server, message):
@@ -784,24 +719,6 @@ class TestAudio:
         )
         with pytest.raises(Retry):
             read(api)
-
-    def test_a_stream_that_is_left_gives_its_connection_back(self, api, server):
-        """Else a few errors while reading would use up all of them."""
-        closed = []
-
-        class Long(httpx.SyncByteStream):
-            def __iter__(self):
-                yield b"one"
-                yield b"two"
-
-            def close(self):
-                closed.append(True)
-
-        server.answers[RECORDING_PATH] = httpx.Response(200, stream=Long(), headers=MP3)
-        with suppress(RuntimeError), api.stream("a1", "202611-r1") as pieces:
-            next(pieces)
-            raise RuntimeError
-        assert closed == [True]
 
     def test_what_is_refused_gives_its_connection_back(self, api, server, clock):
         """Even if it breaks off."""

@@ -17,22 +17,12 @@ from legato.errors import Wait
 from legato.ledger.rate_limit import Gate
 from legato.model import Priority
 from legato.settings import Limit
-from tests.fakes import NOON, FakeClock, FakeNotes
+from tests.fakes import NOON, FakeClock, FakeNotes, LockedNotes
 
 KEY = "ringex#one#Heavy"
 WINDOWS = "ringcx#one#Metadata"
 BUCKET = "kazoo#one#Requests"
 BOTH = (Limit(3, 60), Limit(9, 900))
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def notes():
-    return FakeNotes()
 
 
 def a_gate(notes, clock):
@@ -498,17 +488,7 @@ def test_what_remains_in_a_bucket_says_nothing_of_a_longer_window(notes, clock):
 
 def test_many_workers_at_once_get_no_more_than_the_limit():
     """Fifty threads on one ledger: ten grants, and everybody has an answer."""
-    lock, notes = threading.Lock(), FakeNotes()
-
-    class Locked(FakeNotes):
-        def read(self, key):
-            return notes.read(key)
-
-        def write(self, note):
-            with lock:
-                return notes.write(note)
-
-    shared, clock, results = Locked(), SystemClock(), []
+    shared, clock, results = LockedNotes(), SystemClock(), []
 
     def work():
         gate = Gate(

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,8 +17,9 @@ from legato.providers.credentials import read_credentials
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import RingexApi
 from legato.settings import Limit
-from tests.fakes import BAD_LOCATIONS, FakeClock, FakeNotes, FakeServer
+from tests.fakes import BAD_LOCATIONS, FakeClock, FakeServer, LockedNotes
 from tests.patience import PATIENCE_SECONDS
+from tests.unit.downloads import Downloads, resumed
 
 PLATFORM = "https://platform.ringcentral.com"
 RINGCX = "https://ringcx.ringcentral.com"
@@ -283,17 +283,8 @@ class TestLogIn:
 
     def test_two_threads_renew_at_once_by_one_request(self, server):
         """The other one still uses the token that is alive."""
-        lock, inner, clock = threading.Lock(), FakeNotes(), FakeClock()
-
-        class Locked(FakeNotes):
-            def read(self, key):
-                return inner.read(key)
-
-            def write(self, note):
-                with lock:
-                    return inner.write(note)
-
-        api = an_api(server, clock, Locked(), sleep=lambda _: time.sleep(0))
+        clock = FakeClock()
+        api = an_api(server, clock, LockedNotes(), sleep=lambda _: time.sleep(0))
         rows(api)
         clock.advance(280)
         both = threading.Barrier(2)
@@ -643,14 +634,6 @@ class TestHosts:
         assert server.requests[-1].content == server.requests[2].content
         assert server.tokens() == ["cx1"] * 3
 
-    def test_a_redirect_in_a_circle_ends(self, api, server):
-        """After three that were followed."""
-        circle = {"Location": RECORDING_PATH}
-        server.answers[RECORDING_PATH] = lambda _: httpx.Response(302, headers=circle)
-        with pytest.raises(Retry, match="redirects too often"):
-            read(api)
-        assert server.paths().count(RECORDING_PATH) == 4
-
     def test_no_cookie_is_kept(self, api, server):
         """A session of RingCX's would speak for another user's token."""
         cookie = {"Set-Cookie": "session=1; Domain=ringcentral.com; Path=/"}
@@ -660,61 +643,22 @@ class TestHosts:
         assert "cookie" not in server.requests[-1].headers
 
 
-class Broken(httpx.SyncByteStream):
-    """A body that ends before what it announced."""
+class TestRecordings(Downloads):
+    path = RECORDING_PATH
 
-    def __iter__(self):
-        yield b"half"
-        raise httpx.RemoteProtocolError("peer closed connection")
+    def stream(self, api, **more):
+        return api.stream("21", "s-v-1", "p-v-1", **more)
 
-
-class TestRecordings:
-    def test_a_recording_comes_as_it_arrives(self, api, server):
-        """The first piece is there before the last one was sent."""
-        sent = []
-
-        class Slow(httpx.SyncByteStream):
-            def __iter__(self):
-                for piece in (b"one", b"two"):
-                    sent.append(piece)
-                    yield piece
-
-        server.answers[RECORDING_PATH] = httpx.Response(200, stream=Slow())
-        with api.stream("21", "s-v-1", "p-v-1") as pieces:
-            assert next(pieces) == b"one"
-            assert sent == [b"one"]
-            assert next(pieces) == b"two"
+    def test_legato_says_its_name(self, api, server):
+        server.answers[RECORDING_PATH] = httpx.Response(200, content=b"audio")
+        assert read(api) == b"audio"
         assert server.requests[-1].headers["user-agent"] == f"Legato/{__version__}"
 
-    def test_a_body_that_breaks_off_is_resumed_where_it_broke(self, server, clock, notes):
-        """Where RingCX can do so. What has begun takes the room that is kept for the others."""
-
-        def answer(request):
-            if "range" not in request.headers:
-                return httpx.Response(200, stream=Broken())
-            assert request.headers["range"] == "bytes=4-"
-            return httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 4-7/8"})
-
-        server.answers[RECORDING_PATH] = answer
+    def test_what_has_begun_takes_the_room_that_is_kept_for_the_others(self, server, clock, notes):
+        """The rest of a recording is asked for at once."""
+        server.answers[RECORDING_PATH] = resumed()
         api = an_api(server, clock, notes, limits={**LIMITS, "Recordings": (Limit(2, 60),)})
         assert read(api, priority=Priority.BACKFILL) == b"halfrest"
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            httpx.Response(200, content=b"halfrest"),
-            httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 3-7/8"}),
-            httpx.Response(206, content=b"re", headers={"Content-Range": "bytes 4-5/8"}),
-            httpx.Response(416),
-        ],
-    )
-    def test_what_is_not_the_rest_is_not_taken_for_it(self, api, server, answer):
-        """What cannot be resumed starts again later."""
-        server.answers[RECORDING_PATH] = lambda request: (
-            answer if "range" in request.headers else httpx.Response(200, stream=Broken())
-        )
-        with pytest.raises(Retry):
-            read(api)
 
     def test_a_404_may_still_become_a_recording(self, api, server):
         """It is being processed for some minutes after the call."""
@@ -728,38 +672,3 @@ class TestRecordings:
         server.answers[RECORDING_PATH] = httpx.Response(404, json=text)
         with pytest.raises(Barred, match="9000001 is not the RingCentral account id"):
             read(api)
-
-    @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-    def test_a_fault_of_the_server_is_repeated_later(self, api, server, status):
-        """As an attempt of the job."""
-        server.answers[RECORDING_PATH] = httpx.Response(status, content=b"<html>")
-        with pytest.raises(Retry, match=str(status)):
-            read(api)
-
-    def test_a_connection_that_fails_is_repeated_later(self, api, server):
-        """Named by host and path."""
-
-        def refuse(request):
-            raise httpx.ConnectError("refused", request=request)
-
-        server.answers[RECORDING_PATH] = refuse
-        with pytest.raises(Retry, match=r"GET ringcx\.ringcentral\.com/voice.*ConnectError"):
-            read(api)
-
-    def test_a_stream_that_is_left_gives_its_connection_back(self, api, server):
-        """Else a few errors while reading would use up all of them."""
-        closed = []
-
-        class Long(httpx.SyncByteStream):
-            def __iter__(self):
-                yield b"one"
-                yield b"two"
-
-            def close(self):
-                closed.append(True)
-
-        server.answers[RECORDING_PATH] = httpx.Response(200, stream=Long())
-        with suppress(RuntimeError), api.stream("21", "s-v-1", "p-v-1") as pieces:
-            next(pieces)
-            raise RuntimeError
-        assert closed == [True]

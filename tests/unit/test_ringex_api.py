@@ -16,6 +16,7 @@ from legato.providers.ringex.api import EXTRACT_SYNC, RingexApi
 from legato.providers.ringex.provider import CALL_LOG, Ringex, RingexSource
 from legato.settings import Limit
 from tests.fakes import NOON, FakeNotes, FakeServer, a_job, a_leg, an_id
+from tests.unit.downloads import Downloads
 
 PLATFORM = "https://platform.ringcentral.com"
 MEDIA = "https://media.ringcentral.com"
@@ -450,70 +451,19 @@ class TestHosts:
         server.answers["/elsewhere"] = httpx.Response(200, content=b"audio")
         assert read(api) == b"audio"
 
-    def test_a_redirect_in_a_circle_ends(self, api, server):
-        """After three."""
-        circle = {"Location": CONTENT_PATH}
-        server.answers[CONTENT_PATH] = lambda _: httpx.Response(302, headers=circle)
-        with pytest.raises(Retry, match="redirects too often"):
-            read(api)
 
+class TestBodies(Downloads):
+    path = CONTENT_PATH
+    requests_of_a_circle = 3
 
-class Broken(httpx.SyncByteStream):
-    """A body that ends before what it announced."""
+    def stream(self, api):
+        return api.stream(CONTENT)
 
-    def __iter__(self):
-        yield b"half"
-        raise httpx.RemoteProtocolError("peer closed connection")
-
-
-class TestBodies:
     def test_a_recording_comes_as_it_is(self, api, server):
         """No compression is asked for, so nothing is unpacked on the way."""
         server.answers[CONTENT_PATH] = httpx.Response(200, content=b"\x00\xffaudio")
         assert read(api) == b"\x00\xffaudio"
         assert server.requests[-1].headers["accept-encoding"] == "identity"
-
-    def test_a_body_that_breaks_off_is_resumed_where_it_broke(self, api, server):
-        """With Range, and nothing comes twice."""
-
-        def answer(request):
-            if "range" not in request.headers:
-                return httpx.Response(200, stream=Broken())
-            assert request.headers["range"] == "bytes=4-"
-            return httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 4-7/8"})
-
-        server.answers[CONTENT_PATH] = answer
-        assert read(api) == b"halfrest"
-
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            httpx.Response(200, content=b"halfrest"),
-            httpx.Response(206, content=b"rest", headers={"Content-Range": "bytes 3-7/8"}),
-            httpx.Response(206, content=b"re", headers={"Content-Range": "bytes 4-5/8"}),
-        ],
-    )
-    def test_what_is_not_the_rest_is_not_taken_for_it(self, api, server, answer):
-        """The download starts again later."""
-        server.answers[CONTENT_PATH] = lambda request: (
-            answer if "range" in request.headers else httpx.Response(200, stream=Broken())
-        )
-        with pytest.raises(Retry):
-            read(api)
-
-    def test_a_body_that_always_breaks_off_is_repeated_later(self, api, server):
-        """It is never taken for the whole."""
-
-        def answer(request):
-            if "range" not in request.headers:
-                return httpx.Response(200, stream=Broken())
-            start = int(request.headers["range"].split("=")[1][:-1])
-            span = f"bytes {start}-99/100"
-            return httpx.Response(206, stream=Broken(), headers={"Content-Range": span})
-
-        server.answers[CONTENT_PATH] = answer
-        with pytest.raises(Retry, match="broke off"):
-            read(api)
 
     @pytest.mark.parametrize(
         ("span", "whole"),
@@ -537,13 +487,6 @@ class TestBodies:
         with pytest.raises(NotYet, match="CMN-102"):
             read(api)
 
-    @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-    def test_a_fault_of_the_server_is_repeated_later(self, api, server, status):
-        """As an attempt of the job."""
-        server.answers[CONTENT_PATH] = httpx.Response(status, content=b"<html>")
-        with pytest.raises(Retry, match=str(status)):
-            read(api)
-
     def test_any_other_refusal_is_final_and_named(self, api, server):
         """With RingCentral's code, and never with a number from the query."""
         body = {"errors": [{"errorCode": "CMN-101", "parameterName": "dateFrom"}]}
@@ -559,7 +502,7 @@ class TestBodies:
         with pytest.raises(Retry):
             api.get("/x", {})
 
-    def test_a_connection_that_fails_is_repeated_later(self, api, server):
+    def test_json_whose_connection_fails_is_repeated_later(self, api, server):
         """Named by host and path."""
 
         def refuse(request):

@@ -47,11 +47,6 @@ def api():
 
 
 @pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
 def tail(api, clock):
     return RingexTail(
         api, a_ringex_account(), clock, first=timedelta(hours=24), overlap=timedelta(hours=4)

@@ -10,7 +10,7 @@ from legato.clock import SystemClock
 from legato.errors import Barred, Retry, Stale, Wait
 from legato.providers.credentials import AnyPool, Credential, Pool, read_credentials
 from legato.providers.tokens import Minted, Tokens
-from tests.fakes import FakeClock, FakeNotes
+from tests.fakes import FakeNotes, LockedNotes
 
 ONE = Credential("id", "secret", "jwt")
 
@@ -27,36 +27,16 @@ class Mint:
         return Minted(f"token-{self.minted}", 3600)
 
 
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def notes():
-    return FakeNotes()
-
-
 def tokens(notes, clock, mint):
     return Tokens(notes, clock, name="ringex", mint=mint, sleep=clock.advance)
 
 
 def test_fifty_workers_starting_at_once_mint_one_token():
     """Each with nothing in memory, all on one ledger."""
-    lock, inner, mint = threading.Lock(), FakeNotes(), Mint()
-
-    class Locked(FakeNotes):
-        def read(self, key):
-            return inner.read(key)
-
-        def write(self, note):
-            with lock:
-                return inner.write(note)
-
-    got = []
+    notes, mint, got = LockedNotes(), Mint(), []
 
     def work():
-        shared = Tokens(Locked(), SystemClock(), name="ringex", mint=mint, sleep=time.sleep)
+        shared = Tokens(notes, SystemClock(), name="ringex", mint=mint, sleep=time.sleep)
         got.append(shared.token(ONE))
 
     threads = [threading.Thread(target=work) for _ in range(50)]
