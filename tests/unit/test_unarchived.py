@@ -8,7 +8,7 @@ import pytest
 from legato.errors import Retry, Stale
 from legato.ledger import unarchived
 from legato.model import Note
-from tests.fakes import NOON, FakeClock, FakeNotes
+from tests.fakes import NOON, FakeClock
 
 WATCH = "ringcx#99"
 
@@ -26,17 +26,15 @@ def oldest(notes):
     return found and (found.call.call, found.age)
 
 
-def test_the_oldest_is_the_one_that_began_first():
+def test_the_oldest_is_the_one_that_began_first(notes):
     """Not the one that was found first."""
-    notes = FakeNotes()
     find(notes, "a", "1", hours_ago=2)
     find(notes, "b", "2", hours_ago=5)
     assert oldest(notes) == ("b", timedelta(hours=5))
 
 
-def test_a_call_leaves_the_list_when_all_of_its_recordings_are_archived():
+def test_a_call_leaves_the_list_when_all_of_its_recordings_are_archived(notes):
     """Not sooner."""
-    notes = FakeNotes()
     find(notes, "a", "1", "2", hours_ago=2)
     unarchived.archived("records#ringcx/1/a", {"1"}, notes)
     assert oldest(notes) == ("a", timedelta(hours=2))
@@ -44,17 +42,15 @@ def test_a_call_leaves_the_list_when_all_of_its_recordings_are_archived():
     assert oldest(notes) is None
 
 
-def test_a_recording_that_is_found_later_does_not_make_the_call_younger():
+def test_a_recording_that_is_found_later_does_not_make_the_call_younger(notes):
     """The first one still waits."""
-    notes = FakeNotes()
     find(notes, "a", "1", hours_ago=5)
     find(notes, "a", "2", hours_ago=1)
     assert oldest(notes) == ("a", timedelta(hours=5))
 
 
-def test_unclear_records_are_listed_until_they_become_clear():
+def test_unclear_records_are_listed_until_they_become_clear(notes):
     """Somebody must look at them."""
-    notes = FakeNotes()
     find(notes, "a", hours_ago=2)
     unarchived.archived("records#ringcx/1/a", {"1"}, notes)
     assert oldest(notes) == ("a", timedelta(hours=2))
@@ -63,24 +59,21 @@ def test_unclear_records_are_listed_until_they_become_clear():
     assert oldest(notes) is None
 
 
-def test_a_call_that_turns_out_to_have_no_recording_leaves_the_list():
+def test_a_call_that_turns_out_to_have_no_recording_leaves_the_list(notes):
     """Its record was rewritten without one."""
-    notes = FakeNotes()
     find(notes, "a", "1", hours_ago=2)
     unarchived.archived("records#ringcx/1/a", None, notes)
     assert oldest(notes) is None
 
 
-def test_a_call_that_was_never_listed_costs_no_write():
+def test_a_call_that_was_never_listed_costs_no_write(notes):
     """Most calls that end were found by a notification alone."""
-    notes = FakeNotes()
     unarchived.archived("records#ringcx/1/a", set(), notes)
     assert notes.notes == {}
 
 
-def test_a_sweep_at_the_same_moment_is_not_written_over():
+def test_a_sweep_at_the_same_moment_is_not_written_over(notes):
     """The note is read again."""
-    notes = FakeNotes()
     find(notes, "a", "1", hours_ago=2)
     write, raced = notes.write, []
 
@@ -98,9 +91,8 @@ def test_a_sweep_at_the_same_moment_is_not_written_over():
     assert notes.read("records#ringcx/1/a").content["unarchived"] == ["2"]
 
 
-def test_a_note_that_is_never_still_is_a_passing_fault():
+def test_a_note_that_is_never_still_is_a_passing_fault(notes):
     """The job comes again."""
-    notes = FakeNotes()
     find(notes, "a", "1", hours_ago=2)
 
     def always_stale(_note):
