@@ -52,7 +52,7 @@ build: setup ffmpeg ## build functions and layers for deployment, and the list o
 	@python scripts/bom.py .aws-sam/bom.json --built .aws-sam/build
 
 sam-test: setup ## run every event in events/ through sam local invoke; needs Docker and make build
-	@python scripts/sam_test.py $(ARGS)
+	@python -m pytest -m docker tests/sam $(ARGS)
 
 bench: setup ffmpeg ## run the benchmarks, with their table
 	@scripts/setup.sh bench

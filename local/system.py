@@ -103,10 +103,10 @@ def running(
                 **(parameters or {}),
             },
         )
-        _add_to_secret(
+        add_to_secret(
             endpoint, created.outputs["CredentialsArn"], credentials.secret() | kazoos.secret()
         )
-        tokens = _add_to_secret(endpoint, created.outputs["InboundTokensArn"], kazoos.tokens())
+        tokens = add_to_secret(endpoint, created.outputs["InboundTokensArn"], kazoos.tokens())
         for answers in ready:
             answers()
         address = created.outputs.get("KazooPushUrl", "")
@@ -128,7 +128,7 @@ def running(
         yield System(endpoints=found, stack=created, directory=where, pools=pools)
 
 
-def _add_to_secret(endpoint: str, arn: str, more: Mapping[str, Any]) -> dict[str, Any]:
+def add_to_secret(endpoint: str, arn: str, more: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in a secret of the stack, as an operator would; return all that it holds."""
     client = aws.client("secretsmanager", endpoint)
     content = json.loads(client.get_secret_value(SecretId=arn)["SecretString"]) | more
