@@ -1,17 +1,34 @@
-"""A bucket and a ledger table of their own, for tests of one adapter."""
+"""The real ffmpeg, and a bucket and a ledger table of their own, for tests of one adapter."""
 
 import uuid
 
 import pytest
 
+from legato.audio.stitch import FfmpegStitcher
 from legato.aws.clients import client
 from local import aws
+from tests.audio import local_tools
+
+
+@pytest.fixture(scope="session")
+def tools():
+    """Give the ffmpeg of this machine; without one, the failure says what to run."""
+    return local_tools()
+
+
+@pytest.fixture(scope="session")
+def stitcher(tools):
+    return FfmpegStitcher(tools)
 
 
 @pytest.fixture
-def bucket(aws_client):
+def s3(aws_client):
+    return aws_client("s3")
+
+
+@pytest.fixture
+def bucket(s3):
     name = f"archive-{uuid.uuid4()}"
-    s3 = aws_client("s3")
     s3.create_bucket(Bucket=name)
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name

@@ -37,11 +37,6 @@ BODY = b"audio" * 1000
 
 
 @pytest.fixture
-def s3(aws_client):
-    return aws_client("s3")
-
-
-@pytest.fixture
 def archive(s3, bucket):
     return S3Archive(s3, bucket=bucket)
 

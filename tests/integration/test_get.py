@@ -5,17 +5,11 @@ import uuid
 
 import pytest
 
-from legato.audio.stitch import FfmpegStitcher
 from legato.aws.library import S3Library
 from legato.retrieval.download import Downloading, fetch
 from tests.audio import FIXTURES, audio_of, frames_of, local_tools, tone, write_pcm
 from tests.fakes import FakeLibrary
 from tests.unit.test_get import NAME, Shelf, described, names
-
-
-@pytest.fixture(scope="module")
-def stitcher():
-    return FfmpegStitcher(local_tools())
 
 
 class OnS3(Shelf):

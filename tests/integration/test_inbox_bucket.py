@@ -16,15 +16,6 @@ LONG = bytes(range(256)) * 4096
 
 
 @pytest.fixture
-def bucket(aws_client):
-    name = f"inbox-{uuid.uuid4()}"
-    s3 = aws_client("s3")
-    s3.create_bucket(Bucket=name)
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return name
-
-
-@pytest.fixture
 def inbox(aws_client, bucket):
     return S3Inbox(aws_client("s3"), bucket=bucket)
 

@@ -23,7 +23,6 @@ from tests.audio import (
     form,
     gsm,
     ima_adpcm,
-    local_tools,
     mp3_in_wav,
     riff,
     tone,
@@ -40,17 +39,6 @@ MP3 = AudioFacts(
     channels=1,
     duration_ms=0,
 )
-
-
-@pytest.fixture(scope="module")
-def tools():
-    """Give the ffmpeg of this machine; without one, the failure says what to run."""
-    return local_tools()
-
-
-@pytest.fixture(scope="module")
-def stitcher(tools):
-    return FfmpegStitcher(tools)
 
 
 def of_file(stitcher, path):

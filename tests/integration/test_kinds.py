@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from legato.audio.stitch import FfmpegStitcher
 from legato.errors import DamagedAudio, NotAudio
-from tests.audio import local_tools
 from tests.kinds import kinds
 
 KINDS = {kind.name: kind for kind in kinds()}
 SLIP_MS = 60
-
-
-@pytest.fixture(scope="module")
-def stitcher():
-    return FfmpegStitcher(local_tools())
 
 
 @pytest.mark.parametrize("name", KINDS)

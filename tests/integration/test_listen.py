@@ -29,7 +29,6 @@ from tests.audio import (
     form,
     gsm,
     ima_adpcm,
-    local_tools,
     mp3_in_wav,
     riff,
     tone,
@@ -41,16 +40,6 @@ FORM = chunk(b"fmt ", form(PCM, 8000, 1, 16))
 DATA = chunk(b"data", tone(1.5))
 HEAD = 4096
 FLOAT, EXTENSIBLE = 3, 0xFFFE
-
-
-@pytest.fixture(scope="module")
-def tools():
-    return local_tools()
-
-
-@pytest.fixture(scope="module")
-def stitcher(tools):
-    return FfmpegStitcher(tools)
 
 
 @pytest.fixture(scope="module")

@@ -43,11 +43,6 @@ IN_SEVEN = datetime(2033, 11, 20, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def s3(aws_client):
-    return aws_client("s3")
-
-
-@pytest.fixture
 def bucket(s3):
     name = f"locked-{uuid.uuid4()}"
     s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)

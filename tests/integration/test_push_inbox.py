@@ -12,19 +12,6 @@ KEY = "push/a1/0f.mp3"
 FACTS = "account_id=a1&caller_id_name=Zo%C3%AB"
 
 
-@pytest.fixture
-def s3(aws_client):
-    return aws_client("s3")
-
-
-@pytest.fixture
-def bucket(s3, request):
-    name = f"inbox-{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}"
-    s3.create_bucket(Bucket=name)
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return name
-
-
 def put(s3, bucket, body):
     return PushInbox(s3, bucket=bucket).put(KEY, body, media_type="audio/mpeg", facts=FACTS)
 

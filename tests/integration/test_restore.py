@@ -44,15 +44,6 @@ def created(aws_endpoint):
     )
 
 
-@pytest.fixture
-def bucket(aws_client):
-    name = f"archive-{uuid.uuid4()}"
-    s3 = aws_client("s3")
-    s3.create_bucket(Bucket=name)
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return name
-
-
 class OnS3:
     """A bucket with an object in a class; what is asked for arrives by itself."""
 

@@ -20,7 +20,6 @@ from tests.audio import (
     frames_of,
     gsm,
     ima_adpcm,
-    local_tools,
     mp3_in_wav,
     tone,
     write_pcm,
@@ -28,16 +27,6 @@ from tests.audio import (
 )
 
 MP3S = ("cbr-info", "cbr-bare", "cbr-reservoir", "vbr-xing", "id3v2")
-
-
-@pytest.fixture(scope="module")
-def tools():
-    return local_tools()
-
-
-@pytest.fixture(scope="module")
-def stitcher(tools):
-    return FfmpegStitcher(tools)
 
 
 def inspected(stitcher, paths):

@@ -39,11 +39,6 @@ def locked(*, mode="COMPLIANCE", length=YEARS):
 
 
 @pytest.fixture
-def s3(aws_client):
-    return aws_client("s3")
-
-
-@pytest.fixture
 def bucket(s3):
     name = f"archive-{uuid.uuid4()}"
     s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
