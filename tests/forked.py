@@ -48,6 +48,12 @@ def legato(*words, folder=".", stdin=os.devnull, later=0, **environment):
     return subprocess.CompletedProcess(words, process.exitcode, *said)
 
 
+def typed(system, *words, by="alice", **more):
+    """Run the command with a local system, as this person."""
+    here = {"LEGATO_LOCAL_DIR": str(system.directory), "LEGATO_LOCAL_PERSON": by}
+    return legato("--local", *map(str, words), **here, **more)
+
+
 @contextmanager
 def answering(text):
     """Yield the path of a terminal on which somebody types."""

@@ -3,6 +3,13 @@
 from tests.e2e.swept import Names, Swept
 
 SUB_ACCOUNT = "21550001"
+UNLIMITED = {
+    "limits": {
+        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
+    }
+}
+"""What RingCX is like, and beside it what Legato then may ask."""
+LIMITS = "Metadata=1000/1,Recordings=1000/1,Exchange=1000/1,Auth=1000/1"
 
 
 class Centre(Swept):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.system import WEBHOOK_PROCESSES, running
+from tests.e2e.telephony import Telephony
 from tests.grants import KEY, is_whole, unused
 
 REFUSED = Path(__file__).parent.parent.parent / "events" / "webhook-bad-token.json"
@@ -38,14 +39,8 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(f"used by no test: {grant}", red=True)
 
 
-@pytest.fixture(scope="session")
-def first_port(free_port):
-    """Return a port with four free ones behind it."""
-    return lambda: free_port() // 10 * 10
-
-
 @pytest.fixture(scope="module")
-def system(request, tmp_path_factory, first_port):
+def system(request, tmp_path_factory, free_port):
     """Run the local system.
 
     A module says by FUNCTIONS = False that it calls the code itself, by SCHEDULED which functions
@@ -53,7 +48,7 @@ def system(request, tmp_path_factory, first_port):
     and by RINGCX and KAZOO what these are like.
     """
     with running(
-        port=first_port(),
+        port=free_port(),
         directory=tmp_path_factory.mktemp("system"),
         functions=getattr(request.module, "FUNCTIONS", True),
         scheduled=getattr(request.module, "SCHEDULED", None),
@@ -64,6 +59,11 @@ def system(request, tmp_path_factory, first_port):
         kazoo_settings=getattr(request.module, "KAZOO", {}),
     ) as system:
         yield system
+
+
+@pytest.fixture(scope="module")
+def telephony(system, tmp_path_factory):
+    return Telephony(system, tmp_path_factory.mktemp("audio"))
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,10 @@ from legato.model import CallId
 from local import aws
 from local.kazoo import ACCOUNTS
 from tests.authority import OpensslAuthority
+from tests.e2e import cluster
+from tests.e2e.centre import LIMITS, UNLIMITED
 from tests.e2e.swept import ALWAYS, RINGEX_ACCOUNT
-from tests.forked import answering, legato
+from tests.forked import answering, typed
 from tests.patience import until
 
 WRITTEN = date(2026, 11, 24)
@@ -43,15 +45,12 @@ RINGCX_ACCOUNT = "12345"
 
 RINGCX = {
     "subAccounts": [RINGCX_ACCOUNT],
-    "limits": {
-        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
-    },
+    **UNLIMITED,
 }
 KAZOO = {
     "accounts": [ACCOUNT],
     "resellers": [ACCOUNT],
-    "bucketTokens": 100_000,
-    "tokensPerSecond": 100_000,
+    **cluster.KAZOO,
 }
 # As short as it can be.
 PARAMETERS = {
@@ -59,7 +58,7 @@ PARAMETERS = {
     "RetrySeconds": "1",
     "RingexLadderSeconds": "1,1",
     "RingexNamedLadderSeconds": "1,1",
-    "RingcxLimits": "Metadata=1000/1,Recordings=1000/1,Exchange=1000/1,Auth=1000/1",
+    "RingcxLimits": LIMITS,
     "RingcxLadderSeconds": "1,1",
     "KazooLimits": "Requests=1000/1",
     "KazooLadderSeconds": "1,1",
@@ -199,16 +198,12 @@ class Office:
         for name in ("--stack", "--region"):
             if name in words:
                 del words[words.index(name) : words.index(name) + 2]
-        words = ["--local", *(word for word in words[1:] if word != "--local")]
-        here = {
-            "LEGATO_LOCAL_DIR": str(self.system.directory),
-            "LEGATO_LOCAL_PERSON": example.by,
-            "LEGATO_PLAYER": str(self.player),
-        }
+        words = [word for word in words[1:] if word != "--local"]
+        here = {"by": example.by, "folder": self.folder, "LEGATO_PLAYER": str(self.player)}
         if example.answer is None:
-            return legato(*words, folder=self.folder, **here)
+            return typed(self.system, *words, **here)
         with answering(example.answer) as terminal:
-            return legato(*words, folder=self.folder, stdin=terminal, **here)
+            return typed(self.system, *words, stdin=terminal, **here)
 
     def as_of_today(self, line):
         """Return an example with its days moved, and the time of the copy that was made here."""

@@ -105,11 +105,16 @@ class Swept:
 
     def order(self, bodies, **order):
         """Place a call whose legs have these bodies."""
-        answer = self._http.post("/calls", json=order).raise_for_status().json()
-        assert "ignored" not in answer
+        answer = self.post("calls", order)
         hashes = [hashlib.sha256(body).hexdigest() for body in bodies]
         sent = dict(zip(answer[f"{self.names.leg}Ids"], hashes, strict=True))
         return Placed(answer[self.names.call], answer[self.names.account], sent)
+
+    def post(self, what, order):
+        """Tell the simulator something; return its answer."""
+        answer = self._http.post(f"/{what}", json=order).raise_for_status().json()
+        assert "ignored" not in answer
+        return answer
 
     def spoil(self, placed, kind, **fault):
         """Let the download of a call's first leg go wrong."""
@@ -127,6 +132,9 @@ class Swept:
 
     def stats(self):
         return self._http.get("/stats").raise_for_status().json()
+
+    def count_anew(self):
+        self._http.delete("/stats").raise_for_status()
 
     def sweep(self):
         return self.system.invoke("SweeperFunction", {"provider": self.provider})
@@ -188,10 +196,15 @@ class Swept:
             for item in listed.get("Versions", ())
         }
 
-    def read(self, key):
+    def read(self, key, **version):
         """Return an object of the archive."""
         bucket = self.system.endpoints.bucket
-        return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return self.s3.get_object(Bucket=bucket, Key=key, **version)["Body"].read()
+
+    def manifest(self, state):
+        """Return the newest manifest of a call, whose entry of the ledger this is."""
+        sealed = state.manifest
+        return json.loads(self.read(sealed.key, VersionId=sealed.version_id))
 
     def log(self, function):
         return self.system.directory / "logs" / f"{function}.log"

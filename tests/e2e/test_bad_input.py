@@ -8,13 +8,10 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from legato.aws.ledger import DynamoLedger
 from legato.model import Job
-from local import aws
 from tests.audio import FIXTURES, tone, write_pcm
 from tests.e2e.swept import RINGEX_ACCOUNT
-from tests.fakes import an_id
-from tests.forked import legato
+from tests.forked import typed
 from tests.patience import until
 
 MP3 = (FIXTURES / "cbr-bare.mp3").read_bytes()
@@ -25,12 +22,7 @@ PARAMETERS = {"RingexSettleSeconds": "1", "RetrySeconds": "1", "RingexLadderSeco
 
 
 @pytest.fixture(scope="module")
-def ledger(system):
-    return DynamoLedger(aws.client("dynamodb", system.endpoints.aws), table=system.endpoints.table)
-
-
-@pytest.fixture(scope="module")
-def bad_calls(system, ledger):
+def bad_calls(telephony):
     """Place a call of each bad kind, all at once, and wait until every one is given up."""
     cut = MP3[:-50]
     kinds = {
@@ -41,33 +33,28 @@ def bad_calls(system, ledger):
         "truncated": [cut],
         "truncated-among-good": [MP3, cut, MP3],
     }
-    return placed(system, ledger, kinds, "failed")
+    return placed(telephony, kinds, "failed")
 
 
-def placed(system, ledger, kinds, status):
+def placed(telephony, kinds, status):
     """Place a call of each kind; return the ledger's entries when all have this status."""
-    ringex = system.endpoints.simulators["ringex"]
     calls = {}
     for kind, bodies in kinds.items():
         legs = [
             {"duration": 1, "format": "wav", "audio": base64.b64encode(body).decode()}
             for body in bodies
         ]
-        answer = httpx.post(f"{ringex}/_sim/calls", json={"legs": legs, "emit": True})
-        answer.raise_for_status()
-        calls[kind] = answer.json()["telephonySessionId"]
+        calls[kind] = telephony.call(legs=legs, emit=True)
 
     def ended():
-        states = {
-            kind: ledger.load(an_id(call, account=RINGEX_ACCOUNT)) for kind, call in calls.items()
-        }
+        states = {kind: telephony.entry(call) for kind, call in calls.items()}
         return {state.status for state in states.values()} == {status} and states
 
     return until(ended)
 
 
 @pytest.fixture(scope="module")
-def odd_calls(system, ledger, tmp_path_factory):
+def odd_calls(telephony, tmp_path_factory):
     """Place calls with recordings that are odd, and wait until every one is archived."""
     wav = write_pcm(tmp_path_factory.mktemp("audio") / "leg.wav", tone(4.0)).read_bytes()
     understated = wav[:40] + struct.pack("<I", 16_000) + wav[44:]
@@ -81,58 +68,47 @@ def odd_calls(system, ledger, tmp_path_factory):
         "mp4": [mp4],
         "mp4-among-others": [MP3, mp4],
     }
-    return placed(system, ledger, kinds, "archived")
+    return placed(telephony, kinds, "archived")
 
 
-def manifest_of(system, state):
-    s3 = aws.client("s3", system.endpoints.aws)
-    body = s3.get_object(Bucket=system.endpoints.bucket, Key=state.manifest.key)["Body"].read()
-    return json.loads(body)
-
-
-def read(system, described):
-    s3 = aws.client("s3", system.endpoints.aws)
-    return s3.get_object(Bucket=system.endpoints.bucket, Key=described["key"])["Body"].read()
-
-
-def test_a_joined_mp3_is_the_frames_of_its_legs(system, odd_calls):
+def test_a_joined_mp3_is_the_frames_of_its_legs(telephony, odd_calls):
     """Tags and text stay in the legs, and the manifest counts them; offsets are true."""
-    manifest = manifest_of(system, odd_calls["tagged"])
-    assert read(system, manifest["recording"]) == MP3 * 3
+    manifest = telephony.manifest(odd_calls["tagged"])
+    assert telephony.read(manifest["recording"]["key"]) == MP3 * 3
     assert [leg["offset_ms"] for leg in manifest["legs"]] == [0, 2448, 4896]
     assert manifest["legs"][0]["beside"] == {"ID3v2 tag": 2316, "text": 14}
     assert manifest["legs"][1]["beside"] == {}
 
 
-def test_a_joined_gsm_says_how_many_samples_it_has(system, odd_calls):
+def test_a_joined_gsm_says_how_many_samples_it_has(telephony, odd_calls):
     """In its `fact`, so that players say how long it is."""
-    manifest = manifest_of(system, odd_calls["gsm"])
+    manifest = telephony.manifest(odd_calls["gsm"])
     assert manifest["recording"]["duration_ms"] == 3 * 1720
-    body = read(system, manifest["recording"])
+    body = telephony.read(manifest["recording"]["key"])
     assert struct.pack("<4sII", b"fact", 4, 3 * 1720 * 8) in body
 
 
-def test_what_a_header_does_not_say_is_heard(system, odd_calls):
+def test_what_a_header_does_not_say_is_heard(telephony, odd_calls):
     """Audio that goes on behind its length."""
-    assert manifest_of(system, odd_calls["understated"])["legs"][0]["duration_ms"] == 4000
+    assert telephony.manifest(odd_calls["understated"])["legs"][0]["duration_ms"] == 4000
 
 
-def test_a_wav_that_lacks_its_end_is_kept_and_told(system, odd_calls, person):
+def test_a_wav_that_lacks_its_end_is_kept_and_told(telephony, odd_calls, person):
     """It lacks the same each time that it is fetched, so it is all that there is."""
     state = odd_calls["cut"]
-    [leg] = manifest_of(system, state)["legs"]
+    [leg] = telephony.manifest(state)["legs"]
     assert leg["short_ms"] == pytest.approx(2000, abs=5)
     assert ("short", leg["id"]) in person.needs(state)
 
 
-def test_what_nobody_decodes_is_kept_as_it_came_and_told(system, odd_calls, person):
+def test_what_nobody_decodes_is_kept_as_it_came_and_told(telephony, odd_calls, person):
     """It is found, fetched and verified; its call is sealed with its legs, and not joined."""
     alone, among = odd_calls["mp4"], odd_calls["mp4-among-others"]
-    [leg] = manifest_of(system, alone)["legs"]
+    [leg] = telephony.manifest(alone)["legs"]
     assert leg["unsupported"] == "MP4"
     assert leg["key"].endswith(".mp4")
     assert ("unheard", leg["id"]) in person.needs(alone)
-    manifest = manifest_of(system, among)
+    manifest = telephony.manifest(among)
     assert manifest["recording"] is None
     assert [one["media_type"] for one in manifest["legs"]] == ["audio/mpeg", "audio/mp4"]
     assert {kind for kind, _ in person.needs(among)} == {"unheard", "unjoined"}
@@ -156,17 +132,10 @@ def test_what_nobody_decodes_is_kept_as_it_came_and_told(system, odd_calls, pers
 
 class Person:
     def __init__(self, system, folder):
-        self._directory, self.folder = str(system.directory), folder
+        self.system, self.folder = system, folder
 
     def says(self, *words):
-        ended = legato(
-            "--local",
-            *words,
-            folder=self.folder,
-            LEGATO_LOCAL_DIR=self._directory,
-            LEGATO_LOCAL_PERSON="alice",
-        )
-        return ended.stdout
+        return typed(self.system, *words, folder=self.folder).stdout
 
     def needs(self, state):
         """Return what is said of a call: kinds and recordings."""
@@ -179,84 +148,68 @@ def person(system, tmp_path):
     return Person(system, tmp_path)
 
 
-def kept(system, state):
+def kept(telephony, state):
     """Return the keys of all that is kept of a call."""
-    s3 = aws.client("s3", system.endpoints.aws)
-    listed = s3.list_objects_v2(Bucket=system.endpoints.bucket).get("Contents", [])
-    return sorted(item["Key"] for item in listed if f"/{state.call}/" in item["Key"])
+    listed = telephony.s3.list_objects_v2(Bucket=telephony.system.endpoints.bucket)
+    return sorted(item["Key"] for item in listed["Contents"] if f"/{state.call}/" in item["Key"])
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [("html", "HTML"), ("json", "JSON"), ("empty", "empty"), ("unknown", "PNG")],
 )
-def test_what_is_no_audio_fails_with_its_reason(system, bad_calls, kind, reason):
+def test_what_is_no_audio_fails_with_its_reason(telephony, bad_calls, kind, reason):
     """The ledger says what came instead of audio, and nothing is sealed."""
     state = bad_calls[kind]
     assert state.status == "failed"
     assert reason.lower() in state.reason.lower()
-    assert all(key.startswith(f"refused/{state.id}/") for key in kept(system, state))
-    assert len(kept(system, state)) == (kind != "empty"), "the bytes that came are kept, if any did"
+    assert all(key.startswith(f"refused/{state.id}/") for key in kept(telephony, state))
+    assert len(kept(telephony, state)) == (kind != "empty"), (
+        "the bytes that came are kept, if any did"
+    )
 
 
-def test_truncated_audio_fails_and_stays_as_evidence(system, bad_calls):
+def test_truncated_audio_fails_and_stays_as_evidence(telephony, bad_calls):
     """Apart from the archived calls, and nothing is sealed."""
     state = bad_calls["truncated"]
     assert state.status == "failed"
-    assert all(key.startswith(f"refused/{state.id}/") for key in kept(system, state))
-    assert kept(system, state)
+    assert all(key.startswith(f"refused/{state.id}/") for key in kept(telephony, state))
+    assert kept(telephony, state)
 
 
-def test_good_legs_beside_a_truncated_one_are_sealed(system, bad_calls):
+def test_good_legs_beside_a_truncated_one_are_sealed(telephony, bad_calls):
     """The joined file has the two of them, the manifest names the third leg and why."""
     state = bad_calls["truncated-among-good"]
     assert (state.status, state.revision) == ("failed", 1)
-    s3 = aws.client("s3", system.endpoints.aws)
-    body = s3.get_object(Bucket=system.endpoints.bucket, Key=state.manifest.key)["Body"].read()
-    manifest = json.loads(body)
+    manifest = telephony.manifest(state)
     assert manifest["recording"]["duration_ms"] == 2 * 2448
     [missing] = manifest["missing"]
-    assert f"refused/{state.id}/{missing['leg']}-1" in kept(system, state)
+    assert f"refused/{state.id}/{missing['leg']}-1" in kept(telephony, state)
     assert missing["leg"] in state.reason
 
 
-def test_every_failed_call_is_a_dead_letter_with_its_reason(system, bad_calls):
+def test_every_failed_call_is_a_dead_letter_with_its_reason(telephony, bad_calls):
     """Somebody is told, and can move it back."""
-    letters = dead_letters(system)
-    buried = {Job.from_message(letter["Body"]).call for letter in letters}
+    letters = telephony.letters()
+    buried = {Job.from_message(body).call for body, _ in letters}
     assert buried == {state.call for state in bad_calls.values()}
-    reasons = [letter["MessageAttributes"]["reason"]["StringValue"] for letter in letters]
-    assert all(reasons)
+    assert all(reason for _, reason in letters)
 
 
-def dead_letters(system):
-    """Empty the dead-letter queue; return what was in it."""
-    sqs, url = aws.client("sqs", system.endpoints.aws), system.endpoints.dlqs["ringex"]
-    found = []
-    while some := sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-    ).get("Messages"):
-        for message in some:
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        found += some
-    return found
-
-
-def test_a_message_that_is_no_job_is_buried_and_stops_nothing(system, bad_calls):
+def test_a_message_that_is_no_job_is_buried_and_stops_nothing(telephony, bad_calls):
     """Each with its own reason."""
-    sqs = aws.client("sqs", system.endpoints.aws)
+    queue, _ = telephony.queue()
     good = Job(
         provider="ringex", account=RINGEX_ACCOUNT, call="s-unlisted", seen_at=datetime.now(UTC)
     )
     version_9 = good.to_message().replace('"v":1', '"v":9')
     zoom = good.to_message().replace('"ringex"', '"zoom"')
     for body in ("nonsense", version_9, zoom, good.to_message()):
-        sqs.send_message(QueueUrl=system.endpoints.queues["ringex"], MessageBody=body)
+        telephony.sqs.send_message(QueueUrl=queue, MessageBody=body)
     letters = {}
 
     def buried():
-        for letter in dead_letters(system):
-            letters[letter["Body"]] = letter["MessageAttributes"]["reason"]["StringValue"]
+        letters.update(telephony.letters())
         return len(letters) >= 3
 
     until(buried)

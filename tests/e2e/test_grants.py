@@ -57,10 +57,10 @@ class Losing(Breaker):
 
 
 @pytest.fixture(scope="module")
-def company(tmp_path_factory, first_port):
+def company(tmp_path_factory, free_port):
     """Run a company whose calls of two days ago nobody has swept."""
     with running(
-        port=first_port(),
+        port=free_port(),
         directory=tmp_path_factory.mktemp("system"),
         scheduled=SCHEDULED,
         parameters=PARAMETERS,

@@ -15,7 +15,7 @@ from legato.errors import Refused
 from local import aws
 from tests.e2e.swept import RINGEX_ACCOUNT
 from tests.fakes import an_id
-from tests.forked import legato
+from tests.forked import typed
 from tests.patience import until
 
 SCHEDULED = ("SweeperFunction",)
@@ -68,8 +68,7 @@ class Archived:
         return found
 
     def legato(self, *arguments, by="alice"):
-        here = {"LEGATO_LOCAL_DIR": str(self.system.directory), "LEGATO_LOCAL_PERSON": by}
-        return legato("--local", *arguments, **here)
+        return typed(self.system, *arguments, by=by)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,10 @@ import pytest
 from local import aws
 from local.kazoo import ACCOUNTS
 from tests.audio import tone, write_pcm
+from tests.e2e import cluster
+from tests.e2e.centre import UNLIMITED
 from tests.e2e.office import PARAMETERS
-from tests.forked import legato
+from tests.forked import typed
 from tests.patience import until
 
 __all__ = ["PARAMETERS"]
@@ -30,15 +32,12 @@ TIMES = {"startTime": 120, "segmentStartTimeMs": 120, "segmentEndTimeMs": 60, "s
 """How many seconds ago it is now."""
 RINGCX = {
     "subAccounts": ["111"],
-    "limits": {
-        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
-    },
+    **UNLIMITED,
 }
 KAZOO = {
     "accounts": ["a" * 32, "b" * 32],
     "resellers": [ACCOUNTS[0]],
-    "bucketTokens": 100_000,
-    "tokensPerSecond": 100_000,
+    **cluster.KAZOO,
 }
 INTERACTION = "63900000000-0badcafe"
 ROWS = range(4)
@@ -106,13 +105,7 @@ class Place:
         return manifest
 
     def said(self, *words):
-        ended = legato(
-            "--local",
-            *words,
-            folder=self.folder,
-            LEGATO_LOCAL_DIR=str(self.system.directory),
-            LEGATO_LOCAL_PERSON="alice",
-        )
+        ended = typed(self.system, *words, folder=self.folder)
         return ended.stdout + ended.stderr
 
     def shown(self, call):

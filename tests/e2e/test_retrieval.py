@@ -19,7 +19,7 @@ from legato.evidence.digest import digest
 from local import aws
 from tests.audio import local_tools
 from tests.fakes import FakeClock
-from tests.forked import legato
+from tests.forked import typed
 from tests.patience import until
 
 CUSTOMER = "+15551230000"
@@ -37,8 +37,7 @@ class Officer:
         self.later = 0
 
     def types(self, *words, by="carol", ends=0):
-        here = {"LEGATO_LOCAL_DIR": str(self.system.directory), "LEGATO_LOCAL_PERSON": by}
-        ended = legato("--local", *map(str, words), later=self.later, **here)
+        ended = typed(self.system, *words, by=by, later=self.later)
         assert ended.returncode == ends, ended.stdout + ended.stderr
         return ended
 

@@ -14,7 +14,7 @@ from legato.model import Job
 from local import aws
 from local.worker import Worker, environment
 from tests.e2e import dying
-from tests.e2e.centre import SUB_ACCOUNT, Centre
+from tests.e2e.centre import LIMITS, SUB_ACCOUNT, UNLIMITED, Centre
 from tests.e2e.swept import ALWAYS, Placed, logged, reasons_to_stop
 from tests.patience import until
 
@@ -22,16 +22,14 @@ UNDISTURBED, MISTAKEN, *KILLED = "21550002", "21550006", "21550003", "21550004",
 """Sub-accounts that the stack leaves to sweepers that are run, and killed, from here."""
 RINGCX = {
     "subAccounts": [SUB_ACCOUNT, UNDISTURBED, MISTAKEN, *KILLED],
-    "limits": {
-        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
-    },
+    **UNLIMITED,
 }
 SCHEDULED = ("SweeperFunction",)
 """The auditor would ask for the same rows, and take the faults that are meant for sweeps."""
 # As short as it can be.
 PARAMETERS = {
     "RetrySeconds": "1",
-    "RingcxLimits": "Metadata=1000/1,Recordings=1000/1,Exchange=1000/1,Auth=1000/1",
+    "RingcxLimits": LIMITS,
     "RingcxLadderSeconds": ",".join(["1", "1", *["2"] * 20]),  # longer than a recording is late
     "RingcxLookAgainHours": "24",
     "RingcxSubAccountIds": SUB_ACCOUNT,

@@ -19,7 +19,7 @@ WORKERS = 50
 @pytest.fixture
 def configured(system, monkeypatch):
     """What the stack tells the processor, without a limit that would slow it."""
-    [function] = [f for f in system.stack.functions.values() if f.code.name == "processor"]
+    function = system.stack.functions["ProcessorFunction"]
     for name, value in environment(function, system.endpoints.aws).items():
         monkeypatch.setenv(name, value)
     config = system.stack.configuration

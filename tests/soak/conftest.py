@@ -2,7 +2,7 @@
 
 from itertools import chain
 
-from tests.e2e.conftest import first_port, system, warm_webhook  # noqa: F401 - fixtures
+from tests.e2e.conftest import system, warm_webhook  # noqa: F401 - fixtures
 from tests.isolation import CELLS, SENSELESS, table
 
 

@@ -26,6 +26,8 @@ from local import aws
 from local.demo.evidence import gather
 from local.system import running
 from tests.audio import tone, write_pcm
+from tests.e2e.centre import LIMITS, UNLIMITED
+from tests.e2e.cluster import KAZOO
 from tests.e2e.conftest import FAST
 from tests.patience import until
 from tests.soak.breaking import WAYS, Breaker
@@ -41,14 +43,9 @@ CHAOS_SECONDS = 240
 PATIENCE_SECONDS = 1200
 """A processor that dies keeps others from its calls for 18 minutes at most."""
 SCHEDULED = ("SweeperFunction",)
-RINGCX = {
-    "limits": {
-        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
-    }
-}
-KAZOO = {"bucketTokens": 100_000, "tokensPerSecond": 100_000}
+RINGCX = UNLIMITED
 PARAMETERS = {
-    "RingcxLimits": "Metadata=1000/1,Recordings=1000/1,Exchange=1000/1,Auth=1000/1",
+    "RingcxLimits": LIMITS,
     "KazooLimits": "Requests=1000/1",
 }
 
@@ -198,11 +195,11 @@ class World:
 
 
 @pytest.fixture(scope="module", params=[int(os.environ.get("LEGATO_CHAOS_SEED", "1"))])
-def chaos(request, tmp_path_factory, first_port):
+def chaos(request, tmp_path_factory, free_port):
     """Place calls in the middle of it, and wait until all of it has come to rest."""
     breaker = Breaker(request.param)
     with running(
-        port=first_port(),
+        port=free_port(),
         directory=tmp_path_factory.mktemp("system"),
         scheduled=SCHEDULED,
         parameters=PARAMETERS,

@@ -11,24 +11,23 @@ import pytest
 
 from local import aws
 from local.kazoo import ACCOUNTS
+from tests.e2e import cluster
+from tests.e2e.centre import LIMITS, UNLIMITED
 from tests.forked import legato
 from tests.patience import until
 
 SCHEDULED = ("SweeperFunction",)
 RINGCX = {
     "subAccounts": ["111"],
-    "limits": {
-        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
-    },
+    **UNLIMITED,
 }
 KAZOO = {
     "accounts": [ACCOUNTS[0]],
     "resellers": [ACCOUNTS[0]],
-    "bucketTokens": 100_000,
-    "tokensPerSecond": 100_000,
+    **cluster.KAZOO,
 }
 PARAMETERS = {
-    "RingcxLimits": "Metadata=1000/1,Recordings=1000/1,Exchange=1000/1,Auth=1000/1",
+    "RingcxLimits": LIMITS,
     "KazooLimits": "Requests=1000/1",
 }
 CALL = {"ringex": "telephonySessionId", "ringcx": "dialogId", "kazoo": "interactionId"}

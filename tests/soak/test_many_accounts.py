@@ -63,7 +63,7 @@ class Company:
         return {one["provider"]: one for one in json.loads(told.stdout)["providers"]}
 
 
-def test_every_account_is_found_and_kept_apart(tmp_path, first_port, record_property):
+def test_every_account_is_found_and_kept_apart(tmp_path, free_port, record_property):
     """And a new one is archived without anything being deployed; status names it."""
     settings = {
         "kazoo_settings": {"accounts": [RESELLER, *CUSTOMERS]},
@@ -74,7 +74,7 @@ def test_every_account_is_found_and_kept_apart(tmp_path, first_port, record_prop
     }
     scheduled = ("SweeperFunction",)
     with running(
-        port=first_port(),
+        port=free_port(),
         directory=tmp_path,
         scheduled=scheduled,
         seconds_between=60,

@@ -11,6 +11,7 @@ import pytest
 from local import aws
 from local.ringex import OPERATOR_EXTENSION
 from local.system import running
+from tests.e2e.centre import UNLIMITED
 from tests.e2e.conftest import FAST
 from tests.forked import legato
 from tests.patience import until
@@ -19,9 +20,7 @@ CALLS = 240
 SCHEDULED = ("SweeperFunction",)
 RINGCX = {
     "subAccounts": ["111"],
-    "limits": {
-        group: [{"limit": 1000, "window": 1}] for group in ("Metadata", "Recordings", "Exchange")
-    },
+    **UNLIMITED,
 }
 
 
@@ -90,7 +89,7 @@ def a_place(directory, port, **settings):
 
 
 @pytest.mark.parametrize("users", [1, 4])
-def test_all_others_are_archived(tmp_path, first_port, users, record_property):
+def test_all_others_are_archived(tmp_path, free_port, users, record_property):
     """With one user and with four; status names the refused one, and no other.
 
     Each round has a system of its own: what an archive holds makes the local S3 slower. The
@@ -99,10 +98,10 @@ def test_all_others_are_archived(tmp_path, first_port, users, record_property):
     """
     jwts = {f"local.user-{number}": OPERATOR_EXTENSION for number in range(4)}
     ringex = {"limits": FAST, "logLag": 0.5, "jwts": jwts}
-    with a_place(tmp_path / "without", first_port(), ringex_settings=ringex) as place:
+    with a_place(tmp_path / "without", free_port(), ringex_settings=ringex) as place:
         place.log_in_with(users)
         without = place.archives("7", refused=False)
-    with a_place(tmp_path / "with", first_port(), ringex_settings=ringex) as place:
+    with a_place(tmp_path / "with", free_port(), ringex_settings=ringex) as place:
         place.log_in_with(users)
         took = place.archives("9", refused=True)
         record_property("seconds", f"{without:.0f} without it, {took:.0f} with it")
@@ -112,9 +111,9 @@ def test_all_others_are_archived(tmp_path, first_port, users, record_property):
         assert named == [("refused", "s-9-0", "90")]
 
 
-def test_a_forbidden_segment_keeps_no_other_out_of_glacier(tmp_path, first_port):
+def test_a_forbidden_segment_keeps_no_other_out_of_glacier(tmp_path, free_port):
     """The dialog is sealed with the other two, and its manifest names the first."""
-    with a_place(tmp_path, first_port(), ringcx_settings=RINGCX) as place:
+    with a_place(tmp_path, free_port(), ringcx_settings=RINGCX) as place:
         place.order("ringcx", "faults", {"kind": "status", "status": 403, "for": "p-1"})
         began = datetime.now(UTC) - timedelta(minutes=5)
         segments = [
