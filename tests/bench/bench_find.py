@@ -15,17 +15,20 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.ledger import DynamoLedger
 from legato.aws.library import S3Library
 from legato.catalogue import index
 from legato.catalogue.index import Query, every, row_of
-from legato.cli.query import parsed_query
+from legato.cli.app import app
+from legato.cli.select import Filters
 from legato.model import StoredObject
 from legato.operations.catalogue_rebuild import rebuild
 from local import aws
@@ -182,9 +185,15 @@ class _Bench:
 
     def _requests(self, question: str) -> int:
         self._catalogue.requests = 0
-        query = parsed_query(question) if question else Query()
-        self._catalogue.find(query, limit=50)
+        self._catalogue.find(_query(question), limit=50)
         return self._catalogue.requests
+
+
+def _query(question: str) -> Query:
+    """Return what `legato find` looks for with these options."""
+    command: Any = typer.main.get_command(app)
+    given = command.commands["find"].make_context("find", shlex.split(question)).params
+    return Filters(**{each.name: given[each.name] for each in fields(Filters)}).query()
 
 
 def _children() -> float:

@@ -115,13 +115,13 @@ def test_what_nobody_decodes_is_kept_as_it_came_and_told(telephony, odd_calls, p
     mp4 = (KINDS / "aac.m4a").read_bytes()
     for state, options in ((alone, ()), (among, ("--legs",))):
         folder = person.folder / state.call
-        person.says("get", str(state.id), "--to", str(folder), "--reason", "complaint", *options)
+        person.says("get", str(state.id), "--out", str(folder), "--reason", "complaint", *options)
         assert mp4 in [path.read_bytes() for path in folder.rglob("*.mp4")]
         shown = person.says("show", str(state.id), "--reason", "complaint")
-        assert "unsupported codec: MP4; it is kept as it came" in shown
+        assert "unsupported codec: MP4; the original is kept" in shown
         assert state.call in person.says("find", "--from", "2026-11-01", "--json")
     package = person.folder / "package"
-    words = ("export", str(among.id), str(alone.id), "--case", "2026-117", "--to", str(package))
+    words = ("export", str(among.id), str(alone.id), "--name", "2026-117", "--out", str(package))
     person.says(*words, "--reason", "complaint")
     assert len([path for path in package.rglob("*.mp4") if path.read_bytes() == mp4]) == 2
     [page] = package.rglob("index.html")

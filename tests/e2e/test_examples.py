@@ -60,8 +60,8 @@ def all_that_is_known(_office, ended):
     assert found["call"]["call"] == INTERACTION
     assert [one["case"] for one in found["holds"]] == [CASE]
     # Others look at the call at the same moment.
-    seen = [(one["action"], one["reason"], one["case"]) for one in found["accesses"]]
-    assert ("show", "audit", CASE) in seen
+    seen = [(one["action"], one["reason"]) for one in found["accesses"]]
+    assert ("show", "audit") in seen
 
 
 def what_needs_a_person(_office, ended):
@@ -225,30 +225,30 @@ STAGES = (
         (
             example("legato failed", SESSION, DIALOG, INTERACTION, "3 failed"),
             example("legato failed --provider kazoo --json", then=the_failed_one),
-            example(f"{STACK} status --json", ends=1, then=what_needs_a_person),
+            example(f"{STACK} status --json", ends=3, then=what_needs_a_person),
         ),
     ),
     (
         Office.mend,
         (
-            example(f"legato retry {SESSION_AT}", f"{SESSION_AT}: put into the queue again"),
+            example(f"legato retry {SESSION_AT}", f"{SESSION_AT}: queued again"),
             example(
-                'legato retry --reason "404" --provider kazoo',
-                f"{INTERACTION_AT}: put into the queue again\n1 put into the queue again",
+                'legato retry --error "404" --provider kazoo',
+                f"{INTERACTION_AT}: queued again\n1 queued again",
             ),
         ),
     ),
     (
         None,
-        (example("legato retry --all --yes", f"{DIALOG_AT}: put into the queue again"),),
+        (example("legato retry --all --yes", f"{DIALOG_AT}: queued again"),),
     ),
     (
         Office.are_archived,
         (
             example(
-                f'legato restore {DIALOG_AT} --reason "subpoena 4711" --case {CASE}',
+                f'legato restore {DIALOG_AT} --reason "subpoena 4711"',
                 "Which tier",
-                "S3 was asked for 2 objects of 1 call",
+                "Requested 2 objects of 1 call from S3",
                 answer="Bulk\n",
                 then=readable(DIALOG, days=7),
             ),
@@ -280,16 +280,16 @@ STAGES = (
             example(
                 f'legato show {SESSION_AT} --reason "complaint 4711"',
                 "Dev Shah",
-                "nothing was recorded for 3.0 s",
+                "no recording for 3.0 s",
                 "show by alice: complaint 4711",
             ),
             example(
-                f'legato get {SESSION_AT} --reason "subpoena 4711" --case {CASE}',
+                f'legato get {SESSION_AT} --reason "subpoena 4711"',
                 then=the_recording,
             ),
             example(
                 f'legato link {SESSION_AT} --reason "review with the agent"',
-                "for whoever has the address",
+                "for anyone who has the URL",
                 then=opens_the_recording,
             ),
             example(
@@ -321,41 +321,44 @@ STAGES = (
         None,
         (
             example(
-                f'legato export {SESSION_AT} --case {CASE} --reason "subpoena 4711"',
+                f'legato export {SESSION_AT} --name {CASE} --reason "subpoena 4711"',
                 "1 call,",
                 then=packed(".", SESSION),
             ),
             example(
-                'legato restore --query "--agent 4711 --from 2026-11-01" --tier Bulk --days 14 '
+                "legato restore --agent 4711 --from 2026-11-01 --tier Bulk --days 14 "
                 '--reason "audit"',
                 "Restore at the price of Bulk",
-                "S3 was asked for 2 objects of 1 call",
+                "Requested 2 objects of 1 call from S3",
                 answer="y\n",
                 then=readable(DIALOG, days=14),
             ),
             example(
                 f"legato restore {OTHER_DIALOG} --tier Expedited --yes-expedited --yes "
                 '--reason "subpoena 4711"',
-                "S3 was asked for 1 object of 1 call",
+                "Requested 1 object of 1 call from S3",
                 then=readable(OTHER_DIALOG, days=7),
             ),
             example("legato holds", SESSION, INTERACTION, "alice"),
             example(f"legato holds --case {CASE} --json", then=two_holds),
             example(f"legato find --case {CASE} --all --csv", then=a_table_of_the_case),
             example(
-                f'legato show {INTERACTION} --reason "audit" --case {CASE} --json',
+                f'legato show {INTERACTION} --reason "audit" --json',
                 then=all_that_is_known,
             ),
             example(
-                f'legato get {SESSION} --legs --manifest --to evidence --reason "subpoena 4711"',
+                f'legato get {SESSION} --legs --manifest --out evidence --reason "subpoena 4711"',
                 then=legs_and_manifest,
             ),
             example(
-                f'legato get --query "--number {NUMBER} --from 2026-11-01" --to calls '
-                '--reason "complaint"',
+                f'legato get --number {NUMBER} --from 2026-11-01 --out calls --reason "complaint"',
                 then=all_of_the_number,
             ),
-            example(f'legato get {SESSION_AT} --reason "subpoena 4711"', then=the_recording),
+            example(
+                f"legato show --number {NUMBER} --provider ringex --from 2026-11-19 "
+                '--reason "audit"',
+                SESSION_AT,
+            ),
             example(f"{STACK} reconcile --from 2026-11-19 --json", then=nothing_missing),
             example(
                 f"{STACK} backfill ringex --from 2026-09-01 --yes", "3 recordings of 2 calls found"
@@ -372,13 +375,12 @@ STAGES = (
         None,
         (
             example(
-                f'legato export --query "--number {NUMBER} --from 2026-11-01" --case {CASE} '
-                "--to court",
+                f"legato export --number {NUMBER} --from 2026-11-01 --name {CASE} --out court",
                 "3 calls,",
                 then=packed("court", SESSION, DIALOG, INTERACTION),
             ),
             example(
-                f'legato export --query "--case {CASE}" --case {CASE} --to discs --max-size 650MB '
+                f"legato export --case {CASE} --name {CASE} --out discs --max-size 650MB "
                 "--all-revisions",
                 "2 calls,",
                 then=packed("discs", SESSION, INTERACTION, peaks=2),
@@ -386,7 +388,7 @@ STAGES = (
             example(
                 f"legato restore {DIALOG} --tier Standard --days 30 --yes --wait "
                 '--reason "subpoena 4711"',
-                "can be read now, until",
+                "readable until",
                 then=readable(DIALOG, days=30),
             ),
             example(f'legato get {SESSION} --play --reason "quality"', then=it_was_played),
@@ -394,7 +396,7 @@ STAGES = (
             example("legato --local status", "held calls +2"),
             example(
                 f'legato release {SESSION_AT} --case {CASE} --reason "settled"',
-                "alice has asked to release it: another person must confirm that",
+                "alice requested the release: another person must confirm it",
             ),
         ),
     ),
@@ -413,17 +415,17 @@ STAGES = (
             example("legato verify --digest kept.json", VALID),
             example(
                 "legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00",
-                "was given with --key",
+                "checked with the key given with --key",
                 READ,
                 VALID,
             ),
             example(
                 f"legato verify {CASE}-20261124 --deep --key legato.pem",
-                f"A package for the case {CASE}: 1 call",
+                f"Package {CASE}: 1 call",
                 READ,
                 "Nothing is wrong",
             ),
-            example("legato restore --list", rf"{DIALOG_AT} .*can be read until"),
+            example("legato restore --list", rf"{DIALOG_AT} .*readable until"),
             example(f"{STACK} kazoo push-urls --rotate", "new push key", then=other_addresses),
         ),
     ),
@@ -449,6 +451,14 @@ STAGES = (
                 "legato index rebuild --from 2026-11-01 --to 2026-11-30",
                 r"\d calls are in the catalogue",
             ),
+            example(
+                f"legato hold --number {NUMBER} --from 2026-11-01 --case {CASE} "
+                '--reason "subpoena 4711"',
+                f"{SESSION_AT} is held for {CASE}",
+                f"{INTERACTION_AT} is held for {CASE}.* It was requested before",
+                then=held(DIALOG),
+            ),
+            example(f"legato accesses --case {CASE}", INTERACTION, "hold", "alice"),
             example(f"legato accesses {SESSION_AT}", "link", "show", "hold", "alice"),
             example("legato accesses --from 2026-11-01 --to 2026-11-30", DIALOG, INTERACTION),
             example("legato accesses --json", then=all_accesses),

@@ -144,7 +144,7 @@ def test_what_was_sealed_is_named_by_the_next_digest(reconciled):
 
 def test_a_hold_and_its_release_are_recorded_though_answers_are_lost(reconciled):
     at = call_id(RINGEX)
-    reconciled.run(Example(line="legato hold ringex/1/s-0 --case c --reason r", ends=2))
+    reconciled.run(Example(line="legato hold ringex/1/s-0 --case c --reason r", ends=5))
     for line, by in (
         (f"legato hold {at} --case c --reason r", "alice"),
         (f"legato release {at} --case c --reason r", "alice"),

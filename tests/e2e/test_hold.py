@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from legato.aws.ledger import DynamoLedger
 from legato.cli.context import Place
+from legato.cli.exit_codes import Exit
 from legato.errors import Refused
 from local import aws
 from tests.e2e.swept import RINGEX_ACCOUNT
@@ -109,7 +110,7 @@ def test_a_call_is_held_by_one_and_released_by_two(archived):
     assert free.returncode == 0, free.stderr
     assert "free: no case holds it. Objects: 8." in free.stdout
     assert all_of(archived.guards(), ("GOVERNANCE", 6, False))
-    assert archived.legato("holds").stdout == "Nothing is held.\n"
+    assert archived.legato("holds").stdout == "No call is held.\n"
     records = archived.guards("holds/")
     assert all_of(records, ("GOVERNANCE", 9, False))
     assert [key.rpartition("-")[2] for key in sorted(records)] == ["1.json", "2.json", "3.json"]
@@ -126,7 +127,7 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
     call = an_id(archived.call, account=RINGEX_ACCOUNT)
     with pytest.raises(Refused, match="say why with --reason"):
         recorder.record("get", [call])
-    said = recorder.record("get", [call], reason="subpoena", case=CASE, details={"bytes": 7})
+    said = recorder.record("get", [call], reason="subpoena", details={"bytes": 7})
 
     bucket = archived.system.endpoints.bucket
     record = json.loads(archived.s3.get_object(Bucket=bucket, Key=said["key"])["Body"].read())
@@ -173,5 +174,5 @@ def test_nobody_gets_in_without_a_signature(archived, address):
 def test_a_call_that_nobody_knows_is_refused_with_what_may_be_meant(archived):
     """In one line."""
     ended = archived.legato("hold", archived.call.upper(), "--case", CASE, "--reason", "complaint")
-    assert ended.returncode == 2
+    assert ended.returncode == Exit.NOT_FOUND
     assert f"did you mean {an_id(archived.call, account=RINGEX_ACCOUNT)}?" in ended.stderr

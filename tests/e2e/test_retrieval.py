@@ -15,6 +15,7 @@ import pytest
 
 from legato.app.root import App
 from legato.audio.stitch import FfmpegStitcher
+from legato.cli.exit_codes import Exit
 from legato.evidence.digest import digest
 from local import aws
 from tests.audio import local_tools
@@ -24,7 +25,7 @@ from tests.patience import until
 
 CUSTOMER = "+15551230000"
 CASE = "2026-117"
-WHY = ("--reason", "subpoena 4711", "--case", CASE)
+WHY = ("--reason", "subpoena 4711")
 
 
 class Officer:
@@ -110,10 +111,10 @@ def test_a_subpoena_is_answered(officer, monkeypatch):
     assert [row["call"] for row in found] == calls, "the newest first, and nobody else's"
     assert [row["storage_class"] for row in found] == ["GLACIER_IR", "GLACIER", "GLACIER_IR"]
     shown = officer.types("show", officer.ringcx, *WHY).stdout
-    assert "nothing was recorded for 0:27" in shown
-    assert "GLACIER, cold: `legato restore` makes it readable" in shown
+    assert "no recording for 0:27" in shown
+    assert "GLACIER, cold: run `legato restore`" in shown
 
-    cold = officer.types("get", *calls, "--to", officer.folder, *WHY, ends=1)
+    cold = officer.types("get", *calls, "--out", officer.folder, *WHY, ends=Exit.COLD)
     assert f"legato restore ringcx/21550001/{officer.ringcx}" in cold.stderr
     assert list(officer.folder.iterdir()) == [], "what is cold is told before anything is fetched"
     priced = officer.types("restore", officer.ringcx, *WHY, ends=2)
@@ -125,23 +126,22 @@ def test_a_subpoena_is_answered(officer, monkeypatch):
     [restored] = officer.reads("restore", "--list")
     assert restored["call"] == officer.ringcx
 
-    officer.types("get", *calls, "--to", officer.folder, *WHY)
+    officer.types("get", *calls, "--out", officer.folder, *WHY)
     stitcher = FfmpegStitcher(local_tools())
     [joined] = officer.folder.glob("*.wav")
     assert stitcher.inspect(joined)[0].duration_ms == pytest.approx(5000, abs=50), "two segments"
     assert len(list(officer.folder.glob("*inbound*.mp3"))) == 2
 
-    for call in calls:
-        officer.types("hold", call, "--case", CASE, "--reason", "subpoena 4711")
+    officer.types("hold", "--number", CUSTOMER, "--case", CASE, *WHY)
     assert len(officer.reads("find", "--case", CASE)["calls"]) == 3
     assert officer.chain()
-    officer.types("export", "--query", f"--case {CASE}", "--to", officer.folder, *WHY)
+    officer.types("export", "--case", CASE, "--name", CASE, "--out", officer.folder, *WHY)
     [package] = officer.folder.glob(f"{CASE}-*")
     assert_proven(package)
     assert "--key" in officer.types("verify", package).stdout
     key = next((package / "data/digests/keys").glob("*.pem"))
     proof = officer.types("verify", package, "--deep", "--key", key).stdout
-    assert "proven by nothing" not in proof
+    assert "not proven yet" not in proof
 
     log = officer.reads("accesses")
     did = {one["action"] for one in log}
@@ -192,11 +192,12 @@ def test_bytes_that_were_exchanged_are_caught_everywhere(officer):
     officer.s3.put_object(Bucket=bucket, Key=leg["Key"], Body=flipped(body))
 
     target = officer.folder / "tampered"
-    ended = officer.types("get", officer.kazoo, "--to", target, *WHY, ends=1)
+    ended = officer.types("get", officer.kazoo, "--out", target, *WHY, ends=Exit.TAMPERED)
     assert "legato verify" in ended.stderr
     assert not target.exists() or list(target.iterdir()) == []
-    assert leg["Key"] in officer.types("verify", "--deep", ends=1).stdout
-    officer.types("export", officer.kazoo, "--to", target, *WHY, ends=1)
+    assert leg["Key"] in officer.types("verify", "--deep", ends=Exit.TAMPERED).stdout
+    named = ("--name", CASE, "--out", target)
+    officer.types("export", officer.kazoo, *named, *WHY, ends=Exit.TAMPERED)
     assert list(target.glob(f"{CASE}-*/bagit.txt")) == []
 
     [package] = officer.folder.glob(f"{CASE}-*")
@@ -208,7 +209,7 @@ def test_bytes_that_were_exchanged_are_caught_everywhere(officer):
     assert not sums_are_right(copy)
     assert (
         str(audio.relative_to(copy / "data"))
-        in officer.types("verify", copy, "--deep", ends=1).stdout
+        in officer.types("verify", copy, "--deep", ends=Exit.TAMPERED).stdout
     )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from legato import __version__
+from legato.cli.exit_codes import Exit
 from legato.model import Job
 from local import aws, stack
 from local.system import PARAMETERS, running
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from local.system import System
 
-LONG_AGO = "2026-01-01"
+LONG_AGO = "2026-01-01T00:00Z"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def test_what_is_wrong_with_a_stack_is_told_in_one_line(
 ) -> None:
     here = aws.environment(aws_endpoint)
     code, said = backfill("nobodys", **here)
-    assert code == 2
+    assert code == Exit.NO_STACK
     assert said.startswith("legato: there is no stack nobodys")
     assert said.count("\n") == 1
     code, said = backfill(without_ringcx, **here)
@@ -62,18 +65,84 @@ def test_what_is_wrong_with_a_stack_is_told_in_one_line(
     )
 
 
+class Refusing(BaseHTTPRequestHandler):
+    """AWS, as it answers whoever may not or whose session is over."""
+
+    code, message = "", ""
+
+    def do_POST(self) -> None:
+        body = (
+            '<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error>'
+            f"<Type>Sender</Type><Code>{self.code}</Code><Message>{self.message}</Message>"
+            "</Error></ErrorResponse>"
+        ).encode()
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "says"),
+    [
+        (
+            "AccessDenied",
+            "User: arn:aws:iam::1:user/jo is not authorized to perform: "
+            "cloudformation:DescribeStacks on resource: *",
+            "AWS does not permit cloudformation:DescribeStacks: docs/permissions.md lists",
+        ),
+        ("ExpiredToken", "it is over", "AWS does not accept the credentials (ExpiredToken): log"),
+    ],
+)
+def test_what_aws_refuses_is_told_in_one_line(code: str, message: str, says: str) -> None:
+    handler = type("Handler", (Refusing,), {"code": code, "message": message})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        ended = legato("find", **aws.environment(f"http://127.0.0.1:{server.server_port}"))
+        server.shutdown()
+    assert (ended.returncode, ended.stdout) == (Exit.NOT_PERMITTED, "")
+    assert ended.stderr.startswith(f"legato: {says}")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_what_is_wrong_with_the_access_is_told_in_one_line(aws_endpoint: str) -> None:
     region = {"AWS_DEFAULT_REGION": "us-east-1"}
-    for environment, says in [
-        ({"AWS_ENDPOINT_URL": aws_endpoint, **region}, "legato: there are no AWS credentials"),
-        ({"AWS_ENDPOINT_URL": aws_endpoint, **aws.CREDENTIALS}, "legato: no AWS region is set"),
-        ({"AWS_PROFILE": "nobodys", **region}, "legato: The config profile (nobodys)"),
-        (aws.environment("http://127.0.0.1:1"), "legato: AWS does not answer: Could not connect"),
+    here = {"AWS_ENDPOINT_URL": aws_endpoint, **region}
+    for environment, says, ends in [
+        (here, "no AWS credentials", Exit.NOT_PERMITTED),
+        (here | {"AWS_ACCESS_KEY_ID": "half"}, "no AWS credentials", Exit.NOT_PERMITTED),
+        (
+            {"AWS_ENDPOINT_URL": aws_endpoint, **aws.CREDENTIALS},
+            "no AWS region is set",
+            Exit.WRONG_USAGE,
+        ),
+        ({"AWS_PROFILE": "nobodys", **region}, "The config profile (nobodys)", Exit.WRONG_USAGE),
+        (
+            {**aws.CREDENTIALS, "AWS_DEFAULT_REGION": "no region"},
+            "Provided region_name 'no region'",
+            Exit.WRONG_USAGE,
+        ),
+        (
+            {**aws.CREDENTIALS, **region, "AWS_CONFIG_FILE": __file__},
+            "Unable to parse config file",
+            Exit.WRONG_USAGE,
+        ),
+        (
+            {**aws.CREDENTIALS, **region, "AWS_ENDPOINT_URL": "nowhere"},
+            "Invalid endpoint: nowhere",
+            Exit.WRONG_USAGE,
+        ),
+        (aws.environment("http://127.0.0.1:1"), "AWS does not answer: Could", Exit.UNAVAILABLE),
     ]:
-        code, said = backfill("legato", **environment)
-        assert code == 1
-        assert said.startswith(says)
-        assert said.count("\n") == 1
+        for words in (("find",), ("status",), ("get", "s-1"), ("verify",)):
+            ended = legato(*words, **environment)
+            assert (ended.returncode, ended.stdout) == (ends, ""), ended.stderr
+            assert ended.stderr.startswith(f"legato: {says}")
+            assert ended.stderr.count("\n") == 1
 
 
 @pytest.fixture
@@ -132,14 +201,14 @@ def test_backfills_of_the_local_system(system: System) -> None:
 
     with answering("n\n") as terminal:
         asked = legato(*command, stdin=terminal, **here)
-    assert (asked.returncode, asked.stderr) == (1, "legato: not begun\n")
+    assert (asked.returncode, asked.stderr) == (Exit.FAILED, "legato: not begun\n")
     assert "Begin? [y/N]" in asked.stdout
 
     done = legato(*command, **here)
     assert done.returncode == 0, done.stderr
     again = legato(*command, **here)
     assert again.returncode == 0, again.stderr
-    assert "read to its end before" in again.stdout
+    assert "already read to the end" in again.stdout
 
     command = ("--local", "backfill", "ringcx", "--from", begin)
     done = legato(*command, "--to", now.isoformat(), **here)

@@ -15,6 +15,7 @@ from legato.archive import layout
 from legato.aws.bucket import S3Archive
 from legato.aws.evidence import S3Evidence
 from legato.aws.signer import KmsSigner
+from legato.cli.exit_codes import Exit
 from legato.errors import Retry
 from legato.evidence.digest import Chaining, digest
 from legato.evidence.timestamp import request
@@ -276,7 +277,7 @@ def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
     stack.create(aws_endpoint, gateway=gateway, parameters=parameters, name="verified")
     here = aws.environment(aws_endpoint)
     empty = legato("--stack", "verified", "verify", **here)
-    assert empty.returncode == 1
+    assert empty.returncode == Exit.TAMPERED
     assert "chain-missing  digests/  there is no digest at all" in empty.stdout
 
     outputs = aws.client("cloudformation", aws_endpoint).describe_stacks(StackName="verified")

@@ -595,11 +595,12 @@ def test_one_of_other_days_that_is_unfinished_is_named(kind):
     world.dies_after = math.inf
     check(world.work())
     other = of_other_days(world, begin=NOON - 5 * DAY, limit=NOON - 4 * DAY)
-    says = f"`legato backfill {world.provider} --from 2026-11-17 --to 2026-11-18`.*--instead"
+    days = "--from 2026-11-17 --to 2026-11-18 --zone UTC"
+    says = f"`legato backfill {world.provider} {days}`.*--discard-unfinished"
     with pytest.raises(Refused, match=says):
         check(other)
     check(other, dry_run=True)
-    check(other, instead=True)
+    check(other, discard=True)
     assert all(progress.done for progress in backfill(other, tell=world.told.append))
     check(of_other_days(world, begin=NOON - 7 * DAY, limit=NOON - 6 * DAY))
 
@@ -638,7 +639,7 @@ def test_days_to_come_are_refused_and_today_is_not():
     check_days(NOON - DAY, tomorrow, now=NOON)
     check_days(NOON - DAY, None, now=NOON)
     with pytest.raises(Refused, match="--to lies in the future: today is 2026-11-20"):
-        check_days(NOON - DAY, tomorrow + HOUR, now=NOON)
+        check_days(NOON - DAY, NOON + 26 * HOUR, now=NOON)
     with pytest.raises(Refused, match="--from lies in the future"):
         check_days(NOON, None, now=NOON)
 

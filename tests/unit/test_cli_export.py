@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -11,9 +12,9 @@ from legato.errors import Refused, Retry
 from legato.retrieval.download import Downloading
 from legato.retrieval.export.package import Exporting
 from tests.chain import KEY, pem
-from tests.court import CASE, Court
+from tests.court import CASE, NAME, Court
 
-WHY = ("--case", CASE, "--reason", "subpoena 4711")
+WHY = ("--name", NAME, "--reason", "subpoena 4711")
 
 
 class Place:
@@ -54,7 +55,7 @@ def place(tmp_path):
 @pytest.fixture
 def legato(place, tmp_path):
     def run(*arguments):
-        command = ["export", *map(str, arguments), "--to", str(tmp_path / "to")]
+        command = ["export", *map(str, arguments), "--out", str(tmp_path / "to")]
         return CliRunner().invoke(app, command, obj=place)
 
     return run
@@ -71,18 +72,18 @@ def test_the_folder_of_each_package_is_printed(legato, tmp_path):
     assert "legato: looking\nlegato: part 1\nlegato: verifying\n" in ended.stderr
     again = legato("k-1", "r1", *WHY)
     assert (again.exit_code, again.stdout) == (0, ended.stdout)
-    assert "was there already" in again.stderr
+    assert "exported before" in again.stderr
 
 
 def test_scripts_are_told_the_same(legato, place, tmp_path):
     """With the SHA-256 that stands in the access log."""
-    ended = legato("--query", "provider=kazoo", "--max-size", "1MB", "--json", *WHY)
+    ended = legato("--provider", "kazoo", "--max-size", "1MB", "--json", *WHY)
     [said] = json.loads(ended.stdout)["packages"]
     assert (said["calls"], said["part"], said["parts"], said["new"]) == (1, 1, 1, True)
     asked, left = place.court.recorded
     assert left.details["manifest_sha256"] == said["manifest_sha256"]
-    assert asked.details["query"] == "provider=kazoo"
-    assert (asked.reason, asked.case) == ("subpoena 4711", CASE)
+    assert (asked.details["query"], asked.details["name"]) == ("provider kazoo", NAME)
+    assert asked.reason == "subpoena 4711"
 
 
 def test_what_nothing_proves_yet_is_told(legato, place):
@@ -91,20 +92,20 @@ def test_what_nothing_proves_yet_is_told(legato, place):
     ended = legato("k-1", *WHY)
     assert ended.exit_code == 0
     key = "calls/kazoo/a/2026/11/20/k-1/manifest-2.json"
-    assert f"legato: no digest names {key} yet: nothing proves it\n" in ended.stderr
+    assert f"legato: {key} is not proven yet: no digest names it\n" in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("refusal", "code"),
     [
         (Refused("say why with --reason: it stands in the access log"), 2),
-        (Retry("the access log cannot be written"), 1),
+        (Retry("the access log cannot be written"), 8),
     ],
 )
 def test_what_is_not_written_down_is_not_read(legato, place, tmp_path, refusal, code):
     """Whoever does not say why gets nothing."""
     place.refusal = refusal
-    ended = legato("k-1", "--case", CASE)
+    ended = legato("k-1", "--name", NAME)
     assert ended.exit_code == code
     assert str(refusal) in ended.stderr
     assert place.court.shelf.reads == []
@@ -113,10 +114,11 @@ def test_what_is_not_written_down_is_not_read(legato, place, tmp_path, refusal, 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["k-1"], "Missing option '--case'"),
-        (["--case", CASE], "say which calls"),
+        (["k-1"], "Missing option '--name'"),
+        (["k-1", "--case", CASE, "--reason", "r"], "Missing option '--name'"),
+        ([*WHY], "say which calls"),
+        (["k-1", "--case", CASE, *WHY], "say which calls"),
         (["k-1", "--max-size", "big", *WHY], "'big' is no size: write 650MB or 4GB"),
-        (["k-9", *WHY], "the catalogue has nothing with the id k-9"),
     ],
 )
 def test_wrong_usage_ends_with_2(legato, arguments, says):
@@ -126,10 +128,19 @@ def test_wrong_usage_ends_with_2(legato, arguments, says):
     assert says in " ".join(ended.output.replace("│", " ").split())
 
 
-def test_a_tampered_byte_ends_with_1(legato, place, tmp_path):
+def test_the_case_chooses_the_calls_that_it_holds(legato, place):
+    """And has nothing to do with the name of the package."""
+    for row in place.court.rows("kazoo"):
+        place.court.catalogue.write(replace(row, cases=("4711",)), over=row)
+    ended = legato("--case", "4711", "--json", *WHY)
+    [said] = json.loads(ended.stdout)["packages"]
+    assert (said["calls"], "2026-117" in said["folder"]) == (1, True)
+
+
+def test_a_tampered_byte_ends_with_6(legato, place, tmp_path):
     """And nothing looks like a package."""
     place.court.shelf.tampered = {"calls/kazoo/a/2026/11/20/k-1/legs/k1.wav"}
     ended = legato("k-1", *WHY)
-    assert ended.exit_code == 1
+    assert ended.exit_code == 6
     assert "does not hold the bytes that were sealed" in ended.stderr
     assert [path.name[-8:] for path in (tmp_path / "to").iterdir()] == [".partial"]

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from legato.aws.errors import translated
 from legato.catalogue.index import CataloguePage
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.cli.find import COLUMNS, _cells, laid_out
 from legato.cli.output import in_short
 from legato.errors import Failed, Retry
@@ -124,7 +125,7 @@ class TestTable:
         assert ended.stdout == (
             "Nothing found: searched for number 9999, from 2026-11-01T00:00:00.000Z.\n"
         )
-        assert ended.stderr == "legato: times are taken as UTC\n"
+        assert ended.stderr == "legato: times without an offset are UTC\n"
 
     def test_an_empty_catalogue_says_what_fills_it(self, place):
         """The calls of an older version are not in it."""
@@ -176,7 +177,7 @@ class TestPages:
         third = in_json(place, "--cursor", second["cursor"])
         assert calls(first) + calls(second) + calls(third) == [f"s-{n}" for n in range(250)]
         assert (len(calls(first)), third["cursor"]) == (120, None)
-        assert f"with --cursor {first['cursor']}\n" in find(place, "--limit", "120").stdout
+        assert f"add --cursor {first['cursor']}\n" in find(place, "--limit", "120").stdout
 
     def test_a_page_has_fifty_calls(self, place):
         """If nobody says how many."""
@@ -195,15 +196,14 @@ class TestPages:
         ended = find(place, "--number", "4567")
         assert ended.exit_code == 0
         assert ended.stdout == (
-            "Nothing found yet, looking back until 2026-11-20 12:00:00. More: the same command "
-            "with --cursor far\n"
+            "Nothing found back to 2026-11-20 12:00:00. For more, add --cursor far\n"
         )
 
     def test_csv_says_beside_it_how_to_go_on(self, place):
         """So that what is piped on is nothing but CSV."""
         ended = find(place, "--csv")
         assert len(ended.stdout.splitlines()) == 51
-        assert "More: the same command with --cursor" in ended.stderr
+        assert "For more, add --cursor" in ended.stderr
 
 
 class TestCsv:
@@ -231,11 +231,11 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            (["--from", "soon"], "--from 'soon' is no time"),
+            (["--from", "soon"], "--from 'soon' is not a time"),
             (["--zone", "Mars"], "there is no zone 'Mars'"),
             (["--number", "abc"], "'abc' is no telephone number"),
-            (["--json", "--csv"], "--json goes without --csv"),
-            (["--all", "--cursor", "x"], "--all goes without --cursor"),
+            (["--json", "--csv"], "--json cannot be combined with --csv"),
+            (["--all", "--cursor", "x"], "--all cannot be combined with --cursor"),
             (["--limit", "0"], "Invalid value for '--limit'"),
         ],
     )
@@ -259,7 +259,7 @@ class TestErrors:
 
         place.store.find = refused
         ended = find(place)
-        assert ended.exit_code == 1
+        assert ended.exit_code == Exit.NOT_PERMITTED
         assert ended.stderr == (
             "legato: AWS does not permit dynamodb:Query: docs/permissions.md lists what the "
             "command needs\n"
@@ -281,13 +281,19 @@ class TestErrors:
             raise refusal
         assert in_short(caught.value).startswith(f"AWS does not permit {action}: ")
 
-    @pytest.mark.parametrize("error", [Retry("throttled"), Failed("no")])
-    def test_what_else_goes_wrong_is_one_line(self, place, error):
-        """And exit code 1."""
+    @pytest.mark.parametrize(
+        ("error", "code", "says"),
+        [
+            (Retry("throttled"), Exit.UNAVAILABLE, "throttled: run the same command again"),
+            (Failed("no"), Exit.FAILED, "no"),
+        ],
+    )
+    def test_what_else_goes_wrong_is_one_line(self, place, error, code, says):
+        """And an exit code that says whether it is worth repeating."""
 
         def refused(query, *, limit, cursor):
             raise error
 
         place.store.find = refused
         ended = find(place)
-        assert (ended.exit_code, ended.stderr) == (1, f"legato: {error}\n")
+        assert (ended.exit_code, ended.stderr) == (code, f"legato: {says}\n")

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.errors import Failed, Refused
 from tests.fakes import FakeCatalogue, FakeLibrary
 from tests.unit.test_get import NAME, Shelf, names
@@ -44,11 +45,12 @@ class FakePlace:
     def recorder(self):
         return self
 
-    def record(self, action, calls, *, reason=None, case=None, details=None):
+    def record(self, action, calls, *, reason=None, details=None):
         if self.refusal:
             raise self.refusal
         self.read_before += self.shelf.library.reads
-        self.records.append((action, calls, reason, case, details))
+        self.records.append((action, calls, reason, details))
+        return {"id": "a1"}
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ class TestGet:
         """And nothing else on standard output, for whoever goes on with them."""
         for call in ("s-1", "s-2"):
             place.call(call)
-        ended = legato("get", "s-1", "s-2", "--to", tmp_path, *WHY)
+        ended = legato("get", "s-1", "s-2", "--out", tmp_path, *WHY)
         paths = [tmp_path / NAME.replace("s-1", call) for call in ("s-1", "s-2")]
         assert ended.exit_code == 0, ended.output
         assert ended.stdout.splitlines() == [str(path) for path in paths]
@@ -113,13 +115,12 @@ class TestGet:
     def test_it_is_written_down_before_anything_is_read(self, place, legato, tmp_path):
         """Who wants what, and why."""
         place.call()
-        legato("get", "s-1", "--to", tmp_path, "--legs", *WHY, "--case", "2026-117")
+        legato("get", "s-1", "--out", tmp_path, "--legs", *WHY)
         assert place.records == [
             (
                 "get",
                 [("ringex", "1", "s-1")],
                 "subpoena 4711",
-                "2026-117",
                 {"legs": True, "manifest": False},
             )
         ]
@@ -132,23 +133,23 @@ class TestGet:
     def test_what_cannot_be_written_down_is_not_read(self, place, legato, tmp_path, refusal, code):
         place.call()
         place.refusal = refusal
-        ended = legato("get", "s-1", "--to", tmp_path)
+        ended = legato("get", "s-1", "--out", tmp_path)
         assert (ended.exit_code, ended.stderr) == (code, f"legato: {refusal}\n")
         assert place.shelf.library.reads == []
         assert names(tmp_path) == []
 
-    def test_calls_are_found_by_a_query(self, place, legato, tmp_path):
-        """As `legato find` takes it."""
+    def test_calls_are_found_by_the_filters_of_find(self, place, legato, tmp_path):
+        """All that match are fetched."""
         place.call("s-1")
         place.call("k-1", provider="kazoo", direction="outbound")
-        ended = legato("get", "--query", "--provider kazoo", "--to", tmp_path, *WHY)
+        ended = legato("get", "--provider", "kazoo", "--out", tmp_path, *WHY)
         assert ended.stdout.endswith("_outbound_101_1_k-1.mp3\n")
         assert len(names(tmp_path)) == 1
 
     def test_json_says_what_became_of_each_file(self, place, legato, tmp_path):
         """With its SHA-256, and whether it was there before."""
         place.call()
-        command = ("get", "s-1", "--to", tmp_path, "--json", *WHY)
+        command = ("get", "s-1", "--out", tmp_path, "--json", *WHY)
         fresh, again = (json.loads(legato(*command).stdout) for _ in range(2))
         said = {
             "provider": "ringex",
@@ -163,49 +164,55 @@ class TestGet:
         assert fresh == {"files": [said | {"fetched": True}]}
         assert again == {"files": [said | {"fetched": False}]}
 
-    def test_a_tampered_call_ends_with_1_and_what_to_do(self, place, legato, tmp_path):
+    def test_a_tampered_call_ends_with_6_and_what_to_do(self, place, legato, tmp_path):
         """The others are there."""
         place.call("s-1")
         place.call("s-2")
         place.shelf.tamper(*place.shelf.keys("s-1/legs/r1.mp3"))
-        ended = legato("get", "s-1", "s-2", "--to", tmp_path, *WHY)
-        assert ended.exit_code == 1
+        ended = legato("get", "s-1", "s-2", "--out", tmp_path, *WHY)
+        assert ended.exit_code == Exit.TAMPERED == 6
         assert "legato: ringex/1/s-1: calls/ringex/" in ended.stderr
         assert "`legato verify --deep` says more" in ended.stderr
-        assert ended.stderr.endswith("legato: 1 of 2 files could not be had\n")
+        assert ended.stderr.endswith("legato: 1 of 2 files could not be downloaded\n")
         assert names(tmp_path) == [NAME.replace("s-1", "s-2")]
 
-    def test_cold_calls_end_with_1_and_the_command_that_brings_them(self, place, legato, tmp_path):
+    def test_cold_calls_end_with_4_and_the_command_that_brings_them(self, place, legato, tmp_path):
         for call in ("d-1", "d-2"):
             place.call(call, provider="ringcx", kept_in="GLACIER")
-        ended = legato("get", "d-1", "d-2", "--to", tmp_path, *WHY)
-        assert ended.exit_code == 1
+        ended = legato("get", "d-1", "d-2", "--out", tmp_path, *WHY)
+        assert ended.exit_code == Exit.COLD == 4
         assert "first do: legato restore ringcx/1/d-1 ringcx/1/d-2" in ended.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
             ((), "say which calls"),
-            (("s-1", "--query", "case=1"), "say which calls"),
-            (("s-9",), "the catalogue has nothing with the id s-9"),
-            (("--query", "colour=red"), "a query has no 'colour'"),
+            (("s-1", "--number", "1234"), "say which calls"),
+            (("--from", "soon"), "'soon' is not a time"),
+            (("--number", " "), "--number is empty"),
         ],
     )
     def test_wrong_usage_ends_with_2(self, place, legato, tmp_path, arguments, says):
-        ended = legato("get", *arguments, "--to", tmp_path, *WHY)
+        ended = legato("get", *arguments, "--out", tmp_path, *WHY)
         assert (ended.exit_code, says in ended.stderr) == (2, True), ended.output
+        assert place.records == []
+
+    @pytest.mark.parametrize("which", [["s-9"], ["--number", "999999"]])
+    def test_a_call_that_is_not_there_ends_with_5(self, place, legato, tmp_path, which):
+        ended = legato("get", *which, "--out", tmp_path, *WHY)
+        assert ended.exit_code == Exit.NOT_FOUND == 5
         assert place.records == []
 
     def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(self, place, legato, tmp_path):
         """What came is in a part."""
         library = place.shelf.library = Interrupting()
         place.call()
-        ended = legato("get", "s-1", "--to", tmp_path, *WHY)
+        ended = legato("get", "s-1", "--out", tmp_path, *WHY)
         assert ended.exit_code == 130
-        assert "interrupted; the same command goes on where this ended" in ended.stderr
+        assert "interrupted: the same command resumes the download" in ended.stderr
         assert names(tmp_path) == [f"{NAME}.part"]
         library.after = None
-        assert legato("get", "s-1", "--to", tmp_path, *WHY).exit_code == 0
+        assert legato("get", "s-1", "--out", tmp_path, *WHY).exit_code == 0
         assert names(tmp_path) == [NAME]
         assert place.shelf.reads()[-1][1] == 5
 
@@ -215,7 +222,7 @@ class TestPlay:
         """With the first player that is here, which is told nothing of AWS."""
         place.call()
         told = a_player("mpv")
-        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        ended = legato("get", "s-1", "--out", tmp_path, "--play", *WHY)
         assert ended.exit_code == 0, ended.output
         *_, played, secret = told.read_text().split("\n")[:-1]
         assert (played, secret) == (str(tmp_path / NAME), "")
@@ -227,7 +234,7 @@ class TestPlay:
         place.call()
         other, told = a_player("mpv"), a_player("mine")
         monkeypatch.setenv("LEGATO_PLAYER", "mine --quiet '$HOME'")
-        legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        legato("get", "s-1", "--out", tmp_path, "--play", *WHY)
         assert told.read_text().split() == ["--quiet", "$HOME", str(tmp_path / NAME)]
         assert not other.exists()
 
@@ -235,15 +242,15 @@ class TestPlay:
         place.call("s-1")
         place.call("k-1", b"wav", provider="kazoo")
         told = a_player("aplay")
-        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        ended = legato("get", "s-1", "--out", tmp_path, "--play", *WHY)
         assert (ended.exit_code, "there is no player for MP3 here" in ended.stderr) == (1, True)
-        assert legato("get", "k-1", "--to", tmp_path, "--play", *WHY).exit_code == 0
+        assert legato("get", "k-1", "--out", tmp_path, "--play", *WHY).exit_code == 0
         assert told.read_text().split()[-1].endswith("_k-1.wav")
 
     def test_without_a_player_nothing_is_fetched(self, place, legato, tmp_path, a_player):
         """It is said what to do."""
         place.call()
-        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        ended = legato("get", "s-1", "--out", tmp_path, "--play", *WHY)
         assert ended.exit_code == 1
         assert "install ffmpeg or mpv, or name one in LEGATO_PLAYER" in ended.stderr
         assert place.shelf.reads() == []
@@ -251,14 +258,14 @@ class TestPlay:
     @pytest.mark.parametrize("chosen", ["nobody", "'half"])
     def test_a_player_that_is_none_is_wrong_usage(self, place, legato, tmp_path, a_player, chosen):
         place.call()
-        ended = legato("get", "s-1", "--to", tmp_path, "--play", "--player", chosen, *WHY)
+        ended = legato("get", "s-1", "--out", tmp_path, "--play", "--player", chosen, *WHY)
         assert (ended.exit_code, "LEGATO_PLAYER" in ended.stderr) == (2, True)
 
     def test_a_player_that_fails_is_told(self, place, legato, tmp_path, a_player):
         """What was fetched stays."""
         place.call()
         a_player("mpv", ends_with=3)
-        ended = legato("get", "s-1", "--to", tmp_path, "--play", *WHY)
+        ended = legato("get", "s-1", "--out", tmp_path, "--play", *WHY)
         assert (ended.exit_code, "mpv ended with 3" in ended.stderr) == (1, True)
         assert (tmp_path / NAME).exists()
 
@@ -271,9 +278,9 @@ class TestLink:
         assert ended.exit_code == 0
         [address] = ended.stdout.splitlines()
         assert parse_qs(urlsplit(address).query)["expires"] == ["1200"]
-        assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC; temporary", ended.stderr)
+        assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC, or until your AWS", ended.stderr)
         assert place.records == [
-            ("link", [("ringex", "1", "s-1")], "subpoena 4711", None, {"minutes": 20})
+            ("link", [("ringex", "1", "s-1")], "subpoena 4711", {"minutes": 20})
         ]
 
     def test_legs_that_lie_apart_are_listed(self, place, legato):
@@ -284,6 +291,19 @@ class TestLink:
         assert "/legs/r2.wav" in legato("link", "d-1", "--leg", "r2", *WHY).stdout
         assert place.records[-1][-1] == {"minutes": 15, "leg": "r2"}
 
+    def test_filters_name_the_one_call_that_they_find(self, place, legato):
+        """A link opens one call: several are listed, and nothing is recorded."""
+        place.call("s-1")
+        place.call("k-1", provider="kazoo")
+        ended = legato("link", "--provider", "kazoo", *WHY)
+        assert ended.exit_code == 0, ended.output
+        assert place.records[0][1] == [("kazoo", "1", "k-1")]
+        several = legato("link", "--from", "2026-01-01", *WHY)
+        assert several.exit_code == 2
+        assert "2 calls match" in several.stderr
+        assert "kazoo/1/k-1" in several.stderr
+        assert len(place.records) == 1
+
     def test_more_than_an_hour_is_refused(self, place, legato):
         """Before it is written down."""
         place.call()
@@ -293,5 +313,5 @@ class TestLink:
     def test_a_cold_call_has_none(self, place, legato):
         place.call(kept_in="GLACIER")
         ended = legato("link", "s-1", *WHY)
-        assert (ended.exit_code, ended.stdout) == (1, "")
+        assert (ended.exit_code, ended.stdout) == (Exit.COLD, "")
         assert "legato restore ringex/1/s-1" in ended.stderr

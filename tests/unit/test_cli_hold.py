@@ -8,8 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from legato.app.own_api import Holder
+from legato.catalogue.index import enter
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.evidence.legal_hold import answer
+from tests.fakes import FakeCatalogue
+from tests.unit.test_catalogue import a_row
 from tests.unit.test_legal_hold import ALICE, BOB, CASE, World
 
 URL = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/holds"
@@ -20,8 +24,12 @@ class FakePlace:
 
     def __init__(self, world):
         self.world = world
+        self.rows = FakeCatalogue()
         self.requests = []
         self.refusal = None
+
+    def catalogue(self):
+        return self.rows
 
     def holder(self):
         return Holder(URL, httpx.Client(transport=httpx.MockTransport(self.answer)))
@@ -73,15 +81,6 @@ def release(place, *more):
     return legato(place, "release", "s-1", "--case", CASE, *more)
 
 
-@pytest.mark.parametrize("command", ["hold", "release", "holds"])
-def test_help_has_an_example_and_the_exit_codes(command):
-    """Of every command."""
-    shown = legato(None, command, "--help")
-    assert shown.exit_code == 0
-    assert f"legato {command} " in shown.output
-    assert "0 done, 1 failed, 2 wrong usage, 130 interrupted" in shown.output
-
-
 def test_a_hold_says_what_is_held(place, person):
     """And a second one that it was held before."""
     ended = hold(place)
@@ -89,7 +88,7 @@ def test_a_hold_says_what_is_held(place, person):
         0,
         f"ringex/1/s-1 is held for {CASE}. Objects: 4.\n",
     )
-    assert "It was asked for before." in hold(place).output
+    assert "It was requested before." in hold(place).output
     [asked, _] = [json.loads(request.content) for request in place.requests]
     assert asked == {
         "action": "hold",
@@ -118,7 +117,7 @@ def test_a_release_takes_two_people(place, person):
     hold(place)
     asked = release(place, "--reason", "settled")
     assert asked.exit_code == 0
-    assert "alice has asked to release it: another person must confirm that." in asked.output
+    assert "alice requested the release: another person must confirm it." in asked.output
     alone = release(place, "--confirm")
     assert alone.exit_code == 1
     assert alone.output.startswith("legato: ")
@@ -142,15 +141,51 @@ def test_a_release_may_be_withdrawn(place, person):
 
 def test_holds_lists_them(place, person):
     """For people and for scripts."""
-    assert legato(place, "holds").output == "Nothing is held.\n"
+    assert legato(place, "holds").output == "No call is held.\n"
     hold(place)
     release(place, "--reason", "settled")
     shown = legato(place, "holds").output
-    for words in (CASE, "ringex", "s-1", "alice", "complaint", "asked for by alice"):
+    for words in (CASE, "ringex", "s-1", "alice", "complaint", "requested by alice"):
         assert words in shown
     [one] = json.loads(legato(place, "holds", "--json").output)
     assert (one["case"], one["by"], one["release"]["reason"]) == (CASE, ALICE, "settled")
-    assert legato(place, "holds", "--case", "x").output == "Nothing is held for x.\n"
+    assert legato(place, "holds", "--case", "x").output == "No call is held for x.\n"
+
+
+def test_a_call_that_nobody_knows_is_not_found(place, person):
+    """Though the catalogue is not asked: a call may be held before it is archived."""
+    ended = legato(place, "hold", "s-9", "--case", "c", "--reason", "r")
+    assert (ended.exit_code, "nobody knows a call s-9" in ended.output) == (Exit.NOT_FOUND, True)
+
+
+def test_calls_are_held_and_released_by_filters(place, person):
+    """One that is refused does not keep the others from it, and is named."""
+    enter(a_row("s-1"), place.rows, list)
+    enter(a_row("s-9"), place.rows, list)
+    enter(a_row("k-1", provider="kazoo"), place.rows, list)
+    why = ("--case", CASE, "--reason", "complaint")
+    ended = legato(place, "hold", "--provider", "ringex", *why)
+    assert ended.exit_code == Exit.NOT_FOUND
+    assert ended.stdout == f"ringex/1/s-1 is held for {CASE}. Objects: 4.\n"
+    assert "legato: ringex/1/s-9: nobody knows a call" in ended.stderr
+    assert ended.stderr.endswith("legato: 1 of 2 calls are unchanged\n")
+    assert len(place.requests) == 2
+
+
+def test_without_calls_all_that_the_case_holds_is_released(place, person):
+    """And nothing that another case holds."""
+    hold(place)
+    enter(a_row("s-1"), place.rows, lambda: [CASE])
+    enter(a_row("s-9"), place.rows, lambda: ["another"])
+    done = legato(place, "release", "--case", CASE, "--reason", "settled")
+    assert done.exit_code == 0, done.output
+    assert "alice requested the release" in done.output
+    nothing = legato(place, "release", "--case", "none", "--reason", "settled")
+    assert (nothing.exit_code, "no call matches" in nothing.output) == (Exit.NOT_FOUND, True)
+    assert [json.loads(request.content)["call"] for request in place.requests] == [
+        "s-1",
+        "ringex/1/s-1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -158,9 +193,12 @@ def test_holds_lists_them(place, person):
     [
         (["hold", "s-1", "--case", "c"], "Missing option '--reason'"),
         (["hold", "s-1", "--reason", "r"], "Missing option '--case'"),
-        (["release", "s-1", "--case", "c"], "say why with --reason"),
-        (["release", "s-1", "--case", "c", "--confirm", "--withdraw"], "goes without --withdraw"),
-        (["hold", "s-9", "--case", "c", "--reason", "r"], "nobody knows a call s-9"),
+        (["release", "s-1", "--case", "c"], "give a --reason"),
+        (
+            ["release", "s-1", "--case", "c", "--confirm", "--withdraw"],
+            "cannot be combined with --withdraw",
+        ),
+        (["hold", "--case", "c", "--reason", "r"], "say which calls"),
     ],
 )
 def test_wrong_usage_is_told(place, person, arguments, says):
@@ -170,25 +208,38 @@ def test_wrong_usage_is_told(place, person, arguments, says):
 
 
 @pytest.mark.parametrize(
-    ("refusal", "says"),
+    ("refusal", "code", "says"),
     [
-        (httpx.Response(403, json={"message": "Forbidden"}), "execute-api:Invoke on POST /holds"),
+        (
+            httpx.Response(403, json={"message": "Forbidden"}),
+            Exit.NOT_PERMITTED,
+            "execute-api:Invoke on POST /holds",
+        ),
         (
             httpx.Response(
                 403, json={"Message": "… not authorized to perform: execute-api:Invoke"}
             ),
+            Exit.NOT_PERMITTED,
             "AWS does not permit execute-api:Invoke",
         ),
-        (httpx.Response(503, json={"message": "S3 refuses"}), "run the same command again"),
-        (httpx.Response(500, text="<html>"), "HTTP 500: run the same command again"),
-        (httpx.ConnectError("refused"), "does not answer: ConnectError"),
+        (
+            httpx.Response(503, json={"message": "S3 refuses"}),
+            Exit.UNAVAILABLE,
+            "S3 refuses: run the same command again\n",
+        ),
+        (
+            httpx.Response(500, text="<html>"),
+            Exit.UNAVAILABLE,
+            "HTTP 500: run the same command again\n",
+        ),
+        (httpx.ConnectError("refused"), Exit.UNAVAILABLE, "does not answer: ConnectError: run the"),
     ],
 )
-def test_what_keeps_it_from_being_done_is_told_in_one_line(place, person, refusal, says):
+def test_what_keeps_it_from_being_done_is_told_in_one_line(place, person, refusal, code, says):
     """With what to do."""
     place.refusal = refusal
     ended = hold(place)
-    assert (ended.exit_code, says in ended.output) == (1, True), ended.output
+    assert (ended.exit_code, says in ended.output) == (code, True), ended.output
     assert ended.output.count("\n") == 1
 
 
@@ -199,6 +250,6 @@ def test_who_is_not_logged_in_is_told(place, person, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", "/nowhere")
     ended = hold(place)
-    assert ended.exit_code == 1
-    assert "there are no AWS credentials" in ended.output
+    assert ended.exit_code == Exit.NOT_PERMITTED
+    assert "no AWS credentials" in ended.output
     assert place.requests == []

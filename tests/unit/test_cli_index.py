@@ -36,6 +36,11 @@ def rebuild(place, *words):
         ("", None),
         ("--from 2026-11-01 --to 2026-11-30", Days(date(2026, 11, 1), date(2026, 11, 30))),
         ("--from 2026-11-01 --to 2026-11-01", Days(date(2026, 11, 1), date(2026, 11, 1))),
+        # A day of Berlin begins on the day before in UTC.
+        (
+            "--from 2026-11-01 --to 2026-11-01 --zone Europe/Berlin",
+            Days(date(2026, 10, 31), date(2026, 11, 1)),
+        ),
     ],
 )
 def test_all_is_made_anew_or_some_days(place, words, days):
@@ -55,9 +60,9 @@ def test_without_an_end_it_goes_up_to_today(place):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--to 2026-11-30", "--to goes with --from"),
-        ("--from 2026-11-30 --to 2026-11-01", "--from 2026-11-30 is after 2026-11-01"),
-        ("--from yesterday", "'yesterday' is no day: write 2026-10-01"),
+        ("--to 2026-11-30", "--to needs --from"),
+        ("--from 2026-11-30 --to 2026-11-01", "--from 2026-11-30 is not before --to 2026-11-01"),
+        ("--from yesterday", "'yesterday' is not a time: write a day"),
     ],
 )
 def test_days_that_are_none_are_refused(place, words, says):
@@ -70,6 +75,6 @@ def test_days_that_are_none_are_refused(place, words, says):
 def test_what_cannot_be_read_is_named_and_fails(place):
     place.report = Rebuilt(calls=2, unread={"calls/ringex/1/2026/11/20/s-8/": "ValueError: no"})
     ended = rebuild(place, "--json")
-    assert ended.exit_code == 1
+    assert ended.exit_code == 6
     assert json.loads(ended.stdout)["unread"] == place.report.unread
-    assert "`legato verify` says more" in ended.stderr
+    assert "run `legato verify`" in ended.stderr

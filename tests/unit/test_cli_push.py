@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY, account_of, token_of
 from legato.discovery.push_addresses import Pushing
 from legato.errors import Failed, Retry
@@ -68,13 +69,6 @@ def urls(ended):
     return dict(line.split(": ") for line in ended.stdout.splitlines())
 
 
-def test_help_has_an_example_and_the_exit_codes():
-    shown = legato(None, "--help")
-    assert shown.exit_code == 0
-    assert "legato kazoo push-urls" in shown.output
-    assert "0 done, 1 failed, 2 wrong usage, 130 interrupted" in shown.output
-
-
 def test_each_account_has_an_address_of_its_own(place):
     """On standard output there is nothing else."""
     ended = legato(place)
@@ -112,19 +106,19 @@ def test_a_person_is_asked_before_the_secret_is_changed(answer, code):
     assert bool(place.tokens.written) == (code == 0)
 
 
-def test_a_new_key_leaves_the_old_addresses_until_they_are_retired(place):
+def test_a_new_key_leaves_the_old_addresses_until_they_are_revoked(place):
     """So no recording is refused while somebody changes the accounts."""
     old = urls(legato(place))["a1"]
     ended = legato(place, "--rotate", "--yes")
     new = urls(ended)["a1"]
-    assert "URLs of the present one are taken until --retire." in ended.stderr
+    assert "URLs of the present key stay valid until --revoke-previous." in ended.stderr
     assert new != old
     assert (place.accepts(new), place.accepts(old)) == ("a1", "a1")
-    ended = legato(place, "--retire", "--yes")
-    assert "URLs of the previous push key are taken no more." in ended.stderr
+    ended = legato(place, "--revoke-previous", "--yes")
+    assert "URLs of the previous push key are no longer accepted." in ended.stderr
     assert urls(ended)["a1"] == new
     assert (place.accepts(new), place.accepts(old)) == ("a1", None)
-    ended = legato(place, "--retire", "--yes")
+    ended = legato(place, "--revoke-previous", "--yes")
     assert ended.exit_code == 0
     assert "There is no previous push key." in ended.stderr
 
@@ -134,14 +128,14 @@ def test_a_second_new_key_says_whose_addresses_end(place):
     first = urls(legato(place))["a1"]
     legato(place, "--rotate", "--yes")
     ended = legato(place, "--rotate", "--yes")
-    assert "those of the one before no more" in ended.stderr
+    assert "URLs of the key before it end" in ended.stderr
     assert place.accepts(first) is None
 
 
 def test_both_at_once_would_cut_every_account_off(place):
-    ended = legato(place, "--rotate", "--retire")
+    ended = legato(place, "--rotate", "--revoke-previous")
     assert ended.exit_code == 2
-    assert "set the new addresses in between" in " ".join(ended.output.split())
+    assert "set the new URLs in between" in " ".join(ended.output.split())
     assert place.tokens.written == 0
 
 
@@ -151,7 +145,7 @@ def test_a_permission_that_aws_does_not_give_is_named():
     place.tokens.refusal = Retry("the secret cannot be written")
     place.tokens.refusal.__cause__ = forbidden("secretsmanager:PutSecretValue")
     ended = legato(place, "--yes")
-    assert ended.exit_code == 1
+    assert ended.exit_code == Exit.NOT_PERMITTED
     assert "AWS does not permit secretsmanager:PutSecretValue" in ended.output
     assert ended.stdout == ""
 

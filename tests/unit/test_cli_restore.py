@@ -22,10 +22,10 @@ class FakeRecorder:
         self.records = []
         self.refusal = None
 
-    def record(self, action, calls, *, reason=None, case=None, details=None):
+    def record(self, action, calls, *, reason=None, details=None):
         if self.refusal:
             raise self.refusal
-        self.records.append((action, list(calls), reason, case, details))
+        self.records.append((action, list(calls), reason, details))
         return {"id": f"a{len(self.records)}", "keys": []}
 
 
@@ -72,13 +72,6 @@ def lines(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_help_has_examples_and_the_exit_codes():
-    shown = legato(None, "--help")
-    assert shown.exit_code == 0
-    assert "legato restore s-v-a0b1c2d3" in shown.output
-    assert "0 done, 1 failed, 2 wrong usage, 130 interrupted" in shown.output
-
-
 def test_without_a_person_it_states_prices_and_asks_s3_for_nothing(place):
     """Exit code 2 says what to add."""
     place.archive("s-1", 5 * 2**30, 5 * 2**30)
@@ -90,10 +83,10 @@ def test_without_a_person_it_states_prices_and_asks_s3_for_nothing(place):
         "Expedited $0.55 1 to 5 min; longer from 250 MB on 2 10.00",
         "Standard $0.33 3 to 5 h 2 10.00",
         "Bulk $0.23 5 to 12 h 2 10.00",
-        "List prices of us-east-1, with the copies in S3 Standard for 30 days; your region "
-        "and your contract may have others.",
+        "List prices of us-east-1, including the copies in S3 Standard for 30 days; your region "
+        "and contract may differ.",
     ]
-    assert shown.stderr == "legato: nothing was asked for: add --tier and --yes\n"
+    assert shown.stderr == "legato: nothing was requested: add --tier and --yes\n"
     assert place.world.library.orders == {}
     assert place.log.records == []
 
@@ -101,7 +94,7 @@ def test_without_a_person_it_states_prices_and_asks_s3_for_nothing(place):
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        (["--tier", "Standard"], "add --yes to agree"),
+        (["--tier", "Standard"], "add --yes to confirm"),
         (["--yes"], "add --tier"),
         (["--tier", "Expedited", "--yes"], "add --yes-expedited"),
     ],
@@ -127,16 +120,14 @@ def test_what_is_agreed_to_is_asked_for_and_written_down(place, tier, more, end)
     """In the access log first."""
     place.archive("s-1", 10, 20)
     place.archive("s-2", 10, kept_in="GLACIER_IR")
-    shown = legato(
-        place, "s-1", "s-2", "--tier", tier, "--yes", "--case", "2026-117", *REASON, *more
-    )
+    shown = legato(place, "s-1", "s-2", "--tier", tier, "--yes", *REASON, *more)
     assert shown.exit_code == 0, shown.output
-    assert "ringcx/1/s-2: can be read now, needs no restore" in shown.stdout
-    assert f"S3 was asked for 2 objects of 1 call, to be there {end}" in shown.stdout
+    assert "ringcx/1/s-2: readable, needs no restore" in shown.stdout
+    assert f"Requested 2 objects of 1 call from S3, readable {end}" in shown.stdout
     tier = tier.capitalize()
     assert [order for order, _ in place.world.library.orders.values()] == [tier, tier]
     details = {"tier": tier, "days": 7}
-    told = ("restore", [("ringcx", "1", "s-1")], REASON[1], "2026-117", details)
+    told = ("restore", [("ringcx", "1", "s-1")], REASON[1], details)
     assert place.log.records == [told]
     [note] = place.world.notes.notes.values()
     assert note.content["request"] == "a1"
@@ -174,27 +165,27 @@ def test_deep_archive_refuses_expedited(place):
     place.archive("s-1", 10, kept_in="DEEP_ARCHIVE")
     shown = legato(place, "s-1", "--tier", "Expedited", "--yes-expedited", "--yes", *REASON)
     assert shown.exit_code == 2
-    assert "DEEP_ARCHIVE has no Expedited: take Standard or Bulk" in shown.stderr
+    assert "DEEP_ARCHIVE has no Expedited: use --tier Standard or Bulk" in shown.stderr
 
 
 def test_what_is_there_or_on_its_way_is_said_and_not_asked_for(place):
     place.archive("s-1", 10)
     assert legato(place, "s-1", "--tier", "Bulk", "--yes", *REASON).exit_code == 0
     again = legato(place, "s-1", *REASON)
-    assert (again.exit_code, again.stdout) == (0, "ringcx/1/s-1: on its way (Bulk)\n")
+    assert (again.exit_code, again.stdout) == (0, "ringcx/1/s-1: being restored (Bulk)\n")
     place.world.library.arrive()
     again = legato(place, "s-1", *REASON)
-    there = "ringcx/1/s-1: can be read now, until 2026-11-27 12:00 UTC\n"
+    there = "ringcx/1/s-1: readable until 2026-11-27 12:00 UTC\n"
     assert (again.exit_code, again.stdout) == (0, there)
     assert len(place.log.records) == 1
 
 
-def test_all_that_a_query_finds_is_restored(place):
+def test_all_that_the_filters_find_is_restored(place):
     """Many calls are counted instead of listed."""
     for number in range(51):
         place.archive(f"s-{number}", 10)
     place.archive("s-x", 10, kept_in="GLACIER_IR")
-    shown = legato(place, "--query", "provider=ringcx", "--tier", "Bulk", "--yes", *REASON)
+    shown = legato(place, "--provider", "ringcx", "--tier", "Bulk", "--yes", *REASON)
     assert shown.exit_code == 0, shown.output
     counted = "52 calls, 0.00 GB. Needing no restore: 1, in cold storage: 51."
     assert shown.stdout.splitlines()[0] == counted
@@ -208,7 +199,7 @@ def test_what_s3_refuses_ends_with_1(place):
     shown = legato(place, "s-1", "--tier", "Bulk", "--yes", "--wait", *REASON)
     assert shown.exit_code == 1
     assert f"legato: {refused}: S3 has no room for Expedited now" in shown.stderr
-    assert "S3 refused 1 object: the same command asks again" in shown.stderr
+    assert "S3 refused to restore 1 object: run the same command again" in shown.stderr
 
 
 def test_wait_ends_when_all_can_be_read(place):
@@ -216,7 +207,7 @@ def test_wait_ends_when_all_can_be_read(place):
     place.archive("s-1", 10, 20)
     shown = legato(place, "s-1", "--tier", "Bulk", "--yes", "--wait", *REASON)
     assert shown.exit_code == 0, shown.output
-    assert shown.stdout.endswith("ringcx/1/s-1: can be read now, until 2026-11-27 12:00 UTC\n")
+    assert shown.stdout.endswith("ringcx/1/s-1: readable until 2026-11-27 12:00 UTC\n")
     assert "legato: Restoring: 0 of 2 objects\nlegato: Restoring: 2 of 2 objects" in shown.stderr
 
 
@@ -231,11 +222,11 @@ def test_interrupted_while_it_waits_says_that_the_restore_goes_on(place):
     place.world.library.arrive = interrupted
     shown = legato(place, "s-1", "--wait")
     assert shown.exit_code == 130
-    assert "the restore goes on without this command: `legato restore --list`" in shown.stderr
+    assert "the restore continues without this command: `legato restore --list`" in shown.stderr
 
 
 def test_list_says_what_is_under_way_and_what_is_there(place):
-    assert legato(place, "--list").stdout == "Nothing is under way, and nothing is restored.\n"
+    assert legato(place, "--list").stdout == "No restore is under way, and nothing is restored.\n"
     place.archive("s-1", 10)
     place.archive("s-2", 10, 20)
     legato(place, "s-1", "--tier", "Bulk", "--yes", *REASON)
@@ -244,8 +235,8 @@ def test_list_says_what_is_under_way_and_what_is_there(place):
     shown = legato(place, "--list")
     assert shown.exit_code == 0
     assert lines(shown.stdout)[1:] == [
-        "ringcx/1/s-1 2026-11-20 12:00 UTC Bulk 1 of 1 can be read until 2026-11-27 12:00 UTC",
-        "ringcx/1/s-2 2026-11-20 12:00 UTC Standard 0 of 2 on its way, by 2026-11-20 17:00 UTC",
+        "ringcx/1/s-1 2026-11-20 12:00 UTC Bulk 1 of 1 readable until 2026-11-27 12:00 UTC",
+        "ringcx/1/s-2 2026-11-20 12:00 UTC Standard 0 of 2 under way, by 2026-11-20 17:00 UTC",
     ]
     found = json.loads(legato(place, "--list", "--json").stdout)
     assert [(one["call"], one["done"], one["objects"]) for one in found] == [

@@ -22,7 +22,7 @@ from legato.model import format_time
 from legato.retrieval.export.call_summary import POINTS, picture
 from legato.retrieval.export.export import folder_name
 from legato.retrieval.export.split import parsed_size
-from tests.court import CASE, HOSTILE, Court
+from tests.court import HOSTILE, NAME, Court
 from tests.fakes import an_id
 
 SCHEMA = json.loads(Path("docs/export.schema.json").read_text())
@@ -52,7 +52,7 @@ def read(package, name):
 class TestWhatIsExported:
     def test_everything_of_the_calls_with_what_proves_it(self, court, to):
         """Under the archive's own keys; what the archive has of other things stays there."""
-        court.record("get", [an_id("s-1/2")], reason="before", case="", details={})
+        court.record("get", [an_id("s-1/2")], reason="before", details={})
         court.archive.put("calls/ringex/1/2026/11/20/other/legs/x.mp3", b"mp3", "STANDARD")
         court.pass_hours(2)
         [package] = court.export(to)
@@ -67,17 +67,21 @@ class TestWhatIsExported:
         """And what left, when it is complete, with the SHA-256 of its list of files."""
         begun = []
         court.shelf.on_read = lambda key: begun.append([each.action for each in court.recorded])
-        [package] = court.export(to, court.rows("kazoo"), query="number=4930123456")
+        [package] = court.export(to, court.rows("kazoo"), query="number 4930123456")
         assert begun
         assert all(actions == ["export"] for actions in begun)
         asked, left = court.recorded
-        assert asked.details == {"all_revisions": False, "query": "number=4930123456"}
+        assert asked.details == {
+            "name": NAME,
+            "all_revisions": False,
+            "query": "number 4930123456",
+        }
         assert (left.action, left.calls) == (
             "exported",
             (an_id("k-1", provider="kazoo", account="a"),),
         )
         assert left.details["manifest_sha256"] == package.manifest_sha256
-        assert (left.case, left.reason) == (CASE, "subpoena")
+        assert left.reason == "subpoena"
 
     def test_of_older_revisions_the_manifests_are_there_or_all(self, court, to):
         """So that the chain of what supersedes what is whole."""
@@ -134,8 +138,8 @@ class TestWhatIsExported:
 class TestRefused:
     def test_a_case_without_a_name_is_refused_before_anything_is_read(self, court, to):
         """The packages are named by it."""
-        with pytest.raises(Refused, match="--case says nothing"):
-            court.export(to, case=" ")
+        with pytest.raises(Refused, match="--name is empty"):
+            court.export(to, name=" ")
         assert court.recorded == []
         assert not to.exists()
 
@@ -250,7 +254,7 @@ class TestTampered:
         [again] = court.export(to, court.rows("kazoo"))
         assert (again.new, again.manifest_sha256) == (False, package.manifest_sha256)
         assert (package.folder / "bagit.txt").stat().st_mtime_ns == written
-        with pytest.raises(Refused, match="holds something else: name another --to"):
+        with pytest.raises(Refused, match="holds something else: name another --out"):
             court.export(to, court.rows("ringex"))
 
     def test_an_export_that_goes_on_after_midnight_keeps_its_name(self, court, to):
@@ -291,17 +295,17 @@ class TestParts:
         ]
 
     @pytest.mark.parametrize(
-        ("case", "name"),
+        ("name", "folder"),
         [
             ("2026-117", "2026-117"),
             ("../../etc", "etc"),
             ("Müller ./. Groß", "Müller_._._Groß"),
-            ("///", "case"),
+            ("///", "export"),
         ],
     )
-    def test_a_case_becomes_a_name_that_leads_nowhere_else(self, case, name):
+    def test_a_name_becomes_a_folder_that_leads_nowhere_else(self, name, folder):
         """Whatever people write."""
-        assert folder_name(case) == name
+        assert folder_name(name) == folder
 
 
 class TestWhereItIsMade:
@@ -373,7 +377,7 @@ class Tags(HTMLParser):
 class TestThePage:
     @pytest.fixture
     def page(self, court, to):
-        [package] = court.export(to, case=f"2026 {HOSTILE}", reason=HOSTILE)
+        [package] = court.export(to, name=f"2026 {HOSTILE}", reason=HOSTILE)
         return (package.folder / "data/index.html").read_text()
 
     def test_no_text_becomes_markup(self, page):

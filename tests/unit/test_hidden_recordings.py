@@ -363,7 +363,8 @@ def test_status_says_it_until_it_is_sealed_anew(company):
         "ringex/1/s-3: recording 4: object gone, seen first 2026-11-20 12:00 UTC: "
         "calls/ringex/1/2026/11/19/s-3/legs/4.mp3 is gone from the archive"
     )
-    assert need.do == "legato reconcile --provider ringex --from 2026-11-19 --to 2026-11-19"
+    day = "--from 2026-11-19 --to 2026-11-19 --zone UTC"
+    assert need.do == f"legato reconcile --provider ringex {day}"
     state = company.state("s-3")
     company.ledger.save(replace(state, revision=2, legs={"4": "a"}))
     assert company.needs() == []

@@ -312,7 +312,7 @@ class TestWhichCall:
         ],
     )
     def test_one_that_nobody_knows_is_refused_with_what_may_be_meant(self, world, given, meant):
-        """Nothing is held."""
+        """No call is held."""
         status, said = world.ask("hold", call=given)
         assert status == 404
         assert f"did you mean {meant}?" in said["message"]

@@ -83,7 +83,7 @@ def a_package(text):
     )
     access = dict.fromkeys(("at", "by", "action", "reason", "case", "record"), text)
     custody = {
-        **dict.fromkeys(("case", "reason", "exported_by", "exported_at", "query"), text),
+        **dict.fromkeys(("name", "reason", "exported_by", "exported_at", "query"), text),
         "legato_version": text,
         "part": 1,
         "parts": 2,

@@ -13,6 +13,7 @@ from legato.archive import layout
 from legato.archive.library import State
 from legato.catalogue.index import enter, row_of
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.cli.show import _timeline
 from legato.errors import Conflict, Failed
 from legato.evidence.find_digest import HOURS, Digests
@@ -103,10 +104,11 @@ class FakePlace:
     def recorder(self):
         return SimpleNamespace(record=self.record)
 
-    def record(self, action, calls, *, reason, case):
+    def record(self, action, calls, *, reason, details):
         if self.refusal:
             raise self.refusal
-        self.asked.append((action, calls, reason, case))
+        self.asked.append((action, calls, reason))
+        return {"id": "a1"}
 
 
 @pytest.fixture
@@ -133,9 +135,9 @@ def part(output, title):
 
 class TestAccess:
     def test_that_somebody_looks_is_written_down_before_anything_is_read(self, place):
-        """With the reason and the case."""
-        assert shown(place, "k1", "--case", "2026-117").exit_code == 0
-        assert place.asked == [("show", [("kazoo", "1", "k-1")], "why", "2026-117"), "library"]
+        """With the reason."""
+        assert shown(place, "k1").exit_code == 0
+        assert place.asked == [("show", [("kazoo", "1", "k-1")], "why"), "library"]
 
     def test_nothing_is_read_if_it_cannot_be_written_down(self, place):
         """Whatever the reason is."""
@@ -147,7 +149,7 @@ class TestAccess:
     def test_a_call_that_nobody_knows_is_told(self, place):
         """And nobody has looked at anything."""
         ended = shown(place, "k-2")
-        assert (ended.exit_code, place.asked) == (2, [])
+        assert (ended.exit_code, place.asked) == (Exit.NOT_FOUND, [])
         assert "nothing with the id k-2" in ended.stderr
 
 
@@ -156,15 +158,15 @@ class TestStored:
         """Of legs that lie apart each of them, and whether they are on their way."""
         first, second = place.chained.keys["ringcx-leg-1"], place.chained.keys["ringcx-leg-2"]
         assert part(shown(place, "d-1").stdout, "Stored") == [
-            "leg 1: GLACIER, cold: `legato restore` makes it readable",
-            "leg 2: GLACIER, cold: `legato restore` makes it readable",
+            "leg 1: GLACIER, cold: run `legato restore`",
+            "leg 2: GLACIER, cold: run `legato restore`",
         ]
         for key in (first, second):
             [one] = place.files.listed(key)
             place.files.restore(key, version_id=one.version_id, days=2, tier="Bulk")
         place.files.arrive(second)
         assert part(shown(place, "d-1").stdout, "Stored") == [
-            "leg 1: GLACIER, is being restored",
+            "leg 1: GLACIER, being restored",
             "leg 2: GLACIER, restored until 2026-11-22 12:00:00",
         ]
         found = in_json(place, "d-1")["objects"]
@@ -222,7 +224,7 @@ class TestEvidence:
             return one.digest, one.young
 
         assert (proof(5), proof(8)) == ((None, True), (None, False))
-        assert "in no digest: `legato verify` says more" in shown(place, "d-1").stdout
+        assert "in no digest: run `legato verify`" in shown(place, "d-1").stdout
 
     def test_an_altered_manifest_is_not_shown(self, place):
         """Neither the newest nor one before it."""
@@ -231,23 +233,23 @@ class TestEvidence:
             sound = place.files.objects[one.key, one.version_id]
             place.files.objects[one.key, one.version_id] = sound.replace(b"k-1", b"k-2")
             ended = shown(place, "k-1")
-            assert (ended.exit_code, ended.stdout) == (1, "")
+            assert (ended.exit_code, ended.stdout) == (Exit.TAMPERED, "")
             assert "does not hold the bytes that were sealed" in ended.stderr
             place.files.objects[one.key, one.version_id] = sound
 
 
 class TestPeople:
     def test_who_holds_it_and_who_has_seen_it_is_told(self, place):
-        """And who has asked to let go of it."""
+        """And who requested its release."""
         place.held, place.looks = [HELD], [replace(LOOK, case="")] * 21
         output = shown(place, "k-1").stdout
         assert part(output, "Held") == [
-            "for 2026-117 since 2026-11-20T14:00:00.000Z by alice: complaint, bob has asked to "
-            "release it"
+            "for 2026-117 since 2026-11-20T14:00:00.000Z by alice: complaint, bob requested the "
+            "release"
         ]
         seen = part(output, "Seen")
         assert seen[0] == "2026-11-20 12:00:00 show by alice: subpoena"
-        assert seen[20:] == ["and 1 more: `legato accesses` lists them"]
+        assert seen[20:] == ["and 1 more: see `legato accesses`"]
 
     def test_the_holds_of_a_call_are_its_own(self):
         """By case; none is left when all have let go."""
@@ -329,7 +331,7 @@ class TestTimeLine:
         lines = self.lines((0, 60, False), (90, 30, False), (120.5, 60, False))
         assert len(lines) == 4
         assert lines[0].startswith("  1  12:00:00      1:00  |")
-        assert lines[1] == "     nothing was recorded for 0:30"
+        assert lines[1] == "     no recording for 0:30"
         bars = [line.partition("|")[2].partition("|")[0] for line in lines if "|" in line]
         assert {len(bar) for bar in bars} == {72}
         marks = [(len(bar) - len(bar.lstrip()), len(bar.strip())) for bar in bars]
@@ -339,7 +341,7 @@ class TestTimeLine:
         """They play one after the other all the same."""
         overlap = {"legs": ["r1", "r2"], "overlap_ms": 1250}
         lines = self.lines((0, 60, False), (58.75, 60, False), overlaps=[overlap])
-        assert lines[2] == "     1 and 2 overlap by 1.2 s, and play one after the other"
+        assert lines[2] == "     legs 1 and 2 overlap by 1.2 s and play one after the other"
 
     def test_a_leg_that_is_heard_in_another_one_says_so(self):
         """And that both overlap goes without saying."""
@@ -347,12 +349,12 @@ class TestTimeLine:
         heard_in = {"leg": "r1", "shift_ms": 300, "alike": 0.9712}
         legs = [(0, 60, False), (2, 58, False)]
         lines = self.lines(*legs, overlaps=[overlap], heard_in=heard_in)
-        assert lines[2:] == ["     heard in 1 (97% alike), and not played again"]
+        assert lines[2:] == ["     heard in leg 1 (97% alike), not played again"]
 
     def test_a_leg_that_nobody_decodes_says_so(self):
         """It can be fetched all the same."""
         lines = self.lines((0, 60, False), unsupported="MP4")
-        assert lines[1:] == ["     unsupported codec: MP4; it is kept as it came"]
+        assert lines[1:] == ["     unsupported codec: MP4; the original is kept"]
 
     def test_a_leg_of_no_length_is_seen(self):
         """It was recorded."""
@@ -362,8 +364,8 @@ class TestTimeLine:
     def test_what_is_not_known_of_a_leg_is_said(self):
         """A leg that only a notification named has no time of its own."""
         lines = self.lines((0, 1, False), (1, 1, True), recording=False)
-        assert lines[1].endswith("  r2, at a time that is not known")
-        assert lines[2] == "     they are kept apart, and joined when they are fetched"
+        assert lines[1].endswith("  r2, at an unknown time")
+        assert lines[2] == "     the legs are stored apart, and joined when they are downloaded"
 
 
 class TestCovering:

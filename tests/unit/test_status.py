@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.discovery import subscription
 from legato.errors import Retry
 from legato.evidence import digest, safeguards, timestamp
@@ -349,7 +350,7 @@ def test_what_needs_a_person_is_told_with_what_to_do(world, spoil, what, do):
     assert what in need.what
     assert do in need.do
     ended = shown(world)
-    assert ended.exit_code == 1
+    assert ended.exit_code == Exit.NEEDS_PERSON == 3
     said, _, needs = ended.output.partition("Needs a person\n")
     assert need.what in " ".join(needs.split())
     assert f"    $ {need.do}\n" in needs
@@ -390,7 +391,7 @@ def test_what_cannot_be_read_does_not_hide_the_rest(world):
     world.dead_letters.refusal = Retry("a queue does not say how much it holds: Throttling")
     world.unknown = {"limits of credentials": Retry("the secret cannot be read")}
     ended = shown(world)
-    assert ended.exit_code == 1
+    assert ended.exit_code == Exit.NEEDS_PERSON == 3
     assert "12 waiting" in ended.output
     assert "Not known\n  limits of credentials: the secret cannot be read\n" in ended.output
     assert "ringex: dead letters: a queue does not say how much it holds" in ended.output
@@ -695,7 +696,7 @@ def test_what_a_tail_stepped_over_is_said_with_its_bounds_until_it_is_read(world
     assert (need.kind, need.provider, need.since) == ("gap", "ringex", NOON - HOUR)
     assert world.looked().said["providers"][0]["gaps"] == 1
     ended = shown(world)
-    assert ended.exit_code == 1
+    assert ended.exit_code == Exit.NEEDS_PERSON == 3
     lines = ended.output.splitlines()
     begin = lines.index("Needs a person")
     assert "  gaps            1" in lines[:begin]
@@ -703,7 +704,7 @@ def test_what_a_tail_stepped_over_is_said_with_its_bounds_until_it_is_read(world
         "  ringex has a gap from 2026-11-20 10:00:00 UTC to 2026-11-20 10:00:02 UTC,",
         "    which cannot be read since 2026-11-20 11:00 UTC: 503 from the call log",
         "    (asked for again, at least every hour)",
-        "    $ legato reconcile --provider ringex --from 2026-11-20 --to 2026-11-20",
+        "    $ legato reconcile --provider ringex --from 2026-11-20 --to 2026-11-20 --zone UTC",
     ]
     [gap] = gaps.gaps_of("ringex", world.notes)
     gaps.was_read(gap, now=NOON, notes=world.notes)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from legato.archive import layout
 from legato.archive.evidence import Folder
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.errors import LegatoError, Refused, Retry
 from legato.evidence.verify.archive import verify
 from legato.evidence.verify.finding import KINDS
@@ -499,7 +500,7 @@ class TestCommand:
         assert "8 documents and 14 objects" in ended.output
         assert "Read to the end: 14 objects." in ended.output
         assert "sealed after 2026-11-20 17:02 UTC" in ended.output
-        assert "Valid: nothing is missing, and nothing was altered." in ended.output
+        assert "Valid: nothing is missing or altered." in ended.output
 
     def test_findings_name_their_objects_and_what_to_read(self, store):
         """And end badly."""
@@ -507,11 +508,11 @@ class TestCommand:
         archive.remove("ringex-leg")
         archive.store.put(f"{RINGEX}\x1b[2J", b"commands a terminal")
         ended = legato(store.path, "--at", "2026-12-01")
-        assert ended.exit_code == 1
+        assert ended.exit_code == Exit.TAMPERED == 6
         assert f"missing    {archive.keys['ringex-leg']}" in ended.output
         assert f"{RINGEX}\N{REPLACEMENT CHARACTER}[2J" in ended.output
         assert "\x1b" not in ended.output
-        assert "legato: 3 findings: docs/evidence.md says what each means" in ended.stderr
+        assert "legato: 3 findings: docs/evidence.md explains each" in ended.stderr
         assert "Valid" not in ended.output
 
     def test_json_says_the_same_to_programs(self, store):
@@ -519,7 +520,7 @@ class TestCommand:
         archive = Chained(store)
         archive.edit("ringex")
         ended = legato(store.path, "--json")
-        assert ended.exit_code == 1
+        assert ended.exit_code == Exit.TAMPERED
         said = json.loads(ended.stdout)
         assert said["valid"] is False
         assert said["digests"] == 5
@@ -531,7 +532,7 @@ class TestCommand:
     def test_a_key_may_be_given(self, store, tmp_path):
         """The stack's own, or one that the archive does not know."""
         archive = Chained(store)
-        for key, code in ((KEY, 0), (ANOTHER_KEY, 1)):
+        for key, code in ((KEY, Exit.DONE), (ANOTHER_KEY, Exit.TAMPERED)):
             file = tmp_path / "mine.pem"
             file.write_bytes(pem(key))
             ended = legato(store.path, "--key", str(file))
@@ -547,16 +548,16 @@ class TestCommand:
         other = tmp_path / "other.json"
         other.write_bytes(kept.read_bytes() + b"\n")
         ended = legato(store.path, "--digest", other)
-        assert ended.exit_code == 1
+        assert ended.exit_code == Exit.TAMPERED
         assert "chain-replaced  digests/  none has the SHA-256" in ended.output
 
     def test_the_key_of_a_stack_is_asked_of_kms(self, store):
         """Whoever has made the whole chain anew has not got it."""
         archive = Chained(store, start=NOW - 5 * HOUR, signers=(ANOTHER_KEY,) * 5)
-        for key, code in ((ANOTHER_KEY, 0), (KEY, 1)):
+        for key, code in ((ANOTHER_KEY, Exit.DONE), (KEY, Exit.TAMPERED)):
             ended = legato(place=Stack(store, pem(key)))
             assert ended.exit_code == code, ended.output
-            assert "is the stack's, as AWS KMS has it" in ended.output
+            assert "with the stack's key from AWS KMS" in ended.output
         assert f"key-replaced  {archive.keys['key-2']}" in ended.output
 
     def test_a_key_that_kms_does_not_hand_out_is_told(self, store):
@@ -565,16 +566,16 @@ class TestCommand:
         refusal = Retry("KMS does not hand out the public key: AccessDeniedException")
         ended = legato(place=Stack(store, refusal))
         assert ended.exit_code == 0
-        assert "the stack's true key is not known: KMS does not hand out" in ended.stderr
-        assert "is the archive's own word: give the true one with --key" in ended.output
+        assert "cannot get the stack's public key: KMS does not hand out" in ended.stderr
+        assert "with the key in the archive itself: give the true one with --key" in ended.output
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
             (["/nowhere"], "does not exist"),
             (["docs"], "docs is no archive: give the folder that holds calls/ and digests/"),
-            (["--at", "2026-11-20"], "--at goes with a FOLDER"),
-            ([".", "--at", "noon"], "'noon' is no time: write 2026-10-01T08:00"),
+            (["--at", "2026-11-20"], "--at needs a FOLDER"),
+            ([".", "--at", "noon"], "--at 'noon' is not a time: write a day (2026-11-01)"),
             ([".", "--key", "README.md"], "README.md: it is no public key in PEM"),
             ([".", "--tsa-ca", "README.md"], "README.md: it holds no certificate in PEM"),
             ([".", "--digest", "0" * 63], f"{'0' * 63} cannot be read: No such file"),

@@ -9,11 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from legato.cli.app import app
+from legato.cli.exit_codes import Exit
 from legato.errors import Failed, Refused
 from legato.evidence.verify.package import payload, verify_package
 from legato.retrieval.export.bag import write_bag
 from tests.chain import ANOTHER_KEY, KEY, pem, signed
-from tests.court import CASE, Court
+from tests.court import NAME, Court
 from tests.fakes import an_id
 
 RINGEX = "calls/ringex/1/2026/11/20/s-1%2F2"
@@ -27,10 +28,8 @@ def exported(tmp_path_factory):
     (folder / "scratch").mkdir()
     court = Court(folder / "scratch")
     court.again("ringex", "r3", seconds=3)
-    court.record(
-        "get", [an_id("d-1", provider="ringcx", account="7")], reason="other", case="", details={}
-    )
-    court.record("get", [an_id("s-1/2")], reason="this", case="", details={})
+    court.record("get", [an_id("d-1", provider="ringcx", account="7")], reason="other", details={})
+    court.record("get", [an_id("s-1/2")], reason="this", details={})
     court.pass_hours(3)
     [package] = court.export(folder / "to", court.rows("ringex", "kazoo"))
     return package.folder
@@ -212,9 +211,9 @@ class TestTheCommand:
         ended = legato(package, "--deep")
         assert ended.exit_code == 0, ended.output
         for said in (
-            f"A package for the case {CASE}: 2 calls, exported at 2026-11-20 18:30 UTC.",
-            "Valid: nothing of these calls is missing, and nothing was altered.",
-            "Not proven: that these are all calls that there were.",
+            f"Package {NAME}: 2 calls, exported at 2026-11-20 18:30 UTC.",
+            "Valid: nothing of these calls is missing or altered.",
+            "Not proven: that the package has all calls there were.",
             "Too young to stand in a digest: 1 document.",
         ):
             assert said in ended.output
@@ -229,8 +228,8 @@ class TestTheCommand:
         ended = legato(package.folder)
         key = "calls/kazoo/a/2026/11/20/k-1/manifest-2.json"
         assert ended.exit_code == 0
-        assert f"No digest of it names {key}: nothing proves it." in ended.output
-        assert "Nothing is wrong, and 1 documents are proven by nothing yet." in ended.output
+        assert f"Not proven yet: {key}, which no digest names." in ended.output
+        assert "Nothing is wrong, but 1 documents are not proven yet." in ended.output
         assert "Valid" not in ended.output
         said = json.loads(legato(package.folder, "--json").stdout)
         assert key in said["package"]["unproven"]
@@ -239,14 +238,14 @@ class TestTheCommand:
         """Beside all that is said of an archive."""
         said = json.loads(legato(package, "--json").stdout)
         assert said["valid"] is True
-        assert said["package"]["case"] == CASE
+        assert said["package"]["name"] == NAME
         assert (said["package"]["part"], said["package"]["parts"]) == (1, 1)
 
-    def test_a_fault_ends_with_1(self, package):
+    def test_a_fault_ends_with_6(self, package):
         """With its name."""
         (package / "data/index.csv").write_text("other")
         ended = legato(package)
-        assert ended.exit_code == 1
+        assert ended.exit_code == Exit.TAMPERED == 6
         assert "index.csv  its bytes are not those that the package lists" in ended.output
 
     def test_a_bag_of_somebody_else_is_refused(self, tmp_path):

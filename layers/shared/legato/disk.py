@@ -52,14 +52,14 @@ def prepare(folder: Path) -> None:
     except OSError as error:
         raise Refused(f"{folder} cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise Refused(f"{folder} cannot be written: name another folder with --to")
+        raise Refused(f"{folder} cannot be written: name another folder with --out")
 
 
 def a_link(path: Path) -> Refused:
     """Return the error for a symbolic link where a file is to be."""
     return Refused(
         f"{path} is a symbolic link, which is not followed: remove it, or name another folder "
-        "with --to"
+        "with --out"
     )
 
 
@@ -127,7 +127,7 @@ def refuse_lack_of_room(needed: int, room: int, folder: Path) -> None:
     if needed > room:
         raise Full(
             f"{folder} has room for {volume(room)}, and {volume(needed)} are to come: make room, "
-            "or name another folder with --to"
+            "or name another folder with --out"
         )
 
 
@@ -159,4 +159,4 @@ def _ours(found: os.stat_result, path: Path) -> bool:
 
 
 def _not_ours(path: Path) -> Refused:
-    return Refused(f"{path} is there, and is not yours: name another folder with --to")
+    return Refused(f"{path} is there, and is not yours: name another folder with --out")

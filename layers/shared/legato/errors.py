@@ -2,6 +2,7 @@
 
 LegatoError
 ├── Refused          the input is wrong and stays wrong: answer 4xx, or bury the job with the reason
+│   └── NotFound     what is named does not exist
 ├── Wait             it is not our turn yet: come back after `seconds`, at no attempt
 │   ├── Limited      the provider itself answered 429; a recording that always does is at fault
 │   └── Barred       the provider refuses our credentials: nothing is lost, but a person must act
@@ -14,7 +15,9 @@ LegatoError
 │   └── DamagedAudio audio, but not whole: kept as evidence, never joined
 ├── Failed           it will not work: the call fails, and somebody is told
 │   ├── TooLarge     over a limit of the configuration
-│   └── Conflict     an archived object has other bytes under the same key
+│   ├── Conflict     an archived object is gone, or has other bytes under the same key
+│   ├── NotPermitted AWS refuses the person at the command: log in, or be granted the action
+│   └── NoStack      no stack of this version is there to be asked
 └── Stale            somebody else changed the ledger's entry in between: read it again
 """
 
@@ -25,6 +28,10 @@ class LegatoError(Exception):
 
 class Refused(LegatoError):
     """The input is wrong, and repeating it is no use."""
+
+
+class NotFound(Refused):
+    """Nothing has the name that was given."""
 
 
 class Wait(LegatoError):
@@ -88,7 +95,15 @@ class TooLarge(Failed):
 
 
 class Conflict(Failed):
-    """A key of the archive already holds other bytes."""
+    """A key of the archive holds other bytes than it should, or nothing any more."""
+
+
+class NotPermitted(Failed):
+    """AWS does not accept the credentials, or does not permit the action."""
+
+
+class NoStack(Failed):
+    """There is no such stack, or another version of Legato deployed it."""
 
 
 class Stale(LegatoError):

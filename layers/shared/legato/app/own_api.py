@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from legato.aws.stack import signed
-from legato.errors import Failed, Refused, Retry
+from legato.errors import Failed, NotFound, NotPermitted, Refused, Retry
 from legato.evidence.access_log import MOST_CALLS
 from legato.providers.client import web_client
 
@@ -53,7 +53,6 @@ class AccessRecorder:
         calls: Sequence[CallId],
         *,
         reason: str | None = None,
-        case: str | None = None,
         details: Json | None = None,
     ) -> Json:
         """Write down what is about to be done with these calls.
@@ -62,7 +61,7 @@ class AccessRecorder:
         takes a thousand calls. Raises Refused for what is no access, Failed, Retry; then nothing
         may be read.
         """
-        said = {"reason": reason, "case": case, "details": details}
+        said = {"reason": reason, "details": details}
         given = {name: value for name, value in said.items() if value}
         done = [
             self._post({"action": action, "calls": _described(part), **given})
@@ -97,12 +96,12 @@ def _post(url: str, request: Json, http: httpx.Client) -> Json:
     # API Gateway's own refusals have a word of theirs, or a sentence about permissions.
     reason = said.get("message") or said.get("Message") or f"HTTP {response.status_code}"
     if response.status_code == 403 and (reason == "Forbidden" or "execute-api" in reason):
-        raise Failed(
+        raise NotPermitted(
             f"AWS does not permit execute-api:Invoke on POST {urlsplit(url).path}: "
             "docs/permissions.md lists what the command needs"
         )
     if response.status_code in (400, 404):
-        raise Refused(reason)
+        raise (Refused if response.status_code == 400 else NotFound)(reason)
     if response.status_code >= 500:
         raise Retry(f"{reason}: run the same command again")
     raise Failed(reason)

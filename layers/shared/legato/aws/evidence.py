@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from legato.archive.evidence import Guard, Version, VersionLock
+from legato.archive.library import Cold
 from legato.aws.bucket import PIECE_BYTES
 from legato.aws.errors import BROKEN, code, translated
-from legato.errors import Failed, Unavailable
+from legato.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ class S3Evidence:
             except ClientError as error:
                 if code(error) != "InvalidObjectState":
                     raise
-                raise Failed(f"{version.key} is in cold storage; restore it and retry") from error
+                raise Cold(f"{version.key} is in cold storage: restore it first") from error
 
     def sha256(self, version: Version) -> str | None:
         """Return the hash of all its bytes; of a cold object, what S3 keeps. Raises Retry."""

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from legato.archive.library import Cold, State, Stored
 from legato.aws.errors import code, translated
-from legato.errors import Failed
+from legato.errors import Conflict, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,5 +138,5 @@ def _there(key: str) -> Iterator[None]:
         if code(error) == "InvalidObjectState":
             raise Cold(f"{key} is in cold storage: `legato restore` it first") from error
         if code(error) in _GONE:
-            raise Failed(f"{key} is gone, or was never there: `legato verify` says more") from error
+            raise Conflict(f"{key} is gone: run `legato verify`") from error
         raise

@@ -14,10 +14,12 @@ from botocore.exceptions import ClientError
 
 from legato.aws.clients import client
 from legato.aws.errors import BROKEN, code
-from legato.errors import Failed, Refused
+from legato.errors import NoStack, NotPermitted, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from legato.errors import LegatoError
 
 _FORBIDDEN = {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 _ACTIONS = {
@@ -46,10 +48,19 @@ _LOG_IN = (
     exceptions.SSOError,
     exceptions.TokenRetrievalError,
 )
+_MISCONFIGURED = (
+    exceptions.ConfigNotFound,
+    exceptions.ConfigParseError,
+    exceptions.InvalidConfigError,
+    exceptions.InvalidRegionError,
+    exceptions.MissingDependencyException,
+    exceptions.UnknownCredentialError,
+)
+"""What --profile, --region or a configuration file is wrong about."""
 
 
 def outputs(stack: str) -> dict[str, str]:
-    """Return the stack's outputs by name. Raises Refused if there is no such stack."""
+    """Return the stack's outputs by name. Raises NoStack, and as _plain does."""
     outputs = _described(stack).get("Outputs", ())
     return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
@@ -67,8 +78,8 @@ def _described(stack: str) -> Any:
         except ClientError as error:
             if code(error) != "ValidationError":
                 raise
-            reason = "name it with --stack, or its place with --region and --profile"
-            raise Refused(f"there is no stack {stack} here: {reason}") from error
+            reason = "name it with --stack, or choose its --region and --profile"
+            raise NoStack(f"there is no stack {stack} here: {reason}") from error
     return found
 
 
@@ -87,33 +98,49 @@ def signed(method: str, url: str, body: bytes) -> dict[str, str]:
     return dict(request.headers.items())
 
 
-def advice(error: BaseException | None) -> str | None:
+def refusal(error: BaseException | None) -> LegatoError | None:
     """Return what a person has to do before AWS answers, or None if it is no such error.
 
     Errors of ours are looked through to what caused them.
     """
     while error is not None:
         if isinstance(error, exceptions.ProfileNotFound):
-            return f"{error}: `aws configure list-profiles` lists them"
+            return Refused(f"{error}: `aws configure list-profiles` lists the profiles")
         if isinstance(error, exceptions.NoRegionError):
-            return "no AWS region is set: give --region"
+            return Refused("no AWS region is set: give --region, or set AWS_REGION")
         if isinstance(error, _LOG_IN):
-            return f"there are no AWS credentials ({error}): log in, or give --profile"
+            return NotPermitted(f"no AWS credentials ({error}): log in, or give --profile")
+        if isinstance(error, _MISCONFIGURED):
+            words = str(error).rstrip(".")
+            return Refused(f"{words}: check --region, --profile and your AWS configuration")
         if isinstance(error, ClientError):
             return _refusal(error)
         error = error.__cause__
     return None
 
 
-def _refusal(error: ClientError) -> str | None:
+def unanswered(error: BaseException) -> LegatoError | None:
+    """Return what an error of AWS's own libraries comes to, or None if it is no such error."""
+    if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):
+        return Refused(f"{error}: check AWS_ENDPOINT_URL and your AWS configuration")
+    if not isinstance(error, (ClientError, *BROKEN)):
+        return None
+    return refusal(error) or Unavailable(
+        f"AWS does not answer: {error}: check the network and the region"
+    )
+
+
+def _refusal(error: ClientError) -> LegatoError | None:
     if code(error) in _FORBIDDEN:
         words = error.response.get("Error", {}).get("Message", "")
         action = re.search(r"perform: ([\w-]+:\w+)", words)
         operation = error.operation_name
         named = action[1] if action else _ACTIONS.get(operation, operation)
-        return f"AWS does not permit {named}: docs/permissions.md lists what the command needs"
+        return NotPermitted(
+            f"AWS does not permit {named}: docs/permissions.md lists what the command needs"
+        )
     if code(error) in _UNACCEPTED:
-        return f"AWS does not accept the credentials ({code(error)}): log in again"
+        return NotPermitted(f"AWS does not accept the credentials ({code(error)}): log in again")
     return None
 
 
@@ -122,4 +149,4 @@ def _plain() -> Iterator[None]:
     try:
         yield
     except (ClientError, *BROKEN) as error:
-        raise Failed(advice(error) or f"AWS does not answer: {error}") from error
+        raise unanswered(error) or error from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from legato.archive.manifest import played
-from legato.errors import Refused, Retry, Stale
+from legato.errors import NotFound, Refused, Retry, Stale
 from legato.model import PROVIDERS, CallId, Party, StoredObject, format_time, parse_time
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ _NUMBERS: dict[str, tuple[str, ...]] = {
 }
 
 
-class UnknownCriterion(Refused):
+class UnknownCriterion(NotFound):
     """Nothing in the catalogue has this id."""
 
 

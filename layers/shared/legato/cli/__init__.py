@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 
-from legato.cli.exit_codes import INTERRUPTED
+from legato.cli.exit_codes import Exit
 from legato.printable import printable, printable_lines
 
 OBJECTS_BETWEEN = 100_000
@@ -18,12 +18,19 @@ OBJECTS_BETWEEN = 100_000
 def main() -> None:
     """Run the command with this process's arguments, and exit."""
     try:
-        _run()
+        try:
+            _run()
+        finally:
+            # Here, and not after our last line: a pipe may be closed, a disk full.
+            sys.stdout.flush()
     except KeyboardInterrupt:
         # Before there was a command.
-        sys.exit(INTERRUPTED)
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Whatever is still in the buffer would be reported once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.PIPE_CLOSED)
     except OSError as error:
-        # What is printed finds no room.
         sys.exit(f"legato: {printable(error.strerror or str(error))}")
     except Exception:
         # An error of ours, whose words may be somebody else's.

@@ -2,108 +2,113 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import typer
 
-from legato.cli.exit_codes import EXIT_CODES
-from legato.cli.options import AsJson, LastDay, parsed_day
-from legato.cli.output import Listing, say, speaking, write_json
+from legato.catalogue.index import Query, named
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
+from legato.cli.options import AsJson
+from legato.cli.output import Listing, say, write_json
+from legato.cli.select import Selection, chosen
+from legato.cli.times import Times
 from legato.errors import Refused
 from legato.model import CallId, format_time, person
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from legato.cli.context import Place
     from legato.ports import Access
 
 DAYS = 30
-"""So far back goes a list of all calls, if nobody says how far."""
-DAY = timedelta(days=1)
+"""How far back a list of all calls goes without --from."""
+AHEAD = timedelta(days=1)
+"""The clock of this machine may be slow, and hides no access then."""
 
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="accesses",
-    help=f"""List who looked at a call, or at any call, when and why. The newest comes first.
+@command(
+    app,
+    "accesses",
+    help=f"""List who accessed a call, or any call, when and why, the newest first.
 
-    Whatever is read of a call by a command of Legato is written down before: show, restore, get,
-    link, export; and each step of a legal hold. Without CALL it is all calls of the last {DAYS}
-    days. Days are in UTC, both included. The records themselves lie in the archive, in the chain of
-    digests, where `legato verify` proves them.
+    Every command that reads a call records the access first: show, restore, get, link, export; and
+    so does each step of a legal hold. --from and --to are the times of the accesses here. Without
+    calls and filters, the accesses of the last {DAYS} days to all calls are listed. The records
+    themselves are in the archive, in the chain of digests, where `legato verify` proves them.
 
     \b
     Examples:
       legato accesses ringex/401555000/s-a0b1c2d3e4f5
       legato accesses --from 2026-11-01 --to 2026-11-30
+      legato accesses --case 2026-117
       legato accesses --json
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.NOT_FOUND,),
 )
 def list_accesses(
-    context: typer.Context,
-    call: Annotated[
-        str | None,
-        typer.Argument(metavar="CALL", help="The call, by its address or any of its ids."),
-    ] = None,
-    first: Annotated[
-        date | None, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
-    ] = None,
-    last: LastDay = None,
-    as_json: AsJson = False,
+    context: typer.Context, times: Times, selection: Selection, as_json: AsJson = False
 ) -> None:
     from legato.evidence.access_log import to_json
 
-    end = _midnight(last or datetime.now(UTC).date()) + DAY
-    begin = _midnight(first) if first else None
-    if begin is not None and begin >= end:
-        raise typer.BadParameter(f"--from {first} is after {end - DAY:%Y-%m-%d}")
+    span = times.span()
+    end = span.end or datetime.now(UTC) + AHEAD
     place: Place = context.obj
-    with speaking():
-        log = place.accesses()
-        if call is None:
-            found = list(log.between(begin or end - DAYS * DAY, end))
-        else:
-            seen = log.of_call(_which(call, place))
-            found = [one for one in seen if one.at < end and not _before(one, begin)]
+    log = place.accesses()
+    calls = _calls_of(selection, place)
+    if calls is None:
+        found = list(log.between(span.begin or end - timedelta(days=DAYS), end))
+    else:
+        seen = _merged(one for call in calls for one in log.of_call(call))
+        found = [one for one in seen if (span.begin or one.at) <= one.at < end]
     if as_json:
         lines = [to_json(one) for one in found]
         write_json(lines)
     elif found:
         _show(found)
     else:
-        say("Nobody did anything that is written down.")
+        say("No accesses are recorded.")
+
+
+def _calls_of(selection: Selection, place: Place) -> Iterable[CallId] | None:
+    """Return the calls, or None for all."""
+    query = selection.query()
+    if query == Query():
+        return [_which(call, place) for call in selection.calls] if selection.calls else None
+    return [row.id for row in chosen(place, selection.calls or (), query)]
 
 
 def _which(text: str, place: Place) -> CallId:
-    """Return the call. The log knows calls that no catalogue has any more, by their addresses."""
-    from legato.catalogue.index import named
-
+    """Return a call. The log knows calls that the catalogue has lost, by their addresses."""
     try:
         return CallId.parse(text)
     except Refused:
         return named(text, place.catalogue()).id
 
 
-def _before(access: Access, begin: datetime | None) -> bool:
-    return begin is not None and access.at < begin
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _merged(found: Iterable[Access]) -> list[Access]:
+    """Return each access once, with all its calls, the newest first."""
+    seen: dict[str, Access] = {}
+    for one in found:
+        calls = seen[one.id].calls if one.id in seen else ()
+        seen[one.id] = replace(one, calls=(*calls, *one.calls))
+    return sorted(seen.values(), key=lambda one: (one.at, one.key), reverse=True)
 
 
 def _show(found: list[Access]) -> None:
     table = Listing("When", "Who", "Action", "Call", "Reason", "Case")
     for one in found:
-        said = (person(one.by), one.action, _calls(one), one.reason, one.case)
+        said = (person(one.by), one.action, _named(one), one.reason, one.case)
         table.add(format_time(one.at), *said)
     table.show()
 
 
-def _calls(access: Access) -> str:
+def _named(access: Access) -> str:
     if not access.calls:
         return ""
     more = len(access.calls) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -27,8 +28,9 @@ from legato.cli import (
     status,
     verify,
 )
+from legato.cli.command import HELP
 from legato.cli.context import Place, local_system, use
-from legato.cli.exit_codes import EXIT_CODES
+from legato.cli.exit_codes import Exit, listed
 from legato.cli.output import say, speak_logs, speaking
 
 GROUPS = {
@@ -63,7 +65,7 @@ class Grouped(TyperGroup):
 app = typer.Typer(
     name="legato",
     cls=Grouped,
-    help=f"""Look after an archive of call recordings.
+    help=f"""Manage an archive of call recordings.
 
     \b
     Examples:
@@ -73,8 +75,9 @@ app = typer.Typer(
       legato --stack archive --region eu-central-1 verify --deep
       legato --local status
 
-    {EXIT_CODES}
+    {indent(listed(Exit), " " * 4).lstrip()}
     """,
+    context_settings=HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -106,26 +109,24 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def legato(
     context: typer.Context,
-    stack: Annotated[str, typer.Option(help="The CloudFormation stack.")] = "legato",
+    stack: Annotated[str, typer.Option(help="CloudFormation stack.")] = "legato",
     region: Annotated[
-        str | None, typer.Option(help="Its AWS region; without it, the environment's.")
+        str | None, typer.Option(help="AWS region. [default: that of your AWS configuration]")
     ] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="The profile of your AWS configuration to use.")
-    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Profile of your AWS configuration.")] = None,
     local: Annotated[
         bool,
-        typer.Option("--local", help="Talk to the system that `make local` runs on this machine."),
+        typer.Option("--local", help="Use the system that `make local` runs on this machine."),
     ] = False,
     version: Annotated[  # noqa: ARG001 - its callback does the work
         bool,
         typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Say which one this is."
+            "--version", callback=_say_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
     if local and (region or profile):
-        raise typer.BadParameter("--local goes without --region and --profile")
+        raise typer.BadParameter("--local cannot be combined with --region or --profile")
     speak_logs()
     if context.obj is None:
         with speaking():

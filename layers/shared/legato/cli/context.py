@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legato.errors import Failed, Refused
+from legato.errors import Failed, NoStack, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -242,7 +242,7 @@ class Place:
     def _output(self, name: str, what: str) -> str:
         found = self._outputs().get(name)
         if found is None:
-            raise Refused(f"the stack {self.stack} has no {what}: name another one with --stack")
+            raise NoStack(f"the stack {self.stack} has no {what}: name another one with --stack")
         return found
 
     def _address(self, name: str) -> str:
@@ -259,8 +259,8 @@ class Place:
             self._known.update(outputs(self.stack))
         return self._known
 
-    def _another_version(self, error: Exception | str) -> Failed:
-        return Failed(
+    def _another_version(self, error: Exception | str) -> NoStack:
+        return NoStack(
             f"the stack {self.stack} was deployed from another version ({error}): deploy this one, "
             "or use that one's command"
         )
@@ -272,7 +272,7 @@ def local_system() -> dict[str, str]:
     try:
         endpoints: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refused(
+        raise NoStack(
             f"no local system runs ({found} is not there): start it with `make local`, or name its "
             "directory in LEGATO_LOCAL_DIR"
         ) from None

@@ -1,4 +1,4 @@
-"""`legato export`: calls as packages for a court, which prove themselves without Legato."""
+"""`legato export`: calls as packages for a court, which can be verified without Legato."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli import query as asked
-from legato.cli.exit_codes import EXIT_CODES
-from legato.cli.options import AsJson
-from legato.cli.output import in_short, say, speaking, write_json
+from legato.catalogue.index import Query
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
+from legato.cli.options import AsJson, Out, Reason
+from legato.cli.output import say, write_json
+from legato.cli.select import Selection, chosen
 from legato.cli.verify import own_key
-from legato.errors import Failed, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,53 +26,54 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="export",
-    help=f"""Export calls for a case, as packages that prove themselves.
+@command(
+    app,
+    "export",
+    help="""Export calls as packages that a recipient can verify without Legato.
 
-    A package is a folder (BagIt, RFC 8493) with all that the archive has of the calls, under its
-    own keys, with the digests and signatures that prove it; with index.html, which plays the calls
-    in any browser without a network; and with index.csv and custody.json. Whoever has it needs
-    nothing else: `sha256sum -c manifest-sha256.txt`, and `legato verify FOLDER`.
+    A package is a folder (BagIt, RFC 8493) with everything that the archive has of the calls, under
+    its original keys, and the digests and signatures that prove it; with index.html, which plays
+    the calls in any browser, offline; and with index.csv and custody.json. To verify it, run
+    `sha256sum -c manifest-sha256.txt` or `legato verify FOLDER`.
 
-    Every byte is verified on its way, and the whole package at its end: one wrong byte, and there
-    is none. The same command goes on where it ended. Who exported what, and why, is written down
-    before anything is read. Calls in cold storage have to be restored before.
+    Every byte is verified while it is copied, and the whole package at the end; a package with a
+    wrong byte is not finished. If the command is interrupted, the same command resumes. Who exports
+    what, and why, is recorded in the access log first. Cold calls have to be restored before.
 
     \b
     Examples:
-      legato export ringex/401555000/s-a0b1c2d3e4f5 --case 2026-117 --reason "subpoena 4711"
-      legato export --query "--number +15551230000 --from 2026-11-01" --case 2026-117 --to court
-      legato export --query "--case 2026-117" --case 2026-117 --to discs --max-size 650MB \\
-          --all-revisions
-
-    {EXIT_CODES}
+      legato export ringex/401555000/s-a0b1c2d3e4f5 --name 2026-117 --reason "subpoena 4711"
+      legato export --number +15551230000 --from 2026-11-01 --name 2026-117 --out court
+      legato export --case 2026-117 --name 2026-117 --out discs --max-size 650MB --all-revisions
     """,
+    ends=(Exit.COLD, Exit.NOT_FOUND, Exit.TAMPERED),
+    interrupted="interrupted: the same command resumes the export",
 )
-def command(
+def export_calls(
     context: typer.Context,
-    case: Annotated[
-        str, typer.Option(metavar="CASE", help="For which case: the packages are named by it.")
+    name: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Name of the packages, such as that of the lawsuit."),
     ],
-    calls: asked.Calls = None,
-    query: asked.QueryText = None,
-    folder: Annotated[
-        Path, typer.Option("--to", metavar="DIR", help="Where to; made if it is not there.")
-    ] = Path(),
+    selection: Selection,
+    out: Out = Path(),
     max_size: Annotated[
         str,
         typer.Option(
-            metavar="SIZE", help="Of a package: more become several. No call is divided, ever."
+            metavar="SIZE",
+            help="Maximum package size; larger exports are split into several packages. A call is "
+            "never split.",
         ),
     ] = "4GB",
     all_revisions: Annotated[
         bool,
         typer.Option(
             "--all-revisions",
-            help="What older revisions of a call consist of, too, and not their manifests alone.",
+            help="Also the audio of older revisions, of which only the manifests are exported "
+            "otherwise.",
         ),
     ] = False,
-    reason: asked.Reason = None,
+    reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
     from legato.clock import SystemClock
@@ -80,27 +82,24 @@ def command(
     from legato.retrieval.export.split import parsed_size
 
     place: Place = context.obj
-    with speaking("interrupted; the same command goes on where this ended"):
-        wanted = ExportRequest(
-            case=case,
-            reason=reason or "",
-            query=query,
-            all_revisions=all_revisions,
-            max_size=parsed_size(max_size),
-            at=SystemClock().now(),
-        )
-        rows = asked.chosen(place.catalogue(), calls, query)
-        done = []
-        own = own_key(place)
-        with _telling() as tell:
-            ports = place.exporting(known=[own] if own else [], tell=tell)
-            try:
-                for package in export(rows, wanted, folder, ports):
-                    done.append(package)
-                    if not as_json:
-                        _show(package)
-            except Retry as error:
-                raise Failed(f"{in_short(error)}: run the same command again") from error
+    query = selection.query()
+    wanted = ExportRequest(
+        name=name,
+        reason=reason or "",
+        query=None if query == Query() else str(query),
+        all_revisions=all_revisions,
+        max_size=parsed_size(max_size),
+        at=SystemClock().now(),
+    )
+    rows = chosen(place, selection.calls or (), query)
+    done = []
+    own = own_key(place)
+    with _telling() as tell:
+        ports = place.exporting(known=[own] if own else [], tell=tell)
+        for package in export(rows, wanted, out, ports):
+            done.append(package)
+            if not as_json:
+                _show(package)
     if as_json:
         write_json({"packages": [*map(_to_json, done)]})
 
@@ -109,7 +108,7 @@ def _show(package: Package) -> None:
     from legato.format import counted, volume
 
     many = counted(package.calls, "call")
-    there = "" if package.new else ", was there already"
+    there = "" if package.new else ", exported before"
     say(str(package.folder))
     say(
         f"legato: {package.folder.name}: {many}, {volume(package.size)}{there}; open "
@@ -117,7 +116,7 @@ def _show(package: Package) -> None:
         err=True,
     )
     for key in package.unchained:
-        say(f"legato: no digest names {key} yet: nothing proves it", err=True)
+        say(f"legato: {key} is not proven yet: no digest names it", err=True)
 
 
 def _to_json(package: Package) -> Json:

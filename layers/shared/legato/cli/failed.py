@@ -1,4 +1,4 @@
-"""`legato failed` and `legato retry`: what failed, and the way back."""
+"""`legato failed` and `legato retry`: failed calls, and how to try them again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.exit_codes import EXIT_CODES, FAILED
-from legato.cli.options import AsJson, Providers
-from legato.cli.output import Listing, confirmed, end, say, speaking, write_json
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
+from legato.cli.options import AsJson, Providers, Yes
+from legato.cli.output import Listing, confirmed, end, say, write_json
 from legato.errors import Refused
 
 if TYPE_CHECKING:
@@ -21,19 +22,18 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="failed",
-    help=f"""List what failed: calls by the ledger, and messages in the dead-letter queues.
+@command(
+    app,
+    "failed",
+    help="""List failed calls in the ledger and messages in the dead-letter queues.
 
-    Nothing is taken out of a queue. While the command runs, for a moment, its letters are hidden
-    from others. Whatever is listed can be tried again with `legato retry`.
+    Nothing is removed from a queue; for a moment its messages are hidden from other readers.
+    `legato retry` tries failed calls again.
 
     \b
     Examples:
       legato failed
       legato failed --provider kazoo --json
-
-    {EXIT_CODES}
     """,
 )
 def list_failed(
@@ -41,10 +41,9 @@ def list_failed(
 ) -> None:
     from legato.operations.failures import failed
 
-    with speaking():
-        work: Failures = context.obj.failures(providers=provider or ())
-        found = failed(work)
-        now = work.clock.now()
+    work: Failures = context.obj.failures(providers=provider or ())
+    found = failed(work)
+    now = work.clock.now()
     if as_json:
         lines = [one.to_json(now) for one in found]
         write_json(lines)
@@ -57,65 +56,67 @@ def list_failed(
         since = _age(now - one.since)
         table.add(_named(one), since, _where(one), one.reason)
     table.show()
-    say(f"{len(found)} failed. `legato retry CALL` or `legato retry --all` tries them again.")
+    say(f"{len(found)} failed. Retry them with `legato retry CALL` or `legato retry --all`.")
 
 
-@app.command(
-    name="retry",
-    help=f"""Try again what failed: calls by address or id, all, or those that failed for a reason.
+@command(
+    app,
+    "retry",
+    help="""Retry failed calls: by address or id, by their failure reason, or all.
 
-    The job goes into the jobs queue first and leaves the dead letters afterwards. So whatever ends
-    this early, the worst is that something is tried twice, which changes nothing.
+    The job is added to the jobs queue before it leaves the dead-letter queue. If the command ends
+    early, a call may be tried twice, which is harmless.
 
     \b
     Examples:
       legato retry ringex/401555000/s-a0b1c2d3e4f5
-      legato retry --reason "404" --provider kazoo
+      legato retry --error "404" --provider kazoo
       legato retry --all --yes
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.NEEDS_PERSON, Exit.NOT_FOUND),
+    interrupted="interrupted: the same command resumes",
 )
 def retry_failed(
     context: typer.Context,
     calls: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CALL...", help="Calls, by their addresses or ids."),
+        typer.Argument(metavar="[CALL]...", help="Failed calls by address or id."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that failed.")] = False,
-    reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Those whose reason has this text.")
+    everything: Annotated[bool, typer.Option("--all", help="All failed calls.")] = False,
+    error: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Failed calls whose failure reason contains TEXT."),
     ] = None,
     provider: Providers = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,
+    yes: Yes = False,
 ) -> None:
     from legato.operations.failures import retry
 
-    if [bool(calls), everything, bool(reason)].count(True) != 1:
-        raise typer.BadParameter("say what: calls by address or id, or --all, or --reason TEXT")
+    if [bool(calls), everything, bool(error)].count(True) != 1:
+        raise typer.BadParameter("say what to retry: calls by address or id, --error, or --all")
     retried, left, unknown = 0, 0, list[str]()
-    with speaking("interrupted; the same command goes on"):
-        work: Failures = context.obj.failures(providers=provider or ())
-        if everything and not yes and sys.stdin.isatty() and not confirmed("Try all again?"):
-            end("not begun", FAILED)
-        for one in retry(work, chosen=_chosen(calls, reason, unknown)):
-            if one.left:
-                left += 1
-                say(f"{_named(one.failure)}: left where it is: {one.left}")
-            else:
-                retried += 1
-                say(f"{_named(one.failure)}: put into the queue again")
-    say(f"{retried} put into the queue again.")
+    work: Failures = context.obj.failures(providers=provider or ())
+    if everything and not yes and sys.stdin.isatty() and not confirmed("Retry all?"):
+        end("not begun", Exit.FAILED)
+    for one in retry(work, chosen=_chosen(calls, error, unknown)):
+        if one.left:
+            left += 1
+            say(f"{_named(one.failure)}: not retried: {one.left}")
+        else:
+            retried += 1
+            say(f"{_named(one.failure)}: queued again")
+    say(f"{retried} queued again.")
     if unknown:
-        end(f"not failed, or not known: {', '.join(unknown)}: see `legato failed`", FAILED)
+        what = "have not failed, or are unknown"
+        end(f"{', '.join(unknown)} {what}: see `legato failed`", Exit.NOT_FOUND)
     if left:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(Exit.NEEDS_PERSON)
 
 
 def _chosen(
-    calls: list[str] | None, reason: str | None, unknown: list[str]
+    calls: list[str] | None, error: str | None, unknown: list[str]
 ) -> Callable[[Sequence[Failure]], list[Failure]]:
-    """Return what chooses these calls, or those with a reason. Nothing is chosen of `unknown`."""
+    """Return what chooses these calls, or those with an error, and fills `unknown`."""
 
     def named(text: str, found: Sequence[Failure]) -> list[Failure]:
         meant = [one for one in found if one.id.is_meant_by(text)]
@@ -128,14 +129,14 @@ def _chosen(
     def chosen(found: Sequence[Failure]) -> list[Failure]:
         if calls:
             return list({one.id: one for text in calls for one in named(text, found)}.values())
-        return [one for one in found if reason is None or _has(reason, one)]
+        return [one for one in found if error is None or _has(error, one)]
 
     return chosen
 
 
-def _has(reason: str, one: Failure) -> bool:
+def _has(error: str, one: Failure) -> bool:
     reasons = (one.reason, *(letter.reason for letter in one.letters))
-    return any(reason.lower() in words.lower() for words in reasons)
+    return any(error.lower() in words.lower() for words in reasons)
 
 
 def _named(one: Failure) -> str:

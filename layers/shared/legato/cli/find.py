@@ -11,10 +11,10 @@ import typer
 
 from legato.archive.library import COLD
 from legato.catalogue.index import CataloguePage, Query, every
-from legato.cli import query as asked
-from legato.cli.exit_codes import EXIT_CODES
+from legato.cli.command import command
 from legato.cli.options import AsJson
-from legato.cli.output import say, speaking, write_csv, write_json
+from legato.cli.output import say, write_csv, write_json
+from legato.cli.select import Filters
 from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.model import format_time
 from legato.printable import printable
@@ -37,17 +37,17 @@ CALLED = {"inbound": ("to", "channel"), "outbound": ("to", "contact")}
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="find",
-    help=f"""Find calls by number, person, time, case, or any id. The newest come first.
+@command(
+    app,
+    "find",
+    help="""Find calls by number, person, time, case, or any id, the newest first.
 
-    All that is said has to be true of a call. Numbers are found in any notation, and by their last
-    four digits. Ids are those of the provider, of the call or of any part of it. Only what can be
-    played at once is `ready`; what is `cold` has to be restored first, and `legato show` says
-    whether it was. Nothing found is no failure: the command ends with 0.
+    A call has to match all filters. `ready` calls can be played at once; `cold` calls have to be
+    restored first, and `legato show` says whether they are. Finding nothing is not a failure: the
+    exit code is 0.
 
-    The last column is the call's address, provider/account/call, which every command takes. An id
-    alone is enough where only one call has it.
+    The last column is the call's address (provider/account/call), which every command takes. An id
+    alone is enough if only one call has it.
 
     \b
     Examples:
@@ -56,58 +56,37 @@ app = typer.Typer(rich_markup_mode=None)
           --zone Europe/Berlin
       legato find --provider ringcx --direction inbound --min-duration 5m --json
       legato find --case 2026-117 --all --csv
-
-    {EXIT_CODES}
     """,
 )
-def command(
+def find(
     context: typer.Context,
-    number: asked.Number = None,
-    agent: asked.Agent = None,
-    begin: asked.From = None,
-    end: asked.To = None,
-    zone: asked.Zone = None,
-    provider: asked.Provider = None,
-    direction: asked.Direction = None,
-    min_duration: asked.MinDuration = None,
-    case: asked.HeldFor = None,
-    call_id: asked.Id = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="COUNT", help="So many at most.")] = 50,
+    filters: Filters,
+    limit: Annotated[int, typer.Option(min=1, metavar="COUNT", help="At most this many.")] = 50,
     cursor: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Where to go on: what the page before said last."),
+        typer.Option(metavar="TEXT", help="Continue at the cursor that the last page ended with."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All, however many.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All matching calls, without pages.")
+    ] = False,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV, for spreadsheets.")] = False,
 ) -> None:
     if as_json and as_csv:
-        raise typer.BadParameter("--json goes without --csv")
+        raise typer.BadParameter("--json cannot be combined with --csv")
     if everything and cursor:
-        raise typer.BadParameter("--all goes without --cursor")
-    with speaking():
-        where = zone_of(zone)
-        wanted = asked.query_of(
-            number=number,
-            agent=agent,
-            begin=begin,
-            end=end,
-            zone=zone,
-            provider=provider,
-            direction=direction,
-            min_duration=min_duration,
-            case=case,
-            call_id=call_id,
-        )
-        catalogue: Catalogue = context.obj.catalogue()
-        if everything and as_csv:
-            _write_csv(every(wanted, catalogue))
-            return
-        page = (
-            CataloguePage(rows=tuple(every(wanted, catalogue)))
-            if everything
-            else _page(wanted, catalogue, limit=limit, cursor=cursor)
-        )
+        raise typer.BadParameter("--all cannot be combined with --cursor")
+    where = zone_of(filters.zone)
+    wanted = filters.query()
+    catalogue: Catalogue = context.obj.catalogue()
+    if everything and as_csv:
+        _write_csv(every(wanted, catalogue))
+        return
+    page = (
+        CataloguePage(rows=tuple(every(wanted, catalogue)))
+        if everything
+        else _page(wanted, catalogue, limit=limit, cursor=cursor)
+    )
     aside = as_json or as_csv
     if as_json:
         write_json(_to_json(page))
@@ -140,7 +119,7 @@ def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None)
 
 def _nothing(query: Query) -> str:
     if query == Query():
-        return "The catalogue is empty. `legato index rebuild` makes it from the bucket."
+        return "The catalogue is empty. `legato index rebuild` rebuilds it from the bucket."
     return f"Nothing found: searched for {query}."
 
 
@@ -152,7 +131,7 @@ def _show(rows: Sequence[Row], zone: tzinfo) -> None:
         say(line)
     say(f"Times are {zone_name(zone)}.")
     if left_out:
-        say(f"Without {', '.join(left_out)}: there is no room. --json and --csv have all.")
+        say(f"Left out for lack of room: {', '.join(left_out)}. --json and --csv have all columns.")
 
 
 def laid_out(cells: Sequence[dict[str, str]], *, room: int | None) -> tuple[list[str], list[str]]:
@@ -230,9 +209,9 @@ def _show_the_way_on(page: CataloguePage, zone: tzinfo, limit: int, *, aside: bo
         return
     until = ""
     if len(page.rows) < limit and page.reached is not None:
-        many = f"{len(page.rows)} found" if page.rows else "Nothing found yet"
-        until = f"{many}, looking back until {local_time(page.reached, zone)}. "
-    say(f"{until}More: the same command with --cursor {page.cursor}", err=aside)
+        many = f"{len(page.rows)} found" if page.rows else "Nothing found"
+        until = f"{many} back to {local_time(page.reached, zone)}. "
+    say(f"{until}For more, add --cursor {page.cursor}", err=aside)
 
 
 def _to_json(page: CataloguePage) -> Json:

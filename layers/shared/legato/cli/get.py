@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli import query as asked
-from legato.cli.exit_codes import EXIT_CODES, FAILED
-from legato.cli.options import AsJson
-from legato.cli.output import end, in_short, say, speaking, write_json
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit, exit_of
+from legato.cli.options import AsJson, Out, Reason
+from legato.cli.output import end, in_short, say, write_json
+from legato.cli.select import Selection, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,54 +23,51 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="get",
-    help=f"""Fetch calls from the archive into a folder, and prove every byte of them.
+@command(
+    app,
+    "get",
+    help="""Download calls from the archive into a folder, and verify every byte.
 
-    A call becomes one file, named by its time, direction, number and id. The legs of a call that
-    lie apart are joined here, which takes ffmpeg, and the SHA-256 of what comes of it is put beside
-    it. What does not have the SHA-256 that was sealed gets no name. The same command goes on where
-    it ended, and leaves alone what is there. Prints the path of each file.
+    Each call becomes one file, named by its time, direction, number and id, and its path is
+    printed. Legs that are stored apart are joined here with ffmpeg, and the SHA-256 of the result
+    is written beside it. Bytes that do not have the sealed SHA-256 are not kept. If the command is
+    interrupted, the same command resumes the download.
 
-    Calls in cold storage have to be restored before: then nothing is fetched, and it says which.
+    If a call is in cold storage, nothing is downloaded, and the message names the calls to restore.
 
     \b
     Examples:
-      legato get ringex/401555000/s-a0b1c2d3e4f5 --reason "subpoena 4711" --case 2026-117
-      legato get s-a0b1c2d3e4f5 --legs --manifest --to evidence --reason "subpoena 4711"
-      legato get --query "--number +15551230000 --from 2026-11-01" --to calls --reason "complaint"
+      legato get ringex/401555000/s-a0b1c2d3e4f5 --reason "subpoena 4711"
+      legato get s-a0b1c2d3e4f5 --legs --manifest --out evidence --reason "subpoena 4711"
+      legato get --number +15551230000 --from 2026-11-01 --out calls --reason "complaint"
       legato get s-a0b1c2d3e4f5 --play --reason "quality"
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.COLD, Exit.NOT_FOUND, Exit.TAMPERED),
+    interrupted="interrupted: the same command resumes the download",
 )
-def command(
+def get_calls(
     context: typer.Context,
-    calls: asked.Calls = None,
-    query: asked.QueryText = None,
-    folder: Annotated[
-        Path, typer.Option("--to", metavar="DIR", help="The folder; made if it is not there.")
-    ] = Path(),
+    selection: Selection,
+    out: Out = Path(),
     legs: Annotated[
         bool, typer.Option("--legs", help="Each leg as the provider sent it, not one recording.")
     ] = False,
     manifest: Annotated[
-        bool, typer.Option("--manifest", help="The manifest too, as it was sealed.")
+        bool, typer.Option("--manifest", help="Also the manifest, as it was sealed.")
     ] = False,
-    play: Annotated[bool, typer.Option("--play", help="Play what was fetched.")] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play the recordings afterwards.")] = False,
     player: Annotated[
         str | None,
         typer.Option(
             envvar="LEGATO_PLAYER",
             metavar="COMMAND",
-            help="What plays it; else ffplay, mpv, or what this system has.",
+            help="Program for --play; otherwise ffplay, mpv, or the system's own.",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that have the names of these.")
+        bool, typer.Option("--overwrite", help="Replace other files of the same name.")
     ] = False,
-    reason: asked.Reason = None,
-    case: asked.Case = None,
+    reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
     from legato.cli.progress import Meter
@@ -77,37 +75,30 @@ def command(
     from legato.retrieval.get import get, plan
 
     place: Place = context.obj
-    with speaking("interrupted; the same command goes on where this ended"):
-        rows = asked.chosen(place.catalogue(), calls, query)
-        place.recorder().record(
-            "get",
-            [row.id for row in rows],
-            reason=reason,
-            case=case,
-            details={"legs": legs, "manifest": manifest},
+    details = {"legs": legs, "manifest": manifest}
+    calls = opened(place, selection, "get", reason=reason, details=details)
+    with Meter() as meter:
+        work = Downloading(
+            library=calls.library,
+            stitcher=place.stitcher,
+            overwrite=overwrite,
+            tell=meter.tell,
         )
-        with Meter() as meter:
-            work = Downloading(
-                library=place.library(),
-                stitcher=place.stitcher,
-                overwrite=overwrite,
-                tell=meter.tell,
-            )
-            planned = plan(rows, folder, work, legs=legs, manifests=manifest)
-            players = _players(planned, player) if play else []
-            meter.begin(sum(file.size for file in planned.files if file.there is None))
-            done = []
-            for got in get(planned, work):
-                done.append(got)
-                if not as_json:
-                    _show(got)
-        if as_json:
-            files = [_to_json(got) for got in done]
-            write_json({"files": files})
-        _play(players)
-    lost = [got for got in done if got.error is not None]
-    if lost:
-        end(f"{len(lost)} of {len(done)} files could not be had", FAILED)
+        planned = plan(calls.rows, out, work, legs=legs, manifests=manifest)
+        players = _players(planned, player) if play else []
+        meter.begin(sum(file.size for file in planned.files if file.there is None))
+        done = []
+        for got in get(planned, work):
+            done.append(got)
+            if not as_json:
+                _show(got)
+    if as_json:
+        files = [_to_json(got) for got in done]
+        write_json({"files": files})
+    _play(players)
+    errors = [got.error for got in done if got.error is not None]
+    if errors:
+        end(f"{len(errors)} of {len(done)} files could not be downloaded", exit_of(*errors))
 
 
 def _show(got: Got) -> None:

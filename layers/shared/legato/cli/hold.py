@@ -2,119 +2,132 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.exit_codes import EXIT_CODES
-from legato.cli.options import AsJson
-from legato.cli.output import Listing, say, speaking, write_json
+from legato.catalogue.index import Query
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit, exit_of
+from legato.cli.options import AsJson, Case
+from legato.cli.output import Listing, end, in_short, say, write_json
+from legato.cli.select import Selection, chosen
+from legato.errors import LegatoError
 from legato.model import CallId, person
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from legato.cli.context import Place
     from legato.evidence.legal_hold import Held
     from legato.model import Json
 
+AGAIN = "interrupted: run the same command again"
+
 app = typer.Typer(rich_markup_mode=None)
 
-Call = Annotated[str, typer.Argument(metavar="CALL", help="The call, by its address or its id.")]
-Case = Annotated[str, typer.Option(metavar="CASE", help="The case, by your own name for it.")]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why it may be released.")]
 
+@command(
+    app,
+    "hold",
+    help="""Place calls under legal hold for a case, so that nothing of them can be removed.
 
-@app.command(
-    name="hold",
-    help=f"""Place a call under legal hold for a case: nothing of it can be removed then.
-
-    Holds every version of every object of the call, and whatever is archived of it later. Several
-    cases may hold a call. Who asked, when and why is kept in the archive as evidence. A call that
-    is not archived yet may be held too; one that nobody knows only with --force and its address.
+    Holds every version of every object of a call, and whatever is archived of it later. Several
+    cases can hold a call. Who placed the hold, when and why is kept in the archive as evidence. A
+    call that is not archived yet can be held too; an unknown call only by its address, with
+    --force.
 
     \b
     Examples:
       legato hold s-a0b1c2d3e4f5 --case 2026-117 --reason "complaint of a customer"
-      legato hold kazoo/5a2d994fbae69b1d6b01eb9f0e7dfe62/63962447024-1a2b \\
-          --case 2026-117 --reason "the same"
-
-    {EXIT_CODES}
+      legato hold kazoo/5a2d994fbae69b1d6b01eb9f0e7dfe62/63962447024-1a2b --case 2026-117 \\
+          --reason "the same"
+      legato hold --number +15551230000 --from 2026-11-01 --case 2026-117 --reason "subpoena 4711"
     """,
+    ends=(Exit.NOT_FOUND,),
+    interrupted=AGAIN,
 )
 def place_hold(
     context: typer.Context,
-    call: Call,
     case: Case,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for whoever reads it later.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept as evidence.")],
+    selection: Selection,
     force: Annotated[
-        bool, typer.Option("--force", help="Hold a call of which nothing is known.")
+        bool, typer.Option("--force", help="Also hold calls of which nothing is known.")
     ] = False,
 ) -> None:
-    asked = {"action": "hold", "call": call, "case": case, "reason": reason, "force": force}
-    _ask(context, asked)
+    asked = {"action": "hold", "case": case, "reason": reason, "force": force}
+    _ask(context.obj, asked, selection)
 
 
-@app.command(
-    name="release",
-    help=f"""Let go of a call that a case holds. It takes two people.
+@command(
+    app,
+    "release",
+    help="""Release calls from the legal hold of a case. This takes two people.
 
-    One asks for it, with a reason; another one confirms it. AWS says who they are. The call is free
-    when the last case has let go. A request may be taken back with --withdraw.
+    One person requests the release with a reason, another one confirms it; AWS identifies both. A
+    call can be removed again when no case holds it any more. --withdraw cancels a request. Without
+    calls and other filters, all calls that the case holds are released.
 
     \b
     Examples:
       legato release ringex/401555000/s-a0b1c2d3e4f5 --case 2026-117 --reason "settled"
       legato release s-a0b1c2d3e4f5 --case 2026-117 --confirm
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.NOT_FOUND,),
+    interrupted=AGAIN,
 )
 def release(
     context: typer.Context,
-    call: Call,
     case: Case,
-    reason: Reason = None,
+    selection: Selection,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why; kept as evidence.")
+    ] = None,
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Confirm what another person has asked for.")
+        bool, typer.Option("--confirm", help="Confirm the release that another person requested.")
     ] = False,
     withdraw: Annotated[
-        bool, typer.Option("--withdraw", help="Take back what was asked for.")
+        bool, typer.Option("--withdraw", help="Cancel the requested release.")
     ] = False,
 ) -> None:
     if confirm and withdraw:
-        raise typer.BadParameter("--confirm goes without --withdraw")
+        raise typer.BadParameter("--confirm cannot be combined with --withdraw")
     if not (reason or confirm or withdraw):
-        raise typer.BadParameter("say why with --reason, or --confirm what another one asked for")
+        raise typer.BadParameter("give a --reason, or --confirm what another person requested")
     action = "confirm" if confirm else "withdraw" if withdraw else "request"
-    asked = {"action": f"{action}-release", "call": call, "case": case, "reason": reason or ""}
-    _ask(context, asked)
+    asked = {"action": f"{action}-release", "case": case, "reason": reason or ""}
+    if not selection.calls:
+        selection = replace(selection, case=case)
+    _ask(context.obj, asked, selection)
 
 
-@app.command(
-    name="holds",
-    help=f"""List all legal holds, by case.
+@command(
+    app,
+    "holds",
+    help="""List all legal holds, by case.
 
     \b
     Examples:
       legato holds
       legato holds --case 2026-117 --json
-
-    {EXIT_CODES}
     """,
 )
 def list_holds(
     context: typer.Context,
     case: Annotated[
-        str | None, typer.Option(metavar="CASE", help="Only those of this case.")
+        str | None, typer.Option(metavar="CASE", help="Only the holds of this case.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    with speaking():
-        found: list[Held] = context.obj.holds(case=case)
+    found: list[Held] = context.obj.holds(case=case)
     if as_json:
         lines = [one.to_json() for one in found]
         write_json(lines)
         return
     if not found:
-        say("Nothing is held." if case is None else f"Nothing is held for {case}.")
+        say("No call is held." if case is None else f"No call is held for {case}.")
         return
     table = Listing("Case", "Call", "Since", "By", "Why", "Release")
     for one in found:
@@ -122,21 +135,43 @@ def list_holds(
     table.show()
 
 
-def _ask(context: typer.Context, asked: Json) -> None:
-    with speaking("interrupted; the same command again makes sure"):
-        answer = context.obj.holder().ask(asked)
-    name = CallId.of(answer)
-    before = " It was asked for before." if answer["repeated"] else ""
+def _ask(place: Place, asked: Json, selection: Selection) -> None:
+    """Ask for each call by itself; one that is refused keeps none of the others from it."""
+    holder = place.holder()
+    calls = _calls(selection, place)
+    errors: list[LegatoError] = []
+    for call in calls:
+        try:
+            _show(holder.ask({**asked, "call": call}), asked["case"])
+        except LegatoError as error:
+            if len(calls) == 1:
+                raise
+            say(f"legato: {call}: {in_short(error)}", err=True)
+            errors.append(error)
+    if errors:
+        end(f"{len(errors)} of {len(calls)} calls are unchanged", exit_of(*errors))
+
+
+def _calls(selection: Selection, place: Place) -> Sequence[str]:
+    """Return the calls. Those that are named may be unknown to the catalogue, and known to AWS."""
+    query = selection.query()
+    if selection.calls and query == Query():
+        return selection.calls
+    return [str(row.id) for row in chosen(place, selection.calls or (), query)]
+
+
+def _show(answer: Json, case: str) -> None:
+    before = " It was requested before." if answer["repeated"] else ""
     cases = ", ".join(sorted(answer["cases"]))
     state = f"held for {cases}" if answer["held"] else "free: no case holds it"
-    say(f"{name} is {state}.{before} Objects: {answer['objects']}.")
-    release = answer["cases"].get(asked["case"], {}).get("release")
+    say(f"{CallId.of(answer)} is {state}.{before} Objects: {answer['objects']}.")
+    release = answer["cases"].get(case, {}).get("release")
     if release:
         by = person(release["by"])
-        say(f"{by} has asked to release it: another person must confirm that.")
+        say(f"{by} requested the release: another person must confirm it.")
 
 
 def _release(one: Held) -> str:
-    words = [f"asked for by {person(one.release['by'])}"] if one.release else []
-    words += ["not carried out: run the last command again"] if one.unfinished else []
+    words = [f"requested by {person(one.release['by'])}"] if one.release else []
+    words += ["unfinished: run the last command again"] if one.unfinished else []
     return ", ".join(words)

@@ -1,95 +1,86 @@
-"""`legato index rebuild`: make the catalogue anew from the bucket."""
+"""`legato index rebuild`: rebuild the catalogue from the bucket."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import typer
 
-from legato.cli.exit_codes import EXIT_CODES, FAILED
-from legato.cli.options import AsJson, LastDay, parsed_day
-from legato.cli.output import end, say, speaking, write_json
+from legato.cli.command import command, group
+from legato.cli.exit_codes import Exit
+from legato.cli.options import AsJson
+from legato.cli.output import end, say, write_json
+from legato.cli.times import Span, Times
+from legato.errors import Refused
 
 if TYPE_CHECKING:
-    from legato.operations.catalogue_rebuild import Rebuilt
+    from legato.operations.catalogue_rebuild import Days, Rebuilt
 
-app = typer.Typer(
-    name="index",
-    help=f"""The catalogue in which calls are found.
+app = group(
+    "index",
+    help="""Rebuild the catalogue in which calls are found.
 
     \b
     Examples:
       legato index rebuild
-
-    {EXIT_CODES}
     """,
-    no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 
-@app.callback()
-def index() -> None:
-    pass
+@command(
+    app,
+    "rebuild",
+    help="""Rebuild the catalogue and the index of the access log from the bucket.
 
-
-@app.command(
-    name="rebuild",
-    help=f"""Make the catalogue and the look-up of the access log anew from the bucket.
-
-    The bucket is the truth, so this may be run at any time, beside everything else, and again:
-    after an update from a version without a catalogue, when the ledger was lost, or when in doubt.
-    Each manifest is read once. In an archive of millions that takes hours, longer than many
-    credentials last: --from and --to make some days anew (in UTC, both included), and no others.
+    This is safe at any time and can be repeated: after the ledger was lost, or when in doubt. Each
+    manifest is read once. In an archive of millions of calls that takes hours, longer than many
+    credentials last: --from and --to rebuild some days only. The bucket's folders are days in UTC,
+    and each day that the span touches is rebuilt as a whole.
 
     \b
     Examples:
       legato index rebuild
       legato index rebuild --json
       legato index rebuild --from 2026-11-01 --to 2026-11-30
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.TAMPERED,),
+    interrupted="interrupted, nothing is lost: the same command starts again, --from takes fewer "
+    "days",
 )
-def command(
-    context: typer.Context,
-    first: Annotated[
-        date | None,
-        typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day; else all."),
-    ] = None,
-    last: LastDay = None,
-    as_json: AsJson = False,
-) -> None:
-    from legato.operations.catalogue_rebuild import Days
-
-    days = None
-    if first is not None:
-        days = Days(first, last or datetime.now(UTC).date())
-        if days.first > days.last:
-            raise typer.BadParameter(f"--from {days.first} is after {days.last}")
-    elif last is not None:
-        raise typer.BadParameter("--to goes with --from: say where to begin")
-    # What is logged of manifests that cannot be read is said here anyway.
+def rebuild_index(context: typer.Context, times: Times, as_json: AsJson = False) -> None:
+    days = _days(times.span())
+    # Manifests that cannot be read are logged, and named here anyway.
     logging.getLogger("legato").addHandler(logging.NullHandler())
-    with speaking(
-        "interrupted; nothing is lost: the same command begins anew, and --from takes fewer days"
-    ):
-        report, accesses = context.obj.rebuild(days=days, tell=_tell)
+    report, accesses = context.obj.rebuild(days=days, tell=_tell)
     if as_json:
         write_json({**asdict(report), "accesses": accesses})
     else:
         say(f"{report.calls} calls are in the catalogue, {accesses} accesses in the log.")
         if report.removed:
-            say(f"{report.removed} were taken out: the bucket does not have them.")
+            say(f"{report.removed} were removed: the bucket does not have them.")
         if report.unsealed:
             say(f"{report.unsealed} folders are not sealed yet.")
         for folder, reason in report.unread.items():
-            say(f"{folder} has no manifest that can be read: {reason}", err=True)
+            say(f"{folder} has no readable manifest: {reason}", err=True)
     if report.unread:
-        end("some manifests cannot be read: `legato verify` says more", FAILED)
+        end("some manifests cannot be read: run `legato verify`", Exit.TAMPERED)
+
+
+def _days(span: Span) -> Days | None:
+    """Return the days in UTC that a span touches, or None for all."""
+    from legato.operations.catalogue_rebuild import Days
+
+    if span.begin is None:
+        if span.end is not None:
+            raise Refused("--to needs --from: say where to begin")
+        return None
+    last = datetime.now(UTC) if span.end is None else span.end - timedelta(microseconds=1)
+    if span.begin > last:
+        raise Refused("--from lies in the future")
+    return Days(span.begin.date(), last.date())
 
 
 def _tell(report: Rebuilt) -> None:

@@ -1,4 +1,4 @@
-"""`legato link`: an address that opens one recording for a while."""
+"""`legato link`: a URL that opens one recording for a limited time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli import query as asked
-from legato.cli.exit_codes import EXIT_CODES
-from legato.cli.output import say, speaking
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
+from legato.cli.options import Reason
+from legato.cli.output import moment, say
+from legato.cli.select import One, opened
 
 if TYPE_CHECKING:
     from legato.cli.context import Place
@@ -16,57 +18,45 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="link",
-    help=f"""Print an address that opens one recording for a while, for whoever has it.
+@command(
+    app,
+    "link",
+    help="""Print a URL that opens one recording for a limited time.
 
-    It needs no AWS identity, so give it to nobody but the one it is for: it opens for 15 minutes,
-    or up to an hour with --minutes. It ends earlier if your own credentials do: those of a role or
-    of a login with IAM Identity Center are temporary. What it opens is one version of one object; a
-    call whose legs lie apart needs --leg.
+    Anyone who has the URL can open it without an AWS identity, so give it only to the person it is
+    for. It opens one version of one object for 15 minutes, or up to an hour with --minutes, and
+    expires earlier if your own AWS credentials do: those of a role or of IAM Identity Center are
+    temporary. A call whose legs are stored apart needs --leg.
 
     \b
     Examples:
       legato link ringex/401555000/s-a0b1c2d3e4f5 --reason "review with the agent"
       legato link 63962447024-1a2b --leg 202611-9f1c --minutes 60 --reason "subpoena 4711"
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.COLD, Exit.NOT_FOUND, Exit.TAMPERED),
 )
-def command(
+def link_call(
     context: typer.Context,
-    call: Annotated[
-        str, typer.Argument(metavar="CALL", help="The call, by its address or any of its ids.")
-    ],
+    selection: One,
     leg: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this leg, as the provider sent it.")
     ] = None,
     minutes: Annotated[
-        int, typer.Option(min=1, max=60, metavar="COUNT", help="How long it opens, up to 60.")
+        int, typer.Option(min=1, max=60, metavar="COUNT", help="How long it opens.")
     ] = 15,
-    reason: asked.Reason = None,
-    case: asked.Case = None,
+    reason: Reason = None,
 ) -> None:
-    from legato.catalogue.index import named
-    from legato.cli.output import moment
     from legato.clock import SystemClock
     from legato.format import volume
     from legato.retrieval.link import link
 
     place: Place = context.obj
-    with speaking():
-        row = named(call, place.catalogue())
-        place.recorder().record(
-            "link",
-            [row.id],
-            reason=reason,
-            case=case,
-            details={"minutes": minutes} | ({"leg": leg} if leg else {}),
-        )
-        made = link(row, place.library(), SystemClock(), leg=leg, minutes=minutes)
+    details = {"minutes": minutes} | ({"leg": leg} if leg else {})
+    calls = opened(place, selection, "link", reason=reason, details=details)
+    made = link(calls.rows[0], calls.library, SystemClock(), leg=leg, minutes=minutes)
     say(
-        f"legato: opens {made.name}, {volume(made.size)}, for whoever has the address, until "
-        f"{moment(made.until)}; temporary AWS credentials may end it earlier",
+        f"legato: opens {made.name}, {volume(made.size)}, for anyone who has the URL, until "
+        f"{moment(made.until)}, or until your AWS credentials expire",
         err=True,
     )
     say(f"legato: its SHA-256 is {made.sha256}", err=True)

@@ -1,11 +1,11 @@
-"""What `legato restore` says before it asks S3: how calls are stored, and what a tier costs."""
+"""What `legato restore` shows first: how calls are stored, and what each tier costs."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from legato.cli.exit_codes import FAILED
+from legato.cli.exit_codes import Exit
 from legato.cli.output import Listing, answered, confirmed, end, moment, say
 from legato.errors import Refused
 
@@ -22,7 +22,7 @@ SHOWN = 50
 WORDS = {
     "readable": "needing no restore",
     "restored": "restored",
-    "under way": "on their way",
+    "under way": "being restored",
     "cold": "in cold storage",
 }
 
@@ -47,28 +47,28 @@ def show_offers(found: Sequence[Offer], days: int, *, err: bool) -> None:
         table.add(one.tier, _price(one), f"{_takes(one)}{large}", str(one.objects), size)
     table.show(err=err)
     say(
-        f"List prices of us-east-1, with the copies in S3 Standard for {days} days; your region "
-        "and your contract may have others.",
+        f"List prices of us-east-1, including the copies in S3 Standard for {days} days; your "
+        "region and contract may differ.",
         err=err,
     )
 
 
 def agreed(found: Sequence[Offer], tier: Tier | None, *, yes: bool, yes_expedited: bool) -> Tier:
-    """Return the tier whose price somebody agrees to. Raises Refused, saying what to add."""
+    """Return the tier whose price a person confirms. Raises Refused, saying what to add."""
     offered = [one.tier for one in found]
     if tier is not None and tier not in offered:
-        raise Refused(f"DEEP_ARCHIVE has no {tier}: take {' or '.join(offered)}")
+        raise Refused(f"DEEP_ARCHIVE has no {tier}: use --tier {' or '.join(offered)}")
     if tier == "Expedited" and not yes_expedited:
-        raise Refused("nothing was asked for: add --yes-expedited to agree to what Expedited costs")
+        raise Refused("nothing was requested: add --yes-expedited to confirm Expedited's price")
     asks = sys.stdin.isatty()
     if tier is None and not asks:
-        raise Refused("nothing was asked for: add --tier and --yes")
+        raise Refused("nothing was requested: add --tier and --yes")
     if tier is None:
         return _chosen([one for one in offered if one != "Expedited" or yes_expedited])
     if not yes and not asks:
-        raise Refused("nothing was asked for: add --yes to agree to the price")
+        raise Refused("nothing was requested: add --yes to confirm the price")
     if not yes and not confirmed(f"Restore at the price of {tier}?", err=True):
-        end("nothing was asked for", FAILED)
+        end("nothing was requested", Exit.FAILED)
     return tier
 
 
@@ -84,11 +84,11 @@ def _counted(wanted: Sequence[Wanted]) -> str:
 def _how(one: Wanted) -> str:
     match one.how:
         case "readable":
-            return "can be read now, needs no restore"
+            return "readable, needs no restore"
         case "restored":
-            return f"can be read now, until {moment(one.until)}" if one.until else "can be read"
+            return f"readable until {moment(one.until)}" if one.until else "readable"
         case "under way":
-            return f"on its way ({one.tier})" if one.tier else "on its way"
+            return f"being restored ({one.tier})" if one.tier else "being restored"
     cold = sum(piece.lies_cold for piece in one.pieces)
     classes = sorted({piece.state.storage_class for piece in one.pieces if piece.lies_cold})
     return f"in cold storage ({', '.join(classes)}, {cold} of {len(one.pieces)} objects)"
@@ -100,7 +100,7 @@ def _price(one: Offer) -> str:
 
 def _takes(one: Offer) -> str:
     if not one.most:
-        return "no time: it is there"
+        return "no time: restored already"
     most = _span(one.most)
     if one.least == one.most:
         return f"up to {most}"
@@ -116,9 +116,9 @@ def _chosen(offered: Sequence[Tier]) -> Tier:
     """Ask a person which tier. Who says nothing chooses none."""
     words = " or ".join(offered)
     while True:
-        said = answered(f"Which tier, {words}?", default="none", err=True).strip().casefold()
+        said = answered(f"Which tier: {words}?", default="none", err=True).strip().casefold()
         if said == "none":
-            end("nothing was asked for", FAILED)
+            end("nothing was requested", Exit.FAILED)
         for tier in offered:
             if said == tier.casefold():
                 return tier

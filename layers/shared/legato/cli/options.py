@@ -1,8 +1,8 @@
-"""Options that several commands have."""
+"""Options that several commands have, with one meaning everywhere."""
 
 from __future__ import annotations
 
-from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,13 +22,6 @@ def completing(choices: Sequence[str]) -> Callable[[str], list[str]]:
     return complete
 
 
-def parsed_day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day: write 2026-10-01") from None
-
-
 def parsed_provider(text: str) -> str:
     if text not in PROVIDERS:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROVIDERS)}")
@@ -42,11 +35,20 @@ Providers = Annotated[
         parser=parsed_provider,
         autocompletion=completing(PROVIDERS),
         metavar="NAME",
-        help="Only this one (ringex, ringcx, kazoo); may be repeated.",
+        help=f"Only this provider ({', '.join(PROVIDERS)}); may be repeated.",
     ),
 ]
-LastDay = Annotated[
-    date | None,
-    typer.Option("--to", parser=parsed_day, metavar="DAY", help="The last day; else today."),
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder to write to; created if missing.")
 ]
+Reason = Annotated[
+    str | None,
+    typer.Option(
+        "--reason", metavar="TEXT", help="Why you do this; kept as evidence in the access log."
+    ),
+]
+Case = Annotated[
+    str, typer.Option("--case", metavar="CASE", help="The legal hold, by your name for the case.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]

@@ -1,4 +1,4 @@
-"""How the command speaks: the one place where it writes, and its exit codes.
+"""How the command speaks: the one place where it writes.
 
 Most of what it says was written by callers and providers. All of it is made printable here, so no
 command has to think of it; tests/template/test_output.py sees to it that none writes by itself.
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from legato.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
-from legato.errors import LegatoError, Refused
+from legato.cli.exit_codes import Exit, exit_of, understood
+from legato.errors import LegatoError
 from legato.printable import printable, printable_json, spreadsheet_cell
 
 if TYPE_CHECKING:
@@ -33,24 +33,30 @@ def speaking(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn what ends a command into a line on standard error and an exit code."""
     try:
         yield
-    except (KeyboardInterrupt, typer.Abort):
-        end(interrupted, INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort, EOFError):
+        end(interrupted, Exit.INTERRUPTED)
+    except BrokenPipeError:
+        raise typer.Exit(Exit.PIPE_CLOSED) from None
     except LegatoError as error:
-        end(in_short(error), WRONG_USAGE if isinstance(error, Refused) else FAILED)
+        _end(error)
+    except Exception as error:
+        from legato.aws.stack import unanswered
+
+        ours = unanswered(error)
+        if ours is None:
+            raise
+        _end(ours)
+
+
+def _end(error: LegatoError) -> NoReturn:
+    code, words = exit_of(error), in_short(error)
+    again = code is Exit.UNAVAILABLE and "again" not in words
+    end(f"{words}: run the same command again" if again else words, code)
 
 
 def in_short(error: LegatoError) -> str:
     """Return what an error says, or what to do about it if AWS is its cause."""
-    return advised(error) or str(error)
-
-
-def advised(error: LegatoError) -> str | None:
-    """Return what a person has to do before AWS answers, or None if AWS is not the cause."""
-    if error.__cause__ is None:
-        return None
-    from legato.aws.stack import advice
-
-    return advice(error)
+    return str(understood(error))
 
 
 def say(line: str = "", *, err: bool = False) -> None:
@@ -58,7 +64,7 @@ def say(line: str = "", *, err: bool = False) -> None:
     typer.echo(printable(line), err=err)
 
 
-def end(line: str, code: int) -> NoReturn:
+def end(line: str, code: Exit) -> NoReturn:
     """Leave with a line on standard error."""
     say(f"legato: {line}", err=True)
     raise typer.Exit(code)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.exit_codes import EXIT_CODES, FAILED
-from legato.cli.options import AsJson, LastDay, Providers, parsed_day
-from legato.cli.output import Listing, end, moment, say, speaking, write_json
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
+from legato.cli.options import AsJson, Providers
+from legato.cli.output import Listing, moment, say, write_json
+from legato.cli.times import TimesFrom
+from legato.errors import Refused, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,66 +26,56 @@ SHOWN = 50
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="reconcile",
-    help=f"""Compare the archive with what the providers say was recorded.
+@command(
+    app,
+    "reconcile",
+    help="""Compare the archive with what the providers recorded.
 
-    Asks each provider what it recorded on these days (in UTC, both included), and looks for each
-    recording in the ledger and in the bucket; and for each call that is archived in the provider's
-    list. What is missing is put into the queue again, unless it is --report-only. A report is
-    written into the bucket, as JSON and as a page for people; `legato status` says the findings.
+    Asks each provider what it recorded in this time, and looks for each recording in the ledger and
+    in the bucket, and for each archived call in the provider's list. Missing calls are queued
+    again, except with --report-only. A report is written to the bucket as JSON and as a web page;
+    `legato status` shows the findings.
 
-    RingCX answers for 24 hours of a sub-account in a quarter of an hour, RingEX and Kazoo in
-    seconds. It does not end with 0 if anything is missing or failed, or could not be asked.
+    RingCX takes a quarter of an hour for 24 hours of a sub-account, RingEX and Kazoo take seconds.
 
     \b
     Examples:
       legato reconcile --from 2026-11-13 --to 2026-11-19
       legato reconcile --from 2026-11-19 --provider ringex --report-only
       legato --stack archive --region eu-central-1 reconcile --from 2026-11-19 --json
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.NEEDS_PERSON,),
+    interrupted="interrupted: no report was written",
 )
-def command(
+def reconcile_archive(
     context: typer.Context,
-    first: Annotated[
-        date, typer.Option("--from", parser=parsed_day, metavar="DAY", help="The first day.")
-    ],
-    last: LastDay = None,
+    times: TimesFrom,
     provider: Providers = None,
-    report_only: Annotated[
-        bool, typer.Option("--report-only", help="Put nothing into the queue.")
-    ] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Queue nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     from legato.operations.reconcile import reconcile
 
-    last = last or datetime.now(UTC).date()
-    if first > last:
-        raise typer.BadParameter(f"--from {first} is after {last}")
-    # What is logged for the alarms is said here anyway.
+    begin, end = times.span()
+    if begin >= datetime.now(UTC):
+        raise Refused("--from lies in the future")
+    # What is logged for the alarms is shown here anyway.
     logging.getLogger("legato").addHandler(logging.NullHandler())
-    with speaking("interrupted; nothing was reported"):
-        work = context.obj.reconciling(
-            begin=_midnight(first),
-            end=_midnight(last) + timedelta(days=1),
-            providers=provider or (),
-            report_only=report_only,
-        )
-        report = reconcile(work, tell=lambda words: say(words, err=True))
-        if report is None:
-            end("somebody else wrote to the same run: run the same command again", FAILED)
+    work = context.obj.reconciling(
+        begin=begin,
+        end=end or datetime.now(UTC),
+        providers=provider or (),
+        report_only=report_only,
+    )
+    report = reconcile(work, tell=lambda words: say(words, err=True))
+    if report is None:
+        raise Retry("another command wrote to the same run")
     if as_json:
         write_json(report.to_json())
     else:
         _show(report)
     if report.missing or report.failed or report.not_asked:
-        raise typer.Exit(FAILED)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        raise typer.Exit(Exit.NEEDS_PERSON)
 
 
 def _show(report: Reconciliation) -> None:
@@ -100,7 +93,7 @@ def _show(report: Reconciliation) -> None:
     for gap in report.not_asked:
         say(f"Not asked: {gap.what}: {gap.reason}")
     if report.queued:
-        say(f"{report.queued} put into the queue again.")
+        say(f"{report.queued} queued again.")
     say(f"Report: {report.key('json')} and .html in the archive's bucket.")
 
 
@@ -116,4 +109,4 @@ def _show_recordings(title: str, found: Sequence[Found]) -> None:
     say(f"{title}: {len(found)}")
     table.show()
     if len(found) > SHOWN:
-        say(f"and {len(found) - SHOWN} more, in the report")
+        say(f"and {len(found) - SHOWN} more in the report")

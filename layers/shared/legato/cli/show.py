@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from legato.archive.manifest import audio_of
-from legato.cli.exit_codes import EXIT_CODES
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
 from legato.cli.find import storage
-from legato.cli.options import AsJson
-from legato.cli.output import console, say, speaking, write_json
-from legato.cli.query import Case, Reason, Zone
+from legato.cli.options import AsJson, Reason
+from legato.cli.output import console, say, write_json
+from legato.cli.select import One, opened
 from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.format import counted
 from legato.model import parse_time, person
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from legato.catalogue.index import Row
+    from legato.cli.context import Place
     from legato.evidence.legal_hold import Held
     from legato.model import Json
     from legato.ports import Access
@@ -38,50 +40,44 @@ GAP = timedelta(seconds=1)
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="show",
-    help=f"""Show all that is known of one call.
+@command(
+    app,
+    "show",
+    help="""Show everything that is known about one call.
 
     Its parties, its legs on a time line with gaps and overlaps, how it is stored and locked, which
-    cases hold it, which digest proves it, its revisions, related calls, and who looked at it. That
-    somebody looks is written into the access log first.
+    cases hold it, which digest proves it, its revisions, related calls, and who accessed it. The
+    access is recorded in the access log first.
 
     \b
     Examples:
       legato show ringex/401555000/s-a0b1c2d3e4f5 --reason "complaint 4711"
-      legato show 63962447024-1a2b --reason "audit" --case 2026-117 --json
-
-    {EXIT_CODES}
+      legato show 63962447024-1a2b --reason "audit" --json
+      legato show --number +15551230000 --provider ringex --from 2026-11-19 --reason "audit"
     """,
+    ends=(Exit.NOT_FOUND, Exit.TAMPERED),
 )
-def command(
+def show_call(
     context: typer.Context,
-    call: Annotated[
-        str, typer.Argument(metavar="CALL", help="The call, by its address or any of its ids.")
-    ],
+    selection: One,
     reason: Reason = None,
-    case: Case = None,
-    zone: Zone = None,
     as_json: AsJson = False,
 ) -> None:
-    from legato.catalogue.index import named
     from legato.clock import SystemClock
     from legato.retrieval.show import show
 
-    with speaking():
-        where = zone_of(zone)
-        place = context.obj
-        catalogue = place.catalogue()
-        row = named(call, catalogue)
-        place.recorder().record("show", [row.id], reason=reason, case=case)
-        shown = show(
-            row,
-            catalogue=catalogue,
-            library=place.library(),
-            holds=place.holds_of(row.id),
-            accesses=list(place.accesses().of_call(row.id)),
-            clock=SystemClock(),
-        )
+    where = zone_of(selection.zone)
+    place: Place = context.obj
+    calls = opened(place, selection, "show", reason=reason)
+    [row] = calls.rows
+    shown = show(
+        row,
+        catalogue=place.catalogue(),
+        library=calls.library,
+        holds=place.holds_of(row.id),
+        accesses=list(place.accesses().of_call(row.id)),
+        clock=SystemClock(),
+    )
     if as_json:
         write_json(_to_json(shown))
     else:
@@ -133,15 +129,15 @@ def _timeline(manifest: Json, zone: tzinfo) -> Iterator[str]:
     until = min(starts)
     for position, (leg, (begin, end)) in enumerate(zip(legs, spans, strict=True), 1):
         if begin - until >= GAP:
-            yield f"     nothing was recorded for {_length(begin - until)}"
+            yield f"     no recording for {_length(begin - until)}"
         at, lasts = f"{begin.astimezone(zone):%H:%M:%S}", length(leg["duration_ms"])
-        doubt = ", at a time that is not known" if leg["named_only"] else ""
+        doubt = ", at an unknown time" if leg["named_only"] else ""
         yield f"{position:>3}  {at}  {lasts:>8}  {_bar(begin, end, spans)}  {leg['id']}{doubt}"
         if unheard := audio_of(leg).unheard:
-            yield f"     {unheard}; it is kept as it came"
+            yield f"     {unheard}; the original is kept"
         if heard_in := leg["heard_in"]:
             other = next(at for at, one in enumerate(legs, 1) if one["id"] == heard_in["leg"])
-            yield f"     heard in {other} ({heard_in['alike']:.0%} alike), and not played again"
+            yield f"     heard in leg {other} ({heard_in['alike']:.0%} alike), not played again"
         until = max(until, end)
     numbers = {leg["id"]: position for position, leg in enumerate(legs, 1)}
     repeated = {leg["id"] for leg in legs if leg["heard_in"]}
@@ -150,9 +146,9 @@ def _timeline(manifest: Json, zone: tzinfo) -> Iterator[str]:
             continue
         which = " and ".join(f"{numbers.get(leg, leg)}" for leg in one["legs"])
         overlap = _length(timedelta(milliseconds=one["overlap_ms"]))
-        yield f"     {which} overlap by {overlap}, and play one after the other"
+        yield f"     legs {which} overlap by {overlap} and play one after the other"
     if manifest["recording"] is None:
-        yield "     they are kept apart, and joined when they are fetched"
+        yield "     the legs are stored apart, and joined when they are downloaded"
 
 
 def _bar(begin: datetime, end: datetime, spans: Sequence[tuple[datetime, datetime]]) -> str:
@@ -180,9 +176,9 @@ def _levels(manifest: Json) -> str:
     levels = manifest["levels"]
     silence = _length(timedelta(milliseconds=levels["longest_silence_ms"]))
     if all(audio_of(leg).unsupported for leg in manifest["legs"]):
-        return "not heard"
+        return "not measured"
     if levels["peak_dbfs"] is None:
-        return "nothing but silence"
+        return "only silence"
     return (
         f"peak {levels['peak_dbfs']:g} dBFS, loudness {levels['loudness_dbfs']:g} dBFS, "
         f"{levels['silent_share']:.0%} silent, longest silence {silence}"
@@ -196,9 +192,9 @@ def _stored(one: Kept, zone: tzinfo) -> str:
     if state.restored_until is not None:
         words.append(f"restored until {local_time(state.restored_until, zone)}")
     elif state.restoring:
-        words.append("is being restored")
+        words.append("being restored")
     elif not state.readable:
-        words.append("cold: `legato restore` makes it readable")
+        words.append("cold: run `legato restore`")
     if state.lock is not None and state.locked_until is not None:
         words.append(f"locked ({state.lock}) until {local_time(state.locked_until, zone)}")
     if state.held:
@@ -207,7 +203,7 @@ def _stored(one: Kept, zone: tzinfo) -> str:
 
 
 def _held(one: Held) -> str:
-    asked = one.release and f", {person(one.release['by'])} has asked to release it"
+    asked = one.release and f", {person(one.release['by'])} requested the release"
     return f"for {one.case} since {one.at} by {person(one.by)}: {one.reason}{asked or ''}"
 
 
@@ -217,7 +213,7 @@ def _sealed(one: Sealed, zone: tzinfo) -> str:
     elif one.young:
         proof = "not in a digest yet"
     else:
-        proof = "in no digest: `legato verify` says more"
+        proof = "in no digest: run `legato verify`"
     when = local_time(parse_time(one.sealed_at), zone)
     return f"revision {one.revision} on {when}, {counted(one.legs, 'leg')}, {proof}"
 
@@ -233,7 +229,7 @@ def _seen(accesses: Sequence[Access], zone: tzinfo) -> Iterator[str]:
         case = f" ({one.case})" if one.case else ""
         yield f"{local_time(one.at, zone)} {one.action} by {person(one.by)}: {one.reason}{case}"
     if len(accesses) > SEEN:
-        yield f"and {len(accesses) - SEEN} more: `legato accesses` lists them"
+        yield f"and {len(accesses) - SEEN} more: see `legato accesses`"
 
 
 def _to_json(shown: Shown) -> Json:

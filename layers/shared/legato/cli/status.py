@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from legato.cli.exit_codes import FAILED
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson
-from legato.cli.output import in_short, moment, say, speaking, write_json
+from legato.cli.output import in_short, moment, say, write_json
 from legato.model import parse_time
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from legato.model import Json
     from legato.operations.overview import Need, Status
 
-EXIT_CODES = (
-    "Exit codes: 0 all is well, 1 something needs a person, 2 wrong usage, 130 interrupted."
-)
 NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
 SHOWN = 10
 """Of many needs that are alike. --json has all."""
@@ -33,27 +31,26 @@ COLUMNS = 80
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(
-    name="status",
-    help=f"""Show the state of the whole system, and what needs a person.
+@command(
+    app,
+    "status",
+    help="""Show the state of the whole system, and what needs a person.
 
-    Provider by provider: how new the newest knowledge is, what is to be archived, the queues, what
-    failed, and the provider's limits. Then the archive: digests, time stamps, the last
-    reconciliation, legal holds, restores. Nothing is changed, and no provider is asked.
+    For each provider: how up to date discovery is, what is waiting to be archived, the queues,
+    failures, and the provider's limits. Then the archive: digests, timestamps, the last
+    reconciliation, legal holds, restores. The command changes nothing and asks no provider.
 
     \b
     Examples:
       legato status
       legato --stack archive --region eu-central-1 status --json
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.NEEDS_PERSON,),
 )
-def command(context: typer.Context, as_json: AsJson = False) -> None:
+def show_status(context: typer.Context, as_json: AsJson = False) -> None:
     from legato.operations.status import status
 
-    with speaking():
-        found = status(context.obj.overview())
+    found = status(context.obj.overview())
     unknown = {what: in_short(error) for what, error in found.unknown.items()}
     if as_json:
         needs = [need.to_json() for need in found.needs]
@@ -62,7 +59,7 @@ def command(context: typer.Context, as_json: AsJson = False) -> None:
     else:
         _show(found, unknown)
     if not found.well:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(Exit.NEEDS_PERSON)
 
 
 def _show(found: Status, unknown: dict[str, str]) -> None:
@@ -70,7 +67,7 @@ def _show(found: Status, unknown: dict[str, str]) -> None:
     for one in said["providers"]:
         _part(NAMES[one["provider"]], _provider(one))
     if not said["providers"]:
-        say("No provider is used yet: fill in the secret CredentialsArn.")
+        say("No provider is in use yet: fill in the secret CredentialsArn.")
     _part("Archive", _archive(said))
     if unknown:
         _part("Not known", (("", f"{what}: {reason}") for what, reason in unknown.items()))

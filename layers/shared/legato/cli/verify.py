@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.cli.exit_codes import FAILED
-from legato.cli.output import Listing, end, in_short, moment, say, speaking, write_json
-from legato.errors import Failed, LegatoError, Refused, Retry
+from legato.cli.command import command
+from legato.cli.exit_codes import Exit
+from legato.cli.options import AsJson
+from legato.cli.output import Listing, end, in_short, moment, say, write_json
+from legato.cli.times import Zone, moment_of
+from legato.errors import LegatoError, Refused
 from legato.format import counted
-from legato.model import Json, format_time, parse_time
+from legato.model import Json, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,35 +29,26 @@ if TYPE_CHECKING:
     from legato.evidence.verify.keys import PublicKey
     from legato.evidence.verify.timestamps import Authority
 
-EXIT_CODES = (
-    "Exit codes: 0 everything is valid, 1 something is not, or could not be read, 2 wrong usage, "
-    "130 interrupted."
-)
 KEYS_FROM = {
-    "given": "The key of the signatures was given with --key.",
-    "kms": "The key of the signatures is the stack's, as AWS KMS has it.",
-    "archive": "The key of the signatures is the archive's own word: give the true one with --key.",
+    "given": "Signatures were checked with the key given with --key.",
+    "kms": "Signatures were checked with the stack's key from AWS KMS.",
+    "archive": "Signatures were checked with the key in the archive itself: give the true one with "
+    "--key.",
 }
 
 app = typer.Typer(rich_markup_mode=None)
 
 
-def _parsed(text: str) -> datetime:
-    try:
-        return parse_time(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time: write 2026-10-01T08:00") from None
+@command(
+    app,
+    "verify",
+    help="""Prove that nothing in the archive is missing or altered.
 
-
-@app.command(
-    name="verify",
-    help=f"""Prove that nothing of the archive is missing, and that nothing was altered.
-
-    Goes through the chain of digests, the manifests and hold records that they name, and the
-    objects that the manifests name. FOLDER is a copy of the bucket, such as `aws s3 sync` makes, or
-    a package of `legato export`: it needs neither AWS nor a network. Without it, the stack's bucket
-    is verified, with all versions of its objects and their locks. docs/evidence.md says what each
-    finding means, what is proven, and how to repeat it without Legato.
+    Checks the chain of digests, the manifests and hold records that the digests name, and the
+    objects that the manifests name. FOLDER is a copy of the bucket (made with `aws s3 sync`) or a
+    package of `legato export`, and is verified without AWS and without a network. Without FOLDER,
+    the stack's bucket is verified, including all versions and locks. docs/evidence.md explains each
+    finding, what is proven, and how to verify without Legato.
 
     \b
     Examples:
@@ -64,20 +58,23 @@ def _parsed(text: str) -> datetime:
       legato verify 2026-117-20261124 --deep --key legato.pem
       legato verify --tsa-ca authority.pem
       legato verify --digest kept.json
-
-    {EXIT_CODES}
     """,
+    ends=(Exit.COLD, Exit.TAMPERED),
+    interrupted="interrupted: nothing is proven, and nothing was changed",
 )
-def verify(
+def verify_archive(
     context: typer.Context,
     folder: Annotated[
         Path | None,
         typer.Argument(
-            exists=True, file_okay=False, help="A copy of the bucket, as files, or a package."
+            metavar="[FOLDER]",
+            exists=True,
+            file_okay=False,
+            help="A copy of the bucket as files, or a package.",
         ),
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Read all audio, and compute its SHA-256 again.")
+        bool, typer.Option("--deep", help="Also read all audio and recompute its SHA-256.")
     ] = False,
     key: Annotated[
         list[Path] | None,
@@ -85,8 +82,8 @@ def verify(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="The true public key, in PEM; may be repeated. No other one counts then. Without "
-            "it, the key of a stack is asked of AWS KMS, and that of a FOLDER is the one in it.",
+            help="Public key in PEM; only keys given here are trusted; may be repeated. Otherwise "
+            "a stack's key comes from AWS KMS, and that of a FOLDER from the folder itself.",
         ),
     ] = None,
     tsa_ca: Annotated[
@@ -95,28 +92,28 @@ def verify(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="The root certificates of time stamping authorities, in PEM. Without them, time "
-            "stamps are compared with their digests, and their makers only named.",
+            help="Root certificates of timestamp authorities, in PEM. Without them, timestamps are "
+            "compared with their digests, but their signers are not verified.",
         ),
     ] = None,
     digest: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE|SHA256",
-            help="A digest that you have kept elsewhere, or its SHA-256; may be repeated. It has "
-            "to be in the chain: whoever makes a chain anew cannot make it again.",
+            help="A digest that you kept elsewhere, or its SHA-256; may be repeated. It has to be "
+            "in the chain, which proves that the chain was not replaced as a whole.",
         ),
     ] = None,
     at: Annotated[
-        datetime | None,
+        str | None,
         typer.Option(
-            parser=_parsed,
             metavar="TIME",
-            help="When FOLDER was copied; without it, the newest time that it names, or when a "
-            "package says that it was exported.",
+            help="When FOLDER was copied; a day means its start. [default: the newest time in it, "
+            "or the time of the export]",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
+    zone: Zone = None,
+    as_json: AsJson = False,
 ) -> None:
     from legato.archive.evidence import Folder
     from legato.clock import SystemClock
@@ -125,28 +122,28 @@ def verify(
     from legato.evidence.verify.timestamps import read_authorities
 
     if at is not None and folder is None:
-        raise typer.BadParameter("--at goes with a FOLDER: a bucket is verified as it is now")
-    with speaking("interrupted; nothing is proven, and nothing was changed"):
-        known = [_read(path, read_key) for path in key or ()]
-        keys_from = "given" if known else "archive"
-        authorities = [] if tsa_ca is None else _read(tsa_ca, read_authorities)
-        kept = [_sha256(each) for each in digest or ()]
-        evidence: Evidence
-        scope: Scope | None = None
-        if folder is None:
-            evidence, at = context.obj.evidence(), SystemClock().now()
-            if not known and (own := own_key(context.obj)):
-                known, keys_from = [own], "kms"
-        elif is_package(folder):
-            evidence, scope = payload(folder)
-            at = at or scope.at
-        else:
-            evidence = Folder(folder)
-        if kept and scope is not None:
-            raise Refused("--digest goes with an archive: a package has only some of its digests")
-        report = _report(evidence, scope, known, authorities, kept, deep=deep, at=at)
-        if folder is not None and scope is not None:
-            check_bag(folder, report, deep=deep)
+        raise typer.BadParameter("--at needs a FOLDER: a bucket is verified as it is now")
+    copied_at = None if at is None else moment_of("--at", at, zone)
+    known = [_read(path, read_key) for path in key or ()]
+    keys_from = "given" if known else "archive"
+    authorities = [] if tsa_ca is None else _read(tsa_ca, read_authorities)
+    kept = [_sha256(each) for each in digest or ()]
+    evidence: Evidence
+    scope: Scope | None = None
+    if folder is None:
+        evidence, copied_at = context.obj.evidence(), SystemClock().now()
+        if not known and (own := own_key(context.obj)):
+            known, keys_from = [own], "kms"
+    elif is_package(folder):
+        evidence, scope = payload(folder)
+        copied_at = copied_at or scope.at
+    else:
+        evidence = Folder(folder)
+    if kept and scope is not None:
+        raise Refused("--digest needs an archive: a package has only some of its digests")
+    report = _report(evidence, scope, known, authorities, kept, deep=deep, at=copied_at)
+    if folder is not None and scope is not None:
+        check_bag(folder, report, deep=deep)
     if as_json:
         said = _to_json(report, deep=deep) | {"keys_from": keys_from}
         package = {} if scope is None else {"package": _package_to_json(scope, report)}
@@ -156,7 +153,7 @@ def verify(
         _show(report, scope, deep=deep, trusted=bool(authorities))
     if not report.valid:
         many = counted(len(report.findings), "finding")
-        end(f"{many}: docs/evidence.md says what each means", FAILED)
+        end(f"{many}: docs/evidence.md explains each", Exit.TAMPERED)
 
 
 def _read[T](path: Path, read: Callable[[bytes], T]) -> T:
@@ -169,20 +166,20 @@ def _read[T](path: Path, read: Callable[[bytes], T]) -> T:
 
 
 def _sha256(digest: str) -> str:
-    """Return the SHA-256 of a digest that somebody has kept, as a file or as no more than that."""
+    """Return the SHA-256 of a digest that a person kept, as a file or as its SHA-256."""
     if re.fullmatch("[0-9a-fA-F]{64}", digest):
         return digest.lower()
     return _read(Path(digest), lambda body: hashlib.sha256(body).hexdigest())
 
 
 def own_key(place: Place) -> PublicKey | None:
-    """Return the stack's true key, or say why it cannot be had."""
+    """Return the stack's public key, or say why it is not available."""
     from legato.evidence.verify.keys import read_key
 
     try:
         return read_key(place.signing_key())
     except LegatoError as error:
-        say(f"legato: the stack's true key is not known: {in_short(error)}", err=True)
+        say(f"legato: cannot get the stack's public key: {in_short(error)}", err=True)
         return None
 
 
@@ -208,19 +205,16 @@ def _report(
         shown.update(tasks[step.part], completed=step.done, total=step.total)
 
     with shown:
-        try:
-            return verify(
-                evidence,
-                known=known,
-                authorities=authorities,
-                deep=deep,
-                at=at,
-                kept=kept,
-                scope=scope,
-                tell=tell,
-            )
-        except Retry as error:
-            raise Failed(f"{in_short(error)}: run the same command again") from error
+        return verify(
+            evidence,
+            known=known,
+            authorities=authorities,
+            deep=deep,
+            at=at,
+            kept=kept,
+            scope=scope,
+            tell=tell,
+        )
 
 
 def _show(report: Report, scope: Scope | None, *, deep: bool, trusted: bool) -> None:
@@ -230,13 +224,13 @@ def _show(report: Report, scope: Scope | None, *, deep: bool, trusted: bool) -> 
     for line in () if scope is None else _scope(scope, unproven, deep=deep):
         say(line)
     if report.valid and scope is None:
-        say("Valid: nothing is missing, and nothing was altered.")
+        say("Valid: nothing is missing or altered.")
         return
     if report.valid and unproven:
-        say(f"Nothing is wrong, and {len(unproven)} documents are proven by nothing yet.")
+        say(f"Nothing is wrong, but {len(unproven)} documents are not proven yet.")
         return
     if report.valid:
-        say("Valid: nothing of these calls is missing, and nothing was altered.")
+        say("Valid: nothing of these calls is missing or altered.")
         return
     table = Listing("Finding", "Object", "What is wrong")
     for finding in report.findings:
@@ -248,17 +242,16 @@ def _scope(scope: Scope, unproven: Sequence[str], *, deep: bool) -> list[str]:
     """Say what a package is, and what it does not prove."""
     part = f", part {scope.part} of {scope.parts}" if scope.parts > 1 else ""
     many = counted(len(scope.calls), "call")
-    case = scope.case
-    lines = [f"A package for the case {case}{part}: {many}, exported at {moment(scope.at)}."]
-    lines += [f"No digest of it names {key}: nothing proves it." for key in unproven]
+    lines = [f"Package {scope.name}{part}: {many}, exported at {moment(scope.at)}."]
+    lines += [f"Not proven yet: {key}, which no digest names." for key in unproven]
     if scope.left_out:
         lines.append(f"{len(scope.left_out)} objects in cold storage were left out.")
     if not deep:
-        lines.append("What was joined for listening was not read either.")
+        lines.append("Recordings joined for listening were not read.")
     return [
         *lines,
-        "Not proven: that these are all calls that there were. The archive's access log says what "
-        "was asked for, and the SHA-256 of this package's manifest-sha256.txt.",
+        "Not proven: that the package has all calls there were. The archive's access log says what "
+        "was exported, with the SHA-256 of this package's manifest-sha256.txt.",
     ]
 
 
@@ -298,7 +291,7 @@ def _summary(report: Report, *, deep: bool, trusted: bool, package: bool) -> lis
 
 def _package_to_json(scope: Scope, report: Report) -> Json:
     return {
-        "case": scope.case,
+        "name": scope.name,
         "exported_at": format_time(scope.at),
         "part": scope.part,
         "parts": scope.parts,

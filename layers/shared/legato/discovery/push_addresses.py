@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from legato.discovery.subscription import SecretStore
     from legato.model import Json
 
-type Wish = Literal["keep", "rotate", "retire"]
+type Wish = Literal["keep", "rotate", "revoke"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,11 @@ def _changed(value: Json, wish: Wish) -> tuple[Json, str]:
     if not key:
         return {**value, **fresh}, "the secret has no push key: one is made"
     if wish == "rotate":
-        means = "a new push key is made; URLs of the present one are taken until --retire"
+        means = "a new push key is made; URLs of the present key stay valid until --revoke-previous"
         if previous:
-            means += ", and those of the one before no more"
+            means += "; URLs of the key before it end"
         return {**value, **fresh, KAZOO_PREVIOUS_PUSH_KEY: key}, means
-    if wish == "retire" and previous:
+    if wish == "revoke" and previous:
         kept = {name: item for name, item in value.items() if name != KAZOO_PREVIOUS_PUSH_KEY}
-        return kept, "URLs of the previous push key are taken no more"
+        return kept, "URLs of the previous push key are no longer accepted"
     return value, ""

@@ -61,7 +61,6 @@ class AccessRequest:
     calls: tuple[CallId, ...]
     by: str
     reason: str = ""
-    case: str = ""
     details: Json
 
 
@@ -81,7 +80,7 @@ def answer(body: bytes, *, by: str, work: AccessLog) -> Reply:
     told: Json = {"by": by}
     try:
         asked = read(body, by=by, reason_required=work.reason_required)
-        told |= {"action": asked.action, "case": asked.case, "calls": len(asked.calls)}
+        told |= {"action": asked.action, "calls": len(asked.calls)}
         done = record(asked, work)
     except Refused as error:
         return refused(error, told)
@@ -105,7 +104,6 @@ def read(body: bytes, *, by: str, reason_required: bool) -> AccessRequest:
         calls=_calls(fields.pop("calls", []), needed=action not in WITHOUT_CALLS),
         by=by,
         reason=text(fields, "reason", needed=reason_required),
-        case=text(fields, "case", needed=False),
         details=_details(fields.pop("details", {})),
     )
     nothing_else(fields)
@@ -126,7 +124,6 @@ def record(asked: AccessRequest, work: AccessLog) -> Access:
         "action": asked.action,
         "calls": [call._asdict() for call in asked.calls],
         "reason": asked.reason,
-        "case": asked.case,
         "details": asked.details,
     }
     access, body = of_record(content), _to_bytes(content)
@@ -165,7 +162,7 @@ def of_record(content: Json) -> Access:
         action=content["action"],
         calls=tuple(map(CallId.of, content["calls"])),
         reason=content["reason"],
-        case=content["case"],
+        case="",
         details=content["details"],
         key=access_key(content["at"], content["id"]),
     )

@@ -37,6 +37,7 @@ BUSY_SECONDS = 10
 RETRY_SECONDS = (5, 15, 60, 180, 300, 300)
 """The waits between tries after passing faults. A page that was taken in begins them anew."""
 A_DAY = timedelta(days=1)
+LONGEST_DAY = timedelta(hours=25)
 REMEMBERED = 10_000
 """How many recordings and calls are known by name, so that none counts twice.
 
@@ -152,16 +153,16 @@ class Estimate:
 
 
 def check_days(begin: datetime, limit: datetime | None, *, now: datetime) -> None:
-    """Raise Refused for days that are still to come."""
-    if begin >= now or (limit is not None and limit > _midnight(now) + A_DAY):
+    """Raise Refused for days that are still to come. The present day may be that of any zone."""
+    if begin >= now or (limit is not None and limit > now + LONGEST_DAY):
         name = "--from" if begin >= now else "--to"
         raise Refused(f"{name} lies in the future: today is {_day(now)}")
 
 
-def check(work: Backfill, *, dry_run: bool = False, instead: bool = False) -> None:
+def check(work: Backfill, *, dry_run: bool = False, discard: bool = False) -> None:
     """Raise Refused, saying what to do, for what the provider cannot have any more.
 
-    Also, but for a dry run and unless this one runs `instead`, if one of other days is unfinished.
+    Also, except for a dry run, if one of other days is unfinished, unless that one is to `discard`.
     What has begun may go on, however long ago.
     """
     now = work.clock.now()
@@ -174,14 +175,14 @@ def check(work: Backfill, *, dry_run: bool = False, instead: bool = False) -> No
         )
     for stretch in work.stretches:
         run = work.notes.read(_run_key(stretch)).content
-        if dry_run or instead or run.get("key") in (None, stretch.key):
+        if dry_run or discard or run.get("key") in (None, stretch.key):
             continue
         tail = work.notes.read(tail_key(run["key"])).content
         if tail.get("unfinished") or "cursor" not in tail:
             raise Refused(
-                f"a backfill of other days is unfinished for {stretch.source}: go on with "
-                f"`legato backfill {work.provider} {_options(run)}`, or write --instead to give it "
-                "up"
+                f"a backfill of other days is unfinished for {stretch.source}: resume it with "
+                f"`legato backfill {work.provider} {_options(run)}`, or give it up with "
+                "--discard-unfinished"
             )
 
 
@@ -452,10 +453,10 @@ def _day(moment: datetime) -> str:
 
 
 def _options(run: Json) -> str:
-    """Write the options of a run as a person would."""
+    """Write the options of a run as a person would. Its days are in UTC wherever they are read."""
     begin, limit = parse_time(run["from"]), run["to"] and parse_time(run["to"])
     first = _day(begin) if begin == _midnight(begin) else run["from"]
     if limit is None:
-        return f"--from {first}"
+        return f"--from {first} --zone UTC"
     last = _day(limit - A_DAY) if limit == _midnight(limit) else run["to"]
-    return f"--from {first} --to {last}"
+    return f"--from {first} --to {last} --zone UTC"

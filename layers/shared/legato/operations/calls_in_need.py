@@ -176,7 +176,7 @@ def _finding(call: CallId, entry: Json) -> Need:
     whose = f"{call}: recording {entry['recording']}" if entry["recording"] else f"{call}"
     if not call.call:
         whose = f"{call.provider}/{call.account}, {day}"
-    again = f"legato reconcile --provider {call.provider} --from {day} --to {day}"
+    again = f"legato reconcile --provider {call.provider} --from {day} --to {day} --zone UTC"
     compared = entry["fate"] == "missing" or entry["kind"] in missing.OF_A_RUN
     return Need(
         kind=entry["kind"],
@@ -188,7 +188,7 @@ def _finding(call: CallId, entry: Json) -> Need:
         reason=entry["reason"],
         detail=f"seen {counted(entry['times'], 'time')}",
         alike=f"found by reconciliation at {call.provider}",
-        do_all=f"legato reconcile --provider {call.provider} --from {day} --report-only",
+        do_all=f"legato reconcile --provider {call.provider} --from {day} --zone UTC --report-only",
         **call._asdict(),
     )
 

@@ -309,7 +309,7 @@ def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
     found_gaps = islice(gaps_of(key, work.notes), MANY)
     bad = [gap for gap in found_gaps if gap.lacks and gap.since < since]
     for gap in bad:
-        days = f"--from {gap.begin:%Y-%m-%d} --to {gap.end:%Y-%m-%d}"
+        days = f"--from {gap.begin:%Y-%m-%d} --to {gap.end:%Y-%m-%d} --zone UTC"
         found.need(
             "gap",
             f"{key} has a gap from {second(gap.begin)} to {second(gap.end)}, which cannot be read "

@@ -106,7 +106,7 @@ def is_there(described: Json, target: Path, *, overwrite: bool = False) -> bool:
 def taken(target: Path) -> Refused:
     """Return the error for a file whose name another one has."""
     return Refused(
-        f"{target} is there with other bytes: --overwrite replaces it, --to names another folder"
+        f"{target} is there with other bytes: --overwrite replaces it, --out names another folder"
     )
 
 

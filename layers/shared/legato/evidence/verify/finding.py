@@ -124,7 +124,7 @@ class Scope:
     digest named when it was exported at `at`. What is `left_out` is not there.
     """
 
-    case: str
+    name: str
     at: datetime
     part: int
     parts: int

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from legato.archive.evidence import Folder
 from legato.archive.layout import hold_prefix
-from legato.errors import Failed, Refused
+from legato.errors import Conflict, Failed, Refused
 from legato.evidence.verify.archive import verify
 from legato.evidence.verify.finding import Scope
 from legato.evidence.verify.schema import parsed
@@ -49,7 +49,7 @@ def payload(folder: Path) -> tuple[Folder, Scope]:
     except OSError as error:
         raise Failed(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise Failed(f"{path} does not say what the package holds: {error}") from error
+        raise Conflict(f"{path} does not say what the package holds: {error}") from error
     return Folder(folder / PAYLOAD), scope_of(content)
 
 
@@ -57,7 +57,7 @@ def scope_of(content: Json) -> Scope:
     """Return what an export.json says."""
     calls = content["calls"]
     return Scope(
-        case=content["case"],
+        name=content["name"],
         at=parse_time(content["exported_at"]),
         part=content["part"],
         parts=content["parts"],

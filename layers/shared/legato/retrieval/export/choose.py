@@ -219,9 +219,9 @@ def _proven(document: Document, proofs: Proofs, folders: set[str], known: set[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What is exported for a case, and for whom. `recorded` are the records that say so."""
+    """What is exported, for whom, and as which `name`. `recorded` are the records that say so."""
 
-    case: str
+    name: str
     reason: str
     query: str | None
     all_revisions: bool

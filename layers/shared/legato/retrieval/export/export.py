@@ -36,8 +36,8 @@ def export(
     Who asks is written down before anything is read, and what left when it is complete. Raises
     Refused, Cold, Conflict for a byte that is not what was sealed, Full, Failed, Retry.
     """
-    if not asked.case.strip():
-        raise Refused("--case says nothing: the packages are named by it")
+    if not asked.name.strip():
+        raise Refused("--name is empty")
     prepare(to)
     asked = _recorded(rows, asked, ports)
     makers = _makers(rows, asked, to, ports)
@@ -48,19 +48,22 @@ def export(
         yield there or maker.make()
 
 
-def folder_name(case: str) -> str:
-    """Return a case's name as every file system takes it."""
-    return re.sub(r"[^\w.+-]+", "_", case).strip("._") or "case"
+def folder_name(name: str) -> str:
+    """Return a name as every file system takes it."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "export"
 
 
 def _recorded(rows: Sequence[Row], asked: ExportRequest, ports: Exporting) -> ExportRequest:
     """Write down who exports what, and return it with who that is."""
-    details = {"all_revisions": asked.all_revisions, "query": asked.query}
+    details = {
+        "name": asked.name,
+        "all_revisions": asked.all_revisions,
+        "query": asked.query,
+    }
     done = ports.recorder.record(
         "export",
         [row.id for row in rows],
         reason=asked.reason,
-        case=asked.case,
         details={name: value for name, value in details.items() if value is not None},
     )
     return replace(asked, by=done["by"], recorded=tuple(done["keys"]))
@@ -99,9 +102,9 @@ def _makers(rows: Sequence[Row], asked: ExportRequest, to: Path, ports: Exportin
 
 def _names(asked: ExportRequest, to: Path, parts: int) -> list[str]:
     """Return the names of the packages: of the day on which an unfinished one was begun."""
-    case = folder_name(asked.case)
+    begins = folder_name(asked.name)
     endings = [f"-part-{number}-of-{parts}" if parts > 1 else "" for number in range(1, parts + 1)]
     day = f"{asked.at:%Y%m%d}"
     yesterday = f"{asked.at - timedelta(days=1):%Y%m%d}"
-    begun = any((to / f"{case}-{yesterday}{ending}{PARTIAL}").is_dir() for ending in endings)
-    return [f"{case}-{yesterday if begun else day}{ending}" for ending in endings]
+    begun = any((to / f"{begins}-{yesterday}{ending}{PARTIAL}").is_dir() for ending in endings)
+    return [f"{begins}-{yesterday if begun else day}{ending}" for ending in endings]

@@ -54,7 +54,7 @@ def custody(
     return {
         "schema_version": SCHEMA_VERSION,
         "legato_version": __version__,
-        "case": asked.case,
+        "name": asked.name,
         "reason": asked.reason,
         "exported_by": asked.by,
         "exported_at": format_time(asked.at),
@@ -83,7 +83,7 @@ def contents(asked: ExportRequest, chosen: Sequence[Chosen], *, part: int, parts
     return {
         "schema_version": SCHEMA_VERSION,
         "legato_version": __version__,
-        "case": asked.case,
+        "name": asked.name,
         "exported_at": format_time(asked.at),
         "part": part,
         "parts": parts,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from legato import __version__
 from legato.disk import beside, disk, keep_names, private_folder, sha256_of, write_whole
-from legato.errors import Failed, Refused
+from legato.errors import Conflict, Refused
 from legato.evidence.verify.package import CONTENTS, PAYLOAD, is_package, payload, verify_package
 from legato.format import volume
 from legato.model import format_time
@@ -55,7 +55,6 @@ class Recorder(Protocol):
         calls: Sequence[CallId],
         *,
         reason: str | None = None,
-        case: str | None = None,
         details: Json | None = None,
     ) -> Json:
         """Write an access down. Raises Refused, Failed, Retry; then nothing may be read."""
@@ -125,14 +124,14 @@ class Maker:
         if is_package(self.folder):
             _, scope = payload(self.folder)
             same = {each.row.prefix: frozenset(each.whole) for each in self.chosen}
-            if (scope.case, scope.part, scope.parts) == (
-                self.asked.case,
+            if (scope.name, scope.part, scope.parts) == (
+                self.asked.name,
                 self.part,
                 self.parts,
             ) and scope.calls == same:
                 sha256 = sha256_of(self.folder / "manifest-sha256.txt")
                 return self._package(sha256, new=False)
-        raise Refused(f"{self.folder} is there, and holds something else: name another --to")
+        raise Refused(f"{self.folder} is there, and holds something else: name another --out")
 
     def make(self) -> Package:
         """Make the package, or go on with it."""
@@ -236,7 +235,7 @@ class Maker:
         """
         group = re.sub(r"-part-\d+-of-\d+$", "", self.folder.name)
         return {
-            "External-Identifier": self.asked.case,
+            "External-Identifier": self.asked.name,
             "Bag-Group-Identifier": group,
             "Bag-Count": f"{self.part} of {self.parts}",
             "Bagging-Date": f"{self.asked.at:%Y-%m-%d}",
@@ -249,7 +248,7 @@ class Maker:
         }
 
     def _verify(self) -> None:
-        """Raise Failed for what whoever receives the package would find wrong with it."""
+        """Raise Conflict for what whoever receives the package would find wrong with it."""
 
         def tell(step: VerifyProgress) -> None:
             self.ports.tell("verifying", step.done, step.total)
@@ -259,9 +258,9 @@ class Maker:
         if wrong:
             first = wrong[0]
             more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            raise Failed(
+            raise Conflict(
                 f"nothing was exported: {first.key} is not as it was sealed ({first.kind}: "
-                f"{first.problem}){more}: `legato verify` says more"
+                f"{first.problem}){more}: run `legato verify`"
             )
 
     def _record(self, sha256: str) -> None:
@@ -275,7 +274,6 @@ class Maker:
             "exported",
             [each.row.id for each in self.chosen],
             reason=self.asked.reason,
-            case=self.asked.case,
             details=details,
         )
 

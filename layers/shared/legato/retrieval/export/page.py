@@ -52,7 +52,7 @@ def to_html(
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">',
         '<meta name="referrer" content="no-referrer">',
-        f"<title>Call recordings, {html_text(custody['case'])}</title>",
+        f"<title>Call recordings, {html_text(custody['name'])}</title>",
         f"<style>{_read('page.css')}</style>",
         "</head>",
         "<body>",
@@ -107,7 +107,7 @@ def _head(cards: Sequence[CallSummary], custody: Json) -> Iterable[str]:
     many = counted(len(cards), "call")
     part = f", part {custody['part']} of {custody['parts']}" if custody["parts"] > 1 else ""
     yield "<header>"
-    yield f"<h1>Call recordings: {html_text(custody['case'])}</h1>"
+    yield f"<h1>Call recordings: {html_text(custody['name'])}</h1>"
     yield f'<p class="lead">{html_text(many + part)}. All times are in UTC.</p>'
     facts = [
         ("Recorded", _span(cards)),
@@ -332,8 +332,8 @@ def _custody(custody: Json) -> Iterable[str]:
     yield "<h2>Custody</h2>"
     yield (
         f'<p>Exported by <span class="id">{html_text(custody["exported_by"])}</span> at '
-        f"{html_text(_stamp(custody['exported_at']))} for the case {html_text(custody['case'])}, "
-        "written down before anything was read as:</p><ul>"
+        f"{html_text(_stamp(custody['exported_at']))} as {html_text(custody['name'])}, "
+        "recorded before anything was read as:</p><ul>"
     )
     for key in custody["access_records"]:
         yield f'<li class="id">{html_text(key)}</li>'
