@@ -125,7 +125,7 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
     before = json.loads(archived.legato("accesses", archived.call, "--json").stdout)
 
     call = an_id(archived.call, account=RINGEX_ACCOUNT)
-    with pytest.raises(Refused, match="say why with --reason"):
+    with pytest.raises(Refused, match="give a --reason"):
         recorder.record("get", [call])
     said = recorder.record("get", [call], reason="subpoena", details={"bytes": 7})
 

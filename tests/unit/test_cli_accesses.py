@@ -77,7 +77,7 @@ class TestRecorder:
 
     def test_a_reason_that_lacks_is_asked_for(self, place):
         """In the words of the command."""
-        with pytest.raises(Refused, match="say why with --reason"):
+        with pytest.raises(Refused, match="give a --reason"):
             place.recorder().record("show", [CALL])
         place.world.reason_required = False
         place.recorder().record("show", [CALL])

@@ -98,7 +98,7 @@ def test_what_nothing_proves_yet_is_told(legato, place):
 @pytest.mark.parametrize(
     ("refusal", "code"),
     [
-        (Refused("say why with --reason: it stands in the access log"), 2),
+        (Refused("give a --reason: the access log keeps it"), 2),
         (Retry("the access log cannot be written"), 8),
     ],
 )
@@ -118,7 +118,7 @@ def test_what_is_not_written_down_is_not_read(legato, place, tmp_path, refusal, 
         (["k-1", "--case", CASE, "--reason", "r"], "Missing option '--name'"),
         ([*WHY], "say which calls"),
         (["k-1", "--case", CASE, *WHY], "say which calls"),
-        (["k-1", "--max-size", "big", *WHY], "'big' is no size: write 650MB or 4GB"),
+        (["k-1", "--max-size", "big", *WHY], "'big' is not a size: write 650MB or 4GB"),
     ],
 )
 def test_wrong_usage_ends_with_2(legato, arguments, says):

@@ -233,7 +233,7 @@ class TestErrors:
         [
             (["--from", "soon"], "--from 'soon' is not a time"),
             (["--zone", "Mars"], "there is no zone 'Mars'"),
-            (["--number", "abc"], "'abc' is no telephone number"),
+            (["--number", "abc"], "'abc' is not a telephone number"),
             (["--json", "--csv"], "--json cannot be combined with --csv"),
             (["--all", "--cursor", "x"], "--all cannot be combined with --cursor"),
             (["--limit", "0"], "Invalid value for '--limit'"),

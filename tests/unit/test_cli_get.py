@@ -181,7 +181,7 @@ class TestGet:
             place.call(call, provider="ringcx", kept_in="GLACIER")
         ended = legato("get", "d-1", "d-2", "--out", tmp_path, *WHY)
         assert ended.exit_code == Exit.COLD == 4
-        assert "first do: legato restore ringcx/1/d-1 ringcx/1/d-2" in ended.stderr
+        assert "first run `legato restore ringcx/1/d-1 ringcx/1/d-2" in ended.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "says"),

@@ -155,7 +155,7 @@ def test_holds_lists_them(place, person):
 def test_a_call_that_nobody_knows_is_not_found(place, person):
     """Though the catalogue is not asked: a call may be held before it is archived."""
     ended = legato(place, "hold", "s-9", "--case", "c", "--reason", "r")
-    assert (ended.exit_code, "nobody knows a call s-9" in ended.output) == (Exit.NOT_FOUND, True)
+    assert (ended.exit_code, "there is no call s-9" in ended.output) == (Exit.NOT_FOUND, True)
 
 
 def test_calls_are_held_and_released_by_filters(place, person):
@@ -167,8 +167,8 @@ def test_calls_are_held_and_released_by_filters(place, person):
     ended = legato(place, "hold", "--provider", "ringex", *why)
     assert ended.exit_code == Exit.NOT_FOUND
     assert ended.stdout == f"ringex/1/s-1 is held for {CASE}. Objects: 4.\n"
-    assert "legato: ringex/1/s-9: nobody knows a call" in ended.stderr
-    assert ended.stderr.endswith("legato: 1 of 2 calls are unchanged\n")
+    assert "legato: ringex/1/s-9: there is no call" in ended.stderr
+    assert ended.stderr.endswith("legato: 1 of 2 calls were not changed\n")
     assert len(place.requests) == 2
 
 

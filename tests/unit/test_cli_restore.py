@@ -135,7 +135,7 @@ def test_what_is_agreed_to_is_asked_for_and_written_down(place, tier, more, end)
 
 def test_what_cannot_be_written_down_is_not_asked_for(place):
     place.archive("s-1", 10)
-    place.log.refusal = Refused("say why with --reason: it stands in the access log")
+    place.log.refusal = Refused("give a --reason: the access log keeps it")
     shown = legato(place, "s-1", "--tier", "Bulk", "--yes")
     assert (shown.exit_code, place.world.library.orders) == (2, {})
     assert "--reason" in shown.stderr

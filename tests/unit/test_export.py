@@ -183,7 +183,7 @@ class TestRefused:
 
     def test_a_disk_without_room_is_told_before_anything_is_fetched(self, court, to):
         """With how much is to come."""
-        with pytest.raises(Full, match=r"room for 1\.0 kB, and [0-9.]+ kB are to come"):
+        with pytest.raises(Full, match=r"has 1\.0 kB free, and [0-9.]+ kB are needed"):
             court.export(to, room=1000)
         assert list(to.iterdir()) == []
 
@@ -254,7 +254,7 @@ class TestTampered:
         [again] = court.export(to, court.rows("kazoo"))
         assert (again.new, again.manifest_sha256) == (False, package.manifest_sha256)
         assert (package.folder / "bagit.txt").stat().st_mtime_ns == written
-        with pytest.raises(Refused, match="holds something else: name another --out"):
+        with pytest.raises(Refused, match="holds something else: choose another --out"):
             court.export(to, court.rows("ringex"))
 
     def test_an_export_that_goes_on_after_midnight_keeps_its_name(self, court, to):

@@ -215,7 +215,7 @@ class TestOneCall:
         """Before anything is fetched, unless it may be overwritten."""
         row = shelf.call()
         (tmp_path / NAME).write_bytes(body)
-        with pytest.raises(Refused, match="is there with other bytes: --overwrite"):
+        with pytest.raises(Refused, match="exists with other content: --overwrite"):
             shelf.fetch(tmp_path, row)
         assert (tmp_path / NAME).read_bytes() == body
         assert shelf.reads() == []
@@ -224,13 +224,13 @@ class TestOneCall:
 
     def test_a_folder_of_that_name_is_never_replaced(self, shelf, tmp_path):
         (tmp_path / NAME).mkdir()
-        with pytest.raises(Refused, match="is there with other bytes"):
+        with pytest.raises(Refused, match="exists with other content"):
             shelf.fetch(tmp_path, shelf.call(), overwrite=True)
 
     def test_a_folder_that_cannot_be_made_is_refused(self, shelf, tmp_path):
         """Before anything is read."""
         (tmp_path / "file").touch()
-        with pytest.raises(Refused, match="file/calls cannot be made: Not a directory"):
+        with pytest.raises(Refused, match="file/calls cannot be created: Not a directory"):
             shelf.fetch(tmp_path / "file" / "calls", shelf.call())
         assert shelf.library.reads == []
 
@@ -328,7 +328,7 @@ class TestBrokenOff:
         work = shelf.work(wait=lambda seconds: self._break_again(shelf, seconds))
         planned = plan([row], tmp_path, work)
         shelf.library.break_after = 10
-        with pytest.raises(Retry, match="the same command again goes on there"):
+        with pytest.raises(Retry, match="the same command resumes there"):
             list(get(planned, work))
         assert len(shelf.waits) == TRIES - 1
         assert (tmp_path / f"{NAME}.part").read_bytes() == self.BODY[:10]
@@ -413,7 +413,7 @@ class TestRoom:
         """For all calls together, less what is there of them."""
         rows = [shelf.call(f"s-{number}", b"mp3" + bytes(97)) for number in (1, 2)]
         shelf.free = 199
-        with pytest.raises(Full, match=r"has room for 0\.2 kB"):
+        with pytest.raises(Full, match=r"has 0\.2 kB free"):
             shelf.fetch(tmp_path, *rows)
         assert shelf.reads() == []
         (tmp_path / f"{NAME}.part").write_bytes(b"m")
@@ -539,11 +539,11 @@ class TestApart:
         row = self.call(shelf)
         shelf.fetch(tmp_path, row)
         (tmp_path / self.WAV).write_bytes(b"wav oneWAV two")
-        with pytest.raises(Refused, match="is there with other bytes"):
+        with pytest.raises(Refused, match="exists with other content"):
             shelf.fetch(tmp_path, row)
         shelf.fetch(tmp_path, row, overwrite=True)
         (tmp_path / f"{self.WAV}.sha256").unlink()
-        with pytest.raises(Refused, match="is there with other bytes"):
+        with pytest.raises(Refused, match="exists with other content"):
             shelf.fetch(tmp_path, row)
 
     def test_a_tampered_leg_is_never_joined(self, shelf, tmp_path):
@@ -620,10 +620,10 @@ class TestCold:
         with pytest.raises(Cold) as told:
             shelf.fetch(tmp_path, warm, *cold)
         assert (
-            "2 calls are in cold storage, first do: legato restore ringcx/1/d-1 ringcx/1/d-2;"
+            "2 calls are in cold storage: first run `legato restore ringcx/1/d-1 ringcx/1/d-2`;"
             in str(told.value)
         )
-        assert "1 call is on the way out of cold storage (ringcx/1/d-3)" in str(told.value)
+        assert "1 call is being restored (ringcx/1/d-3)" in str(told.value)
         assert shelf.reads() == []
         assert names(tmp_path) == []
 

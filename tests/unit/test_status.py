@@ -179,9 +179,8 @@ def test_all_is_well_on_one_screen(world):
         "RingEX",
         "  found           ringex: known up to 1 min ago",
         "  subscription    sub-1",
-        "  to be archived  oldest ringex/1/s-7, 5 min, 0% of the time for which it is",
-        "                  kept",
-        "  queue           12 waiting, 3 at work, 1 for later",
+        "  to be archived  oldest ringex/1/s-7, 5 min, 0% of its retention time",
+        "  queue           12 waiting, 3 in progress, 1 delayed",
         "  dead letters    0",
         "  in trouble      0",
         f"  limit           {CREDENTIAL}: 3 of 10 in 60 s",
@@ -382,7 +381,7 @@ def test_a_closed_gate_is_shown(world):
     gate.block(CREDENTIAL, seconds=600)
     ended = shown(world)
     assert ended.exit_code == 0
-    words = f"{CREDENTIAL}: 0 of 10 in 60 s, nobody until 2026-11-20 12:10 UTC"
+    words = f"{CREDENTIAL}: 0 of 10 in 60 s, blocked until 2026-11-20 12:10 UTC"
     assert words in " ".join(ended.output.split())
 
 

@@ -486,7 +486,7 @@ def test_a_folder_that_is_no_archive_is_refused(tmp_path):
     "body", [b"", b"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"]
 )
 def test_a_file_that_is_no_key_is_refused(body):
-    with pytest.raises(Refused, match="no public key in PEM"):
+    with pytest.raises(Refused, match="not a public key in PEM"):
         read_key(body)
 
 
@@ -573,11 +573,11 @@ class TestCommand:
         ("arguments", "says"),
         [
             (["/nowhere"], "does not exist"),
-            (["docs"], "docs is no archive: give the folder that holds calls/ and digests/"),
+            (["docs"], "docs is not an archive: give the folder that holds calls/ and digests/"),
             (["--at", "2026-11-20"], "--at needs a FOLDER"),
             ([".", "--at", "noon"], "--at 'noon' is not a time: write a day (2026-11-01)"),
-            ([".", "--key", "README.md"], "README.md: it is no public key in PEM"),
-            ([".", "--tsa-ca", "README.md"], "README.md: it holds no certificate in PEM"),
+            ([".", "--key", "README.md"], "README.md: not a public key in PEM"),
+            ([".", "--tsa-ca", "README.md"], "README.md: no certificate in PEM"),
             ([".", "--digest", "0" * 63], f"{'0' * 63} cannot be read: No such file"),
         ],
     )

@@ -253,7 +253,7 @@ class TestTheCommand:
         (tmp_path / "bagit.txt").write_text("BagIt-Version: 1.0\n")
         ended = legato(tmp_path)
         assert ended.exit_code == 2
-        assert "is a bag, and no package of `legato export`" in ended.output
+        assert "is a bag, but not a package of `legato export`" in ended.output
 
     def test_a_list_of_contents_that_is_none_is_told(self, package):
         """Nobody knows then what there has to be."""

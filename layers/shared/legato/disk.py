@@ -37,8 +37,8 @@ def disk(target: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise Full(
-                f"the disk of {target.parent} is full: make room, and the same command goes on "
-                f"where {target.name} ended"
+                f"the disk of {target.parent} is full: make room, and the same command "
+                f"resumes {target.name}"
             ) from error
         if error.errno == errno.ELOOP:
             raise a_link(target) from error
@@ -50,15 +50,15 @@ def prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refused(f"{folder} cannot be made: {error.strerror}") from error
+        raise Refused(f"{folder} cannot be created: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise Refused(f"{folder} cannot be written: name another folder with --out")
+        raise Refused(f"{folder} cannot be written: choose another folder with --out")
 
 
 def a_link(path: Path) -> Refused:
     """Return the error for a symbolic link where a file is to be."""
     return Refused(
-        f"{path} is a symbolic link, which is not followed: remove it, or name another folder "
+        f"{path} is a symbolic link, which is not followed: remove it, or choose another folder "
         "with --out"
     )
 
@@ -126,8 +126,8 @@ def refuse_lack_of_room(needed: int, room: int, folder: Path) -> None:
     """Raise Full if more bytes are to come than there is room for."""
     if needed > room:
         raise Full(
-            f"{folder} has room for {volume(room)}, and {volume(needed)} are to come: make room, "
-            "or name another folder with --out"
+            f"{folder} has {volume(room)} free, and {volume(needed)} are needed: make room, or "
+            "choose another folder with --out"
         )
 
 
@@ -159,4 +159,4 @@ def _ours(found: os.stat_result, path: Path) -> bool:
 
 
 def _not_ours(path: Path) -> Refused:
-    return Refused(f"{path} is there, and is not yours: name another folder with --out")
+    return Refused(f"{path} belongs to somebody else: choose another folder with --out")

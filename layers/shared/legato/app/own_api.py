@@ -75,7 +75,7 @@ class AccessRecorder:
         except Refused as error:
             if "reason" in request or "`reason` is missing" not in str(error):
                 raise
-            raise Refused("say why with --reason: it stands in the access log") from error
+            raise Refused("give a --reason: the access log keeps it") from error
         except Failed as error:
             raise Failed(f"{UNWRITTEN}: {error}") from error
         except Retry as error:

@@ -93,7 +93,9 @@ class Folder:
     def __init__(self, path: Path) -> None:
         """Raise Refused if it is no archive."""
         if not any((path / name).is_dir() for name in ("calls", "digests")):
-            raise Refused(f"{path} is no archive: give the folder that holds calls/ and digests/")
+            raise Refused(
+                f"{path} is not an archive: give the folder that holds calls/ and digests/"
+            )
         self._path = path
 
     def listed(self, prefix: str) -> Iterator[Version]:

@@ -58,7 +58,7 @@ def _split(chosen: str) -> list[str]:
     try:
         name, *options = shlex.split(chosen)
     except ValueError as error:
-        raise Refused(f"LEGATO_PLAYER is no command: {chosen!r}") from error
+        raise Refused(f"LEGATO_PLAYER is not a command: {chosen!r}") from error
     found = shutil.which(name)
     if found is None:
         raise Refused(f"there is no player {name}, which LEGATO_PLAYER names")

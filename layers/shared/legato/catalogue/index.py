@@ -206,7 +206,7 @@ class Query:
     def __post_init__(self) -> None:
         """Raise Refused for a number that is none."""
         if self.number is not None and not digits(self.number):
-            raise Refused(f"{self.number!r} is no telephone number: write it with digits")
+            raise Refused(f"{self.number!r} is not a telephone number: write its digits")
 
     def terms(self) -> list[str]:
         """Return the lists that a call has to be in, the one that is likely shortest first.

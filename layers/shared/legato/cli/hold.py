@@ -149,7 +149,7 @@ def _ask(place: Place, asked: Json, selection: Selection) -> None:
             say(f"legato: {call}: {in_short(error)}", err=True)
             errors.append(error)
     if errors:
-        end(f"{len(errors)} of {len(calls)} calls are unchanged", exit_of(*errors))
+        end(f"{len(errors)} of {len(calls)} calls were not changed", exit_of(*errors))
 
 
 def _calls(selection: Selection, place: Place) -> Sequence[str]:

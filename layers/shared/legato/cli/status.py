@@ -119,13 +119,13 @@ def _provider(one: Json) -> Iterator[tuple[str, str]]:
         name, flaw = one["subscription"]["id"], one["subscription"]["flaw"]
         yield "subscription", f"{name or 'none'}{f': {flaw}' if flaw else ''}"
     for oldest in sorted(one["unarchived"] or (), key=lambda each: -each["share"])[:FEW]:
-        share = f"{oldest['share']:.0%} of the time for which it is kept"
+        share = f"{oldest['share']:.0%} of its retention time"
         yield "to be archived", f"oldest {oldest['call']}, {_age(oldest['age_seconds'])}, {share}"
     if one["unarchived"] == []:
         yield "to be archived", "nothing that was found"
     if queue := one["queue"]:
         words = (
-            f"{queue['waiting']} waiting, {queue['taken']} at work, {queue['delayed']} for later"
+            f"{queue['waiting']} waiting, {queue['taken']} in progress, {queue['delayed']} delayed"
         )
         yield "queue", words
     for part, name in (
@@ -140,7 +140,7 @@ def _provider(one: Json) -> Iterator[tuple[str, str]]:
     for window in _fullest(one["limits"] or ()):
         used = ", ".join(f"{u['calls']} of {u['of']} in {u['seconds']:g} s" for u in window["used"])
         until = window["blocked_until"]
-        blocked = f", nobody until {moment(parse_time(until))}" if until else ""
+        blocked = f", blocked until {moment(parse_time(until))}" if until else ""
         yield "limit", f"{window['window']}: {used}{blocked}"
 
 

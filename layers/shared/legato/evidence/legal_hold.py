@@ -251,13 +251,13 @@ def _meant(asked: HoldRequest, work: Holding) -> CallId:
         similar = _similar(asked.call, work)
         hint = f"did you mean {', '.join(similar)}?" if similar else "is its id right?"
         force = "; `force` holds it all the same" if asked.action == "hold" else ""
-        raise UnknownCall(f"nobody knows a call {asked.call}: {hint}{force}")
+        raise UnknownCall(f"there is no call {asked.call}: {hint}{force}")
     try:
         call = CallId.parse(asked.call)
     except Refused as error:
-        raise Refused(f"nobody knows a call {asked.call}: to hold it, give its address") from error
+        raise Refused(f"there is no call {asked.call}: to hold it, give its address") from error
     if not all(map(is_name, call)):
-        raise Refused(f"{asked.call} can be no call's address: it has what is no id")
+        raise Refused(f"{asked.call} is not a valid address of a call")
     return call
 
 
@@ -327,11 +327,11 @@ def _stepped(asked: HoldRequest, said: Json, cases: Json, steps: list[Json]) -> 
         raise OutOfTurn(f"the case {asked.case} does not hold this call, which is {held_by}")
     if asked.action == "request-release":
         if release:
-            raise OutOfTurn(f"{release['by']} has asked for this release: confirm or withdraw it")
+            raise OutOfTurn(f"{release['by']} requested this release: confirm or withdraw it")
     elif not release:
-        raise OutOfTurn(f"nobody has asked to release it from {asked.case}: ask for it first")
+        raise OutOfTurn(f"no release from {asked.case} was requested: request it first")
     elif asked.action == "confirm-release" and person(release["by"]) == person(asked.by):
-        raise Alone(f"{release['by']} has asked for this release: another person must confirm it")
+        raise Alone(f"{release['by']} requested this release: another person must confirm it")
     return _after(asked.action, asked.case, said, cases)
 
 

@@ -106,7 +106,7 @@ def is_there(described: Json, target: Path, *, overwrite: bool = False) -> bool:
 def taken(target: Path) -> Refused:
     """Return the error for a file whose name another one has."""
     return Refused(
-        f"{target} is there with other bytes: --overwrite replaces it, --out names another folder"
+        f"{target} exists with other content: --overwrite replaces it, --out chooses another folder"
     )
 
 
@@ -155,7 +155,7 @@ def _download(described: Json, file: IO[bytes], target: Path, work: Downloading)
         except Retry as error:
             tries = tries + 1 if file.tell() == begin else 1
             if tries == TRIES:
-                raise Retry(f"{error}: the same command again goes on there") from error
+                raise Retry(f"{error}: the same command resumes there") from error
             work.wait(2**tries / 2)
     return digest.hexdigest()
 

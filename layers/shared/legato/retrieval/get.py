@@ -147,11 +147,11 @@ def refusal(states: Iterable[tuple[Row, State]]) -> Cold | None:
     words = []
     if cold:
         calls = " ".join(map(shlex.quote, cold))
-        words.append(f"{_are(cold)} in cold storage, first do: legato restore {calls}")
+        words.append(f"{_are(cold)} in cold storage: first run `legato restore {calls}`")
     if waiting := [call for call in coming if call not in cold]:
         words.append(
-            f"{_are(waiting)} on the way out of cold storage ({', '.join(waiting)}): "
-            "`legato restore --list` says how far"
+            f"{_are(waiting)} being restored ({', '.join(waiting)}): "
+            "`legato restore --list` shows the progress"
         )
     return Cold("; ".join(words)) if words else None
 
@@ -264,7 +264,7 @@ def _refuse_one_name(files: Sequence[File]) -> None:
         other = names.setdefault(file.target.name.casefold(), file)
         if other is not file:
             calls = " and ".join(str(each.row.id) for each in (other, file))
-            raise Refused(f"{calls} have the same file name: fetch them into two folders")
+            raise Refused(f"{calls} have the same file name: use two folders")
 
 
 def _needed(files: Sequence[File]) -> int:

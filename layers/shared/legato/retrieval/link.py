@@ -65,8 +65,8 @@ def _chosen(row: Row, content: Json, leg: str | None) -> tuple[Json, str]:
     if leg is None:
         if len(audio(content)) > 1:
             raise Refused(
-                f"the legs of {row.id} lie apart: choose one with --leg, or `legato get` joins "
-                f"them: {_listed(legs)}"
+                f"the legs of {row.id} are stored apart: choose one with --leg, or join them with "
+                f"`legato get`: {_listed(legs)}"
             )
         [described] = audio(content)
         return described, f"{stem(row)}.{extension(described)}"

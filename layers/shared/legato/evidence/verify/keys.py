@@ -27,9 +27,9 @@ def read_key(pem: bytes) -> PublicKey:
     try:
         key = serialization.load_pem_public_key(pem)
     except ValueError as error:
-        raise Refused("it is no public key in PEM (-----BEGIN PUBLIC KEY-----)") from error
+        raise Refused("not a public key in PEM (-----BEGIN PUBLIC KEY-----)") from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Refused("it is a key of another kind: digests are signed with ECDSA")
+        raise Refused("a key of another kind: digests are signed with ECDSA")
     return key
 
 

@@ -45,7 +45,7 @@ def payload(folder: Path) -> tuple[Folder, Scope]:
     try:
         content = parsed(path.read_bytes(), "export.schema.json")
     except FileNotFoundError:
-        raise Refused(f"{folder} is a bag, and no package of `legato export`") from None
+        raise Refused(f"{folder} is a bag, but not a package of `legato export`") from None
     except OSError as error:
         raise Failed(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:

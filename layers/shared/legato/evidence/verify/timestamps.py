@@ -43,7 +43,7 @@ def read_authorities(pem: bytes) -> list[Authority]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise Refused("it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)") from error
+        raise Refused("no certificate in PEM (-----BEGIN CERTIFICATE-----)") from error
 
 
 class Witnesses:

@@ -131,7 +131,7 @@ class Maker:
             ) and scope.calls == same:
                 sha256 = sha256_of(self.folder / "manifest-sha256.txt")
                 return self._package(sha256, new=False)
-        raise Refused(f"{self.folder} is there, and holds something else: name another --out")
+        raise Refused(f"{self.folder} exists and holds something else: choose another --out")
 
     def make(self) -> Package:
         """Make the package, or go on with it."""

@@ -23,10 +23,10 @@ def parsed_size(text: str) -> int:
     unit = match[2].upper() if match else None
     unit = f"{unit}B" if unit in ("K", "M", "G", "T") else unit
     if match is None or unit not in UNITS:
-        raise Refused(f"{text!r} is no size: write 650MB or 4GB")
+        raise Refused(f"{text!r} is not a size: write 650MB or 4GB")
     size = round(float(match[1]) * UNITS[unit])
     if size < LEAST:
-        raise Refused(f"{text} is too small for a package: take 1MB or more")
+        raise Refused(f"{text} is too small for a package: use 1MB or more")
     return size
 
 

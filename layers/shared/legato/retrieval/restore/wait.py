@@ -59,9 +59,7 @@ def _still_coming(left: Sequence[_Coming], work: Restoring) -> list[_Coming]:
     coming = [(each, state) for each, state in seen if not state.readable]
     for (one, piece), state in coming:
         if not state.restoring:
-            raise Failed(
-                f"{piece.key} is not on its way: `legato restore {one.row.id}` asks for it"
-            )
+            raise Failed(f"{piece.key} is not being restored: run `legato restore {one.row.id}`")
     return [each for each, _ in coming]
 
 
