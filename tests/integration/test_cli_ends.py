@@ -62,3 +62,16 @@ def test_ctrl_c_ends_it_with_a_line() -> None:
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (Exit.INTERRUPTED, "legato: interrupted\n")
+
+
+def test_without_any_output_it_does_its_work() -> None:
+    """As `legato … >&-` and some schedulers start it."""
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *LEGATO, "--help"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment(),
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (Exit.DONE, "")

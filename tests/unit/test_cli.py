@@ -347,8 +347,11 @@ def test_what_has_not_come_yet_is_refused():
             uses.ringcx.backfill(begin=begin)
 
 
-def test_no_local_system_is_told_with_how_to_start_one(tmp_path, monkeypatch):
-    """The file that it writes is not there."""
+@pytest.mark.parametrize("written", [None, "{"], ids=["no file", "half a file"])
+def test_no_local_system_is_told_with_how_to_start_one(tmp_path, monkeypatch, written):
+    """The file that it writes is not there, or not whole."""
+    if written is not None:
+        (tmp_path / "endpoints.json").write_text(written)
     monkeypatch.setenv("LEGATO_LOCAL_DIR", str(tmp_path))
     ended = CliRunner().invoke(app, ["--local", "backfill", "ringcx", "--from", FROM])
     assert ended.exit_code == Exit.NO_STACK

@@ -21,8 +21,10 @@ def main() -> None:
         try:
             _run()
         finally:
-            # Here, and not after our last line: a pipe may be closed, a disk full.
-            sys.stdout.flush()
+            # Here, and not after our last line: a pipe may be closed, a disk full. Where there is
+            # no standard output at all, Python has None for it.
+            if sys.__stdout__ is not None:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         # Before there was a command.
         sys.exit(Exit.INTERRUPTED)

@@ -271,9 +271,9 @@ def local_system() -> dict[str, str]:
     found = _endpoints()
     try:
         endpoints: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (OSError, ValueError):
         raise NoStack(
-            f"no local system runs ({found} is not there): start it with `make local`, or name its "
+            f"no local system runs ({found} names none): start it with `make local`, or name its "
             "directory in LEGATO_LOCAL_DIR"
         ) from None
     return {

@@ -137,14 +137,14 @@ def list_holds(
 
 def _ask(place: Place, asked: Json, selection: Selection) -> None:
     """Ask for each call by itself; one that is refused keeps none of the others from it."""
-    holder = place.holder()
     calls = _calls(selection, place)
+    holder = place.holder()
     errors: list[LegatoError] = []
     for call in calls:
         try:
             _show(holder.ask({**asked, "call": call}), asked["case"])
         except LegatoError as error:
-            if len(calls) == 1:
+            if len(calls) == 1 or exit_of(error) is Exit.NOT_PERMITTED:
                 raise
             say(f"legato: {call}: {in_short(error)}", err=True)
             errors.append(error)
