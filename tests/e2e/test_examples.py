@@ -412,6 +412,11 @@ STAGES = (
             example("legato verify", VALID),
             example(f"{STACK} verify --deep", READ, VALID),
             example("legato verify --tsa-ca authority.pem", VALID),
+            example(
+                f"legato verify --case {CASE} --deep",
+                r"Only \d calls? and the chain of digests were verified",
+                "Valid: nothing of these calls is missing",
+            ),
             example("legato verify --digest kept.json", VALID),
             example(
                 "legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00",

@@ -125,7 +125,7 @@ class TestTable:
         assert ended.stdout == (
             "Nothing found: searched for number 9999, from 2026-11-01T00:00:00.000Z.\n"
         )
-        assert ended.stderr == "legato: times without an offset are UTC\n"
+        assert ended.stderr == "legato: days and times without an offset are UTC\n"
 
     def test_an_empty_catalogue_says_what_fills_it(self, place):
         """The calls of an older version are not in it."""

@@ -54,7 +54,10 @@ class TestTimes:
         """If it matters, and where it came from does not."""
         monkeypatch.setenv("LEGATO_ZONE", "Asia/Tokyo")
         assert Filters(begin="2026-11-01").query().begin == utc(10, 31, 15)
-        assert capsys.readouterr() == ("", "legato: times without an offset are Asia/Tokyo\n")
+        assert capsys.readouterr() == (
+            "",
+            "legato: days and times without an offset are Asia/Tokyo\n",
+        )
         Filters(begin="2026-11-01T00:00Z", number="1234").query()
         assert capsys.readouterr() == ("", "")
 
@@ -216,7 +219,10 @@ class TestOptions:
             *("direction", "min-duration", "case", "id"),
         )
     )
-    SELECTING = ("find", "show", "get", "link", "export", "restore", "hold", "release", "accesses")
+    SELECTING = (
+        *("find", "show", "get", "link", "export", "restore"),
+        *("hold", "release", "accesses", "verify"),
+    )
 
     def options(self, *names):
         command = typer.main.get_command(app)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,7 +32,8 @@ from tests.chain import (
     pem,
     signed,
 )
-from tests.fakes import NOON, an_id
+from tests.fakes import NOON, FakeCatalogue, an_id
+from tests.unit.test_catalogue import SEALED, a_row, enter
 
 DIGEST_SCHEMA = json.loads(Path("docs/digest.schema.json").read_text())
 
@@ -490,6 +491,45 @@ def test_a_file_that_is_no_key_is_refused(body):
         read_key(body)
 
 
+class TestSomeCalls:
+    """Of a whole archive, the calls that somebody asks about, and what proves them."""
+
+    ONLY = (RINGEX, layout.hold_prefix(an_id("s-1/2")))
+
+    def found(self, store, **more):
+        report = verify(Folder(store.path), at=NOON + 6 * HOUR, only=self.ONLY, **more)
+        return [(finding.kind, finding.key) for finding in report.findings]
+
+    def test_what_is_wrong_with_others_is_not_looked_at(self, store):
+        """Nor is their audio read."""
+        archive = Chained(store)
+        archive.remove("ringcx")
+        assert self.found(store, deep=True) == []
+        report = verify(Folder(store.path), at=NOON + 6 * HOUR, only=self.ONLY, deep=True)
+        assert 0 < report.hashed < 14
+
+    @pytest.mark.parametrize("name", ["ringex", "ringex-leg", "hold"])
+    def test_whatever_is_missing_of_them_is_found(self, store, name):
+        """Also a manifest, which only a digest knows of then."""
+        archive = Chained(store)
+        archive.remove(name)
+        assert ("missing", archive.keys[name]) in self.found(store)
+
+    def test_a_whole_call_that_was_taken_away_is_missed(self, store):
+        """Its folder is not listed any more."""
+        archive = Chained(store)
+        for path in (store.path / RINGEX).rglob("*"):
+            if path.is_file():
+                path.unlink()
+        assert ("missing", archive.keys["ringex"]) in self.found(store)
+
+    def test_the_chain_has_to_be_whole(self, store):
+        """It is what proves them."""
+        archive = Chained(store)
+        archive.remove("digest-2", "digest-2.sig")
+        assert ("missing", archive.keys["digest-2"]) in self.found(store)
+
+
 class TestCommand:
     def test_a_sound_archive_ends_well(self, store):
         """With what was looked at, and until when."""
@@ -569,9 +609,26 @@ class TestCommand:
         assert "cannot get the stack's public key: KMS does not hand out" in ended.stderr
         assert "with the key in the archive itself: give the true one with --key" in ended.output
 
+    def test_filters_choose_what_is_verified(self, store):
+        """It is said that the rest was not; and a call that is not there is not found."""
+        archive = Chained(store, start=NOW - 5 * HOUR)
+        archive.remove("ringcx")
+        place = Stack(store, pem(KEY))
+        sealed = replace(SEALED, key=archive.keys["ringex"])
+        enter(place.rows, a_row("s-1/2", manifest=sealed))
+        ended = legato("--provider", "ringex", place=place)
+        assert ended.exit_code == 0, ended.output
+        assert "Only 1 call and the chain of digests were verified.\n" in ended.output
+        assert "Valid: nothing of these calls is missing or altered.\n" in ended.output
+        said = json.loads(legato("--provider", "ringex", "--json", place=place).stdout)
+        assert said["calls"] == [an_id("s-1/2")._asdict()]
+        assert legato(place=place).exit_code == Exit.TAMPERED
+        assert legato("--provider", "kazoo", place=place).exit_code == Exit.NOT_FOUND
+
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
+            ([".", "--id", "s-1"], "the filters need the stack's catalogue: leave out FOLDER"),
             (["/nowhere"], "does not exist"),
             (["docs"], "docs is not an archive: give the folder that holds calls/ and digests/"),
             (["--at", "2026-11-20"], "--at needs a FOLDER"),
@@ -603,6 +660,10 @@ class Stack:
     def __init__(self, store, key):
         self._store = store
         self._key = key
+        self.rows = FakeCatalogue()
+
+    def catalogue(self):
+        return self.rows
 
     def evidence(self):
         return Folder(self._store.path)

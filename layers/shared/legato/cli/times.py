@@ -169,7 +169,7 @@ def _moments(name: str, text: str, zone: tzinfo) -> tuple[datetime, datetime, bo
 
 def _say_zone(bare: bool, zone: tzinfo) -> None:
     if bare:
-        say(f"legato: times without an offset are {zone_name(zone)}", err=True)
+        say(f"legato: days and times without an offset are {zone_name(zone)}", err=True)
 
 
 def _day(text: str) -> date | None:

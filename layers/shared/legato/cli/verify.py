@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.archive.layout import hold_prefix
+from legato.catalogue.index import Query
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson
 from legato.cli.output import Listing, end, in_short, moment, say, write_json
-from legato.cli.times import Zone, moment_of
+from legato.cli.select import Filters, chosen
+from legato.cli.times import moment_of
 from legato.errors import LegatoError, Refused
 from legato.format import counted
 from legato.model import Json, format_time
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from legato.archive.evidence import Evidence
+    from legato.catalogue.index import Row
     from legato.cli.context import Place
     from legato.evidence.verify.finding import Report, Scope
     from legato.evidence.verify.finding import VerifyProgress as Step
@@ -47,23 +51,26 @@ app = typer.Typer(rich_markup_mode=None)
     Checks the chain of digests, the manifests and hold records that the digests name, and the
     objects that the manifests name. FOLDER is a copy of the bucket (made with `aws s3 sync`) or a
     package of `legato export`, and is verified without AWS and without a network. Without FOLDER,
-    the stack's bucket is verified, including all versions and locks. docs/evidence.md explains each
+    the stack's bucket is verified, including all versions and locks; the filters restrict this to
+    the calls that they find, and to the chain of digests as a whole. docs/evidence.md explains each
     finding, what is proven, and how to verify without Legato.
 
     \b
     Examples:
       legato verify
       legato --stack archive --region eu-central-1 verify --deep
+      legato verify --case 2026-117 --deep
       legato verify exported/ --deep --key legato.pem --at 2026-11-20T18:00
       legato verify 2026-117-20261124 --deep --key legato.pem
       legato verify --tsa-ca authority.pem
       legato verify --digest kept.json
     """,
-    ends=(Exit.COLD, Exit.TAMPERED),
+    ends=(Exit.COLD, Exit.NOT_FOUND, Exit.TAMPERED),
     interrupted="interrupted: nothing is proven, and nothing was changed",
 )
 def verify_archive(
     context: typer.Context,
+    filters: Filters,
     folder: Annotated[
         Path | None,
         typer.Argument(
@@ -112,7 +119,6 @@ def verify_archive(
             "or the time of the export]",
         ),
     ] = None,
-    zone: Zone = None,
     as_json: AsJson = False,
 ) -> None:
     from legato.archive.evidence import Folder
@@ -123,7 +129,10 @@ def verify_archive(
 
     if at is not None and folder is None:
         raise typer.BadParameter("--at needs a FOLDER: a bucket is verified as it is now")
-    copied_at = None if at is None else moment_of("--at", at, zone)
+    query = filters.query()
+    if folder is not None and query != Query():
+        raise typer.BadParameter("the filters need the stack's catalogue: leave out FOLDER")
+    copied_at = None if at is None else moment_of("--at", at, filters.zone)
     known = [_read(path, read_key) for path in key or ()]
     keys_from = "given" if known else "archive"
     authorities = [] if tsa_ca is None else _read(tsa_ca, read_authorities)
@@ -141,16 +150,18 @@ def verify_archive(
         evidence = Folder(folder)
     if kept and scope is not None:
         raise Refused("--digest needs an archive: a package has only some of its digests")
-    report = _report(evidence, scope, known, authorities, kept, deep=deep, at=copied_at)
+    rows = None if query == Query() else chosen(context.obj, (), query)
+    report = _report(evidence, scope, rows, known, authorities, kept, deep=deep, at=copied_at)
     if folder is not None and scope is not None:
         check_bag(folder, report, deep=deep)
     if as_json:
-        said = _to_json(report, deep=deep) | {"keys_from": keys_from}
+        calls = None if rows is None else [row.id._asdict() for row in rows]
+        said = _to_json(report, deep=deep) | {"keys_from": keys_from, "calls": calls}
         package = {} if scope is None else {"package": _package_to_json(scope, report)}
         write_json(said | package)
     else:
         say(KEYS_FROM[keys_from])
-        _show(report, scope, deep=deep, trusted=bool(authorities))
+        _show(report, scope, rows, deep=deep, trusted=bool(authorities))
     if not report.valid:
         many = counted(len(report.findings), "finding")
         end(f"{many}: docs/evidence.md explains each", Exit.TAMPERED)
@@ -186,6 +197,7 @@ def own_key(place: Place) -> PublicKey | None:
 def _report(
     evidence: Evidence,
     scope: Scope | None,
+    rows: Sequence[Row] | None,
     known: Sequence[PublicKey],
     authorities: Sequence[Authority],
     kept: Sequence[str],
@@ -198,6 +210,9 @@ def _report(
     from legato.cli.progress import bars
     from legato.evidence.verify.archive import verify
 
+    only = None
+    if rows is not None:
+        only = {folder for row in rows for folder in (row.prefix, hold_prefix(row.id))}
     shown = bars(MofNCompleteColumn(), transient=True)
     tasks = {part: shown.add_task(part, total=None) for part in ("digests", "documents")}
 
@@ -213,17 +228,27 @@ def _report(
             at=at,
             kept=kept,
             scope=scope,
+            only=only,
             tell=tell,
         )
 
 
-def _show(report: Report, scope: Scope | None, *, deep: bool, trusted: bool) -> None:
+def _show(
+    report: Report,
+    scope: Scope | None,
+    rows: Sequence[Row] | None,
+    *,
+    deep: bool,
+    trusted: bool,
+) -> None:
     for line in _summary(report, deep=deep, trusted=trusted, package=scope is not None):
         say(line)
     unproven = sorted(key for key in report.unproven if not key.startswith("access/"))
     for line in () if scope is None else _scope(scope, unproven, deep=deep):
         say(line)
-    if report.valid and scope is None:
+    if rows is not None:
+        say(f"Only {counted(len(rows), 'call')} and the chain of digests were verified.")
+    if report.valid and scope is None and rows is None:
         say("Valid: nothing is missing or altered.")
         return
     if report.valid and unproven:

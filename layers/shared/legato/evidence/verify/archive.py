@@ -54,6 +54,7 @@ def verify(
     at: datetime | None = None,
     kept: Collection[str] = (),
     scope: Scope | None = None,
+    only: Collection[str] | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Look at everything, and report all that is wrong, each fault once.
@@ -62,7 +63,8 @@ def verify(
     those whose time stamps count, `kept` the SHA-256 of digests that somebody has kept elsewhere.
     `deep` reads the audio to its end. `at` is when the evidence was complete; without it, the
     newest time that it names. With a `scope` it is a part of an archive, and nothing else has to be
-    there. Raises Retry or Failed where it cannot be read.
+    there. With `only` it is a whole archive, of which the chain and these folders are looked at.
+    Raises Retry or Failed where it cannot be read.
     """
     report = Report()
     with closing(Named()) as named, ThreadPoolExecutor(AT_ONCE) as workers:
@@ -77,10 +79,18 @@ def verify(
         )
         chain.walk(at, tell, workers)
         found = _examined(
-            evidence, named, report, deep=deep, scope=scope, at=at, tell=tell, workers=workers
+            evidence,
+            named,
+            report,
+            deep=deep,
+            scope=scope,
+            only=only,
+            at=at,
+            tell=tell,
+            workers=workers,
         )
         for key in named.rest():
-            if scope is None or scope.covers(key):
+            if _is_wanted(key, scope, only):
                 found.absent.discard(key)
                 report.blame(key, "missing", "it is not there")
         for key in found.absent:
@@ -98,6 +108,7 @@ def _examined(
     *,
     deep: bool,
     scope: Scope | None,
+    only: Collection[str] | None,
     at: datetime | None,
     tell: Tell,
     workers: Executor,
@@ -107,7 +118,8 @@ def _examined(
     found.absent = set() if scope is None else scope.expected()
     look = partial(examine, evidence=evidence, deep=deep, scope=scope, at=at)
     # Holds come before the calls that they are compared with.
-    batches = (batched(_folders(evidence, prefix), FOLDERS, strict=False) for prefix in PREFIXES)
+    prefixes = PREFIXES if only is None else sorted(only, key=lambda each: each.startswith(CALLS))
+    batches = (batched(_folders(evidence, prefix), FOLDERS, strict=False) for prefix in prefixes)
     for batch in one_by_one.from_iterable(batches):
         folders, versions = zip(*batch, strict=True)
         documents = [_wanted(named.take(folder), there, scope) for folder, there in batch]
@@ -124,6 +136,13 @@ def _examined(
         tell(VerifyProgress(part="documents", done=min(report.documents, total), total=total))
     tell(VerifyProgress(part="documents", done=total, total=total))
     return found
+
+
+def _is_wanted(key: str, scope: Scope | None, only: Collection[str] | None) -> bool:
+    """Say whether a document that a digest names has to be there."""
+    if only is not None:
+        return folder_of(key) in only
+    return scope is None or scope.covers(key)
 
 
 def _wanted(named: dict[str, Json], there: Versions, scope: Scope | None) -> Mapping[str, Json]:
