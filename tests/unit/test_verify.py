@@ -625,6 +625,17 @@ class TestCommand:
         assert legato(place=place).exit_code == Exit.TAMPERED
         assert legato("--provider", "kazoo", place=place).exit_code == Exit.NOT_FOUND
 
+    @pytest.mark.attacks("a catalogue that leads to the folder of another call")
+    def test_no_other_call_is_verified_in_the_place_of_one(self, store):
+        """Who may write the ledger need not be able to write the archive."""
+        archive = Chained(store, start=NOW - 5 * HOUR)
+        place = Stack(store, pem(KEY))
+        sealed = replace(SEALED, key=archive.keys["ringcx"])
+        enter(place.rows, a_row("s-1/2", manifest=sealed))
+        ended = legato("--provider", "ringex", place=place)
+        assert ended.exit_code == Exit.TAMPERED
+        assert "run `legato index rebuild`" in ended.stderr
+
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [

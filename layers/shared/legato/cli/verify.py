@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.archive.layout import hold_prefix
+from legato.archive.layout import call_in, hold_prefix
 from legato.catalogue.index import Query
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
@@ -18,7 +18,7 @@ from legato.cli.options import AsJson
 from legato.cli.output import Listing, end, in_short, moment, say, write_json
 from legato.cli.select import Filters, chosen
 from legato.cli.times import moment_of
-from legato.errors import LegatoError, Refused
+from legato.errors import Conflict, LegatoError, Refused
 from legato.format import counted
 from legato.model import Json, format_time
 
@@ -210,9 +210,7 @@ def _report(
     from legato.cli.progress import bars
     from legato.evidence.verify.archive import verify
 
-    only = None
-    if rows is not None:
-        only = {folder for row in rows for folder in (row.prefix, hold_prefix(row.id))}
+    only = None if rows is None else {folder for row in rows for folder in _folders(row)}
     shown = bars(MofNCompleteColumn(), transient=True)
     tasks = {part: shown.add_task(part, total=None) for part in ("digests", "documents")}
 
@@ -231,6 +229,19 @@ def _report(
             only=only,
             tell=tell,
         )
+
+
+def _folders(row: Row) -> tuple[str, str]:
+    """Return where a call and its holds are. Raises Conflict for the folder of another call.
+
+    The catalogue is no evidence: nobody shall have the wrong call proven by changing it.
+    """
+    if call_in(row.prefix) != row.id:
+        raise Conflict(
+            f"the catalogue has {row.prefix} for {row.id}: run `legato index rebuild`, and verify "
+            "again"
+        )
+    return row.prefix, hold_prefix(row.id)
 
 
 def _show(
