@@ -8,7 +8,7 @@ import pytest
 from legato.model import CallId, format_time
 from legato.operations.health import NOTE
 from local import aws
-from tests.e2e.swept import Swept
+from tests.e2e.telephony import Telephony
 from tests.forked import legato
 from tests.patience import until
 
@@ -17,10 +17,8 @@ PARAMETERS = {"AlarmEmail": "alarms@example.com"}
 CALL = "s-refused"
 
 
-class Watched(Swept):
+class Watched(Telephony):
     """The running system, and a queue into which all mails come."""
-
-    provider = "ringex"
 
     def __init__(self, system, folder):
         super().__init__(system, folder)
@@ -63,7 +61,7 @@ def test_one_mail_tells_it_and_one_that_it_is_over_and_none_in_between(watched):
     watched.faults({"kind": "status", "status": 403, "for": "77"})
     began = format_time(datetime.now(UTC) - timedelta(seconds=30))
     leg = {"recordingId": "77", "duration": 1, "startTime": began}
-    watched.order([b""], ids="recordingIds", telephonySessionId=CALL, legs=[leg])
+    watched.call(telephonySessionId=CALL, legs=[leg])
     [(subject, words)] = until(watched.mailed)
     assert subject == "Legato: 1 new in legato"
     name = f"ringex/401555000/{CALL}"
