@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take any event; answer with how much needs a person, and what changed.
 
-    There is no `Heartbeat` while something cannot be read, and an alarm rings that misses it.
+    There is no `Heartbeat` while something cannot be read, and the alarm that misses it fires.
     """
     report = check(app().health())
     count("NeedsPerson", report.needs)

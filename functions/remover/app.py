@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take `{"provider": …}`, or nothing for all; answer with what was done, by provider.
 
-    Fails when our own archive could not be asked, so that the alarm rings.
+    Fails when our own archive could not be asked, so that the alarm fires.
     """
     done: dict[str, Any] = {}
     faults: list[LegatoError] = []

@@ -131,7 +131,7 @@ def _show(rows: Sequence[Row], zone: tzinfo) -> None:
         say(line)
     say(f"Times are {zone_name(zone)}.")
     if left_out:
-        say(f"Left out for lack of room: {', '.join(left_out)}. --json and --csv have all columns.")
+        say(f"No room for {', '.join(left_out)}: --json and --csv have all columns.")
 
 
 def laid_out(cells: Sequence[dict[str, str]], *, room: int | None) -> tuple[list[str], list[str]]:
