@@ -18,8 +18,9 @@ from legato.ledger import undigested
 from legato.ledger.listings import records_key
 from legato.model import CallState, Unreadable, format_time
 from legato.operations.past import Reconciling
-from legato.operations.reconcile import DEADLINE, RETRY_SECONDS, last_days, reconcile
+from legato.operations.reconcile import DEADLINE, last_days, reconcile
 from legato.operations.report.page import to_html
+from legato.operations.walk import RETRY_SECONDS
 from legato.ports import Change, TailPage
 from tests.fakes import (
     NOON,

@@ -18,6 +18,7 @@ from legato.discovery.sweep import sweep
 from legato.errors import Barred, LegatoError, Refused, Retry, Stale, Wait
 from legato.ledger.listings import records_key, tail_key
 from legato.model import format_time, parse_time
+from legato.operations.walk import Place, walk
 from legato.ports import Tail
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.model import CallId, Job, Json, Note, Unreadable
-    from legato.ports import Change, Clock, Jobs, Notes, SweepReport, TailPage
+    from legato.ports import Change, Clock, Jobs, Notes, TailPage
     from legato.settings import Limit
 
 SLICE = timedelta(seconds=90)
@@ -34,8 +35,6 @@ SLICE = timedelta(seconds=90)
 But it is enough for a page to be taken in from far away: some round trips to AWS for each call.
 """
 BUSY_SECONDS = 10
-RETRY_SECONDS = (5, 15, 60, 180, 300, 300)
-"""The waits between tries after passing faults. A page that was taken in begins them anew."""
 A_DAY = timedelta(days=1)
 LONGEST_DAY = timedelta(hours=25)
 REMEMBERED = 10_000
@@ -220,17 +219,21 @@ def backfill(
     notes = _Overlay(work.notes) if dry_run else work.notes
     for stretch in work.stretches:
         _note_run(stretch, work.limit, notes)
-    walks = [_Walk(stretch, work, notes, tell, dry_run=dry_run) for stretch in work.stretches]
-    while going := [walk for walk in walks if not walk.over]:
-        walk = min(going, key=lambda one: one.not_before)
-        seconds = (walk.not_before - work.clock.now()).total_seconds()
-        if seconds > 0:
-            work.sleep(seconds)
-        walk.go_on(hopeless)
-    return [walk.progress for walk in walks]
+    places: dict[str, Place] = {}
+    readers = [_Reader(one, work, notes, places, tell, dry_run=dry_run) for one in work.stretches]
+    walk(
+        readers,
+        places,
+        read=lambda one, _: one.read_on(),
+        tell=lambda one, stopped: one.stands(stopped),
+        clock=work.clock,
+        sleep=work.sleep,
+        hopeless=lambda error: isinstance(error, Barred) or hopeless(error),
+    )
+    return [one.progress for one in readers]
 
 
-class _Walk:
+class _Reader:
     """One stretch on its way. It is the tail that the sweep reads, and counts what comes along."""
 
     def __init__(
@@ -238,6 +241,7 @@ class _Walk:
         stretch: Stretch,
         work: Backfill,
         notes: Notes,
+        places: dict[str, Place],
         tell: Callable[[BackfillProgress], None],
         *,
         dry_run: bool,
@@ -248,45 +252,52 @@ class _Walk:
         self.behind = stretch.behind
         self.late = stretch.late
         self.progress = BackfillProgress(source=stretch.source)
-        self.not_before = work.clock.now()
+        places[self.key] = Place()
         self._stretch = stretch
         self._work = work
         self._notes = notes
+        self._places = places
         self._tell = tell
         self._dry_run = dry_run
         self._jobs = _Counted(None if dry_run else work.jobs, self.progress)
         self._recordings: _Recent[bool] = _Recent()
         self._calls: _Recent[bool] = _Recent()
-        self._cursor: Json | None = None
-        self._tries = 0
 
-    @property
-    def over(self) -> bool:
-        return self.progress.done or self.progress.failed is not None
-
-    def go_on(self, hopeless: Callable[[LegatoError], bool]) -> None:
+    def read_on(self) -> Place:
         """Read for the time of a slice, or until the gate is closed."""
         self.progress.waits_until, self.progress.reason = None, ""
-        try:
-            swept = sweep(
-                tail=self,
-                jobs=self._jobs,
-                notes=self._notes,
-                clock=self._work.clock,
-                until=self._work.clock.now() + self._work.slice,
-                settle=self._work.settle_seconds,
-            )
-        except LegatoError as error:
-            self._stopped(error, hopeless)
+        swept = sweep(
+            tail=self,
+            jobs=self._jobs,
+            notes=self._notes,
+            clock=self._work.clock,
+            until=self._work.clock.now() + self._work.slice,
+            settle=self._work.settle_seconds,
+        )
+        if isinstance(swept.stopped, Stale):
+            raise Retry(str(swept.stopped)) from swept.stopped
+        if swept.stopped is not None:
+            raise swept.stopped
+        if not swept.done:
+            reason = "another run is at work here, or was killed a moment ago"
+            raise Wait(reason, seconds=BUSY_SECONDS)
+        self.progress.share, self.progress.done = 1.0, True
+        return replace(self._places[self.key], over=True)
+
+    def stands(self, stopped: LegatoError | None) -> None:
+        """Say how it stands after a slice, and what has stopped it."""
+        place = self._places[self.key]
+        if place.over:
+            self.progress.failed = stopped
         else:
-            self._swept(swept, hopeless)
+            self.progress.waits_until, self.progress.reason = place.not_before, place.reason
         self._tell(self.progress)
 
     def page(self, cursor: Json, *, turn: bool = False) -> TailPage:
         """Return the stretch's next page, which is counted."""
-        if cursor != self._cursor:
+        if cursor != self._places[self.key].cursor:
             # Not before: a page that cannot be taken in would be asked for again for ever.
-            self._cursor, self._tries = cursor, 0
+            self._places[self.key] = Place(cursor=cursor)
         self.progress.share = max(self.progress.share, self._stretch.share(cursor))
         self._tell(self.progress)
         page = self._stretch.page(cursor, turn=turn)
@@ -327,30 +338,6 @@ class _Walk:
         if note.version and recordings <= self.recordings(note.content["records"].values()):
             self.progress.known += 1
             self.progress.archived += not note.content.get("unarchived")
-
-    def _swept(self, swept: SweepReport, hopeless: Callable[[LegatoError], bool]) -> None:
-        if swept.done:
-            self.progress.share, self.progress.done = 1.0, True
-        elif swept.stopped is not None:
-            self._stopped(swept.stopped, hopeless)
-        else:
-            self._wait(BUSY_SECONDS, "another run is at work here, or was killed a moment ago")
-
-    def _stopped(self, error: LegatoError, hopeless: Callable[[LegatoError], bool]) -> None:
-        passes = isinstance(error, Wait | Retry | Stale) and not isinstance(error, Barred)
-        if not passes or hopeless(error):
-            self.progress.failed = error
-        elif isinstance(error, Wait):
-            self._wait(error.seconds, str(error))
-        elif self._tries == len(RETRY_SECONDS):
-            self.progress.failed = error
-        else:
-            self._wait(RETRY_SECONDS[self._tries], str(error))
-            self._tries += 1
-
-    def _wait(self, seconds: float, reason: str) -> None:
-        self.not_before = self._work.clock.now() + timedelta(seconds=seconds)
-        self.progress.waits_until, self.progress.reason = self.not_before, reason
 
 
 class _Counted:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from legato.archive.manifest import JSON
 from legato.discovery.sweep import STRAY as NO_CALL
 from legato.discovery.sweep import note_stray
-from legato.errors import Barred, Failed, LegatoError, Retry, Stale, Wait
+from legato.errors import Barred, Failed, Retry, Stale
 from legato.ledger import undigested
 from legato.model import CallId, format_time, parse_time
 from legato.operations.inventory import AT_ONCE, Inventory, as_found
@@ -25,10 +25,12 @@ from legato.operations.missing import STRAY, Missing, from_text, to_text
 from legato.operations.past import YOUNG, Classifier, Listed, Reconciling, Verdict
 from legato.operations.report.page import to_html
 from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation
+from legato.operations.walk import RESERVE, Place, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from legato.errors import LegatoError
     from legato.model import Json
     from legato.ports import (
         Change,
@@ -38,14 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESERVE = timedelta(minutes=3)
-"""No page is begun when less than this is left: each of its calls is looked up."""
 DEADLINE = timedelta(hours=20)
 """A run of many invocations ends then with what it has, so that there is a report each day."""
-NAP = timedelta(seconds=90)
-"""What is slept where time is limited: RingCX gives room for a few windows a minute."""
-RETRY_SECONDS = (5, 15, 60, 180, 300, 300)
-"""The waits between tries after passing faults. A page that was read begins them anew."""
 HTML = "text/html; charset=utf-8"
 
 
@@ -61,10 +57,10 @@ def reconcile(
     one has no time left `until` then and the next goes on. `tell` hears of every page and wait.
     """
     try:
-        run = _Run(work)
+        run = _Run(work, until, tell)
         if run.finished:
             return None
-        return run.report() if run.read(until, tell) and run.compare(until, tell) else None
+        return run.report() if run.read() and run.compare() else None
     except Stale:
         log.warning("another run reconciles the same days", extra={"run": work.name})
         return None
@@ -79,8 +75,10 @@ def last_days(now: datetime, days: int) -> tuple[datetime, datetime]:
 class _Run:
     """A run, from where the last invocation left it."""
 
-    def __init__(self, work: Reconciling) -> None:
-        self._work = work
+    def __init__(
+        self, work: Reconciling, until: datetime | None, tell: Callable[[str], None]
+    ) -> None:
+        self._work, self._until, self._tell = work, until, tell
         self._classifier = Classifier(work)
         self._inventory = Inventory(work, self._classifier)
         self._note = work.memory.read(f"reconciling#{work.name}")
@@ -90,27 +88,31 @@ class _Run:
             content: Json = {"span": span, "began_at": now, "read": {}, "compared": {}}
             self._note = work.memory.write(replace(self._note, content=content))
         self.finished = self._note.content.get("finished", False)
+        read = self._note.content["read"]
+        self._places = {
+            one.key: Place.of(read[one.key]) if one.key in read else Place()
+            for one in work.recorded
+        }
 
-    def read(self, until: datetime | None, tell: Callable[[str], None]) -> bool:
+    def read(self) -> bool:
         """Read all stretches to their ends; return False if no time is left for that."""
-        clock, began_at = self._work.clock, parse_time(self._note.content["began_at"])
-        while going := [one for one in self._work.recorded if not self._place(one).get("over")]:
-            one = min(going, key=lambda each: self._place(each).get("not_before", ""))
-            place, now = self._place(one), clock.now()
-            due = parse_time(place["not_before"]) if "not_before" in place else now
-            if until is not None and now - began_at > DEADLINE:
-                self._give_up(going)
-                break
-            if until is not None and (max(due, now) > until - RESERVE or due - now > NAP):
-                return False
-            if due > now:
-                tell(f"{one.watch}: waits until {due:%H:%M:%S} UTC: {place['waits_for']}")
-                self._work.sleep((due - now).total_seconds())
-            self._go_on(one, place, patient=until is not None)
-            tell(f"{one.watch}: {self._place(one).get('pages', 0)} pages read")
-        return until is None or clock.now() <= until - RESERVE
+        by_hand, began_at = self._until is None, parse_time(self._note.content["began_at"])
+        if not by_hand and self._work.clock.now() - began_at > DEADLINE:
+            self._give_up()
+        over = walk(
+            self._work.recorded,
+            self._places,
+            read=self._read_page,
+            tell=self._put,
+            clock=self._work.clock,
+            sleep=self._work.sleep,
+            # Where nobody waits for the report, somebody may mend it before the next try.
+            hopeless=lambda error: by_hand and isinstance(error, Barred),
+            until=self._until,
+        )
+        return over and self._has_time()
 
-    def compare(self, until: datetime | None, tell: Callable[[str], None]) -> bool:
+    def compare(self) -> bool:
         """Compare the archive's folders with all that was read; False if no time is left for it."""
         listed = self._listed()
         for provider in self._work.providers:
@@ -118,11 +120,14 @@ class _Run:
                 key = f"{provider}#archive#{day}"
                 if key in self._note.content["compared"]:
                     continue
-                if until is not None and self._work.clock.now() > until - RESERVE:
+                if not self._has_time():
                     return False
-                tell(f"{provider}: the archive's folders of {day}")
+                self._tell(f"{provider}: the archive's folders of {day}")
                 self._compare(key, provider, day, listed[provider])
-        return until is None or self._work.clock.now() <= until - RESERVE
+        return self._has_time()
+
+    def _has_time(self) -> bool:
+        return self._until is None or self._work.clock.now() <= self._until - RESERVE
 
     def report(self) -> Reconciliation:
         """Write what was found, and say it."""
@@ -172,21 +177,31 @@ class _Run:
         queued = self._again(flaws, {})
         self._remember(compared=self._note.content["compared"] | {key: ""}, queued=queued)
 
-    def _go_on(self, one: Recorded, place: Json, *, patient: bool) -> None:
-        """Read a page and write down what it says; where it cannot be read, when to try again."""
-        try:
-            page = one.page(place.get("cursor", {}), turn=place.get("turn", False))
-            if page.fault is not None:
-                raise page.fault
-            self._take_in(one, page, place.get("pages", 0))
-        except Stale:
-            raise
-        except LegatoError as error:
-            now = self._work.clock.now()
-            self._put(one, _stopped(error, place, now, patient=patient))
-            return
-        pages = place.get("pages", 0) + 1
-        self._put(one, {"cursor": page.cursor, "pages": pages, "tries": 0, "over": not page.more})
+    def _read_page(self, one: Recorded, place: Place) -> Place:
+        """Read a page and write down what it says."""
+        page = one.page(place.cursor, turn=place.turn)
+        if page.fault is not None:
+            raise page.fault
+        self._take_in(one, page, place.pages)
+        return Place(cursor=page.cursor, pages=place.pages + 1, over=not page.more)
+
+    def _put(self, one: Recorded, _: LegatoError | None = None) -> None:
+        """Write down how far a stretch is read, and say it."""
+        place = self._places[one.key]
+        self._remember(read=self._note.content["read"] | {one.key: place.to_json()})
+        told = f"{place.pages} pages read"
+        if place.not_before is not None:
+            told = f"waits until {place.not_before:%H:%M:%S} UTC: {place.reason}"
+        self._tell(f"{one.watch}: {told}")
+
+    def _give_up(self) -> None:
+        """Read no further what is not read to its end."""
+        for one in self._work.recorded:
+            place = self._places[one.key]
+            if not place.over:
+                why = place.reason or "there was not enough time"
+                self._places[one.key] = place.given_up(f"not read to its end: {why}")
+                self._put(one)
 
     def _take_in(self, one: Recorded, page: TailPage, number: int) -> None:
         """Judge the recordings of a page, write the verdicts down, and only then act on them.
@@ -287,7 +302,7 @@ class _Run:
     def _pages(self) -> Iterable[tuple[str, Json]]:
         """Yield all that was read and compared, with its provider."""
         for one in self._work.recorded:
-            for number in range(self._place(one).get("pages", 0)):
+            for number in range(self._places[one.key].pages):
                 yield one.name, self._work.memory.read(self._page_key(one, number)).content
         for key, reason in self._note.content["compared"].items():
             if not reason:
@@ -307,7 +322,7 @@ class _Run:
         """Return what each provider's list has named."""
         listed = {name: Listed() for name in self._work.providers}
         for one in self._work.recorded:
-            if "reason" in self._place(one):
+            if self._unread(one):
                 listed[one.name].whole = False
         for named in self._found("found").values():
             ours = listed[named.provider]
@@ -324,7 +339,7 @@ class _Run:
 
     def _not_asked(self) -> Iterable[NotAsked]:
         for one in self._work.recorded:
-            if reason := self._place(one).get("reason"):
+            if reason := self._unread(one):
                 yield NotAsked(provider=one.name, what=one.watch, reason=reason)
             oldest = self._work.clock.now() - one.kept
             if self._work.begin < oldest:
@@ -337,50 +352,18 @@ class _Run:
             if reason:
                 yield NotAsked(provider=key.partition("#")[0], what="the archive", reason=reason)
 
-    def _give_up(self, going: Iterable[Recorded]) -> None:
-        for one in going:
-            why = self._place(one).get("waits_for", "there was not enough time")
-            self._put(one, {"over": True, "reason": f"not read to its end: {why}"})
+    def _unread(self, one: Recorded) -> str:
+        """Return why a stretch was given up, if it was."""
+        place = self._places[one.key]
+        return place.reason if place.over else ""
 
     def _page_key(self, one: Recorded, number: int) -> str:
         return f"{self._note.key}#{one.key}#{number}"
-
-    def _place(self, one: Recorded) -> Json:
-        place: Json = self._note.content["read"].get(one.key, {})
-        return place
-
-    def _put(self, one: Recorded, changes: Json) -> None:
-        """Write down how far a stretch is read, and no more what it waited for."""
-        known = self._place(one)
-        kept = {name: known[name] for name in ("cursor", "pages", "tries") if name in known}
-        self._remember(read=self._note.content["read"] | {one.key: kept | changes})
 
     def _remember(self, **changes: object) -> None:
         content = self._note.content | changes
         if content != self._note.content:
             self._note = self._work.memory.write(replace(self._note, content=content))
-
-
-def _stopped(error: LegatoError, place: Json, now: datetime, *, patient: bool) -> Json:
-    """Return what becomes of a stretch that cannot be read on: it waits, or it is given up.
-
-    Who is `patient` tries again where the provider refuses us: somebody may have mended it.
-    """
-    tries = place.get("tries", 0)
-    if isinstance(error, Wait) and not isinstance(error, Barred):
-        seconds, turn = error.seconds, error.turn
-    elif isinstance(error, Barred) and patient and tries < len(RETRY_SECONDS):
-        seconds, turn, tries = error.seconds, False, tries + 1
-    elif isinstance(error, Retry) and tries < len(RETRY_SECONDS):
-        seconds, turn, tries = RETRY_SECONDS[tries], False, tries + 1
-    else:
-        return {"over": True, "reason": str(error)}
-    return {
-        "not_before": format_time(now + timedelta(seconds=seconds)),
-        "turn": turn,
-        "tries": tries,
-        "waits_for": str(error),
-    }
 
 
 def _line(one: Found) -> list[Any]:
