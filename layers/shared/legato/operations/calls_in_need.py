@@ -29,8 +29,9 @@ from legato.operations.overview import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from legato.model import CallState, Json, Note, Trouble, TroubleKind
+    from legato.model import CallState, Note, Trouble, TroubleKind
     from legato.operations.overview import Followed, Overview, Status
+    from legato.operations.report.reconciliation import Found
 
 RETRIED = timedelta(hours=1)
 """By then something has come of a call that was put into the queue again."""
@@ -157,36 +158,36 @@ def findings(
     many = 0
     wrong = list(islice(missing.listed(provider, work.notes), MANY))
     states = work.ledger.load_all(call for call, _ in wrong)
-    for (call, entries), state in zip(wrong, states, strict=True):
+    for (call, findings), state in zip(wrong, states, strict=True):
         failed = state.status == "failed" and call in troubled
-        for _, entry in sorted(entries.items()):
-            recording, kind = entry["recording"], entry["kind"]
-            told = failed or recording in state.troubles if recording else False
-            unread = kind == "unreadable" and call not in troubled
-            ours = unread or kind not in missing.IN_LEDGER
-            if not ours or told or missing.mended(entry, state):
+        for one in findings:
+            told = failed or one.recording in state.troubles if one.recording else False
+            unread = one.kind == "unreadable" and call not in troubled
+            ours = unread or one.kind not in missing.IN_LEDGER
+            if not ours or told or missing.mended(one, state):
                 continue
             many += 1
-            found.needs.append(_finding(call, entry))
+            found.needs.append(_finding(call, one))
     return many
 
 
-def _finding(call: CallId, entry: Json) -> Need:
-    first, day = parse_time(entry["first"]), entry["day"]
-    whose = f"{call}: recording {entry['recording']}" if entry["recording"] else f"{call}"
+def _finding(call: CallId, one: Found) -> Need:
+    day = f"{one.day}"
+    whose = f"{call}: recording {one.recording}" if one.recording else f"{call}"
     if not call.call:
         whose = f"{call.provider}/{call.account}, {day}"
     again = f"legato reconcile --provider {call.provider} --from {day} --to {day} --zone UTC"
-    compared = entry["fate"] == "missing" or entry["kind"] in missing.OF_A_RUN
+    compared = one.fate == "missing" or one.kind in missing.OF_A_RUN
+    first = f", seen first {minute(one.first_seen)}" if one.first_seen else ""
     return Need(
-        kind=entry["kind"],
-        what=f"{whose}: {entry['kind']}, seen first {minute(first)}: {in_short(entry['reason'])}",
+        kind=one.kind,
+        what=f"{whose}: {one.kind}{first}: {in_short(one.reason)}",
         do=again if compared else "legato verify",
-        recording=entry["recording"],
+        recording=one.recording,
         about="" if call.call else day,
-        since=first,
-        reason=entry["reason"],
-        detail=f"seen {counted(entry['times'], 'time')}",
+        since=one.first_seen,
+        reason=one.reason,
+        detail=f"seen {counted(one.times_seen, 'time')}",
         alike=f"found by reconciliation at {call.provider}",
         do_all=f"legato reconcile --provider {call.provider} --from {day} --zone UTC --report-only",
         **call._asdict(),

@@ -7,7 +7,7 @@ nothing is missing.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -202,12 +202,9 @@ def as_found(
     """Return a flaw of a call as a run reports it."""
     return Found(
         **state.id._asdict(),
-        recording=flaw.recording,
+        **asdict(flaw),
         day=day,
         began_at=began_at,
-        fate=flaw.fate,
-        kind=flaw.kind,
-        reason=flaw.reason,
         revision=state.revision,
         where=where,
     )

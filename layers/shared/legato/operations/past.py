@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from legato.catalogue.index import Catalogue
     from legato.model import CallId, CallState, Json, Note, Trouble
-    from legato.operations.report.reconciliation import Fate
+    from legato.operations.report.reconciliation import Fate, Found
     from legato.ports import Archive, Backlog, Clock, Jobs, Ledger, Lists, Notes, Recorded
 
 log = logging.getLogger(__name__)
@@ -96,21 +96,16 @@ class Classifier:
             return [flaw for flaw in found if flaw.kind != "leg of no manifest"]
         return found
 
-    def again(
-        self,
-        call: CallId,
-        recordings: set[str],
-        *,
-        began_at: datetime | None,
-        records: Mapping[str, Json],
-    ) -> int:
-        """Queue a job for what is missing, as the sweep does; return for how much. Raises Retry.
+    def again(self, missing: Sequence[Found], *, records: Mapping[str, Json]) -> int:
+        """Queue a job for what a call lacks, as the sweep does; return for how much. Raises Retry.
 
         First the ledger forgets what it wrongly says is archived, so that the job finds something
         to do. Nothing that was sealed is touched: what is fetched anew makes another revision.
         """
-        if not self._put_right(call, recordings):
+        call, recordings = missing[0].id, {one.recording for one in missing}
+        if self._work.report_only or not self._put_right(call, recordings):
             return 0
+        began_at = min((one.began_at for one in missing if one.began_at), default=None)
         ids = sorted(recordings)
         job = Job(
             **call._asdict(),

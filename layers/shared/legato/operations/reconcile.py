@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from dataclasses import asdict, replace
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from legato.archive.manifest import JSON
 from legato.discovery.sweep import STRAY as NO_CALL
@@ -21,7 +21,7 @@ from legato.errors import Barred, Failed, Retry, Stale
 from legato.ledger import undigested
 from legato.model import CallId, format_time, parse_time
 from legato.operations.inventory import AT_ONCE, Inventory, as_found
-from legato.operations.missing import STRAY, Missing, from_text, to_text
+from legato.operations.missing import STRAY, Missing
 from legato.operations.past import YOUNG, Classifier, Listed, Reconciling, Verdict
 from legato.operations.report.page import to_html
 from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation
@@ -29,6 +29,7 @@ from legato.operations.walk import RESERVE, Place, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import date, datetime
 
     from legato.errors import LegatoError
     from legato.model import Json
@@ -172,7 +173,7 @@ class _Run:
             self._remember(compared=compared)
             return
         memory, note_key = self._work.memory, f"{self._note.key}#{key}"
-        content = {"found": [], "flaws": [_line(one) for one in flaws]}
+        content = {"found": [], "flaws": [one.to_note() for one in flaws]}
         memory.write(replace(memory.read(note_key), content=content))
         queued = self._again(flaws, {})
         self._remember(compared=self._note.content["compared"] | {key: ""}, queued=queued)
@@ -211,14 +212,14 @@ class _Run:
         memory, began_at = self._work.memory, self._note.content["began_at"]
         note = memory.read(self._page_key(one, number))
         ours = note.content if note.content.get("began_at") == began_at else {}
-        found, flaws = self._judged(one, page)
         content: Json = {"began_at": began_at}
-        for name, lines in (("found", found), ("flaws", flaws)):
-            known = [_read(one.name, line) for line in ours.get(name, ())]
-            merged = {(each.id, each.name): each for each in [*lines, *known]}
-            content[name] = [_line(each) for each in merged.values()]
+        wrong: list[Found] = []
+        for name, judged in zip(("found", "flaws"), self._judged(one, page), strict=True):
+            known = map(Found.of, ours.get(name, ()))
+            merged = {(each.id, each.name): each for each in [*judged, *known]}
+            content[name] = [each.to_note() for each in merged.values()]
+            wrong += merged.values()
         memory.write(replace(note, content=content))
-        wrong = [_read(one.name, line) for line in [*content["found"], *content["flaws"]]]
         self._remember(queued=self._again(wrong, {each.id: each.records for each in page.changes}))
 
     def _again(self, found: Iterable[Found], records: Mapping[CallId, Mapping[str, Json]]) -> int:
@@ -226,15 +227,10 @@ class _Run:
         queued: int = self._note.content.get("queued", 0)
         calls: dict[CallId, list[Found]] = {}
         for one in found:
-            if one.fate == "missing" and not self._work.report_only:
+            if one.fate == "missing":
                 calls.setdefault(one.id, []).append(one)
         for call, missing in calls.items():
-            queued += self._classifier.again(
-                call,
-                {one.recording for one in missing},
-                began_at=min((one.began_at for one in missing if one.began_at), default=None),
-                records=records.get(call, {}),
-            )
+            queued += self._classifier.again(missing, records=records.get(call, {}))
         return queued
 
     def _judged(self, one: Recorded, page: TailPage) -> tuple[list[Found], list[Found]]:
@@ -293,28 +289,22 @@ class _Run:
             recording=recording,
             day=(began_at or self._work.begin).date(),
             began_at=began_at,
-            fate=verdict.fate,
-            kind=verdict.kind,
-            reason=verdict.reason,
             revision=revision,
+            **asdict(verdict),
         )
 
-    def _pages(self) -> Iterable[tuple[str, Json]]:
-        """Yield all that was read and compared, with its provider."""
-        for one in self._work.recorded:
-            for number in range(self._places[one.key].pages):
-                yield one.name, self._work.memory.read(self._page_key(one, number)).content
-        for key, reason in self._note.content["compared"].items():
-            if not reason:
-                content = self._work.memory.read(f"{self._note.key}#{key}").content
-                yield key.partition("#")[0], content
-
     def _found(self, what: str) -> dict[tuple[CallId, str], Found]:
-        """Return each finding once, as it was when it was first judged."""
+        """Return each finding of all that was read and compared, as it was when first judged."""
+        keys = [
+            self._page_key(one, number)
+            for one in self._work.recorded
+            for number in range(self._places[one.key].pages)
+        ]
+        compared = self._note.content["compared"].items()
+        keys += [f"{self._note.key}#{key}" for key, reason in compared if not reason]
         found: dict[tuple[CallId, str], Found] = {}
-        for provider, content in self._pages():
-            for line in content[what]:
-                one = _read(provider, line)
+        for key in keys:
+            for one in map(Found.of, self._work.memory.read(key).content[what]):
                 found.setdefault((one.id, one.name), one)
         return found
 
@@ -364,28 +354,3 @@ class _Run:
         content = self._note.content | changes
         if content != self._note.content:
             self._note = self._work.memory.write(replace(self._note, content=content))
-
-
-def _line(one: Found) -> list[Any]:
-    """Write a finding for the next invocation."""
-    began_at, day = to_text(one.began_at), one.day.isoformat()
-    told = [one.account, one.call, one.recording, began_at, day, one.fate]
-    return [*told, one.kind, one.reason, one.revision, one.where]
-
-
-def _read(provider: str, line: list[Any]) -> Found:
-    """Read what _line has written."""
-    account, call, recording, began_at, day, fate, kind, reason, revision, where = line
-    return Found(
-        provider=provider,
-        account=account,
-        call=call,
-        recording=recording,
-        day=date.fromisoformat(day),
-        began_at=from_text(began_at),
-        fate=fate,
-        kind=kind,
-        reason=reason,
-        revision=revision,
-        where=where,
-    )

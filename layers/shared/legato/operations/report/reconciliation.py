@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from legato import __version__
 from legato.archive.layout import report_key
-from legato.model import CallId, Json, format_time
+from legato.model import CallId, Json, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
 SCHEMA_VERSION = 1
 DAILY = "daily"
@@ -23,16 +23,19 @@ DAILY = "daily"
 type Fate = Literal["archived", "waiting", "failed", "missing"]
 
 FATES: tuple[Fate, ...] = ("archived", "waiting", "failed", "missing")
+_TIMES = ("began_at", "first_seen", "last_seen", "missing_since")
+_NOT_REPORTED = frozenset({"revision", "where", "last_seen", "missing_since"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A recording that a provider names, and what has become of it; or what else is wrong.
 
-    `kind` and `reason` are empty where it is archived. `times_seen` counts the reconciliations that
-    have found it failed or missing, since `first_seen`. `revision` is the call's when it was
-    judged. `recording` is empty where it is a whole call, which may have a second folder `where`;
-    `call` too, where it is a day of an account.
+    `kind` and `reason` are empty where it is archived. `revision` is the call's when it was judged.
+    `recording` is empty where it is a whole call, which may have a second folder `where`; `call`
+    too, where it is a day of an account. `times_seen` counts the reconciliations that have found it
+    failed or missing; they began from `first_seen` to `last_seen`, and it is missing all the time
+    since `missing_since`.
     """
 
     provider: str
@@ -47,7 +50,9 @@ class Found:
     revision: int = 0
     where: str = ""
     first_seen: datetime | None = None
+    last_seen: datetime | None = None
     times_seen: int = 0
+    missing_since: datetime | None = None
 
     @property
     def id(self) -> CallId:
@@ -67,19 +72,19 @@ class Found:
 
     def to_json(self) -> Json:
         """Write it for the report."""
-        return {
-            "provider": self.provider,
-            "account": self.account,
-            "call": self.call,
-            "recording": self.recording,
-            "day": self.day.isoformat(),
-            "began_at": self.began_at and format_time(self.began_at),
-            "fate": self.fate,
-            "kind": self.kind,
-            "reason": self.reason,
-            "first_seen": self.first_seen and format_time(self.first_seen),
-            "times_seen": self.times_seen,
-        }
+        return {k: v for k, v in self.to_note().items() if k not in _NOT_REPORTED}
+
+    def to_note(self) -> Json:
+        """Write all of it, for a later run."""
+        times = {name: getattr(self, name) for name in _TIMES}
+        texts = {name: moment and format_time(moment) for name, moment in times.items()}
+        return asdict(self) | texts | {"day": self.day.isoformat()}
+
+    @classmethod
+    def of(cls, note: Json) -> Found:
+        """Read what to_note has written."""
+        times = {name: note[name] and parse_time(note[name]) for name in _TIMES}
+        return cls(**note | times | {"day": date.fromisoformat(note["day"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,10 +195,7 @@ class Reconciliation:
             ],
             "missing_recordings": [one.to_json() for one in self.missing],
             "failed_recordings": [one.to_json() for one in self.failed],
-            "not_asked": [
-                {"provider": one.provider, "what": one.what, "reason": one.reason}
-                for one in self.not_asked
-            ],
+            "not_asked": [asdict(one) for one in self.not_asked],
         }
 
     def to_bytes(self) -> bytes:
