@@ -19,10 +19,11 @@ from legato.app.ringcx import tails
 from legato.audio.stitch import FfmpegStitcher
 from legato.discovery.sweep_all import Round, RoundReport, sweep_all
 from legato.ingest.batch import archive
+from legato.ledger.listings import backfill_key
 from legato.operations.backfill import Allowance, Backfill, backfill
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
-from legato.providers.ringcx.stretch import RingcxStretch
+from legato.providers.ringcx.recorded import RingcxRecorded
 from legato.settings import Limit
 from legato.tuning import DEFAULTS, Policy
 from local.simulators.faults import Fault
@@ -215,14 +216,17 @@ class Days:
             provider="ringcx",
             limit=end,
             stretches=[
-                RingcxStretch(
+                RingcxRecorded(
                     self.api,
                     self.clock,
                     sub_account=name,
                     begin=begin,
-                    limit=end,
+                    end=end,
                     lag=SETTLE,
                     overlap=timedelta(minutes=10),
+                    kept=timedelta(days=90),
+                    key=backfill_key(begin, end),
+                    margin=timedelta(),
                 )
                 for name in self.config.sub_accounts
             ],
@@ -234,7 +238,6 @@ class Days:
             listing=Allowance(group="Metadata", limits=LIMITS["Metadata"]),
             fetching=Allowance(group="Recordings", limits=LIMITS["Recordings"]),
             sample_pages=0,
-            kept_days=dict.fromkeys(self.config.sub_accounts, 90),
             bytes_a_second=32_000,
             sound="",
         )

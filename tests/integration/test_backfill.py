@@ -56,7 +56,6 @@ class Company:
             listing=self.allowance,
             fetching=self.allowance,
             sample_pages=3,
-            kept_days={one.source: 90 for one in self.stretches()},
             bytes_a_second=4000,
             sound="",
         )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legato.discovery.sweep import sweep
-from legato.errors import Barred, Failed, Refused, Retry
+from legato.errors import Barred, Failed, Refused, Retry, Stale
 from legato.ledger import unarchived
 from legato.ledger.listings import backfill_key, records_key, tail_key
 from legato.ledger.rate_limit import Gate
@@ -25,7 +25,7 @@ from legato.operations.backfill import (
 )
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.recorded import KazooRecorded
-from legato.providers.ringcx.stretch import RingcxStretch
+from legato.providers.ringcx.recorded import RingcxRecorded
 from legato.providers.ringcx.tail import RingcxTail
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.recorded import RingexRecorded
@@ -179,14 +179,17 @@ class World:
 
     def stretches(self):
         return [
-            RingcxStretch(
+            RingcxRecorded(
                 self.metadata,
                 self.clock,
                 sub_account=name,
                 begin=self.begin,
-                limit=self.limit,
+                end=self.limit or self.clock.now(),
                 lag=SETTLE,
                 overlap=OVERLAP,
+                kept=90 * DAY,
+                key=backfill_key(self.begin, self.limit),
+                margin=timedelta(),
             )
             for name in self.sub_accounts
         ]
@@ -205,7 +208,6 @@ class World:
             listing=self.listing,
             fetching=Allowance(group="Recordings", limits=(Limit(120, 60),)),
             sample_pages=self.sample_pages,
-            kept_days={one.source: 90 for one in stretches},
             bytes_a_second=self.bytes_a_second,
             sound="as it is here",
         )
@@ -527,6 +529,24 @@ def test_a_queue_that_refuses_for_good_ends_the_run_and_the_limits_are_not_waste
     world.jobs.refusal = None
     world.run()
     assert len(world.sent()) == len(world.metadata.rows)
+
+
+def test_a_cursor_that_somebody_else_wrote_in_between_is_read_anew():
+    """That costs a window, and never the run."""
+    world = World(begin=NOON - 2 * DAY)
+    dialogs = world.dialogs_every(timedelta(hours=2))
+    write, contested = world.notes.write, [Stale("changed in between")]
+
+    def written(note):
+        if contested and note.key.startswith("tail#") and "cursor" in note.content:
+            raise contested.pop()
+        return write(note)
+
+    world.notes.write = written
+    (progress,) = world.run()
+    assert contested == []
+    assert progress.done
+    assert set(world.sent()) == dialogs
 
 
 def test_an_error_that_a_person_must_mend_is_not_repeated():

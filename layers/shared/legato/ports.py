@@ -588,9 +588,27 @@ class Subscriptions(Protocol):
 
 
 class Recorded(Tail, Protocol):
-    """A provider's word on what was recorded in a stretch of time, which it keeps for `kept`."""
+    """What one `source` of a provider says was recorded in the time from `begin` to `end`.
 
+    A source is a sub-account, an account, or a user. The provider keeps recordings for `kept`.
+    """
+
+    source: str
+    begin: datetime
+    end: datetime
     kept: timedelta
+
+    def share(self, cursor: Json) -> float:
+        """Return how much of it a reader with this cursor has read, 0 to 1."""
+        ...
+
+    def requests(self, cursor: Json) -> int:
+        """Return how many requests are left to its end, at least."""
+        ...
+
+    def length(self, record: Json) -> timedelta:
+        """Return how long a record's recordings are, or no time if it does not say so."""
+        ...
 
     def began_at(self, record: Json) -> datetime | None:
         """Return when the recording of a record began, as far as it says so."""

@@ -148,7 +148,6 @@ class KazooPart:
             key=backfill_key(begin, end),
         )
         requests = Allowance(group="Requests", limits=self._tuning.kazoo_limits["Requests"])
-        days = self._tuning.kazoo_retention_days
         return Backfill(
             provider=Kazoo.name,
             stretches=stretches,
@@ -161,7 +160,6 @@ class KazooPart:
             listing=requests,
             fetching=requests,
             sample_pages=SAMPLE_PAGES,
-            kept_days={one.source: days for one in stretches},
             bytes_a_second=4000,
             sound="MP3 at 32 kbit/s",
         )

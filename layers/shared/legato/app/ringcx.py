@@ -13,13 +13,13 @@ from legato.discovery.sweep_all import Round
 from legato.errors import Failed, Refused
 from legato.ledger.accounts import ours
 from legato.ledger.listed_accounts import listed_accounts
+from legato.ledger.listings import backfill_key
 from legato.operations.backfill import Allowance, Backfill, check_days
 from legato.operations.overview import Followed
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
 from legato.providers.ringcx.recorded import RingcxRecorded
 from legato.providers.ringcx.retention import RingcxRetention, known_days
-from legato.providers.ringcx.stretch import RingcxStretch
 from legato.providers.ringcx.tail import LONGEST, RingcxTail, watch_name
 from legato.tuning import Policy
 
@@ -90,9 +90,17 @@ class RingcxPart:
     def source(self) -> None:
         """Return nobody: RingCX deletes nothing that it is asked to."""
 
-    def recorded(self, *, begin: datetime, end: datetime) -> list[RingcxRecorded]:
-        """Return who says what was recorded in this time, one for each sub-account."""
-        kept = self._kept_days(names := self._accounts.followed())
+    def recorded(
+        self,
+        *,
+        begin: datetime,
+        end: datetime,
+        key: str = "#recorded",
+        margin: timedelta = LONGEST,
+        sources: Sequence[str] = (),
+    ) -> list[RingcxRecorded]:
+        """Return who says what was recorded in this time, by sub-account, or by each of these."""
+        kept = self._kept_days(sources or self._accounts.followed())
         return [
             RingcxRecorded(
                 self._api,
@@ -102,9 +110,11 @@ class RingcxPart:
                 end=end,
                 lag=timedelta(minutes=self._tuning.ringcx_settle_minutes),
                 overlap=OVERLAP,
-                kept=timedelta(days=kept[name]),
+                kept=timedelta(days=days),
+                key=key,
+                margin=margin,
             )
-            for name in names
+            for name, days in kept.items()
         ]
 
     def backfill(
@@ -125,19 +135,13 @@ class RingcxPart:
             has = ", ".join(known)
             raise Refused(f"the stack has no sub-account {', '.join(unknown)}; it has {has}")
         made.credentials.value()  # who may not read it should know at once
-        names = tuple(dict.fromkeys(sources)) or known
-        stretches = [
-            RingcxStretch(
-                self._api,
-                made.clock,
-                sub_account=name,
-                begin=begin,
-                limit=end,
-                lag=lag,
-                overlap=OVERLAP,
-            )
-            for name in names
-        ]
+        stretches = self.recorded(
+            sources=tuple(dict.fromkeys(sources)) or known,
+            begin=begin,
+            end=end or now,
+            key=backfill_key(begin, end),
+            margin=timedelta(),
+        )
         return Backfill(
             provider=Ringcx.name,
             stretches=stretches,
@@ -150,7 +154,6 @@ class RingcxPart:
             listing=Allowance(group="Metadata", limits=tuning.ringcx_limits["Metadata"]),
             fetching=Allowance(group="Recordings", limits=tuning.ringcx_limits["Recordings"]),
             sample_pages=0,  # three hours say nothing of the others, and cost a minute and a half
-            kept_days=self._kept_days(names),
             bytes_a_second=2 * 2 * 8000,
             sound="two channels of PCM16 at 8 kHz",
         )

@@ -122,7 +122,6 @@ class RingexPart:
             listing=Allowance(group="Heavy", limits=heavy),
             fetching=Allowance(group="Heavy", limits=heavy),
             sample_pages=SAMPLE_PAGES,
-            kept_days={stretch.source: stretch.kept / timedelta(days=1)},
             bytes_a_second=4000,
             sound="MP3 at 32 kbit/s",
             slice=SLICE,

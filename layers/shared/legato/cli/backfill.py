@@ -107,8 +107,7 @@ def ringcx(
     discard: Discard = False,
     yes: Yes = False,
 ) -> None:
-    sources = sub_account or ()
-    _run(context, "ringcx", times, sources, dry_run=dry_run, discard=discard, yes=yes)
+    _run(context, "ringcx", times, sub_account or (), dry_run=dry_run, discard=discard, yes=yes)
 
 
 @command(
@@ -143,8 +142,7 @@ def kazoo(
     discard: Discard = False,
     yes: Yes = False,
 ) -> None:
-    sources = account or ()
-    _run(context, "kazoo", times, sources, dry_run=dry_run, discard=discard, yes=yes)
+    _run(context, "kazoo", times, account or (), dry_run=dry_run, discard=discard, yes=yes)
 
 
 def _run(
@@ -191,13 +189,13 @@ def _announced(work: Backfill, *, dry_run: bool) -> bool:
     first = work.stretches[0]
     say(f"From {moment(first.begin)} to {moment(first.end)}.")
     ahead = estimate(work, dry_run=dry_run)
-    for one in ahead:
+    for stretch, one in zip(work.stretches, ahead, strict=True):
         say(f"{_whose(work, one.source)}: {_left(work, one)}.")
-        kept = work.kept_days[one.source]
-        oldest = work.clock.now() - timedelta(days=kept)
+        oldest = work.clock.now() - stretch.kept
         if first.begin < oldest and one.requests:
+            days = stretch.kept / timedelta(days=1)
             say(
-                f"warning: {NAMES[work.provider]} keeps recordings of {one.source} for {kept:g} "
+                f"warning: {NAMES[work.provider]} keeps recordings of {one.source} for {days:g} "
                 f"days: recordings from before {moment(oldest)} are gone.",
                 err=True,
             )

@@ -12,21 +12,20 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from legato.discovery.sweep import sweep
 from legato.errors import Barred, LegatoError, Refused, Retry, Stale, Wait
 from legato.ledger.listings import records_key, tail_key
 from legato.model import format_time, parse_time
 from legato.operations.walk import Place, walk
-from legato.ports import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from legato.model import CallId, Job, Json, Note, Unreadable
-    from legato.ports import Change, Clock, Jobs, Notes, TailPage
+    from legato.ports import Change, Clock, Jobs, Notes, Recorded, TailPage
     from legato.settings import Limit
 
 SLICE = timedelta(seconds=90)
@@ -42,29 +41,6 @@ REMEMBERED = 10_000
 
 Those of neighbouring pages are enough: they overlap, and a full one is asked for in pieces.
 """
-
-
-class Stretch(Tail, Protocol):
-    """What one `source` of a provider has of the time from `begin` to `end`.
-
-    A source is a sub-account, an account, or a user.
-    """
-
-    source: str
-    begin: datetime
-    end: datetime
-
-    def share(self, cursor: Json) -> float:
-        """Return how much of it a reader with this cursor has read, 0 to 1."""
-        ...
-
-    def requests(self, cursor: Json) -> int:
-        """Return how many requests are left to its end, at least."""
-        ...
-
-    def length(self, record: Json) -> timedelta:
-        """Return how long a record's recordings are, or no time if it does not say so."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +65,11 @@ class Backfill:
 
     `listing` and `fetching` are what is allowed for finding recordings and for their audio, of
     which a second has about so many bytes if it is like `sound`. `sample_pages` may be read to
-    guess how much there is. `kept_days` is how long the provider keeps recordings, by source.
+    guess how much there is.
     """
 
     provider: str
-    stretches: Sequence[Stretch]
+    stretches: Sequence[Recorded]
     limit: datetime | None
     jobs: Jobs
     notes: Notes
@@ -103,7 +79,6 @@ class Backfill:
     listing: Allowance
     fetching: Allowance
     sample_pages: int
-    kept_days: Mapping[str, float]
     bytes_a_second: int
     sound: str
     slice: timedelta = SLICE
@@ -165,7 +140,7 @@ def check(work: Backfill, *, dry_run: bool = False, discard: bool = False) -> No
     What has begun may go on, however long ago.
     """
     now = work.clock.now()
-    oldest = now - timedelta(days=max(work.kept_days[one.source] for one in work.stretches))
+    oldest = now - max(one.kept for one in work.stretches)
     begun = any(_cursor(one.key, work.notes) for one in work.stretches)
     if not begun and work.stretches[0].begin < _midnight(oldest):
         raise Refused(
@@ -238,7 +213,7 @@ class _Reader:
 
     def __init__(
         self,
-        stretch: Stretch,
+        stretch: Recorded,
         work: Backfill,
         notes: Notes,
         places: dict[str, Place],
@@ -392,11 +367,11 @@ def _cursor(key: str, notes: Notes) -> Json:
     return cursor
 
 
-def _run_key(stretch: Stretch) -> str:
+def _run_key(stretch: Recorded) -> str:
     return f"backfill#{stretch.name}#{stretch.source}"
 
 
-def _note_run(stretch: Stretch, limit: datetime | None, notes: Notes) -> None:
+def _note_run(stretch: Recorded, limit: datetime | None, notes: Notes) -> None:
     """Write down which days are filled, so that nobody forgets them unfinished."""
     note = notes.read(_run_key(stretch))
     to = limit and format_time(limit)
@@ -405,7 +380,7 @@ def _note_run(stretch: Stretch, limit: datetime | None, notes: Notes) -> None:
         notes.write(replace(note, content=run))
 
 
-def _estimated(stretch: Stretch, cursor: Json, pages: int) -> Estimate:
+def _estimated(stretch: Recorded, cursor: Json, pages: int) -> Estimate:
     """Read a few pages without taking them in, and expect the rest to be like them."""
     share, least = stretch.share(cursor), stretch.requests(cursor)
     bare = Estimate(source=stretch.source, watch=stretch.watch, share=share, requests=least)

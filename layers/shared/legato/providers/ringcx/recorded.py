@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.providers.ringcx.rows import began_at
-from legato.providers.ringcx.stretch import RingcxStretch
-from legato.providers.ringcx.tail import LONGEST
+from legato.model import parse_time
+from legato.providers.ringcx.rows import began_at, length_of
+from legato.providers.ringcx.tail import LONGEST, RingcxTail
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from legato.model import Json
     from legato.ports import Clock
     from legato.providers.ringcx.tail import Metadata
 
 
-class RingcxRecorded(RingcxStretch):
-    """A sub-account's segments that began from `begin` to `end`, which RingCX keeps for `kept`.
+class RingcxRecorded(RingcxTail):
+    """A sub-account's segments from `begin` to `end`, which RingCX keeps for `kept`, in no hurry.
 
-    Which time of a segment makes it fall into a window is not documented, so one window more is
-    read: one that went on over the end may stand there.
+    `key` tells this reader from others. The end is never nearer to the present than `lag`; the next
+    run of a stretch up to the present reads what was too young for this one.
+
+    Which time of a segment makes it fall into a window is not documented, so a `margin` is read
+    too: a segment that went on over the end may stand there.
     """
 
     def __init__(
@@ -34,18 +39,47 @@ class RingcxRecorded(RingcxStretch):
         lag: timedelta,
         overlap: timedelta,
         kept: timedelta,
+        key: str = "#recorded",
+        margin: timedelta = LONGEST,
     ) -> None:
+        end = min(end + margin, clock.now() - lag)
         super().__init__(
             metadata,
             clock,
             sub_account=sub_account,
-            begin=begin,
-            limit=end + LONGEST,
+            key=key,
+            first=begin,
             lag=lag,
             overlap=overlap,
+            end=end,
+            behind=True,
         )
-        self.key = f"{self.watch}#recorded"
+        self.source = sub_account
+        self.begin = begin.replace(microsecond=0)
+        self.end = end.replace(microsecond=0)
         self.kept = kept
+
+    def reached(self, cursor: Json) -> datetime:
+        """Return the moment up to which a reader with this cursor has read everything."""
+        if "begin" not in cursor:
+            return self.begin
+        return parse_time(cursor["read"] if "read" in cursor else cursor["begin"])
+
+    def share(self, cursor: Json) -> float:
+        """Return how much of it a reader with this cursor has read, 0 to 1."""
+        return min(1.0, (self.reached(cursor) - self.begin) / (self.end - self.begin))
+
+    def requests(self, cursor: Json) -> int:
+        """Return how many windows are left to ask for if none of them is full."""
+        left = self.end - self.reached(cursor)
+        if not cursor:
+            # The first one overlaps with nothing.
+            return max(1, math.ceil((left - self._overlap) / (LONGEST - self._overlap)))
+        return max(0, math.ceil(left / (LONGEST - self._overlap)))
+
+    def length(self, record: Json) -> timedelta:
+        """Return how long a segment's recording is as far as its row says, or no time at all."""
+        return timedelta(milliseconds=length_of(record) or 0)
 
     def began_at(self, record: Json) -> datetime | None:
         """Return when the row's segment began."""
