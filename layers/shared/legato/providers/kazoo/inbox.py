@@ -40,10 +40,9 @@ from legato.tuning import tolerance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
 
     from legato.ports import Clock, Jobs, Ledger, Notes
-    from legato.providers.kazoo.tail import Documents
+    from legato.providers.kazoo.api import KazooApi
 
 log = logging.getLogger(__name__)
 
@@ -90,22 +89,6 @@ class Objects(Protocol):
     def mark_archived(self, arrival: Arrival) -> None:
         """Let the object be removed some day. Raises Retry."""
         ...
-
-
-class Documented(Protocol):
-    """Who knows the documents of recordings."""
-
-    def recording(self, account: str, recording: str) -> Json: ...
-
-    def recordings(
-        self,
-        account: str,
-        *,
-        created_from: datetime,
-        created_to: datetime,
-        filters: Mapping[str, str] = ...,
-        page_size: int,
-    ) -> Documents: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +165,7 @@ class Inbox:
     def __init__(
         self,
         objects: Objects,
-        api: Documented,
+        api: KazooApi,
         jobs: Jobs,
         ledger: Ledger,
         notes: Notes,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from legato.model import Json
     from legato.ports import Clock
-    from legato.providers.kazoo.tail import Recordings
+    from legato.providers.kazoo.api import KazooApi
 
 
 class KazooRecorded(KazooTail):
@@ -35,7 +35,7 @@ class KazooRecorded(KazooTail):
 
     def __init__(
         self,
-        recordings: Recordings,
+        api: KazooApi,
         clock: Clock,
         *,
         account: str,
@@ -47,7 +47,7 @@ class KazooRecorded(KazooTail):
         key: str = "#recorded",
     ) -> None:
         super().__init__(
-            recordings,
+            api,
             clock,
             account=account,
             first=begin - OVERLAP,

@@ -11,7 +11,7 @@ once more by itself
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from legato.errors import Retry
 from legato.ledger.gaps import SEAM
@@ -21,9 +21,10 @@ from legato.providers.fields import kept
 from legato.providers.kazoo.documents import began_at, call_of, recording_of, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from legato.ports import Clock
+    from legato.providers.kazoo.api import KazooApi
 
 LONGEST = timedelta(days=31)
 """`crossbar.maximum_range`, which is an hour longer."""
@@ -32,34 +33,6 @@ OVERLAP = timedelta(hours=3)
 PAGE_SIZE = 200
 MOST_PAGES = 1000
 """Of a window; after so many, each with a key of the next one, somebody is told."""
-
-
-class Documents(Protocol):
-    """A page of recordings, and where the next one begins."""
-
-    @property
-    def documents(self) -> Sequence[object]: ...
-    @property
-    def next_start_key(self) -> str | None: ...
-
-
-class Recordings(Protocol):
-    """Who lists an account's recordings."""
-
-    def recordings(
-        self,
-        account: str,
-        *,
-        created_from: datetime,
-        created_to: datetime,
-        start_key: str | None = None,
-        user: str | None = None,
-        filters: Mapping[str, str] = ...,
-        page_size: int,
-        priority: Priority = Priority.NORMAL,
-    ) -> Documents:
-        """Return the recordings that were saved in this time, the first ones first."""
-        ...
 
 
 def change_of(
@@ -102,7 +75,7 @@ class KazooTail(Account):
 
     def __init__(
         self,
-        recordings: Recordings,
+        api: KazooApi,
         clock: Clock,
         *,
         account: str,
@@ -114,7 +87,7 @@ class KazooTail(Account):
     ) -> None:
         super().__init__(account)
         self.key = key or (f"{self.watch}#{user}" if user else self.watch)
-        self._recordings = recordings
+        self._api = api
         self._clock = clock
         self._account = account
         self._first = first
@@ -126,7 +99,7 @@ class KazooTail(Account):
         """Return the next page of a window. Raises Wait, Barred, Retry, Failed."""
         now = self._now()
         begin, until = self._window(cursor, now)
-        answer = self._recordings.recordings(
+        answer = self._api.recordings(
             self._account,
             created_from=begin,
             created_to=until,
@@ -188,7 +161,7 @@ class KazooTail(Account):
         """Return who reads what was saved from `begin` to `end`, of both databases."""
         month = month_of(begin)
         return KazooTail(
-            self._recordings,
+            self._api,
             self._clock,
             account=self._account,
             first=month - SEAM if begin - month < OVERLAP else begin,

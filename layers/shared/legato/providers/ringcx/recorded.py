@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from legato.model import Json
     from legato.ports import Clock
-    from legato.providers.ringcx.tail import Metadata
+    from legato.providers.ringcx.api import RingcxApi
 
 
 class RingcxRecorded(RingcxTail):
@@ -30,7 +30,7 @@ class RingcxRecorded(RingcxTail):
 
     def __init__(
         self,
-        metadata: Metadata,
+        api: RingcxApi,
         clock: Clock,
         *,
         sub_account: str,
@@ -44,7 +44,7 @@ class RingcxRecorded(RingcxTail):
     ) -> None:
         end = min(end + margin, clock.now() - lag)
         super().__init__(
-            metadata,
+            api,
             clock,
             sub_account=sub_account,
             key=key,

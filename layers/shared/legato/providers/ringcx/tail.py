@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from legato.ledger.gaps import SEAM
 from legato.model import CallId, Json, Priority, Unreadable, format_time, parse_time
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from legato.ports import Clock
+    from legato.providers.ringcx.api import RingcxApi
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +43,6 @@ SHORTEST = timedelta(seconds=2)
 LAST = timedelta(minutes=1)
 FULL = 400
 """Rows at which an answer was seen to be cut off, without a word of it."""
-
-
-class Metadata(Protocol):
-    """Who answers for a window of a sub-account's segments."""
-
-    def interactions(
-        self,
-        sub_account: str,
-        *,
-        begin: datetime,
-        seconds: int,
-        priority: Priority = Priority.NORMAL,
-    ) -> list[Json]:
-        """Return the rows of the segments in `seconds` from `begin` on."""
-        ...
 
 
 class RingcxTail:
@@ -74,7 +60,7 @@ class RingcxTail:
 
     def __init__(
         self,
-        metadata: Metadata,
+        api: RingcxApi,
         clock: Clock,
         *,
         sub_account: str,
@@ -92,7 +78,7 @@ class RingcxTail:
         self.key = f"{self.watch}{key}"
         self.behind = behind
         self.late = late
-        self._metadata = metadata
+        self._api = api
         self._clock = clock
         self._first = first
         self._lag = lag
@@ -111,7 +97,7 @@ class RingcxTail:
 
         span = timedelta(seconds=cursor.get("span", LONGEST.total_seconds()))
         length = min(span, until - begin)
-        rows = self._metadata.interactions(
+        rows = self._api.interactions(
             self.sub_account,
             begin=begin,
             seconds=int(length.total_seconds()),
@@ -160,7 +146,7 @@ class RingcxTail:
     def stretch(self, begin: datetime, end: datetime, *, key: str) -> RingcxTail:
         """Return who reads the segments from `begin` to `end`."""
         return RingcxTail(
-            self._metadata,
+            self._api,
             self._clock,
             sub_account=self.sub_account,
             key=key.removeprefix(self.watch),
