@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
 from legato.errors import Failed, LegatoError, NotYet, Stale
+from legato.ledger.notes import change
 from legato.model import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ RETIRE = timedelta(minutes=10)
 """How long the previous token is still accepted after the last subscription with it is gone."""
 SAME_FLAW = timedelta(hours=1)
 """How long a fresh subscription with a flaw is left alone, since another would have it too."""
-CLOSING_TRIES = 5
 
 
 class SecretStore(Protocol):
@@ -331,16 +331,18 @@ class _Memory:
 
 
 def _close(notes: Notes) -> str | None:
-    """Let no keeper begin any more; return the id that the note knew."""
-    for _ in range(CLOSING_TRIES):
-        memory = _Memory(notes)
-        known: str | None = memory.get("subscription")
-        try:
-            memory.write(closed=True, subscription=None, carries=None, held_until=None)
-        except Stale:
-            continue
-        return known
-    raise Stale(f"{NOTE} is being changed all the time")
+    """Let no keeper begin any more; return the id that the note knew. Raises Retry."""
+    known: str | None = None
+
+    def closed(note: Note) -> Note:
+        nonlocal known
+        known = note.content.get("subscription")
+        gone = ("subscription", "carries", "held_until")
+        left = {name: value for name, value in note.content.items() if name not in gone}
+        return replace(note, content=left | {"closed": True})
+
+    change(NOTE, closed, notes)
+    return known
 
 
 def _delete(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from legato.errors import Retry, Stale
 from legato.ledger.notes import change
 from legato.model import CallId, Job
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from legato.ingest.ports import Ports
     from legato.model import Note
     from legato.ports import Notes
-
-TRIES = 10
 
 
 def related_to(call: CallId, ports: Ports) -> frozenset[CallId]:
@@ -43,25 +40,17 @@ def tell(job: Job, others: Iterable[CallId], ports: Ports) -> None:
     """Let other calls know of the job's call, each once. Raises Retry."""
     own = str(job.id)
     for other in others:
-        for _ in range(TRIES):
-            note = ports.notes.read(_key(other))
+
+        def told(note: Note, other: CallId = other) -> Note:
             known = note.content.get("calls", [])
             if own in known:
-                break
+                return note
             # The job first: a worker that dies in between tells twice, never not at all.
-            message = Job(
-                **other._asdict(),
-                seen_at=ports.clock.now(),
-                hints={"related": [own]},
-            )
+            message = Job(**other._asdict(), seen_at=ports.clock.now(), hints={"related": [own]})
             ports.jobs.send(message, delay=ports.policy.settle)
-            try:
-                ports.notes.write(replace(note, content={"calls": sorted([*known, own])}))
-            except Stale:
-                continue
-            break
-        else:
-            raise Retry(f"the relations of {other} are written faster than they are read")
+            return replace(note, content={"calls": sorted([*known, own])})
+
+        change(_key(other), told, ports.notes)
 
 
 def _key(call: CallId) -> str:
