@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 JOB_VERSION = 1
-PROVIDERS = ("ringex", "ringcx", "kazoo")
+PROVIDER_NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
+PROVIDERS = tuple(PROVIDER_NAMES)
 MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "wav": "audio/wav",
@@ -100,6 +101,11 @@ def encoded(name: str) -> str:
     safe = quote(name, safe="")
     # quote() leaves dots alone, but a segment of dots alone would climb a file system.
     return safe.replace(".", "%2E") if set(name) <= {"."} else safe
+
+
+def provider_name(provider: str) -> str:
+    """Return a provider's name as people read it."""
+    return PROVIDER_NAMES.get(provider, provider)
 
 
 def person(arn: str) -> str:

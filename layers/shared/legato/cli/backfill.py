@@ -183,8 +183,8 @@ def _run(
 
 def _announced(work: Backfill, *, dry_run: bool) -> bool:
     """Say what is ahead; return whether there is anything."""
+    from legato.model import PROVIDER_NAMES as NAMES
     from legato.operations.backfill import estimate, takes
-    from legato.operations.report.page import NAMES
 
     first = work.stretches[0]
     say(f"From {moment(first.begin)} to {moment(first.end)}.")

@@ -13,7 +13,7 @@ from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson
 from legato.cli.output import in_short, moment, say, write_json
-from legato.model import parse_time
+from legato.model import parse_time, provider_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from legato.model import Json
     from legato.operations.overview import Need, Status
 
-NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
 SHOWN = 10
 """Of many needs that are alike. --json has all."""
 FEW = 8
@@ -65,7 +64,7 @@ def show_status(context: typer.Context, as_json: AsJson = False) -> None:
 def _show(found: Status, unknown: dict[str, str]) -> None:
     said = found.said
     for one in said["providers"]:
-        _part(NAMES[one["provider"]], _provider(one))
+        _part(provider_name(one["provider"]), _provider(one))
     if not said["providers"]:
         say("No provider is in use yet: fill in the secret CredentialsArn.")
     _part("Archive", _archive(said))

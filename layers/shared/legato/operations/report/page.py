@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.model import format_time
+from legato.model import format_time, provider_name
 from legato.operations.report.reconciliation import FATES
 from legato.printable import html_text
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from legato.operations.report.reconciliation import Day, Found, NotAsked, Reconciliation
 
-NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
 SHOWN = 5000
 """So many rows a browser shows well. The JSON beside the page has all."""
 STYLE = """
@@ -104,7 +103,7 @@ def _verdict(report: Reconciliation) -> Iterable[str]:
 def _facts(report: Reconciliation) -> Iterable[str]:
     facts = (
         ("Ran", f"{_moment(report.began_at)} to {_moment(report.ended_at)}"),
-        ("Asked", ", ".join(NAMES.get(name, name) for name in report.providers) or "nobody"),
+        ("Asked", ", ".join(map(provider_name, report.providers)) or "nobody"),
         ("Recorded", f"{len(report.found)}"),
         *((fate.capitalize(), f"{report.counts[fate]}") for fate in FATES),
         ("Missing for more than a day", f"{report.missing_over_a_day}"),
@@ -120,7 +119,7 @@ def _not_asked(not_asked: Sequence[NotAsked]) -> Iterable[str]:
     if not not_asked:
         return
     yield "<h2>Could not be asked</h2>"
-    rows = ((NAMES.get(one.provider, one.provider), one.what, one.reason) for one in not_asked)
+    rows = ((provider_name(one.provider), one.what, one.reason) for one in not_asked)
     yield from _table(("Provider", "What", "Why"), rows, ids=(1,))
 
 
@@ -130,7 +129,7 @@ def _days(report: Reconciliation) -> Iterable[str]:
     yield "".join(f'<th class="n">{name}</th>' for name in ("Recorded", *_titles()))
     yield "</tr></thead><tbody>"
     for one in report.days():
-        name = html_text(NAMES.get(one.provider, one.provider))
+        name = html_text(provider_name(one.provider))
         figures = _figures(one)
         if not report.complete(one.provider):
             name += ' <span class="warn">(not complete)</span>'
@@ -160,7 +159,7 @@ def _recordings(title: str, found: Sequence[Found], words: str) -> Iterable[str]
     rows = (
         (
             _moment(one.began_at) if one.began_at else f"{one.day}",
-            NAMES.get(one.provider, one.provider),
+            provider_name(one.provider),
             one.account,
             one.call,
             one.recording,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from legato.format import counted
+from legato.model import provider_name
 from legato.printable import html_address, html_text
 from legato.retrieval.export.call_summary import digits_of
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from legato.model import Json
     from legato.retrieval.export.call_summary import CallSummary, LegSummary
 
-NAMES = {"ringex": "RingEX", "ringcx": "RingCX", "kazoo": "Kazoo"}
 OPEN = 3
 """So many calls are open from the beginning."""
 _HERE = Path(__file__).parent
@@ -146,7 +146,7 @@ def _call(at: int, card: CallSummary, calls: int) -> Iterable[str]:
     yield f'<span class="way">{html_text(way)}</span>'
     yield f'<span class="who">{_who(card)}</span>'
     legs = f'<span class="chip">{len(card.legs)} legs</span>' if len(card.legs) > 1 else ""
-    provider = html_text(NAMES.get(card.provider, card.provider))
+    provider = html_text(provider_name(card.provider))
     yield (
         f'<span class="long">{clock(card.duration_ms)}{legs}<span class="chip">{provider}</span>'
         "</span></summary>"
