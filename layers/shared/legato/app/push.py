@@ -14,7 +14,7 @@ from legato.config import PushSettings, environment_settings
 from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,9 @@ class Pushing:
     inbox: PushInbox
 
 
-def pushing(environment: Mapping[str, str] = os.environ) -> Pushing:
+def pushing() -> Pushing:
     """Return what PushFunction needs."""
-    settings = environment_settings(PushSettings, environment)
+    settings = environment_settings(PushSettings, os.environ)
     secret = Secret(
         client("secretsmanager", read_timeout=2),
         arn=settings.inbound_tokens,

@@ -15,8 +15,6 @@ from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
 from legato.providers.ringex.hook import RingexHook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from legato.discovery.webhook import Hook
     from legato.ports import Clock, Jobs
 
@@ -31,9 +29,9 @@ class Receiving:
     settle: int
 
 
-def receiving(environment: Mapping[str, str] = os.environ) -> Receiving:
+def receiving() -> Receiving:
     """Return what WebhookFunction needs."""
-    settings = environment_settings(WebhookSettings, environment)
+    settings = environment_settings(WebhookSettings, os.environ)
     secret = Secret(
         client("secretsmanager", read_timeout=2),
         arn=settings.inbound_tokens,

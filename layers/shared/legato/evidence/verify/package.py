@@ -19,12 +19,10 @@ from legato.model import MEDIA_TYPES, CallId, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from legato.evidence.verify.finding import Report, Tell
     from legato.evidence.verify.keys import PublicKey
-    from legato.evidence.verify.timestamps import Authority
     from legato.model import Json
 
 PAYLOAD = "data"
@@ -73,22 +71,19 @@ def verify_package(
     folder: Path,
     *,
     known: Sequence[PublicKey] = (),
-    authorities: Sequence[Authority] = (),
     deep: bool = False,
-    at: datetime | None = None,
     tell: Tell = lambda _: None,
 ) -> tuple[Report, Scope]:
     """Look at everything in a package, as verify does with an archive, and return what it holds.
 
-    Without `at` it is as old as it says. Raises Refused if it is no package, Failed.
+    It is as old as it says. Raises Refused if it is no package, Failed.
     """
     evidence, scope = payload(folder)
     report = verify(
         evidence,
         known=known,
-        authorities=authorities,
         deep=deep,
-        at=at or scope.at,
+        at=scope.at,
         scope=scope,
         tell=tell,
     )
