@@ -536,6 +536,14 @@ class RecordingRemover(Protocol):
         ...
 
 
+class Mail(Protocol):
+    """Who tells people."""
+
+    def send(self, subject: str, words: str) -> None:
+        """Send a message. `subject` is ASCII, at most 100 characters. Raises Retry."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
     """How many messages a queue holds, about: to be taken, taken by somebody, to appear later."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from legato.errors import LegatoError
 from legato.model import format_time, parse_time
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from legato.model import Json, Note
     from legato.operations.overview import Need, Overview, Status
+    from legato.ports import Mail
 
 NOTE = "status"
 TOLD_AFTER = 2
@@ -38,14 +39,6 @@ SUBJECT = 100
 """Characters that SNS takes. https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
 MOST = 100
 """Findings that a part of a mail names: SNS takes 256 KB."""
-
-
-class Mail(Protocol):
-    """Who tells people."""
-
-    def send(self, subject: str, words: str) -> None:
-        """Send a message. `subject` is ASCII, at most 100 characters. Raises Retry."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

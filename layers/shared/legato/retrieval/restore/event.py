@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.model import Json, Note
-    from legato.ports import Clock, Lists
-    from legato.retrieval.restore.mail import Mail
+    from legato.ports import Clock, Lists, Mail
 
 _COMPLETED, _EXPIRED = "Object Restore Completed", "Object Restore Expired"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from legato.format import counted
 from legato.ledger.notes import change
@@ -16,18 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.model import Note
-    from legato.ports import Clock, Lists
+    from legato.ports import Clock, Lists, Mail
 
 MAILED = 100
 """Calls that one mail names."""
-
-
-class Mail(Protocol):
-    """Who tells people."""
-
-    def send(self, subject: str, words: str) -> None:
-        """Send a message. `subject` is ASCII, at most 100 characters. Raises Retry."""
-        ...
 
 
 def tell(note: Note, notes: Lists, clock: Clock, mail: Mail) -> None:
