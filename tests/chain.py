@@ -13,7 +13,7 @@ from datetime import timedelta
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from legato.archive import layout, manifest
+from legato.archive import document, layout, manifest
 from legato.archive.manifest import Missing, Recording, Revision
 from legato.model import PROVIDERS, StoredLeg, StoredObject, format_time
 from legato.operations.report.page import to_html
@@ -312,7 +312,7 @@ class Chained:
         )
         self.on_manifest.get(name, lambda _: None)(content)
         key = layout.manifest_key(folder, number)
-        return self._document(name, key, manifest.to_bytes(content))
+        return self._document(name, key, document.to_bytes(content))
 
     def _document(self, name, key, body):
         stored = self._put(name, key, body)

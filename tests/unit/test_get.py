@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legato.archive import layout, manifest
+from legato.archive import document, layout, manifest
 from legato.archive.library import Cold
 from legato.archive.manifest import Recording, Revision
 from legato.catalogue.index import row_of
@@ -88,7 +88,7 @@ class Shelf:
                 sealed_at=NOON,
             )
         )
-        sealed = self._put(layout.manifest_key(folder, 1), manifest.to_bytes(content), "STANDARD")
+        sealed = self._put(layout.manifest_key(folder, 1), document.to_bytes(content), "STANDARD")
         return row_of(content, sealed, storage_class=kept_in)
 
     def tamper(self, *keys):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from legato.archive import manifest
+from legato.archive import document
 from legato.archive.layout import call_prefix, leg_key
 from legato.catalogue.index import row_of
 from legato.errors import Failed
@@ -55,7 +55,7 @@ class Company(World):
         """Let the newest manifest of a call say something else, as if it was sealed so."""
         state = self.state(call)
         content = json.loads(self.archive.objects.pop(state.manifest.key)) | changes
-        sealed = self.archive.put(state.manifest.key, manifest.to_bytes(content), "STANDARD")
+        sealed = self.archive.put(state.manifest.key, document.to_bytes(content), "STANDARD")
         self.ledger.save(replace(state, manifest=sealed))
 
     def reconciled(self, **options):
@@ -290,7 +290,7 @@ def sealed_by_an_older_manifest(company):
     named = {"key": state.manifest.key, "version_id": "v1", "bytes": state.manifest.size}
     supersedes = named | {"sha256": state.manifest.sha256}
     content = older | {"revision": 2, "supersedes": supersedes, "legs": older["legs"][:1]}
-    body = manifest.to_bytes(content)
+    body = document.to_bytes(content)
     sealed = company.archive.put(f"{prefix}manifest-2.json", body, "STANDARD")
     legs = {"2": state.legs["2"]}
     company.ledger.save(replace(state, manifest=sealed, revision=2, legs=legs))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from legato.archive.manifest import overlaps, to_bytes
+from legato.archive.document import to_bytes
+from legato.archive.manifest import overlaps
 from legato.errors import NotYet
 from legato.evidence.verify.manifests import contradictions, lost
 from legato.model import AudioFacts, Party, StoredLeg, StoredObject, format_time

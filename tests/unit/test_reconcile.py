@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from legato.archive import document, manifest
+from legato.archive import document
 from legato.archive.layout import call_prefix, leg_key, manifest_key, peaks_key, recording_key
 from legato.errors import Barred, Failed, Retry, Stale, Wait
 from legato.evidence.verify.schema import parsed
@@ -177,7 +177,7 @@ class World:
             "abandoned": [],
             "supersedes": None,
         }
-        sealed = self.archive.put(manifest_key(prefix, 1), manifest.to_bytes(content), "STANDARD")
+        sealed = self.archive.put(manifest_key(prefix, 1), document.to_bytes(content), "STANDARD")
         state = self.ledger.load(id_)
         return self.ledger.save(
             replace(

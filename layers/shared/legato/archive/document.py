@@ -23,7 +23,7 @@ from legato.model import CallId, encoded, parse_time
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from legato.model import Json
+    from legato.model import Json, StoredObject
 
 HOLDS, ACCESSES, REPORTS = "holds/", "access/", "reports/"
 FOLDERS = (CALLS, HOLDS, ACCESSES, REPORTS)
@@ -66,6 +66,21 @@ def read(key: str, body: bytes) -> datetime:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     return said_at(key, content)
+
+
+def to_bytes(content: Json) -> bytes:
+    """Write a document as it is stored: UTF-8, indented for people, ending in LF."""
+    return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def described(stored: StoredObject) -> Json:
+    """Return how a document names an object."""
+    return {
+        "key": stored.key,
+        "version_id": stored.version_id,
+        "bytes": stored.size,
+        "sha256": stored.sha256,
+    }
 
 
 def _folder(key: str) -> str:

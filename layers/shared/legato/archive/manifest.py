@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from legato import __version__
+from legato.archive.document import described
 from legato.errors import Failed
 from legato.model import (
     MEDIA_TYPES,
@@ -105,25 +106,20 @@ def to_json(revision: Revision) -> Json:
             "peak_dbfs": levels.peak_dbfs,
             "loudness_dbfs": levels.loudness_dbfs,
         },
-        "peaks": _object(revision.recording.peaks),
+        "peaks": described(revision.recording.peaks),
         "missing": [
             {
                 "leg": missing.leg,
                 "reason": missing.reason,
-                "evidence": None if missing.evidence is None else _object(missing.evidence),
+                "evidence": None if missing.evidence is None else described(missing.evidence),
             }
             for missing in revision.missing
         ],
-        "abandoned": [_object(leftover) for leftover in revision.abandoned],
+        "abandoned": [described(leftover) for leftover in revision.abandoned],
         "related": [str(call) for call in listing.related],
-        "supersedes": None if revision.supersedes is None else _object(revision.supersedes),
+        "supersedes": None if revision.supersedes is None else described(revision.supersedes),
         "provider_records": list(listing.records),
     }
-
-
-def to_bytes(manifest: Json) -> bytes:
-    """Write a manifest as the bytes that are stored: UTF-8, indented for people, ending in LF."""
-    return json.dumps(manifest, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def remembering(listing: Listing, earlier: Json) -> Listing:
@@ -165,15 +161,6 @@ def _epoch_ms(leg: StoredLeg) -> int:
     return round(leg.leg.started_at.timestamp() * 1000)
 
 
-def _object(stored: StoredObject) -> Json:
-    return {
-        "key": stored.key,
-        "version_id": stored.version_id,
-        "bytes": stored.size,
-        "sha256": stored.sha256,
-    }
-
-
 def _audio(audio: AudioFacts) -> Json:
     return {
         "media_type": audio.media_type,
@@ -190,7 +177,7 @@ def _leg(leg: StoredLeg, offset_ms: int) -> Json:
         "started_at": format_time(leg.leg.started_at),
         "announced_ms": leg.leg.announced_ms,
         "named_only": leg.leg.named_only,
-        **_object(leg.object),
+        **described(leg.object),
         **{fact: getattr(leg.audio, fact) for fact in _FACTS},
         "offset_ms": offset_ms,
         "short_ms": leg.short_ms,
@@ -213,7 +200,7 @@ def played(legs: Sequence[Json]) -> list[Json]:
 def _recording(recording: Recording) -> Json | None:
     if recording.object is None or recording.audio is None:
         return None
-    return {**_object(recording.object), **_audio(recording.audio), "how": recording.how}
+    return {**described(recording.object), **_audio(recording.audio), "how": recording.how}
 
 
 def read_manifest(sealed: StoredObject, archive: Archive) -> Json:

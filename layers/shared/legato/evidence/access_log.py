@@ -25,6 +25,7 @@ from legato.api_request import (
     text,
     unfinished,
 )
+from legato.archive.document import to_bytes
 from legato.archive.layout import access_key, hold_key
 from legato.errors import Refused, Retry
 from legato.ledger import undigested
@@ -234,6 +235,6 @@ def _details(given: object) -> Json:
 
 def _to_bytes(content: Json) -> bytes:
     try:
-        return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
+        return to_bytes(content)
     except RecursionError as error:
         raise Refused("`details` is nested too deeply") from error

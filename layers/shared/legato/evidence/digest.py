@@ -184,7 +184,7 @@ def _write(work: Chaining, start: datetime) -> tuple[str, int]:
         raise Failed(f"{key}.sig is there before its digest: nobody of ours has written it")
     if found is None:
         content = _content(work, start, head.content)
-        body = _to_bytes(content)
+        body = document.to_bytes(content)
         # Who cannot sign writes nothing. A second signature of the same bytes would be another one.
         signed = _signed(work, body)
         stored = _put(work, key, body)
@@ -248,14 +248,14 @@ def _unsigned(work: Chaining, found: StoredDocument, start: datetime, head: Json
             start,
             head,
             objects=[each for each in objects if each is not None],
-            lost=[each for each in map(_described, lost) if each in content["lost"]],
+            lost=[each for each in map(document.described, lost) if each in content["lost"]],
             written_at=content["written_at"],
             version=content["legato_version"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Failed(f"{key} is no digest") from error
     timely = start + HOUR <= written_at and abs(found.modified_at - written_at) <= LIFE
-    if not timely or _to_bytes(again) != found.body:
+    if not timely or document.to_bytes(again) != found.body:
         raise Failed(f"{key} was not written by a digest's run: somebody else has put it there")
     return content
 
@@ -267,7 +267,7 @@ def _content(work: Chaining, start: datetime, head: Json) -> Json:
         start,
         head,
         objects=objects,
-        lost=[_described(stored) for stored in lost],
+        lost=[document.described(stored) for stored in lost],
         written_at=format_time(work.clock.now()),
         version=__version__,
     )
@@ -296,10 +296,10 @@ def _digest(
         "signed_with": {
             "key_id": work.signer.key_id,
             "algorithm": work.signer.algorithm,
-            "public_key": _described(public_key),
+            "public_key": document.described(public_key),
         },
         "objects": [
-            _described(each.object) | {"modified_at": format_time(each.modified_at)}
+            document.described(each.object) | {"modified_at": format_time(each.modified_at)}
             for each in objects
         ],
         "lost": lost,
@@ -396,16 +396,3 @@ def _put(work: Chaining, key: str, body: bytes) -> StoredObject:
         return work.archive.put_bytes(key, body, media_type=media_type)
     except Conflict as error:
         raise Retry(f"another run has just written {key}") from error
-
-
-def _described(stored: StoredObject) -> Json:
-    return {
-        "key": stored.key,
-        "version_id": stored.version_id,
-        "bytes": stored.size,
-        "sha256": stored.sha256,
-    }
-
-
-def _to_bytes(content: Json) -> bytes:
-    return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"

@@ -9,7 +9,6 @@ is any case.
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,7 @@ from legato.api_request import (
     text,
     unfinished,
 )
+from legato.archive.document import to_bytes
 from legato.archive.layout import hold_key
 from legato.catalogue import index
 from legato.errors import Refused, Retry
@@ -387,7 +387,7 @@ def _carry_out(call: CallId, work: Holding) -> int:
 
 def _record(step: Json, work: Holding) -> None:
     key = hold_key(CallId.of(step), step["at"], step["step"])
-    body = json.dumps(step, ensure_ascii=False, indent=2).encode() + b"\n"
+    body = to_bytes(step)
     undigested.announce(key, work.notes, work.clock)
     undigested.written(work.archive.put_bytes(key, body, media_type=JSON), work.notes)
     if work.accesses is not None:

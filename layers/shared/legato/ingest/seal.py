@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from legato.archive import manifest
+from legato.archive import document, manifest
 from legato.archive.layout import manifest_key, peaks_key, recording_key
 from legato.archive.manifest import JSON, Missing, Recording, Revision, read_manifest
 from legato.catalogue.index import enter, row_of
@@ -94,7 +94,7 @@ def seal(
     key = manifest_key(prefix, number)
     undigested.announce(key, ports.notes, ports.clock)
     try:
-        sealed = ports.archive.put_bytes(key, manifest.to_bytes(content), media_type=JSON)
+        sealed = ports.archive.put_bytes(key, document.to_bytes(content), media_type=JSON)
     except Conflict as error:
         raise Wait(f"another worker sealed {key}", seconds=60) from error
     undigested.written(sealed, ports.notes)

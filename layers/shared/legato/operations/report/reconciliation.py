@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from legato import __version__
+from legato.archive import document
 from legato.archive.layout import report_key
 from legato.model import CallId, Json, format_time, parse_time
 
@@ -200,4 +200,4 @@ class Reconciliation:
 
     def to_bytes(self) -> bytes:
         """Write the report as it is stored: UTF-8, indented for people, ending in LF."""
-        return json.dumps(self.to_json(), ensure_ascii=False, indent=2).encode() + b"\n"
+        return document.to_bytes(self.to_json())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import TYPE_CHECKING
 
 from legato import __version__
@@ -100,11 +99,6 @@ def contents(asked: ExportRequest, chosen: Sequence[Chosen], *, part: int, parts
         "left_out": sorted(key for each in chosen for key in each.left_out),
         "unchained": sorted(key for key, document in documents.items() if not document.digest),
     }
-
-
-def to_bytes(content: Json) -> bytes:
-    """Write JSON for people and programs."""
-    return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def _line(card: CallSummary) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from legato import __version__
+from legato.archive.document import to_bytes
 from legato.disk import beside, disk, keep_names, private_folder, sha256_of, write_whole
 from legato.errors import Conflict, Refused
 from legato.evidence.verify.package import CONTENTS, PAYLOAD, is_package, payload, verify_package
@@ -19,7 +20,7 @@ from legato.model import format_time
 from legato.retrieval.export.bag import unwrite_bag, write_bag
 from legato.retrieval.export.call_summary import CallSummary, call_summary
 from legato.retrieval.export.copy_objects import bring, placed
-from legato.retrieval.export.index_files import contents, custody, index_csv, to_bytes
+from legato.retrieval.export.index_files import contents, custody, index_csv
 from legato.retrieval.export.local import Files
 from legato.retrieval.export.page import to_html
 from legato.retrieval.filenames import stem
