@@ -113,6 +113,15 @@ def joined(base: httpx.URL, address: str) -> httpx.URL:
     return url
 
 
+def check_host(url: httpx.URL, *allowed: httpx.URL, provider: str, setting: str) -> None:
+    """Raise Failed for a URL on any other host than these: it gets no token."""
+    if origin(url) not in map(origin, allowed):
+        raise Failed(
+            f"{url.host} is not a configured {provider} host, so it gets no token; "
+            f"if it is {provider}'s, set {setting}"
+        )
+
+
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
     """Return what makes a host another one: scheme, name, port."""
     port = url.port or {"https": 443, "http": 80}.get(url.scheme)

@@ -20,7 +20,7 @@ from legato.ledger.rate_limit import Gate
 from legato.model import Priority
 from legato.providers import responses
 from legato.providers.credentials import AnyPool, Expired, Forbidden, Unaccepted
-from legato.providers.http_client import LOG_IN_TIMEOUT, Line, origin
+from legato.providers.http_client import LOG_IN_TIMEOUT, Line, check_host
 from legato.providers.kazoo.credentials import read_credentials
 from legato.providers.kazoo.documents import to_gregorian
 from legato.providers.kazoo.responses import Answer, is_json, life_of, read_answer, said
@@ -271,11 +271,7 @@ class KazooApi:
         raise Retry(f"{responses.where(request)} redirects too often")
 
     def _sent(self, request: httpx.Request, token: str, key: str, *, priority: Priority) -> Answer:
-        if origin(request.url) != origin(self._url):
-            raise Failed(
-                f"{request.url.host} is not the configured Kazoo host, so it gets no token; "
-                "if it is Kazoo's, set the parameter KazooUrl"
-            )
+        check_host(request.url, self._url, provider="Kazoo", setting="the parameter KazooUrl")
         request.headers["X-Auth-Token"] = token
         response = self._line.send(request, key, priority=priority)
         if response.next_request is not None or (

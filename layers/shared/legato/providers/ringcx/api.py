@@ -22,7 +22,7 @@ from legato.ledger.rate_limit import Gate
 from legato.model import Priority
 from legato.providers import responses
 from legato.providers.credentials import Expired, Forbidden, Pool, Unaccepted
-from legato.providers.http_client import LOG_IN_TIMEOUT, Line, origin
+from legato.providers.http_client import LOG_IN_TIMEOUT, Line, check_host
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, auth_key, platform_tokens
 from legato.providers.ringcx.responses import read_list, said
 from legato.providers.session import Session
@@ -240,11 +240,8 @@ class RingcxApi:
     def _sent(
         self, request: httpx.Request, token: str, key: str, *, priority: Priority
     ) -> httpx.Response:
-        if origin(request.url) != origin(self._url):
-            raise Failed(
-                f"{request.url.host} is not the configured RingCX host, so it gets no token; "
-                "if it is RingCX's, set RingcxUrl in the parameter Tuning"
-            )
+        setting = "RingcxUrl in the parameter Tuning"
+        check_host(request.url, self._url, provider="RingCX", setting=setting)
         request.headers["Authorization"] = f"Bearer {token}"
         return self._line.send(request, key, priority=priority)
 

@@ -24,7 +24,7 @@ from legato.providers.credentials import (
     Pool,
     Unaccepted,
 )
-from legato.providers.http_client import Line, joined, origin
+from legato.providers.http_client import Line, check_host, joined, origin
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, platform_tokens
 from legato.providers.session import Session
 
@@ -164,11 +164,13 @@ class RingexApi:
         recording: str | None = None,
     ) -> Iterator[httpx.Response]:
         """Send a request with whichever credential has room, until one is accepted."""
-        if origin(request.url) not in (origin(self._platform), origin(self._media)):
-            raise Failed(
-                f"{request.url.host} is not a configured RingCentral host, so it gets no token; "
-                "if it is RingCentral's, set the parameter RingexUrl"
-            )
+        check_host(
+            request.url,
+            self._platform,
+            self._media,
+            provider="RingCentral",
+            setting="RingexUrl in the parameter Tuning",
+        )
         group = group_of(request.method, request.url.path)
 
         def send(one: Credential, token: str, _facts: Json, again: bool) -> httpx.Response:
