@@ -2,7 +2,7 @@
 
 import pytest
 
-from legato.ingest.scratch import clear_scratch
+from legato.disk import clear_scratch
 
 
 def test_what_others_left_is_gone(tmp_path):

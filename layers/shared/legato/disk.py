@@ -108,6 +108,21 @@ def private_folder(folder: Path) -> None:
             folder.chmod(0o700)
 
 
+def clear_scratch(folder: Path) -> Path:
+    """Make a folder that is empty, and return it.
+
+    A process that is killed cleans up nothing, and Lambda keeps its /tmp for the one that takes its
+    place. One invocation runs there at a time, so whatever is in the folder belongs to nobody.
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    """
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+    private_folder(folder)
+    return folder
+
+
 def write_whole(path: Path, body: bytes) -> None:
     """Write a small file whole or not at all. Raises Full, Refused."""
     part = beside(path, ".part")

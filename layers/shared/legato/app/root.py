@@ -314,8 +314,8 @@ class App(Adapters):
         return {}
 
     def _made_ports(self, provider: str) -> Ports:
+        from legato.disk import clear_scratch
         from legato.ingest.ports import Ports
-        from legato.ingest.scratch import clear_scratch
         from legato.ledger.birthmark import Birthmark
 
         part = self.provider(provider).archiving()

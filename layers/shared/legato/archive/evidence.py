@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from legato.disk import sha256_of
 from legato.errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ class Folder:
     def sha256(self, version: Version) -> str | None:
         """Return the hash of a file. Raises Failed."""
         path = self._path / version.key
-        with _plain(path), path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with _plain(path):
+            return sha256_of(path)
 
     def guard(self, version: Version) -> Guard:  # noqa: ARG002 - it is the same for all
         """Say that a file is not guarded at all."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,6 +12,7 @@ from legato.archive import document, manifest
 from legato.archive.layout import manifest_key, peaks_key, recording_key
 from legato.archive.manifest import JSON, Missing, Recording, Revision, read_manifest
 from legato.catalogue.index import enter, row_of
+from legato.disk import sha256_of
 from legato.errors import Conflict, Failed, Wait
 from legato.evidence.legal_hold import cases_of
 from legato.ledger import undigested
@@ -196,7 +196,7 @@ def _store(
 ) -> tuple[int, Recording, list[StoredObject]]:
     """Store audio and peaks under the first revision number that is free for these bytes."""
     peaks_body = json.dumps(whole.levels.peaks, separators=(",", ":")).encode()
-    digest = None if whole.path is None else _sha256(whole.path)
+    digest = None if whole.path is None else sha256_of(whole.path)
     abandoned: list[StoredObject] = []
     for number in range(state.revision + 1, state.revision + 1 + MAX_LEFTOVERS):
         try:
@@ -234,8 +234,3 @@ def _store(
         )
         return number, recording, abandoned
     raise Failed(f"{prefix} holds more than {MAX_LEFTOVERS} unsealed revisions")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,11 +6,11 @@ between those that name it may be absent.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from legato.archive.evidence import Folder
 from legato.archive.layout import hold_prefix
+from legato.disk import sha256_of
 from legato.errors import Conflict, Failed, Refused
 from legato.evidence.verify.archive import verify
 from legato.evidence.verify.finding import Scope
@@ -117,8 +117,7 @@ def _compare(path: Path, key: str, sha256: str, report: Report, *, deep: bool) -
     if key.endswith(AUDIO) and not (deep and key.startswith("listen/")):
         return
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise Failed(f"{path} cannot be read: {error.strerror}") from error
     if found != sha256:
