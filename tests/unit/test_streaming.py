@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from legato.archive import manifest
+from legato.archive import document
 from legato.errors import Denied, NotAudio, NotYet, Retry, Unavailable, Wait
 from legato.evidence.verify.schema import parsed
 from legato.ingest import streaming
@@ -212,7 +212,7 @@ def test_damaged_audio_is_kept_at_last_as_evidence_and_never_sealed_as_whole(des
     for _ in range(8):
         desk.work()
         desk.clock.advance(48000)
-    [missing] = parsed(manifest.to_bytes(desk.manifest(2)), "manifest.schema.json")["missing"]
+    [missing] = parsed(document.to_bytes(desk.manifest(2)), "manifest.schema.json")["missing"]
     assert missing["evidence"]["sha256"] == hashlib.sha256(b"wav cut").hexdigest()
     desk.has("a", "b", "c")
     desk.work()
