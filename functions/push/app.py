@@ -12,11 +12,11 @@ from legato.lambda_handler import count, lambda_handler, logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from legato.app.push import Pushing
+    from legato.app.push import PushPorts
 
 
 @cache
-def work() -> Pushing:
+def work() -> PushPorts:
     """Return what this process works with, made at the first request."""
     return pushing()
 

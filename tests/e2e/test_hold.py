@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from legato.aws.ledger import DynamoLedger
-from legato.cli.context import Place
+from legato.cli.context import Stack
 from legato.cli.exit_codes import Exit
 from legato.errors import Refused
 from local import aws
@@ -121,7 +121,7 @@ def test_who_looks_at_a_call_is_written_down_with_every_step_of_its_holds(archiv
     for name, value in aws.environment(archived.system.endpoints.aws).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "carol")
-    recorder = Place(stack="legato").recorder()
+    recorder = Stack(stack="legato").recorder()
     before = json.loads(archived.legato("accesses", archived.call, "--json").stdout)
 
     call = an_id(archived.call, account=RINGEX_ACCOUNT)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from legato.cli.app import app
 from legato.cli.exit_codes import Exit
 from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY, account_of, token_of
-from legato.discovery.push_addresses import Pushing
+from legato.discovery.push_addresses import PushAddresses
 from legato.errors import Failed, Retry
 from tests import configured
 from tests.unit.test_cli import forbidden
@@ -46,7 +46,7 @@ class FakePlace:
             raise self.error
         if self.terminal:
             sys.stdin.isatty = lambda: True  # the runner's stream, and gone with it
-        return Pushing(tokens=self.tokens, address=ADDRESS, accounts=("a1", "b2"))
+        return PushAddresses(tokens=self.tokens, address=ADDRESS, accounts=("a1", "b2"))
 
     def accepts(self, url):
         """Return whose URL it is, as PushFunction sees it."""

@@ -14,8 +14,8 @@ from legato.operations.health import (
     GONE_AFTER,
     MOST,
     NOTE,
-    Finding,
     Health,
+    KnownNeed,
     check,
     letter,
 )
@@ -307,7 +307,7 @@ def a_finding(number=0, **more):
         "since": format_time(NOON),
         "detail": "tried 3 times, again at 2026-11-20 13:00 UTC",
     }
-    return Finding(**words | more)
+    return KnownNeed(**words | more)
 
 
 def test_a_mail_fits_into_72_columns_and_its_commands_can_be_copied():

@@ -11,7 +11,7 @@ from legato.app.adapters import stitcher
 from legato.app.part import JOB_SECONDS, Archiving, windows
 from legato.aws.inbox import S3Inbox, announced
 from legato.discovery.accounts import Accounts
-from legato.discovery.push_addresses import Pushing
+from legato.discovery.push_addresses import PushAddresses
 from legato.discovery.sweep_all import Round
 from legato.errors import Failed, Refused
 from legato.ingest.ports import one_job
@@ -185,11 +185,13 @@ class KazooPart:
             gates=windows({f"kazoo#{name}": limits for name in accounts_of(sources)}),
         )
 
-    def pushing(self, address: str) -> Pushing:
+    def pushing(self, address: str) -> PushAddresses:
         """Return what push URLs below this address are made of. Raises Failed, Retry."""
         self._must_be_used()
         self._made.inbound_tokens.value()  # who may not read it should know at once
-        return Pushing(tokens=self._made.inbound_tokens, address=address, accounts=self.accounts())
+        return PushAddresses(
+            tokens=self._made.inbound_tokens, address=address, accounts=self.accounts()
+        )
 
     def _must_be_used(self) -> None:
         """Raise Failed if the stack does not use Kazoo."""

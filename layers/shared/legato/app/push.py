@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pushing:
+class PushPorts:
     """What PushFunction works with, as push takes it."""
 
     keys: Callable[..., Sequence[str]]
@@ -26,7 +26,7 @@ class Pushing:
     inbox: PushInbox
 
 
-def pushing() -> Pushing:
+def pushing() -> PushPorts:
     """Return what PushFunction needs."""
     settings = environment_settings(PushSettings, os.environ)
     secret = Secret(
@@ -39,7 +39,7 @@ def pushing() -> Pushing:
         value = secret.value(fresh=fresh)
         return [str(value.get(name) or "") for name in (KAZOO_PUSH_KEY, KAZOO_PREVIOUS_PUSH_KEY)]
 
-    return Pushing(
+    return PushPorts(
         keys=keys,
         recognise=recognise,
         inbox=PushInbox(client("s3", read_timeout=QUICK_S3_SECONDS), bucket=settings.inbox),

@@ -12,7 +12,7 @@ from legato.catalogue.index import Query, named
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson
-from legato.cli.output import Listing, say, write_json
+from legato.cli.output import ListTable, say, write_json
 from legato.cli.select import Selection, chosen
 from legato.cli.times import Times
 from legato.errors import Refused
@@ -21,7 +21,7 @@ from legato.model import CallId, format_time, person
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.ports import Access
 
 DAYS = 30
@@ -58,9 +58,9 @@ def list_accesses(
 
     span = times.span()
     end = span.end or datetime.now(UTC) + AHEAD
-    place: Place = context.obj
-    log = place.accesses()
-    calls = _calls_of(selection, place)
+    stack: Stack = context.obj
+    log = stack.accesses()
+    calls = _calls_of(selection, stack)
     if calls is None:
         found = list(log.between(span.begin or end - timedelta(days=DAYS), end))
     else:
@@ -75,20 +75,20 @@ def list_accesses(
         say("No accesses are recorded.")
 
 
-def _calls_of(selection: Selection, place: Place) -> Iterable[CallId] | None:
+def _calls_of(selection: Selection, stack: Stack) -> Iterable[CallId] | None:
     """Return the calls, or None for all."""
     query = selection.query()
     if query == Query():
-        return [_which(call, place) for call in selection.calls] if selection.calls else None
-    return [row.id for row in chosen(place, selection.calls or (), query)]
+        return [_which(call, stack) for call in selection.calls] if selection.calls else None
+    return [row.id for row in chosen(stack, selection.calls or (), query)]
 
 
-def _which(text: str, place: Place) -> CallId:
+def _which(text: str, stack: Stack) -> CallId:
     """Return a call. The log knows calls that the catalogue has lost, by their addresses."""
     try:
         return CallId.parse(text)
     except Refused:
-        return named(text, place.catalogue()).id
+        return named(text, stack.catalogue()).id
 
 
 def _merged(found: Iterable[Access]) -> list[Access]:
@@ -101,7 +101,7 @@ def _merged(found: Iterable[Access]) -> list[Access]:
 
 
 def _show(found: list[Access]) -> None:
-    table = Listing("When", "Who", "Action", "Call", "Reason", "Case")
+    table = ListTable("When", "Who", "Action", "Call", "Reason", "Case")
     for one in found:
         said = (person(one.by), one.action, _named(one), one.reason, one.case)
         table.add(format_time(one.at), *said)

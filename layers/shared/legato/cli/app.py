@@ -29,7 +29,7 @@ from legato.cli import (
     verify,
 )
 from legato.cli.command import HELP
-from legato.cli.context import Place, local_system, use
+from legato.cli.context import Stack, local_system, use
 from legato.cli.exit_codes import Exit, listed
 from legato.cli.output import say, speak_logs, speaking
 
@@ -130,5 +130,5 @@ def legato(
     speak_logs()
     if context.obj is None:
         with speaking():
-            context.obj = Place(stack=stack)
+            context.obj = Stack(stack=stack)
             use(local_system() if local else None, region=region, profile=profile)

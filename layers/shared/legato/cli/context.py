@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from legato.aws.catalogue import DynamoCatalogue
     from legato.aws.ledger import DynamoLedger
     from legato.aws.library import S3Library
-    from legato.discovery.push_addresses import Pushing
+    from legato.discovery.push_addresses import PushAddresses
     from legato.evidence.legal_hold import Held
     from legato.evidence.verify.keys import PublicKey
     from legato.model import CallId
@@ -44,7 +44,7 @@ BUILT = Path(__file__).parents[3] / "ffmpeg" / "build" / "bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Stack:
     """Puts together what a command works with, from exactly what the stack's functions are told."""
 
     stack: str
@@ -68,7 +68,7 @@ class Place:
         """Return what looks after failed calls."""
         return self._app().failures(providers)
 
-    def pushing(self) -> Pushing:
+    def pushing(self) -> PushAddresses:
         """Return what Kazoo's push URLs are made with. Raises as pushing does."""
         made = self._app().kazoo.pushing(self._outputs().get("KazooPushUrl", ""))
         self._address("KazooPushUrl")

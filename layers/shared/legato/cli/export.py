@@ -19,7 +19,7 @@ from legato.cli.verify import own_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.model import Json
     from legato.retrieval.export.package import Package
 
@@ -81,7 +81,7 @@ def export_calls(
     from legato.retrieval.export.export import export
     from legato.retrieval.export.split import parsed_size
 
-    place: Place = context.obj
+    stack: Stack = context.obj
     query = selection.query()
     wanted = ExportRequest(
         name=name,
@@ -91,11 +91,11 @@ def export_calls(
         max_size=parsed_size(max_size),
         at=SystemClock().now(),
     )
-    rows = chosen(place, selection.calls or (), query)
+    rows = chosen(stack, selection.calls or (), query)
     done = []
-    own = own_key(place)
+    own = own_key(stack)
     with _telling() as tell:
-        ports = place.exporting(known=[own] if own else [], tell=tell)
+        ports = stack.exporting(known=[own] if own else [], tell=tell)
         for package in export(rows, wanted, out, ports):
             done.append(package)
             if not as_json:

@@ -11,7 +11,7 @@ import typer
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson, Providers, Yes
-from legato.cli.output import Listing, confirmed, end, say, write_json
+from legato.cli.output import ListTable, confirmed, end, say, write_json
 from legato.errors import Refused
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def list_failed(
     if not found:
         say("Nothing failed.")
         return
-    table = Listing("Call", "Since", "Where", "Why")
+    table = ListTable("Call", "Since", "Where", "Why")
     for one in found:
         since = _age(now - one.since)
         table.add(_named(one), since, _where(one), one.reason)

@@ -16,7 +16,7 @@ from legato.cli.select import Selection, opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.model import Json
     from legato.retrieval.get import Got, Plan
 
@@ -74,13 +74,13 @@ def get_calls(
     from legato.retrieval.download import Downloading
     from legato.retrieval.get import get, plan
 
-    place: Place = context.obj
+    stack: Stack = context.obj
     details = {"legs": legs, "manifest": manifest}
-    calls = opened(place, selection, "get", reason=reason, details=details)
+    calls = opened(stack, selection, "get", reason=reason, details=details)
     with Meter() as meter:
         work = Downloading(
             library=calls.library,
-            stitcher=place.stitcher,
+            stitcher=stack.stitcher,
             overwrite=overwrite,
             tell=meter.tell,
         )

@@ -11,7 +11,7 @@ from legato.catalogue.index import Query
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
 from legato.cli.options import AsJson, Case
-from legato.cli.output import Listing, end, in_short, say, write_json
+from legato.cli.output import ListTable, end, in_short, say, write_json
 from legato.cli.select import Selection, chosen
 from legato.errors import LegatoError
 from legato.model import CallId, person
@@ -19,7 +19,7 @@ from legato.model import CallId, person
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.evidence.legal_hold import Held
     from legato.model import Json
 
@@ -129,16 +129,16 @@ def list_holds(
     if not found:
         say("No call is held." if case is None else f"No call is held for {case}.")
         return
-    table = Listing("Case", "Call", "Since", "By", "Why", "Release")
+    table = ListTable("Case", "Call", "Since", "By", "Why", "Release")
     for one in found:
         table.add(one.case, str(one.id), one.at, person(one.by), one.reason, _release(one))
     table.show()
 
 
-def _ask(place: Place, asked: Json, selection: Selection) -> None:
+def _ask(stack: Stack, asked: Json, selection: Selection) -> None:
     """Ask for each call by itself; one that is refused keeps none of the others from it."""
-    calls = _calls(selection, place)
-    holder = place.holder()
+    calls = _calls(selection, stack)
+    holder = stack.holder()
     errors: list[LegatoError] = []
     for call in calls:
         try:
@@ -152,12 +152,12 @@ def _ask(place: Place, asked: Json, selection: Selection) -> None:
         end(f"{len(errors)} of {len(calls)} calls were not changed", exit_of(*errors))
 
 
-def _calls(selection: Selection, place: Place) -> Sequence[str]:
+def _calls(selection: Selection, stack: Stack) -> Sequence[str]:
     """Return the calls. Those that are named may be unknown to the catalogue, and known to AWS."""
     query = selection.query()
     if selection.calls and query == Query():
         return selection.calls
-    return [str(row.id) for row in chosen(place, selection.calls or (), query)]
+    return [str(row.id) for row in chosen(stack, selection.calls or (), query)]
 
 
 def _show(answer: Json, case: str) -> None:

@@ -13,7 +13,7 @@ from legato.cli.options import Yes
 from legato.cli.output import confirmed, end, say
 
 if TYPE_CHECKING:
-    from legato.discovery.push_addresses import Pushing, Wish
+    from legato.discovery.push_addresses import PushAddresses, Wish
 
 PUSH_ADVICE = (
     "A push can have at most 4.5 MB: 18 minutes of MP3 at 32 kbit/s, 70 seconds of stereo WAV. For "
@@ -66,7 +66,7 @@ def push_urls(
             "--rotate cannot be combined with --revoke-previous: set the new URLs in between"
         )
     wish: Wish = "rotate" if rotate else "revoke" if revoke_previous else "keep"
-    pushing: Pushing = context.obj.pushing()
+    pushing: PushAddresses = context.obj.pushing()
     if means := pushing.planned(wish):
         say(f"{means[0].upper()}{means[1:]}.", err=True)
         if not yes and sys.stdin.isatty() and not confirmed("Begin?", err=True):

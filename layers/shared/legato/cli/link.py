@@ -13,7 +13,7 @@ from legato.cli.output import moment, say
 from legato.cli.select import One, opened
 
 if TYPE_CHECKING:
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -50,9 +50,9 @@ def link_call(
     from legato.format import volume
     from legato.retrieval.link import link
 
-    place: Place = context.obj
+    stack: Stack = context.obj
     details = {"minutes": minutes} | ({"leg": leg} if leg else {})
-    calls = opened(place, selection, "link", reason=reason, details=details)
+    calls = opened(stack, selection, "link", reason=reason, details=details)
     made = link(calls.rows[0], calls.library, SystemClock(), leg=leg, minutes=minutes)
     say(
         f"legato: opens {made.name}, {volume(made.size)}, for anyone who has the URL, until "

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from legato.cli.exit_codes import Exit
-from legato.cli.output import Listing, answered, confirmed, end, moment, say
+from legato.cli.output import ListTable, answered, confirmed, end, moment, say
 from legato.errors import Refused
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def show_offers(found: Sequence[Offer], days: int, *, err: bool) -> None:
     """Say what each tier costs and how long it takes."""
     from legato.retrieval.restore.offers import GIGABYTE
 
-    table = Listing("Tier", "Price", "Takes", "Objects", "GB")
+    table = ListTable("Tier", "Price", "Takes", "Objects", "GB")
     for one in found:
         large = "; longer from 250 MB on" if one.large and one.tier == "Expedited" else ""
         size = f"{one.size / GIGABYTE:.2f}"

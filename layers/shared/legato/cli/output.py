@@ -97,7 +97,7 @@ def write_csv(cells: Iterable[str]) -> None:
     typer.echo(text.getvalue().encode(), nl=False)
 
 
-class Listing:
+class ListTable:
     """A table to be filled. `numbers` are columns that stand to the right."""
 
     def __init__(self, *columns: str, numbers: Collection[str] = ()) -> None:

@@ -11,7 +11,7 @@ import typer
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson, Providers
-from legato.cli.output import Listing, moment, say, write_json
+from legato.cli.output import ListTable, moment, say, write_json
 from legato.cli.times import TimesFrom
 from legato.errors import Refused, Retry
 
@@ -82,7 +82,7 @@ def _show(report: Reconciliation) -> None:
     from legato.operations.report.reconciliation import FATES
 
     figures = ("Recorded", *(fate.capitalize() for fate in FATES))
-    table = Listing("Day", "Provider", *figures, numbers=figures)
+    table = ListTable("Day", "Provider", *figures, numbers=figures)
     for one in report.days():
         counts = (one.recorded, *(one.counts[fate] for fate in FATES))
         whole = "" if report.complete(one.provider) else " (not complete)"
@@ -100,7 +100,7 @@ def _show(report: Reconciliation) -> None:
 def _show_recordings(title: str, found: Sequence[Found]) -> None:
     if not found:
         return
-    table = Listing("Call", "Recording", "What", "Began", "Seen", "Why")
+    table = ListTable("Call", "Recording", "What", "Began", "Seen", "Why")
     for one in found[:SHOWN]:
         began = moment(one.began_at) if one.began_at else f"{one.day}"
         seen = f"{one.times_seen} x"

@@ -11,7 +11,7 @@ from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
 from legato.cli.offers import agreed, show_calls, show_offers
 from legato.cli.options import AsJson, Reason, Yes, completing
-from legato.cli.output import Listing, end, in_short, moment, say, write_json
+from legato.cli.output import ListTable, end, in_short, moment, say, write_json
 from legato.cli.select import Selection, recorded
 from legato.errors import Refused
 from legato.format import counted
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from legato.archive.library import Tier
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.model import Json
     from legato.retrieval.restore.ask import RestoreRequest
     from legato.retrieval.restore.listed import Restore
@@ -96,15 +96,15 @@ def restore_calls(
     from legato.retrieval.restore.offers import offers
     from legato.retrieval.restore.survey import survey
 
-    place: Place = context.obj
+    stack: Stack = context.obj
     named = cast("Tier | None", tier)
     if listed:
         if selection != Selection(zone=selection.zone):
             raise Refused("--list lists all restores: leave out calls and filters")
-        _list(place, as_json=as_json)
+        _list(stack, as_json=as_json)
         return
-    rows = selection.rows(place)
-    work = place.restoring()
+    rows = selection.rows(stack)
+    work = stack.restoring()
     wanted = survey(rows, work)
     found = offers(wanted, days=days, now=work.clock.now())
     show_calls(wanted, err=as_json)
@@ -112,7 +112,7 @@ def restore_calls(
     if _needed(wanted, named, days, work):
         show_offers(found, days, err=as_json)
         chosen = agreed(found, named, yes=yes, yes_expedited=yes_expedited)
-        done = _restore(wanted, work, {"tier": chosen, "days": days}, place, reason=reason)
+        done = _restore(wanted, work, {"tier": chosen, "days": days}, stack, reason=reason)
         _say(done, next(one for one in found if one.tier == chosen), work, err=as_json)
     coming = done is not None or any(one.how == "under way" for one in wanted)
     if until_there and coming and not (done and done.refused):
@@ -137,7 +137,7 @@ def _restore(
     wanted: Sequence[Wanted],
     work: Restoring,
     order: Json,
-    place: Place,
+    stack: Stack,
     *,
     reason: str | None,
 ) -> RestoreRequest:
@@ -148,7 +148,7 @@ def _restore(
 
     now = work.clock.now()
     calls = names(one for one in wanted if one.asking(order["tier"], order["days"], now))
-    request = recorded(place, "restore", calls, reason=reason, details=order)
+    request = recorded(stack, "restore", calls, reason=reason, details=order)
     with counting("Requesting", "calls") as tell:
         return restore(
             wanted,
@@ -180,14 +180,14 @@ def _wait(wanted: Sequence[Wanted], work: Restoring) -> None:
         wait(wanted, work, tell)
 
 
-def _list(place: Place, *, as_json: bool) -> None:
+def _list(stack: Stack, *, as_json: bool) -> None:
     from legato.retrieval.restore.listed import restores
 
-    found = restores(place.restoring())
+    found = restores(stack.restoring())
     if as_json:
         write_json([one.to_json() for one in found])
     elif found:
-        table = Listing("Call", "Requested", "Tier", "Objects", "State")
+        table = ListTable("Call", "Requested", "Tier", "Objects", "State")
         for one in found:
             table.add(*_cells(one))
         table.show()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from legato.archive.library import Library
     from legato.catalogue.index import Catalogue, Row
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.model import CallId, Json
 
 DIRECTIONS = ("inbound", "outbound")
@@ -95,7 +95,7 @@ class Filters(Times):
         )
 
 
-def chosen(place: Place, calls: Sequence[str], query: Query) -> list[Row]:
+def chosen(stack: Stack, calls: Sequence[str], query: Query) -> list[Row]:
     """Return the calls that are named, or all that a query finds, each once.
 
     Raises Refused if neither or both are given; NotFound if nothing is found, and for calls that
@@ -105,7 +105,7 @@ def chosen(place: Place, calls: Sequence[str], query: Query) -> list[Row]:
         raise Refused(
             "say which calls: either by address or id, or with the filters of `legato find`"
         )
-    catalogue = place.catalogue()
+    catalogue = stack.catalogue()
     if calls:
         found = _named(catalogue, calls)
     elif not (found := list(every(query, catalogue))):
@@ -126,9 +126,9 @@ class Selection(Filters):
         ),
     ] = None
 
-    def rows(self, place: Place) -> list[Row]:
+    def rows(self, stack: Stack) -> list[Row]:
         """Return the calls. Raises as chosen and query."""
-        return chosen(place, self.calls or (), self.query())
+        return chosen(stack, self.calls or (), self.query())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +140,9 @@ class One(Filters):
         typer.Argument(metavar="[CALL]", help="The call by address or any id; or use the filters."),
     ] = None
 
-    def rows(self, place: Place) -> list[Row]:
+    def rows(self, stack: Stack) -> list[Row]:
         """Return the one call. Raises as chosen and query, and Refused if several are found."""
-        found = chosen(place, [self.call] if self.call is not None else [], self.query())
+        found = chosen(stack, [self.call] if self.call is not None else [], self.query())
         if len(found) > 1:
             first = ", ".join(str(row.id) for row in found[:5])
             raise Refused(f"{len(found)} calls match, and the command takes one: name it ({first})")
@@ -158,7 +158,7 @@ class Opened:
 
 
 def opened(
-    place: Place,
+    stack: Stack,
     selection: Selection | One,
     action: str,
     *,
@@ -169,13 +169,13 @@ def opened(
 
     Raises as chosen, and Refused, Failed, Retry if the access cannot be recorded.
     """
-    rows = selection.rows(place)
-    recorded(place, action, [row.id for row in rows], reason=reason, details=details)
-    return Opened(rows=rows, library=place.library())
+    rows = selection.rows(stack)
+    recorded(stack, action, [row.id for row in rows], reason=reason, details=details)
+    return Opened(rows=rows, library=stack.library())
 
 
 def recorded(
-    place: Place,
+    stack: Stack,
     action: str,
     calls: Sequence[CallId],
     *,
@@ -183,7 +183,7 @@ def recorded(
     details: Json | None,
 ) -> str:
     """Record an access to calls, and return the id of the record."""
-    record = place.recorder().record(action, calls, reason=reason, details=details)
+    record = stack.recorder().record(action, calls, reason=reason, details=details)
     found: str = record["id"]
     return found
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from legato.catalogue.index import Row
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.evidence.legal_hold import Held
     from legato.model import Json
     from legato.ports import Access
@@ -67,15 +67,15 @@ def show_call(
     from legato.retrieval.show import show
 
     where = zone_of(selection.zone)
-    place: Place = context.obj
-    calls = opened(place, selection, "show", reason=reason)
+    stack: Stack = context.obj
+    calls = opened(stack, selection, "show", reason=reason)
     [row] = calls.rows
     shown = show(
         row,
-        catalogue=place.catalogue(),
+        catalogue=stack.catalogue(),
         library=calls.library,
-        holds=place.holds_of(row.id),
-        accesses=list(place.accesses().of_call(row.id)),
+        holds=stack.holds_of(row.id),
+        accesses=list(stack.accesses().of_call(row.id)),
         clock=SystemClock(),
     )
     if as_json:

@@ -15,7 +15,7 @@ from legato.catalogue.index import Query
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson
-from legato.cli.output import Listing, end, in_short, moment, say, write_json
+from legato.cli.output import ListTable, end, in_short, moment, say, write_json
 from legato.cli.select import Filters, chosen
 from legato.cli.times import moment_of
 from legato.errors import Conflict, LegatoError, Refused
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from legato.archive.evidence import Evidence
     from legato.catalogue.index import Row
-    from legato.cli.context import Place
+    from legato.cli.context import Stack
     from legato.evidence.verify.finding import Report, Scope
     from legato.evidence.verify.finding import VerifyProgress as Step
     from legato.evidence.verify.keys import PublicKey
@@ -183,12 +183,12 @@ def _sha256(digest: str) -> str:
     return _read(Path(digest), lambda body: hashlib.sha256(body).hexdigest())
 
 
-def own_key(place: Place) -> PublicKey | None:
+def own_key(stack: Stack) -> PublicKey | None:
     """Return the stack's public key, or say why it is not available."""
     from legato.evidence.verify.keys import read_key
 
     try:
-        return read_key(place.signing_key())
+        return read_key(stack.signing_key())
     except LegatoError as error:
         say(f"legato: cannot get the stack's public key: {in_short(error)}", err=True)
         return None
@@ -268,7 +268,7 @@ def _show(
     if report.valid:
         say("Valid: nothing of these calls is missing or altered.")
         return
-    table = Listing("Finding", "Object", "What is wrong")
+    table = ListTable("Finding", "Object", "What is wrong")
     for finding in report.findings:
         table.add(finding.kind, finding.key, finding.problem)
     table.show()

@@ -17,7 +17,7 @@ type Wish = Literal["keep", "rotate", "revoke"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pushing:
+class PushAddresses:
     """What push URLs are made of: a token for each account goes behind `address`."""
 
     tokens: SecretStore

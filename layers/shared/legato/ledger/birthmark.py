@@ -29,7 +29,7 @@ LOST_SECONDS = 300
 TRIES = 5
 
 
-class Keys(Protocol):
+class MarkedKeys(Protocol):
     """The archive's keys, in their order."""
 
     def first(self, prefix: str, *, after: str = "") -> str | None:
@@ -37,7 +37,7 @@ class Keys(Protocol):
         ...
 
 
-class Marked(Keys, Protocol):
+class Marked(MarkedKeys, Protocol):
     """The archive, as far as it is marked."""
 
     def put_bytes(self, key: str, body: bytes, *, media_type: str) -> StoredObject:
@@ -107,7 +107,7 @@ class Birthmark:
         self._notes.write(replace(note, content=counted))
 
 
-def is_behind(archive: Keys, content: Json) -> bool:
+def is_behind(archive: MarkedKeys, content: Json) -> bool:
     """Say whether the archive has counted further than a ledger with this mark, or knows it not."""
     name: str = content["id"]
     count: int = content["next"] if "next" in content else content["mark"]
@@ -116,7 +116,7 @@ def is_behind(archive: Keys, content: Json) -> bool:
     return archive.first(mark_prefix(name), after=mark_key(name, count)) is not None
 
 
-def is_lost(archive: Keys, notes: Notes) -> bool:
+def is_lost(archive: MarkedKeys, notes: Notes) -> bool:
     """Say whether the ledger has to be rebuilt. Raises Retry."""
     content = notes.read(NOTE).content
     if not content:

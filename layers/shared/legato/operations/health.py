@@ -50,7 +50,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class KnownNeed:
     """What needs a person, as the runs have seen it.
 
     `seen` and `absent` count runs, `returned` how often it came back within a day. `dated`: it says
@@ -71,7 +71,7 @@ class Finding:
     told: bool = False
 
     @classmethod
-    def of(cls, noted: Json) -> Finding:
+    def of(cls, noted: Json) -> KnownNeed:
         """Read what another version may have written."""
         return cls(**{name: noted[name] for name in cls.__slots__ if name in noted})
 
@@ -85,7 +85,7 @@ class Finding:
         """Whether it counts as true, also if it was absent a moment ago."""
         return self.absent < min(GONE_AFTER << self.returned, REMEMBERED)
 
-    def ended(self) -> Finding:
+    def ended(self) -> KnownNeed:
         """Return it as it is remembered when it was told that it is over."""
         return replace(self, told=False, seen=0, returned=self.returned + 1)
 
@@ -141,14 +141,14 @@ def _tell(found: Status, overview: Overview, mail: Mail | None, report: HealthRe
     notes.write(replace(note, content=content))
 
 
-def _findings(note: Note, found: Status, now: datetime) -> dict[str, Finding]:
+def _findings(note: Note, found: Status, now: datetime) -> dict[str, KnownNeed]:
     """Return what is known of each finding, this run included.
 
     While something cannot be read, nothing is known to be over.
     """
     noted = note.content.get("findings", {})
-    known = {name: Finding.of(one) for name, one in noted.items()}
-    findings: dict[str, Finding] = {}
+    known = {name: KnownNeed.of(one) for name, one in noted.items()}
+    findings: dict[str, KnownNeed] = {}
     for need in found.needs:
         if need.identity not in findings:
             findings[need.identity] = _seen(need, known.get(need.identity), now)
@@ -160,9 +160,9 @@ def _findings(note: Note, found: Status, now: datetime) -> dict[str, Finding]:
     return findings
 
 
-def _seen(need: Need, known: Finding | None, now: datetime) -> Finding:
+def _seen(need: Need, known: KnownNeed | None, now: datetime) -> KnownNeed:
     began = known.since if known and known.seen else format_time(need.since or now)
-    return Finding(
+    return KnownNeed(
         what=need.what,
         do=need.do,
         since=began,
@@ -177,7 +177,7 @@ def _seen(need: Need, known: Finding | None, now: datetime) -> Finding:
     )
 
 
-def _is_news(changed: Iterable[Finding], standing: Iterable[Finding]) -> bool:
+def _is_news(changed: Iterable[KnownNeed], standing: Iterable[KnownNeed]) -> bool:
     """Say whether a change is worth a mail: one more, or less, of many alike is not.
 
     That they have become twice as many is, and that half of them are left.
@@ -188,7 +188,7 @@ def _is_news(changed: Iterable[Finding], standing: Iterable[Finding]) -> bool:
 
 
 def letter(
-    parts: Mapping[str, Sequence[Finding]], found: Status, *, stack: str, now: datetime
+    parts: Mapping[str, Sequence[KnownNeed]], found: Status, *, stack: str, now: datetime
 ) -> tuple[str, str]:
     """Return subject and words of a mail: what is new, what is over, and what stands still."""
     numbers = [f"{len(some)} {title.lower()}" for title, some in parts.items() if some]
@@ -205,7 +205,7 @@ def letter(
     return subject[:SUBJECT], "\n".join(lines)
 
 
-def _part(some: Sequence[Finding], stack: str, *, over: bool) -> Iterator[str]:
+def _part(some: Sequence[KnownNeed], stack: str, *, over: bool) -> Iterator[str]:
     shown: Counter[str] = Counter()
     left: Counter[str] = Counter()
     for one in some:

@@ -47,7 +47,7 @@ def mended(one: Found, state: CallState) -> bool:
     return one.kind not in OF_A_RUN and whole and state.revision > one.revision
 
 
-class Missing:
+class MissingRecordings:
     """Remembers what is wrong with calls, since when, and how often that was seen.
 
     `over_a_day` counts the recordings that are missing for so long, `queued` those from before

@@ -21,7 +21,7 @@ from legato.errors import Barred, Failed, Retry, Stale
 from legato.ledger import undigested
 from legato.model import CallId, format_time, parse_time
 from legato.operations.inventory import AT_ONCE, Inventory, as_found
-from legato.operations.missing import STRAY, Missing
+from legato.operations.missing import STRAY, MissingRecordings
 from legato.operations.past import YOUNG, Classifier, Listed, Reconciling, Verdict
 from legato.operations.report.page import to_html
 from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation
@@ -134,7 +134,7 @@ class _Run:
         """Write what was found, and say it."""
         work, found, flaws = self._work, self._found("found"), self._found("flaws")
         began_at = parse_time(self._note.content["began_at"])
-        absence = Missing(work, self._classifier, began_at)
+        absence = MissingRecordings(work, self._classifier, began_at)
         flaws = {name: one for name, one in flaws.items() if name not in found}
         told, earlier = absence.taken(self._listed(), [*found.values(), *flaws.values()])
         told.sort(key=lambda one: (one.day, one.id, one.recording))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from legato.archive.document import ACCESSES, HOLDS, REPORTS
 from legato.archive.layout import CALLS, digest_key, folder_of
 from legato.evidence.verify.call import LONG_AGO, Examined, examine
-from legato.evidence.verify.digests import HOUR, LATE, Chain, Gap
+from legato.evidence.verify.digests import HOUR, LATE, Chain, ChainGap
 from legato.evidence.verify.finding import Report, VerifyProgress
 from legato.evidence.verify.named_documents import Named
 from legato.evidence.verify.times import AHEAD
@@ -199,13 +199,13 @@ def _judge(chain: Chain, found: Examined, report: Report, at: datetime) -> None:
         gap.tell(report)
 
 
-def _cut(chain: Chain, report: Report, at: datetime) -> Gap | None:
+def _cut(chain: Chain, report: Report, at: datetime) -> ChainGap | None:
     """Return what is wrong with the newest end of the chain."""
     end = report.end
     if end is None:
         if chain.gaps or chain.sparse:
             return None
-        return Gap(key="digests/", kind="chain-missing", problem="there is no digest at all")
+        return ChainGap(key="digests/", kind="chain-missing", problem="there is no digest at all")
     newest = digest_key(end - HOUR)
     if chain.written_at is not None and chain.written_at - AHEAD > at:
         report.blame(
@@ -216,7 +216,7 @@ def _cut(chain: Chain, report: Report, at: datetime) -> Gap | None:
     if chain.sparse or at - end <= LATE:
         return None
     problem = f"it is the newest digest, and there is none from {format_time(end)} on"
-    return Gap(key=newest, kind="chain-cut", problem=problem, begin=end)
+    return ChainGap(key=newest, kind="chain-cut", problem=problem, begin=end)
 
 
 def _since(problem: str, loose: Loose) -> str:

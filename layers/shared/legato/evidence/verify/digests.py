@@ -44,7 +44,7 @@ _NAME = re.compile(r"(digests/\d{4}/\d\d/\d\d/(\d{4}-\d\d-\d\dT\d\d)\.json)(|\.s
 
 
 @dataclass(slots=True, kw_only=True)
-class Gap:
+class ChainGap:
     """A fault of the chain, and how many documents of its time nothing proves because of it."""
 
     key: str
@@ -111,7 +111,7 @@ class Chain:
     kept: set[str]
     sparse: bool = False
     written_at: datetime | None = None
-    gaps: list[Gap] = field(default_factory=list)
+    gaps: list[ChainGap] = field(default_factory=list)
     _above: _Hour | None = None
     _newer: Json | None = None
     """The digest above, if it is believed."""
@@ -251,7 +251,7 @@ class Chain:
     def _miss(self, key: str, begin: datetime | None, end: datetime) -> None:
         since = "the beginning" if begin is None else format_time(begin)
         problem = f"the digests from {since} to {format_time(end)} are not there"
-        self.gaps.append(Gap(key=key, kind="missing", problem=problem, begin=begin, end=end))
+        self.gaps.append(ChainGap(key=key, kind="missing", problem=problem, begin=begin, end=end))
 
     def _believed(
         self, hour: _Hour, body: bytes, signature: bytes | None, link: Json | None, ring: Keys
@@ -293,7 +293,9 @@ class Chain:
         return content
 
     def _doubt(self, hour: _Hour, key: str, kind: Kind, problem: str) -> None:
-        self.gaps.append(Gap(key=key, kind=kind, problem=problem, begin=hour.start, end=hour.end))
+        self.gaps.append(
+            ChainGap(key=key, kind=kind, problem=problem, begin=hour.start, end=hour.end)
+        )
 
     def _take_in(self, hour: _Hour, content: Json) -> None:
         self._check(hour, content)
