@@ -18,8 +18,7 @@ SESSIONS = int(os.environ.get("LEGATO_STORM_SESSIONS", "500"))
 RECORDED = SESSIONS // 5
 PATIENCE_SECONDS = 300
 SCHEDULED = ("SweeperFunction",)
-# The keeper would subscribe to the ends of calls only, and here everything shall arrive.
-PARAMETERS = {"RingexManageSubscription": "false"}
+SUBSCRIPTIONS = "/restapi/v1.0/subscription"
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +50,18 @@ def stormed(system, warm_webhook):
 
 
 def subscribe_to_everything(system):
-    """Subscribe as a stack does that does not leave it to the keeper: by hand."""
+    """Put a subscription of our own in the place of the keeper's, which asks for ends alone."""
     known = json.loads((system.directory / "ringex.json").read_text())
     with httpx.Client(base_url=system.endpoints.simulators["ringex"]) as client:
         [jwt] = known["jwts"]
         grant = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": jwt}
         who = (known["clientId"], known["clientSecret"])
         login = client.post("/restapi/oauth/token", auth=who, data=grant).raise_for_status()
+        client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+        for kept in client.get(SUBSCRIPTIONS).raise_for_status().json()["records"]:
+            client.delete(f"{SUBSCRIPTIONS}/{kept['id']}").raise_for_status()
         client.post(
-            "/restapi/v1.0/subscription",
-            headers={"Authorization": f"Bearer {login.json()['access_token']}"},
+            SUBSCRIPTIONS,
             json={
                 "eventFilters": ["/restapi/v1.0/account/~/telephony/sessions"],
                 "deliveryMode": {
