@@ -107,6 +107,7 @@ def test_lists_and_pairs_are_read():
     [
         "Requests=0/5",
         "Requests=5/0",
+        "Requests=5/1e300",
         "Requests=5/inf",
         "Requests",
         "Others=5/1",
@@ -117,6 +118,21 @@ def test_limits_that_would_hold_for_nothing_are_refused(limits):
     """Or for groups that nobody asks in."""
     with pytest.raises(BadSettings, match="KazooLimits is not like Requests=50/5"):
         configured(KazooLimits=limits)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("RingexLadderSeconds", "120,99999999999999999999"),
+        ("KazooLadderSeconds", "120,"),
+        ("RingcxLookAgainHours", "4,inf"),
+        ("RingcxLookAgainHours", "1e300"),
+    ],
+)
+def test_times_that_no_clock_reaches_are_refused(name, said):
+    """They would end each run of a provider, and not the deployment."""
+    with pytest.raises(BadSettings, match=f"Tuning: {name} is not "):
+        configured(**{name: said})
 
 
 @pytest.mark.parametrize(

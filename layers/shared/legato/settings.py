@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MINUTE = 60
+LONGEST_WAIT = 14 * 24 * 3600
+"""Seconds: SQS keeps no message for longer."""
+LONGEST_LIMIT = 24 * 3600
+"""Seconds of a rate limit: a provider that counts by the month is not known."""
+MOST_HOURS = 10 * 366 * 24
 
 
 class BadSettings(Exception):
@@ -67,14 +72,18 @@ def number(default: float | None, least: float, most: float) -> Any:
     return _setting(_within(float, least, most), f"a number from {least} to {most}", default)
 
 
-def numbers(default: str | None = None) -> Any:
-    """Take numbers between commas, none below 0."""
-    return _setting(_all(float), "numbers between commas", default)
+def hours(default: str | None = None) -> Any:
+    """Take numbers of hours between commas, up to ten years."""
+    return _setting(
+        _all(float, MOST_HOURS), f"numbers from 0 to {MOST_HOURS} between commas", default
+    )
 
 
 def waits(default: str | None = None) -> Any:
-    """Take whole seconds between commas."""
-    return _setting(_all(int), "whole seconds between commas", default)
+    """Take whole seconds between commas, each up to two weeks."""
+    return _setting(
+        _all(int, LONGEST_WAIT), f"whole seconds from 0 to {LONGEST_WAIT} between commas", default
+    )
 
 
 def limits(default: str) -> Any:
@@ -168,8 +177,8 @@ def _within[N: (int, float)](
     return parsed
 
 
-def _all[N: (int, float)](parse: Callable[[str], N]) -> Callable[[str], tuple[N, ...]]:
-    one = _within(parse, 0, float("inf"))
+def _all[N: (int, float)](parse: Callable[[str], N], most: int) -> Callable[[str], tuple[N, ...]]:
+    one = _within(parse, 0, most)
     return lambda text: tuple(one(item) for item in text.split(","))
 
 
@@ -191,7 +200,7 @@ def _limits(text: str) -> Limits:
 def _limit(text: str) -> Limit:
     calls, _, seconds = text.partition("/")
     limit = Limit(int(calls), float(seconds or MINUTE))
-    if not (limit.calls > 0 and 0 < limit.seconds < float("inf")):
+    if not (limit.calls > 0 and 0 < limit.seconds <= LONGEST_LIMIT):
         raise ValueError
     return limit
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from legato.settings import (
     Limits,
     Waits,
+    hours,
     limits,
     number,
-    numbers,
     one_of,
     pairs,
     text,
@@ -85,7 +85,7 @@ class Tuning:
     ringcx_overlap_minutes: float = number(10, 0, 170)
     # How long after a window of time was first read it is read again, separated by commas. Finds
     # what RingCX listed late, or whose recording was not there at first.
-    ringcx_look_again_hours: tuple[float, ...] = numbers("4,24")
+    ringcx_look_again_hours: tuple[float, ...] = hours("4,24")
     # How long RingCX keeps recordings where the sub-account itself does not say so. Somebody is
     # told when a third of it is left for a segment that is not archived.
     ringcx_retention_days: int = whole(90, 1, 3650)
