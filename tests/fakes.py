@@ -704,3 +704,16 @@ def some_ports(scratch: Path, **ports) -> Ports:
         "policy": Policy(),
     }
     return Ports(scratch=scratch, **{**parts, **ports})
+
+
+class FakeMail:
+    """Keeps what is sent, or refuses to send it."""
+
+    def __init__(self):
+        self.sent = []
+        self.refusal = None
+
+    def send(self, subject, words):
+        if self.refusal:
+            raise self.refusal
+        self.sent.append((subject, words))

@@ -20,21 +20,10 @@ from legato.operations.health import (
     letter,
 )
 from legato.operations.overview import Need, Status
-from tests.fakes import NOON, an_id
+from tests.fakes import NOON, FakeMail, an_id
 from tests.unit.test_status import HOUR, FakeQueue, World, old_tail
 
 FIVE = 5 * 60
-
-
-class FakeMail:
-    def __init__(self):
-        self.sent = []
-        self.refusal = None
-
-    def send(self, subject, words):
-        if self.refusal:
-            raise self.refusal
-        self.sent.append((subject, words))
 
 
 class Watch:

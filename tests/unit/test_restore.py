@@ -16,22 +16,11 @@ from legato.retrieval.restore.note import LIST, THERE
 from legato.retrieval.restore.offers import GIGABYTE, offers
 from legato.retrieval.restore.survey import Restoring, survey
 from legato.retrieval.restore.wait import wait
-from tests.fakes import NOON, FakeClock, FakeLibrary, FakeNotes, an_id
+from tests.fakes import NOON, FakeClock, FakeLibrary, FakeMail, FakeNotes, an_id
 from tests.unit.test_catalogue import a_row
 
 DAYS = 7
 WEEK = timedelta(days=DAYS)
-
-
-class FakeMail:
-    def __init__(self):
-        self.sent = []
-        self.refusal = None
-
-    def send(self, subject, words):
-        if self.refusal:
-            raise self.refusal
-        self.sent.append((subject, words))
 
 
 class World:
