@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from local import endpoints
+from local.containers import reached_by_containers
 from local.processes import LocalError
 from local.stack import SKIPPED
 from local.system import System, running
@@ -28,8 +29,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     print("Starting the local system…", flush=True)
     try:
-        with running() as system:
-            _tell(system)
+        with running() as system, reached_by_containers(system) as reached:
+            _tell(system, reached=reached)
             threading.Event().wait()
     except KeyboardInterrupt:
         print("\nStopped.", flush=True)
@@ -40,7 +41,7 @@ def main() -> int:
     return 0
 
 
-def _tell(system: System) -> None:
+def _tell(system: System, *, reached: bool) -> None:
     found = system.endpoints.to_json()
     _print_all(
         {
@@ -67,6 +68,10 @@ def _tell(system: System) -> None:
     print(f"  curl -X POST {found['ringcx']}/_sim/calls -d '{example}'")
     example = '{"recordings": [{"duration": 5}, {"duration": 10}], "readyAfter": 2}'
     print(f"  curl -X POST {found['kazoo']}/_sim/calls -d '{example}'")
+    print("Run a function in Lambda's image, after `make build`:")
+    print("  .venv/bin/sam local invoke WebhookFunction -e events/webhook-notification.json")
+    if not reached:
+        print("  That takes Docker, which does not answer here: install it, and start this again.")
     print("End with Ctrl-C.", flush=True)
 
 

@@ -13,6 +13,8 @@ from local.processes import LocalError
 DEFAULT_PORT = 4600
 DEFAULT_DIRECTORY = Path(__file__).parent.parent / ".local"
 NAME = "endpoints.json"
+EVENTS_TOKEN = "0123456789abcdef0123456789abcdef"
+"""The events of events/ carry it, so that a running local system takes them as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from legato.discovery.push import KAZOO_PUSH_KEY, token_of
+from local.endpoints import EVENTS_TOKEN
 
 ACCOUNTS = ["5a2d994fbae69b1d6b01eb9f0e7dfe62", "c1f8e3d7a9b04562938475acde102f36"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Made up anew for every run. The push key is what push URLs are made with."""
+    """The API key is made up anew for every run. Push URLs are made with the push key."""
 
     api_key: str
     push_key: str
@@ -29,7 +30,7 @@ class Credentials:
 
 
 def invent_credentials() -> Credentials:
-    return Credentials(api_key=secrets.token_hex(32), push_key=secrets.token_hex(32))
+    return Credentials(api_key=secrets.token_hex(32), push_key=EVENTS_TOKEN)
 
 
 def push_urls(credentials: Credentials, address: str, accounts: Sequence[str]) -> dict[str, str]:

@@ -165,13 +165,15 @@ def create(
     rules = _rules(resources, endpoint, name)
     questions = _questions(played)
     translated["Outputs"] = {**translated.get("Outputs", {}), **questions}
-    for resource in resources.values():
+    for logical, resource in resources.items():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             # moto would invoke the function itself, in Docker. The poller does that.
             resource["Properties"]["Enabled"] = False
         if resource["Type"] == "AWS::SSM::Parameter":
             # moto invents a name for everything else.
             resource["Properties"]["Name"] = f"{name}-configuration"
+        if resource["Type"] == "AWS::SQS::Queue":
+            resource["Properties"]["QueueName"] = logical  # as the events of events/ call it
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
             # moto makes a null of a statement that a condition leaves out, and refuses the policy.
             document = resource["Properties"]["PolicyDocument"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from legato.discovery.webhook import CURRENT_TOKEN
 from local import aws, custom, endpoints, gateway, kazoo, ringcx, ringex, stack
-from local.endpoints import Endpoints
+from local.endpoints import EVENTS_TOKEN, Endpoints
 from local.poller import Poller
 from local.processes import LocalError, check_free, is_listening
 from local.rules import Target
@@ -106,7 +106,11 @@ def running(
         add_to_secret(
             endpoint, created.outputs["CredentialsArn"], credentials.secret() | kazoos.secret()
         )
-        tokens = add_to_secret(endpoint, created.outputs["InboundTokensArn"], kazoos.tokens())
+        tokens = add_to_secret(
+            endpoint,
+            created.outputs["InboundTokensArn"],
+            {CURRENT_TOKEN: EVENTS_TOKEN} | kazoos.tokens(),
+        )
         for answers in ready:
             answers()
         address = created.outputs.get("KazooPushUrl", "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
@@ -22,6 +22,7 @@ from legato.model import CallId, Job, format_time, parse_time
 from legato.operations.reconcile import last_days
 from legato.retrieval.restore.note import key_of as restore_key
 from local import aws, custom
+from local.containers import bridge_address
 from local.system import System
 from tests.audio import FIXTURES
 from tests.e2e.centre import Centre
@@ -322,7 +323,7 @@ def under_way(sample):
 
 def created(sample):
     """The webhook is subscribed with the token of the secret, and CloudFormation told so."""
-    with custom.sink(urlsplit(sample.system.endpoints.aws).hostname) as (url, answers):
+    with custom.sink(bridge_address()) as (url, answers):
         sample.invoke(ResponseURL=url)
         told = answers.get(timeout=10)
     assert told["Status"] == "SUCCESS"
@@ -375,7 +376,7 @@ def configuration_checked(sample):
     """CloudFormation is told that the deployment may go on, and of a wrong one that it may not."""
     said = sample.event["ResourceProperties"]["Document"]
     for document, status in ((said, "SUCCESS"), (said.replace(": 48", ": -1"), "FAILED")):
-        with custom.sink(urlsplit(sample.system.endpoints.aws).hostname) as (url, answers):
+        with custom.sink(bridge_address()) as (url, answers):
             sample.invoke(ResponseURL=url, ResourceProperties={"Document": document})
             assert answers.get(timeout=10)["Status"] == status
 

@@ -103,4 +103,11 @@ def test_powertools_gets_what_it_needs(sam: Template) -> None:
     for logical in sam.functions:
         names = set_for(sam, logical)
         assert {name for name in names if name.startswith("POWERTOOLS_")} == wanted, logical
-        assert names == {n for n in names if n.startswith(("LEGATO_", "POWERTOOLS_"))}, logical
+        others = {name for name in names if not name.startswith(("LEGATO_", "POWERTOOLS_"))}
+        assert others == {"AWS_ENDPOINT_URL"}, logical
+
+
+def test_no_endpoint_is_set_in_aws(sam: Template) -> None:
+    """`sam local` sets only what the template names; CloudFormation drops this one."""
+    common = sam.source["Globals"]["Function"]["Environment"]["Variables"]
+    assert common["AWS_ENDPOINT_URL"] == {"Ref": "AWS::NoValue"}
