@@ -18,6 +18,8 @@ from local.template import broken_rules, routes
 from tests.template.conftest import every_string
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.template.conftest import Json, Template
 
 ROOT = Path(__file__).parent.parent.parent
@@ -71,6 +73,8 @@ OBJECTS = [
     {"Fn::Sub": "${InboxBucket.Arn}/push/*"},
     {"Fn::Sub": "${InboxBucket.Arn}/*"},
 ]
+STATEMENT = r" {10}(  )?- "
+"""How a statement begins in a managed policy, or in a function's block."""
 OF_FUNCTIONS = ("AWS::Serverless::Function", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 """Where what functions are allowed is written. Other policies speak of whoever asks."""
 CONFIRMED = "nobody-can-remove-anything-early"
@@ -96,7 +100,7 @@ def grants(sam: Template) -> list[tuple[str, Json]]:
         (logical, {**statement, "Action": action, "Resource": resource})
         for logical, statement in statements(sam)
         if statement["Effect"] == "Allow"
-        for action in listed(statement["Action"])
+        for _, action in actions(statement)
         for resource in listed(statement["Resource"])
     ]
 
@@ -127,6 +131,34 @@ def every_statement(policy: Json) -> list[Json]:
         branches = statement["Fn::If"][1:] if "Fn::If" in statement else [statement]
         found += [each for each in branches if "Effect" in each]
     return found
+
+
+def actions(statement: Json) -> list[tuple[str, str]]:
+    """Return the actions of a statement, each with the condition under which it is there."""
+    found = []
+    for action in listed(statement["Action"]):
+        condition, one, _ = ("", action, None) if isinstance(action, str) else action["Fn::If"]
+        found.append((condition, one))
+    return found
+
+
+def reasons(sam: Template) -> Iterator[tuple[str, str]]:
+    """Yield each line of the functions' policies, with the comment beside it or above it.
+
+    A comment above holds to the end of its statement.
+    """
+    ours, above, commented = False, "", False
+    for line in (ROOT / "template.yaml").read_text().splitlines():
+        if entry := re.match(r"  (\w+):$", line):
+            kind = sam.source["Resources"].get(entry[1], {}).get("Type", "")
+            ours = kind in OF_FUNCTIONS and entry[1] != "InboxWriterPolicy"
+        if alone := re.match(r" *# (.*)", line):
+            above = f"{above} {alone[1]}" if commented else alone[1]
+        elif re.match(STATEMENT, line) and not commented:
+            above = ""
+        commented = bool(alone)
+        if ours and not alone:
+            yield line, line.partition(" # ")[2] or above
 
 
 def listed(value: Any) -> list[Any]:
@@ -342,10 +374,10 @@ class TestWhatMustNotBeLost:
                 written.add((logical, folder))
             if grant["Action"] == "s3:PutObjectRetention":
                 locked.add((logical, folder))
-        for properties in sam.functions.values():
-            for statement in properties["Policies"][-1]["Statement"]:
-                if "s3:PutObjectRetention" in every_string(statement):
-                    assert statement["Fn::If"][0] == "LocksEvidence"
+        for _, statement in statements(sam):
+            for condition, action in actions(statement):
+                if action == "s3:PutObjectRetention":
+                    assert condition == "LocksEvidence"
         assert {logical for logical, _ in written} == {
             "ProcessorFunction",
             "AuditorFunction",
@@ -478,21 +510,16 @@ class TestWhoGetsIn:
             assert len(found) == len(set(found)), logical
 
     def test_every_permission_names_the_code_that_needs_it(self, sam: Template) -> None:
-        """Beside each action, so that whoever removes the code finds the permission."""
+        """Beside an action, or above it in its statement: who removes the code finds it."""
         actions = {grant["Action"] for _, grant in grants(sam)}
         actions |= {"kms:Sign", "kms:GetPublicKey", "kms:GetKeyPolicy"}
-        kind, found = "", set()
-        for line in (ROOT / "template.yaml").read_text().splitlines():
-            if entry := re.match(r"  (\w+):$", line):
-                kind = sam.source["Resources"].get(entry[1], {}).get("Type", "")
-            named = re.match(r"\s+(?:Action:|-) (\w+:\w+)(?: # (.*))?$", line)
-            if named is None or named[1] not in actions or kind not in OF_FUNCTIONS:
-                continue
-            action, reason = named.groups()
-            found.add(action)
-            where = re.match(r"(legato/[\w/.]*\w)\b", reason or "")
-            assert where, line.strip()
-            assert (ROOT / "layers" / "shared" / where[1]).exists(), line.strip()
+        found = set()
+        for line, reason in reasons(sam):
+            if named := actions.intersection(re.findall(r"\w+:\w+", line.partition(" # ")[0])):
+                found |= named
+                where = re.match(r"(legato/[\w/.]*\w)\b", reason)
+                assert where, line.strip()
+                assert (ROOT / "layers" / "shared" / where[1]).exists(), line.strip()
         assert found == actions
 
     def test_a_key_is_used_only_when_one_is_given(self, sam: Template) -> None:

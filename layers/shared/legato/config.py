@@ -67,20 +67,20 @@ class Config:
     ringex_dead_letters: str = text()
     ringex_settle_seconds: int = whole(None, 0, 900)
     ringex_storage_class: str = text()
-    ringex_lock_years: int = whole(None, 1, 99)
+    ringex_lock_years: int = whole(None, 1, 30)
 
     ringcx_sub_account_ids: tuple[str, ...] = names("")
     ringcx_queue: str = text()
     ringcx_dead_letters: str = text()
     ringcx_storage_class: str = text()
-    ringcx_lock_years: int = whole(None, 1, 99)
+    ringcx_lock_years: int = whole(None, 1, 30)
 
     kazoo_url: str = web("")
     kazoo_account_ids: tuple[str, ...] = names("")
     kazoo_queue: str = text()
     kazoo_dead_letters: str = text()
     kazoo_storage_class: str = text()
-    kazoo_lock_years: int = whole(None, 1, 99)
+    kazoo_lock_years: int = whole(None, 1, 30)
 
     retention_mode: Mode | None = one_of(MODES)
     delete_at_source: tuple[str, ...] = one_of(DELETIONS)
