@@ -304,11 +304,14 @@ class TestParameters:
 
 class TestWhatMustNotBeLost:
     def test_stateful_resources_outlive_the_stack(self, sam: Template) -> None:
+        """But not the deployment that creates them, if it fails, unless they cannot be deleted."""
         found = 0
         for logical, resource in sam.source["Resources"].items():
             if resource["Type"] in STATEFUL:
                 found += 1
-                assert resource["DeletionPolicy"] == "Retain", logical
+                protected = resource["Properties"].get("DeletionProtectionEnabled")
+                kept = "Retain" if protected else "RetainExceptOnCreate"
+                assert resource["DeletionPolicy"] == kept, logical
                 assert resource["UpdateReplacePolicy"] == "Retain", logical
         assert found == 6
 
