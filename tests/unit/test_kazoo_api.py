@@ -641,6 +641,14 @@ class TestRecordings:
         with pytest.raises(NotYet):
             api.delete("a1", "202611-r1")
 
+    def test_a_redirect_that_makes_a_get_of_a_deletion_deletes_nothing(self, api, server):
+        """A recording that is only read is not told to be removed."""
+        server.answers[RECORDING_PATH] = httpx.Response(302, headers={"Location": "/v2/x"})
+        server.answers["/v2/x"] = success({"id": "202611-r1"})
+        with pytest.raises(Retry, match="is redirected to a GET"):
+            api.delete("a1", "202611-r1")
+        assert "/v2/x" not in server.paths()
+
     def test_removal_goes_behind_and_leaves_room(self, api, server):
         """A tenth of the bucket is for whoever archives."""
         server.answers[RECORDING_PATH] = lambda _: success({"id": "202611-r1"})

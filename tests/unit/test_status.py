@@ -636,7 +636,7 @@ def test_a_credential_that_is_set_aside_is_said_until_it_is_accepted(world):
     """It is tried every quarter of an hour, and is no better in between."""
     secret = {"clientId": "c", "clientSecret": "s", "jwt": ["one", "two"]}
     one, two = read_credentials(secret, "ringex")
-    pool = Pool(lambda: secret, world.notes, world.clock, provider="ringex")
+    pool = Pool(lambda: [one, two], world.notes, world.clock, provider="ringex")
     pool.set_aside(one, "GET /x answers 403", seconds=300, scope="content")
     # One recording that is refused says nothing of the other credential.
     pool.refused(two, Forbidden("GET /y answers 403"), recording="y", scope="content")

@@ -8,7 +8,7 @@ import pytest
 
 from legato.clock import SystemClock
 from legato.errors import Barred, Retry, Stale, Wait
-from legato.providers.credentials import AnyPool, Credential, Pool, read_credentials
+from legato.providers.credentials import Credential, Pool, read_credentials
 from legato.providers.tokens import Minted, Tokens
 from tests.fakes import FakeNotes, LockedNotes
 
@@ -253,7 +253,7 @@ def test_a_credential_tells_nothing_of_itself():
 def test_all_set_aside_is_told_with_the_soonest_return(notes, clock):
     """And each comes back when its time is over."""
     secret = {"clientId": "id", "clientSecret": "s", "jwt": ["a", "b"]}
-    pool = Pool(lambda: secret, notes, clock, provider="ringex")
+    pool = Pool(lambda: read_credentials(secret, "ringex"), notes, clock, provider="ringex")
     first, second = credentials(pool)
     pool.set_aside(first, "revoked", seconds=300)
     assert credentials(pool) == [second]
@@ -276,14 +276,14 @@ def test_a_note_that_others_write_all_the_time_ends_in_an_error(clock):
         def write(self, note):
             raise Stale("changed in between")
 
-    pool = AnyPool(lambda: [Key("k")], Busy(), clock, provider="kazoo")
+    pool = Pool(lambda: [Key("k")], Busy(), clock, provider="kazoo")
     with pytest.raises(Retry):
         pool.set_aside(Key("k"), "unknown", seconds=300)
 
 
 def test_workers_that_are_refused_at_the_same_time_count_once(notes, clock, caplog):
     """Ten of them do not make the credential rest for ten times as long."""
-    pool = AnyPool(lambda: [Key("k")], notes, clock, provider="kazoo")
+    pool = Pool(lambda: [Key("k")], notes, clock, provider="kazoo")
     for _ in range(10):
         pool.set_aside(Key("k"), "unknown", seconds=300)
     with pytest.raises(Barred) as barred:
@@ -294,7 +294,7 @@ def test_workers_that_are_refused_at_the_same_time_count_once(notes, clock, capl
 
 def test_what_is_noted_of_a_credential_is_forgotten_in_the_end(notes, clock):
     """Nobody uses it any more."""
-    pool = AnyPool(lambda: [Key("k")], notes, clock, provider="kazoo")
+    pool = Pool(lambda: [Key("k")], notes, clock, provider="kazoo")
     pool.set_aside(Key("old"), "unknown", seconds=300)
     clock.advance(25 * 3600)
     pool.set_aside(Key("k"), "unknown", seconds=300)
@@ -311,7 +311,7 @@ class Key:
 def test_credentials_of_any_provider_are_set_aside_and_keep_tokens(notes, clock):
     """One that was mended counts at once, and cannot read the token of the old one."""
     keys = [Key("old")]
-    pool = AnyPool(lambda: keys, notes, clock, provider="kazoo")
+    pool = Pool(lambda: keys, notes, clock, provider="kazoo")
     assert tokens(notes, clock, Mint()).token(*credentials(pool)) == "token-1"
     pool.set_aside(keys[0], "unknown", seconds=300)
     with pytest.raises(Barred, match="unknown"):

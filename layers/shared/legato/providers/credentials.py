@@ -142,7 +142,7 @@ class Usable[C]:
     probe: bool
 
 
-class AnyPool[C: AnyCredential]:
+class Pool[C: AnyCredential]:
     """The credentials, less those that the provider has refused a short while ago.
 
     `read` returns them as the secret has them now, and is asked every time, so that a credential
@@ -286,17 +286,6 @@ class AnyPool[C: AnyCredential]:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
-
-
-class Pool(AnyPool[Credential]):
-    """RingCentral's. `read` returns the provider's part of the secret."""
-
-    def __init__(
-        self, read: Callable[[], object], notes: Notes, clock: Clock, *, provider: str
-    ) -> None:
-        super().__init__(
-            lambda: read_credentials(read(), provider), notes, clock, provider=provider
-        )
 
 
 def _rested(entry: Json, now: float) -> Json:

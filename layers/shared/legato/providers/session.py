@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,15 +20,16 @@ from legato.errors import (
     Wait,
 )
 from legato.ledger import provider_health
+from legato.providers import responses
 from legato.providers.credentials import PROBE_SECONDS, Expired, Forbidden, Unaccepted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from legato.model import Json
     from legato.ports import Clock, Notes
-    from legato.providers.credentials import AnyCredential, AnyPool, Usable
+    from legato.providers.credentials import AnyCredential, Pool, Usable
     from legato.providers.tokens import Tokens
 
 FAILED_SECONDS = 30
@@ -38,19 +39,28 @@ That holds in this process alone.
 """
 
 
+MAX_REDIRECTS = 3
+
+
 class Answered(Protocol):
-    """What a provider has answered: a success, or a redirect."""
+    """What a provider has answered: a success, or a redirect to the `next_request`."""
 
     @property
     def is_success(self) -> bool: ...
+    @property
+    def request(self) -> httpx.Request: ...
+    @property
+    def next_request(self) -> httpx.Request | None: ...
+    def close(self) -> None: ...
 
 
-type Send[C, R] = Callable[[C, str, Json, bool], R]
+type Send[C, R] = Callable[[C, str, Json, bool, httpx.Request | None], R]
 """Sends a request with a credential, its token and the facts of its log-in.
 
-The last argument says that it is sent again, after a 401. It raises Expired for a 401, Forbidden
-for a 403 of a recording, Unaccepted for any other refusal of the credential, Barred for a refusal
-that concerns one account only, and everything else as the API does.
+The fourth argument says that it is sent again, after a 401; the last one is what to send in its
+place, once it was redirected. It raises Expired for a 401, Forbidden for a 403 of a recording,
+Unaccepted for any other refusal of the credential, Barred for a refusal that concerns one account
+only, Failed for a host that gets no token, and everything else as the API does.
 """
 
 
@@ -59,7 +69,7 @@ class Session[C: AnyCredential]:
 
     def __init__(
         self,
-        pool: AnyPool[C],
+        pool: Pool[C],
         tokens: Tokens[C],
         notes: Notes,
         clock: Clock,
@@ -75,6 +85,7 @@ class Session[C: AnyCredential]:
         self._noted: dict[tuple[str, str], datetime] = {}
         """When a kind was last noted as granted, or `failed`, by it and the credential's id."""
 
+    @contextmanager
     def answer[R: Answered](
         self,
         send: Send[C, R],
@@ -82,13 +93,35 @@ class Session[C: AnyCredential]:
         scope: str,
         recording: str | None = None,
         room: Callable[[C], float],
-    ) -> R:
-        """Return the first answer that is none of the refusals which another credential may escape.
+    ) -> Iterator[R]:
+        """Open the first answer that is none of the refusals which another credential may escape.
 
         `recording` names the recording that is asked for, if it is one, `room` is the gate's wait.
-        Raises Denied for a recording that is refused to every credential, Barred if none of them is
-        accepted, the soonest error if some could not log in, and what `send` raises.
+        Each redirect is a request of its own. Raises Denied for a recording that is refused to
+        every credential, Barred if none of them is accepted, the soonest error if some could not
+        log in, Retry for a redirect that makes another request of it, and what `send` raises.
         """
+        redirected: httpx.Request | None = None
+        for _ in range(MAX_REDIRECTS + 1):
+            found = self._answered(send, redirected, scope=scope, recording=recording, room=room)
+            with closing(found) as answer:
+                redirected = answer.next_request
+                if redirected is None:
+                    yield answer
+                    return
+                if redirected.method != answer.request.method:
+                    raise Retry(f"{responses.where(answer.request)} is redirected to a GET")
+        raise Retry(f"{responses.where(answer.request)} redirects too often")
+
+    def _answered[R: Answered](
+        self,
+        send: Send[C, R],
+        redirected: httpx.Request | None,
+        *,
+        scope: str,
+        recording: str | None,
+        room: Callable[[C], float],
+    ) -> R:
         denied: list[str] = []
         delays: list[Wait | Retry] = []
         barred: Barred | None = None
@@ -97,7 +130,7 @@ class Session[C: AnyCredential]:
             if usable.probe and not self._pool.claim_probe(one, scope):
                 continue
             try:
-                answer = self._tried(one, send)
+                answer = self._tried(one, send, redirected)
             except _NoLogIn as failure:
                 delays.append(failure.error)
             except Unaccepted as refused:
@@ -140,16 +173,16 @@ class Session[C: AnyCredential]:
 
         return sorted(usable, key=order)
 
-    def _tried[R](self, credential: C, send: Send[C, R]) -> R:
+    def _tried[R](self, credential: C, send: Send[C, R], redirected: httpx.Request | None) -> R:
         token, facts = self._logged_in(credential)
         try:
-            return send(credential, token, facts, False)
+            return send(credential, token, facts, False, redirected)
         except Expired:
             # Evicted by another client, or it lived for less than we thought: one new token, and
             # no more.
             self._tokens.refused(credential, token)
         token, facts = self._logged_in(credential)
-        return send(credential, token, facts, True)
+        return send(credential, token, facts, True, redirected)
 
     def _logged_in(self, credential: C) -> tuple[str, Json]:
         """Return the token and the facts. Raises Unaccepted, and _NoLogIn for what may pass."""

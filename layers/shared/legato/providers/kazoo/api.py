@@ -19,7 +19,7 @@ from legato.errors import Barred, Failed, NotYet, Retry
 from legato.ledger.rate_limit import Gate
 from legato.model import Priority
 from legato.providers import responses
-from legato.providers.credentials import AnyPool, Expired, Forbidden, Unaccepted
+from legato.providers.credentials import Expired, Forbidden, Pool, Unaccepted
 from legato.providers.http_client import LOG_IN_TIMEOUT, Line, check_host
 from legato.providers.kazoo.credentials import read_credentials
 from legato.providers.kazoo.documents import to_gregorian
@@ -29,6 +29,7 @@ from legato.providers.tokens import Minted, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from legato.errors import LegatoError
@@ -47,7 +48,6 @@ LOG_IN_CALLS = 35
 """`api_auth_tokens` and `user_auth_tokens`."""
 UNAUTHORIZED_SECONDS = 300
 FORBIDDEN_SECONDS = 900
-MAX_REDIRECTS = 3
 ACCOUNTS_PAGE = 500
 MOST_ACCOUNT_PAGES = 100
 _GONE = (httpx.codes.NOT_FOUND, httpx.codes.GONE)
@@ -99,7 +99,7 @@ class KazooApi:
             self._gate, clock, transport=transport, provider="Kazoo", penalty=PENALTY_SECONDS
         )
         self._session = Session(
-            AnyPool(lambda: read_credentials(credentials()), notes, clock, provider="kazoo"),
+            Pool(lambda: read_credentials(credentials()), notes, clock, provider="kazoo"),
             Tokens(notes, clock, name="kazoo", mint=self._mint, sleep=sleep),
             notes,
             clock,
@@ -181,12 +181,7 @@ class KazooApi:
             request = self._line.request("GET", url, headers={"Accept": AUDIO, **headers})
             # What has begun goes first: all that came so far would be lost.
             now = Priority.RESERVED if headers else priority
-            with self._answer(
-                request,
-                account,
-                priority=now,
-                recording=recording,
-            ) as answer:
+            with self._answer(request, account, priority=now, recording=recording) as answer:
                 if answer.envelope is not None:
                     raise Retry(f"{responses.where(request)} answers with JSON instead of audio")
                 yield answer.response
@@ -229,7 +224,6 @@ class KazooApi:
         path = "/".join(quote(name, safe="") for name in names)
         return httpx.URL(f"{str(self._url).rstrip('/')}/{path}")
 
-    @contextmanager
     def _answer(
         self,
         request: httpx.Request,
@@ -237,38 +231,30 @@ class KazooApi:
         *,
         priority: Priority,
         recording: str | None = None,
-    ) -> Iterator[Answer]:
+    ) -> AbstractContextManager[Answer]:
         """Ask, and follow redirects within Kazoo's host."""
         kind = "list" if recording is None else "recording"
         key = f"kazoo#{account}#Requests"
-        for _ in range(MAX_REDIRECTS + 1):
-            asked = request
 
-            def send(
-                _: KazooCredential,
-                token: str,
-                _facts: Json,
-                again: bool,
-                asked: httpx.Request = asked,
-            ) -> Answer:
-                now = Priority.RESERVED if again else priority
-                answer = self._sent(asked, token, key, priority=now)
-                if httpx.codes.is_error(answer.status):
-                    raise _error(answer, account)
-                return answer
+        def send(
+            _: KazooCredential,
+            token: str,
+            _facts: Json,
+            again: bool,
+            redirected: httpx.Request | None,
+        ) -> Answer:
+            now = Priority.RESERVED if again else priority
+            answer = self._sent(redirected or request, token, key, priority=now)
+            if httpx.codes.is_error(answer.status):
+                raise _error(answer, account)
+            return answer
 
-            found = self._session.answer(
-                send,
-                scope=f"{kind}#{account}",
-                recording=recording,
-                room=lambda _: self._gate.wait(key, priority=priority),
-            )
-            with closing(found) as answer:
-                if answer.response.next_request is None:
-                    yield answer
-                    return
-                request = answer.response.next_request
-        raise Retry(f"{responses.where(request)} redirects too often")
+        return self._session.answer(
+            send,
+            scope=f"{kind}#{account}",
+            recording=recording,
+            room=lambda _: self._gate.wait(key, priority=priority),
+        )
 
     def _sent(self, request: httpx.Request, token: str, key: str, *, priority: Priority) -> Answer:
         check_host(request.url, self._url, provider="Kazoo", setting="the parameter KazooUrl")

@@ -57,6 +57,14 @@ class Answer:
     def is_success(self) -> bool:
         return httpx.codes.is_success(self.status)
 
+    @property
+    def request(self) -> httpx.Request:
+        return self.response.request
+
+    @property
+    def next_request(self) -> httpx.Request | None:
+        return self.response.next_request
+
     def close(self) -> None:
         self.response.close()
 

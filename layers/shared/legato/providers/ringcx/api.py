@@ -21,7 +21,7 @@ from legato.errors import Barred, Failed, NotYet, Retry
 from legato.ledger.rate_limit import Gate
 from legato.model import Priority
 from legato.providers import responses
-from legato.providers.credentials import Expired, Forbidden, Pool, Unaccepted
+from legato.providers.credentials import Expired, Forbidden, Pool, Unaccepted, read_credentials
 from legato.providers.http_client import LOG_IN_TIMEOUT, Line, check_host
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, auth_key, platform_tokens
 from legato.providers.ringcx.responses import read_list, said
@@ -47,7 +47,6 @@ SUB_ACCOUNTS_PATH = "/voice/api/v1/admin/accounts"
 TOKEN_SECONDS = 300
 """https://developers.ringcentral.com/engage/voice/guide/authentication/auth-ringcentral"""
 FORBIDDEN_SECONDS = 900
-MAX_REDIRECTS = 3
 STRANGE_ACCOUNT = "rc_account_id="
 """What a 404 names if there is no such account. It is not documented, but was seen."""
 
@@ -105,7 +104,9 @@ class RingcxApi:
         # A log-in tells what the account is, so another configuration needs a log-in of its own.
         name = f"ringcx#{account}" if account else "ringcx"
         self._session = Session(
-            Pool(credentials, notes, clock, provider="ringcx"),
+            Pool(
+                lambda: read_credentials(credentials(), "ringcx"), notes, clock, provider="ringcx"
+            ),
             Tokens(notes, clock, name=name, mint=self._mint, sleep=sleep),
             notes,
             clock,
@@ -200,7 +201,6 @@ class RingcxApi:
     def _of(self, account: str, sub_account: str) -> str:
         return f"{self._prefix}/accounts/{_quoted(account)}/sub-accounts/{_quoted(sub_account)}"
 
-    @contextmanager
     def _answer(
         self,
         asked: _Asked,
@@ -209,14 +209,20 @@ class RingcxApi:
         scope: str,
         recording: str | None = None,
         priority: Priority,
-    ) -> Iterator[httpx.Response]:
+    ) -> AbstractContextManager[httpx.Response]:
         """Ask in an account's name, and follow redirects within RingCX's host."""
 
-        def send(one: Credential, token: str, facts: Json, again: bool) -> httpx.Response:
+        def send(
+            one: Credential,
+            token: str,
+            facts: Json,
+            again: bool,
+            redirected: httpx.Request | None,
+        ) -> httpx.Response:
             account = self._account or str(facts.get("account", ""))
             if not account:
                 raise Expired("the log-in has not told the account", seconds=UNAUTHORIZED_SECONDS)
-            request = asked(account)
+            request = redirected or asked(account)
             now = Priority.RESERVED if again else priority
             response = self._sent(request, token, key(one), priority=now)
             if not response.is_success and response.next_request is None:
@@ -227,15 +233,7 @@ class RingcxApi:
         def room(one: Credential) -> float:
             return self._gate.wait(key(one), priority=priority)
 
-        for _ in range(MAX_REDIRECTS + 1):
-            with closing(
-                self._session.answer(send, scope=scope, recording=recording, room=room)
-            ) as response:
-                if response.next_request is None:
-                    yield response
-                    return
-                asked = _always(response.next_request)
-        raise Retry(f"{responses.where(response.request)} redirects too often")
+        return self._session.answer(send, scope=scope, recording=recording, room=room)
 
     def _sent(
         self, request: httpx.Request, token: str, key: str, *, priority: Priority
@@ -334,10 +332,6 @@ def _recordings_key(credential: Credential) -> str:
 
 def _exchange_key(credential: Credential) -> str:
     return f"ringcx#app-{credential.client_id}#Exchange"
-
-
-def _always(request: httpx.Request) -> _Asked:
-    return lambda _: request
 
 
 def _quoted(name: str) -> str:

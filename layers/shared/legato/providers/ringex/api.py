@@ -23,6 +23,7 @@ from legato.providers.credentials import (
     Forbidden,
     Pool,
     Unaccepted,
+    read_credentials,
 )
 from legato.providers.http_client import Line, check_host, joined, origin
 from legato.providers.log_in import UNAUTHORIZED_SECONDS, platform_tokens
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from legato.providers.credentials import Credential
     from legato.settings import Limit
 
-MAX_REDIRECTS = 3
 SETTINGS = "/call-recording"
 DELETION = "/call-recordings"
 ACCOUNT = "/restapi/v1.0/account/~"
@@ -74,7 +74,9 @@ class RingexApi:
         self._gate = Gate(notes, clock, limits=limits, sleep=sleep)
         self._line = Line(self._gate, clock, transport=transport)
         self._session = Session(
-            Pool(credentials, notes, clock, provider="ringex"),
+            Pool(
+                lambda: read_credentials(credentials(), "ringex"), notes, clock, provider="ringex"
+            ),
             platform_tokens(self._line, self._platform, notes, clock, sleep=sleep),
             notes,
             clock,
@@ -132,29 +134,12 @@ class RingexApi:
             request = self._line.request("GET", joined(self._media, address), headers=headers)
             # What has begun does not go behind: all that came so far would be lost.
             now = max(priority, Priority.NORMAL) if headers else priority
-            return self._followed(request, now)
+            path = request.url.path
+            return self._answer(request, RECORDING, priority=now, recording=path)
 
         with closing(responses.pieces(opened)) as pieces:
             yield pieces
 
-    @contextmanager
-    def _followed(self, request: httpx.Request, priority: Priority) -> Iterator[httpx.Response]:
-        """Follow redirects between our hosts; each is a request of its own."""
-        recording = request.url.path
-        for _ in range(MAX_REDIRECTS):
-            with self._answer(
-                request, RECORDING, priority=priority, recording=recording
-            ) as response:
-                if not response.is_redirect:
-                    yield response
-                    return
-                location = response.headers.get("location", "")
-                headers = {"Range": request.headers["Range"]} if "Range" in request.headers else {}
-                url = joined(request.url, location)
-                request = self._line.request("GET", url, headers=headers)
-        raise Retry(f"{responses.where(request)} redirects too often")
-
-    @contextmanager
     def _answer(
         self,
         request: httpx.Request,
@@ -162,37 +147,41 @@ class RingexApi:
         *,
         priority: Priority = Priority.NORMAL,
         recording: str | None = None,
-    ) -> Iterator[httpx.Response]:
+    ) -> AbstractContextManager[httpx.Response]:
         """Send a request with whichever credential has room, until one is accepted."""
-        check_host(
-            request.url,
-            self._platform,
-            self._media,
-            provider="RingCentral",
-            setting="RingexUrl in the parameter Tuning",
-        )
+        self._check_host(request.url)
         group = group_of(request.method, request.url.path)
 
-        def send(one: Credential, token: str, _facts: Json, again: bool) -> httpx.Response:
-            request.headers["Authorization"] = f"Bearer {token}"
+        def send(
+            one: Credential,
+            token: str,
+            _facts: Json,
+            again: bool,
+            redirected: httpx.Request | None,
+        ) -> httpx.Response:
+            asked = redirected or request
+            self._check_host(asked.url)
+            asked.headers["Authorization"] = f"Bearer {token}"
             now = Priority.RESERVED if again else priority
-            response = self._line.send(request, _key(one, group), priority=now)
+            key = _key(one, group_of(asked.method, asked.url.path))
+            response = self._line.send(asked, key, priority=now)
             _check(response, scope)
             return response
 
         def room(one: Credential) -> float:
             return self._gate.wait(_key(one, group), priority=priority)
 
-        with closing(
-            self._session.answer(send, scope=scope, recording=recording, room=room)
-        ) as response:
-            yield response
+        return self._session.answer(send, scope=scope, recording=recording, room=room)
+
+    def _check_host(self, url: httpx.URL) -> None:
+        setting = "RingexUrl in the parameter Tuning"
+        check_host(url, self._platform, self._media, provider="RingCentral", setting=setting)
 
 
 def _check(response: httpx.Response, scope: str) -> None:
     """Raise what an answer says that is no success. The response is closed then."""
     status = response.status_code
-    if response.is_success or response.is_redirect:
+    if response.is_success or response.next_request is not None:
         return
     with closing(response):
         code, permission = responses.refusal(response)
@@ -205,7 +194,7 @@ def _check(response: httpx.Response, scope: str) -> None:
         raise Unaccepted(reason, seconds=FORBIDDEN_SECONDS, scope=scope)
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         raise NotYet(reason)
-    if responses.passes(status):
+    if responses.passes(status) or response.is_redirect:
         raise Retry(reason)
     raise Failed(reason)
 
