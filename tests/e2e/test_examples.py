@@ -223,8 +223,8 @@ STAGES = (
     (
         Office.have_failed,
         (
-            example("legato failed", SESSION, DIALOG, INTERACTION, "3 failed"),
-            example("legato failed --provider kazoo --json", then=the_failed_one),
+            example("legato failed", SESSION, DIALOG, INTERACTION, "3 failed", ends=3),
+            example("legato failed --provider kazoo --json", ends=3, then=the_failed_one),
             example(f"{STACK} status --json", ends=3, then=what_needs_a_person),
         ),
     ),

@@ -70,7 +70,7 @@ def queued(place):
 def test_failed_lists_each_call_with_its_reason(place):
     """And how long ago it was, and what to do."""
     ended = legato(place, "failed", "--provider", "ringex")
-    assert ended.exit_code == 0
+    assert ended.exit_code == Exit.NEEDS_PERSON
     assert place.asked_for == {"providers": ["ringex"]}
     assert "s-1" in ended.output
     assert "404 for a week" in ended.output
@@ -80,14 +80,17 @@ def test_failed_lists_each_call_with_its_reason(place):
 
 def test_failed_for_scripts_is_json_and_nothing_else(place):
     """An empty list where nothing failed."""
-    found = json.loads(legato(place, "failed", "--json").output)
-    assert [one["call"] for one in found] == ["s-1", "s-2"]
-    assert json.loads(legato(FakePlace(FailedWorld()), "failed", "--json").output) == []
+    ended = legato(place, "failed", "--json")
+    assert [one["call"] for one in json.loads(ended.output)] == ["s-1", "s-2"]
+    assert ended.exit_code == Exit.NEEDS_PERSON
+    ended = legato(FakePlace(FailedWorld()), "failed", "--json")
+    assert (json.loads(ended.output), ended.exit_code) == ([], Exit.DONE)
 
 
 def test_nothing_failed_is_said():
     """And no empty table."""
-    assert legato(FakePlace(FailedWorld()), "failed").output == "Nothing failed.\n"
+    ended = legato(FakePlace(FailedWorld()), "failed")
+    assert (ended.output, ended.exit_code) == ("Nothing failed.\n", Exit.DONE)
 
 
 def test_retry_of_a_call_says_what_it_did(place):

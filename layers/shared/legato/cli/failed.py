@@ -35,6 +35,7 @@ app = typer.Typer(rich_markup_mode=None)
       legato failed
       legato failed --provider kazoo --json
     """,
+    ends=(Exit.NEEDS_PERSON,),
 )
 def list_failed(
     context: typer.Context, provider: Providers = None, as_json: AsJson = False
@@ -45,18 +46,17 @@ def list_failed(
     found = failed(work)
     now = work.clock.now()
     if as_json:
-        lines = [one.to_json(now) for one in found]
-        write_json(lines)
-        return
-    if not found:
+        write_json([one.to_json(now) for one in found])
+    elif not found:
         say("Nothing failed.")
-        return
-    table = ListTable("Call", "Since", "Where", "Why")
-    for one in found:
-        since = _age(now - one.since)
-        table.add(_named(one), since, _where(one), one.reason)
-    table.show()
-    say(f"{len(found)} failed. Retry them with `legato retry CALL` or `legato retry --all`.")
+    else:
+        table = ListTable("Call", "Since", "Where", "Why")
+        for one in found:
+            table.add(_named(one), _age(now - one.since), _where(one), one.reason)
+        table.show()
+        say(f"{len(found)} failed. Retry them with `legato retry CALL` or `legato retry --all`.")
+    if found:
+        raise typer.Exit(Exit.NEEDS_PERSON)
 
 
 @command(
