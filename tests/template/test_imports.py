@@ -28,12 +28,13 @@ FLOORS = (
     ("ingest",),
     ("retrieval",),
     ("operations",),
+    ("setup",),
     ("config", *ADAPTERS),
     ("app", "lambda_handler"),
     ("cli",),
 )
 """The packages of legato, from the bottom: each imports what lies below it."""
-USE_CASES = ("discovery", "evidence", "ingest", "retrieval", "operations")
+USE_CASES = ("discovery", "evidence", "ingest", "retrieval", "operations", "setup")
 # Where a foreign package may be imported, and nowhere else in the layer.
 HOMES = {
     "boto3": ("legato/aws/",),

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from legato.app.adapters import Adapters, stitcher
 from legato.app.part import JOB_SECONDS
+from legato.app.scratch import ScratchNotes
 from legato.aws.clients import client
 from legato.errors import Failed, LegatoError, Refused
-from legato.model import PROVIDERS, Note
+from legato.model import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -194,7 +195,7 @@ class App(Adapters):
             name="by-hand",
             begin=begin,
             end=min(end, self.clock.now()),
-            memory=_Scratch(),
+            memory=ScratchNotes(),
             providers=providers,
             report_only=report_only,
             by_hand=True,
@@ -388,21 +389,3 @@ class App(Adapters):
             how = "UseRingex, RingcxSubAccountIds and KazooUrl say which ones it uses"
             raise Failed(f"the stack does not use {named}: {how}")
         return [one for name in PROVIDERS for one in asked.get(name, ())]
-
-
-class _Scratch:
-    """Notes that live as long as the process."""
-
-    def __init__(self) -> None:
-        self._notes: dict[str, Note] = {}
-
-    def read(self, key: str) -> Note:
-        return self._notes.get(key, Note(key=key))
-
-    def write(self, note: Note) -> Note:
-        self._notes[note.key] = note
-        return note
-
-    def first(self, name: str) -> Note | None:
-        del name  # nothing here is listed
-        return None

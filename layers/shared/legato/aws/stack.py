@@ -71,6 +71,12 @@ def parameters(stack: str) -> dict[str, str]:
     return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
 
 
+def caller() -> str:
+    """Return the ARN of whose credentials these are. Raises NotPermitted, Refused, Unavailable."""
+    with _plain():
+        return str(client("sts").get_caller_identity()["Arn"])
+
+
 def _described(stack: str) -> Any:
     with _plain():
         try:

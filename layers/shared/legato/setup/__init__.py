@@ -1,0 +1,1 @@
+"""Live checks of what must be right before calls are archived, and while they are."""
