@@ -92,6 +92,8 @@ def _check(world: World, operation: Operation, request: Request, session: Sessio
     permission = operation.permission
     if permission is not None and permission not in session.scopes:
         raise lacks(permission, "CMN-401")
+    if operation.user_permission not in (None, *world.config.user_permissions.split()):
+        raise lacks(operation.user_permission or "", "CMN-408")
     # What was given word for word names whatever account it likes.
     raw = world.recordings.is_raw(request.path_params.get("recording", ""))
     account = request.path_params.get("account", "~")

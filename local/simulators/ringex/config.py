@@ -50,6 +50,10 @@ class Config(Settings):
     scopes: str = (
         "ReadAccounts ReadCallLog ReadCallRecording EditCallLog CallControl SubscriptionWebhook"
     )
+    user_permissions: str = "ReadCompanyCallLog ReadCallRecording"
+    """What the users' roles permit, beside what the app may do."""
+    jwt_flow: bool = True
+    """Whether the app takes JWTs. One that was made for another flow does not."""
     limits: dict[str, Limit] = field(default_factory=_documented_limits)
     token_seconds: float = 3600
     """How long an access token lives, unless the client asks for another `access_token_ttl`."""

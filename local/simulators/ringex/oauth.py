@@ -132,6 +132,10 @@ async def mint_token(config: Config, sessions: Sessions, request: Request) -> Js
     form = await read_form(request)
     if form.get("grant_type") != GRANT:
         raise OauthProblem(400, "OAU-251", "unsupported_grant_type", "Unsupported grant type")
+    if not config.jwt_flow:
+        # https://ringcentral.github.io/ringcentral-faq/unauthorized-grant-type
+        words = "Unauthorized for this grant type"
+        raise OauthProblem(400, "OAU-251", "unauthorized_client", words)
     user = config.jwts.get(form.get("assertion", ""))
     if user is None:
         raise OauthProblem(400, "OAU-331", "invalid_grant", "Invalid assertion: JWT is not valid")

@@ -30,7 +30,11 @@ _SUBSCRIPTION = "/restapi/v1.0/subscription"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A method of a path. Without a permission it needs any token, without `token` none."""
+    """A method of a path. Without a permission it needs any token, without `token` none.
+
+    `permission` is the app's, `user_permission` the one of the user's role
+    (https://developers.ringcentral.com/guide/voice/call-log/access).
+    """
 
     name: str
     method: str
@@ -38,6 +42,7 @@ class Operation:
     group: str
     handler: Handler
     permission: str | None = None
+    user_permission: str | None = None
     token: bool = True
 
 
@@ -256,6 +261,7 @@ OPERATIONS = (
         group="Heavy",
         handler=_read_call_log,
         permission="ReadCallLog",
+        user_permission="ReadCompanyCallLog",
     ),
     Operation(
         name="call-log-record",
@@ -264,6 +270,7 @@ OPERATIONS = (
         group="Heavy",
         handler=_read_call_record,
         permission="ReadCallLog",
+        user_permission="ReadCompanyCallLog",
     ),
     Operation(
         name="call-log-extract-sync",
@@ -272,6 +279,7 @@ OPERATIONS = (
         group="Heavy",
         handler=_extract_call_log,
         permission="ReadCallLog",
+        user_permission="ReadCompanyCallLog",
     ),
     Operation(
         name="recording",
@@ -280,6 +288,7 @@ OPERATIONS = (
         group="Heavy",
         handler=_read_recording,
         permission="ReadCallRecording",
+        user_permission="ReadCallRecording",
     ),
     Operation(
         name="content",
@@ -288,6 +297,7 @@ OPERATIONS = (
         group="Heavy",
         handler=_read_content,
         permission="ReadCallRecording",
+        user_permission="ReadCallRecording",
     ),
     Operation(
         name="delete-recordings",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from legato.model import Note
+
+if TYPE_CHECKING:
+    from legato.ports import Notes
 
 
 class ScratchNotes:
@@ -21,3 +26,27 @@ class ScratchNotes:
     def first(self, name: str) -> Note | None:
         del name  # nothing here is listed
         return None
+
+
+class SharedGate:
+    """The notes of a stack's rate limits, and all others of this process alone.
+
+    Who tries a credential out logs in anew, and sets nothing aside for the functions; but the
+    provider counts its requests with theirs.
+    """
+
+    def __init__(self, ledger: Notes) -> None:
+        self._ledger = ledger
+        self._own = ScratchNotes()
+
+    def read(self, key: str) -> Note:
+        return self._of(key).read(key)
+
+    def write(self, note: Note) -> Note:
+        return self._of(note.key).write(note)
+
+    def first(self, name: str) -> Note | None:
+        return self._own.first(name)
+
+    def _of(self, key: str) -> Notes:
+        return self._ledger if key.startswith("gate#") else self._own

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - an address, not a token
 UNAUTHORIZED_SECONDS = 300
+TOLD = ("scope", "owner_id")
+"""What else a log-in tells: the scopes of the app, and the extension of the user."""
 UNSAID_SECONDS = 600
 """The shortest life that a token can be asked for: taken for one that does not say it."""
 
@@ -73,7 +75,8 @@ def _log_in(line: Line, platform: httpx.URL, credential: Credential) -> Minted:
     token = responses.named(answer, "access_token", "accessToken")
     if not token:
         raise Retry(f"{responses.where(request)} answers without access_token")
-    return Minted(token, responses.life(answer.get("expires_in"), usual=UNSAID_SECONDS))
+    life = responses.life(answer.get("expires_in"), usual=UNSAID_SECONDS)
+    return Minted(token, life, facts={name: responses.named(answer, name) for name in TOLD})
 
 
 def auth_key(credential: Credential) -> str:

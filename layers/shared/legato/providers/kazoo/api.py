@@ -98,13 +98,14 @@ class KazooApi:
         self._line = Line(
             self._gate, clock, transport=transport, provider="Kazoo", penalty=PENALTY_SECONDS
         )
-        self._session = Session(
-            Pool(lambda: read_credentials(credentials()), notes, clock, provider="kazoo"),
-            Tokens(notes, clock, name="kazoo", mint=self._mint, sleep=sleep),
-            notes,
-            clock,
-            provider="kazoo",
-        )
+        self._pool = Pool(lambda: read_credentials(credentials()), notes, clock, provider="kazoo")
+        self._tokens = Tokens(notes, clock, name="kazoo", mint=self._mint, sleep=sleep)
+        self._session = Session(self._pool, self._tokens, notes, clock, provider="kazoo")
+
+    def log_in(self) -> None:
+        """Log in, unless a token is alive. Raises Barred, Wait, Retry."""
+        for usable in self._pool.usable():
+            self._tokens.token(usable.credential)
 
     def recordings(
         self,
