@@ -284,8 +284,8 @@ def loud(at):
 
 
 def a_leg(name, began, *, agent=None):
-    details = None if agent is None else {"agent": agent}
-    return Leg(id=name, started_at=began, address=name, details=details)
+    parties = () if agent is None else (Party(role="agent", name=agent, agent=f"id-{agent}"),)
+    return Leg(id=name, started_at=began, address=name, parties=parties)
 
 
 @contextmanager

@@ -141,6 +141,7 @@ def _leg(rng: random.Random, name: str, started_at: datetime) -> dict[str, Any]:
         "duration_ms": length,
         "details": None,
         "heard_in": None,
+        "parties": [],
     }
 
 

@@ -19,6 +19,7 @@ ADAPTERS = ("aws", "audio", "providers")
 FLOORS = (
     ("errors", "format", "clock", "printable", "settings"),
     ("model",),
+    ("parties",),
     ("ports", "tuning", "api_request", "disk"),
     ("archive",),
     ("ledger",),

@@ -262,7 +262,7 @@ class TestNamed:
 
 
 def a_manifest(provider, *, records=(), parties=(), legs=(), **fields):
-    leg = {"id": "leg-1", "bytes": 10, "duration_ms": 1500, "details": None, "heard_in": None}
+    leg = {"id": "leg-1", "bytes": 10, "duration_ms": 1500, "heard_in": None, "parties": []}
     return {
         "provider": provider,
         "account": "1",
@@ -306,7 +306,8 @@ class TestRow:
 
     def test_ringcx_is_known_by_uii_and_segment_and_agent(self):
         record = {"dialogId": "c-1", "segmentId": "leg-1", "interactionId": "2026" * 7}
-        leg = {"details": {"agent": "900", "extension": "4711"}, "bytes": 5}
+        agent = Party(role="agent", agent="900", extension="4711")
+        leg = {"parties": [agent.to_json()], "bytes": 5}
         manifest = a_manifest("ringcx", records=[record], legs=[leg, leg], recording=None)
         row = row_of(manifest, SEALED, storage_class="GLACIER")
         assert set(row.ids) == {"c-1", "leg-1", "2026" * 7}

@@ -355,7 +355,7 @@ class TestTheTable:
         lines = list(csv.DictReader(io.StringIO(text)))
         assert [line["call"] for line in lines] == ["s-1/2", "k-1", "d-1"]
         assert lines[1]["names"] == "Erika Example; Jürgen Groß"
-        assert lines[2]["agents"] == "77; Anna Agent; Bert Agent"
+        assert lines[2]["agents"] == "Anna Agent; Bert Agent"
         for line in lines:
             assert (package.folder / "data" / line["file"]).is_file()
             assert (package.folder / "data" / line["digest"]).is_file()

@@ -36,7 +36,7 @@ class Company(World):
         """Let the catalogue know a call."""
         content = json.loads(self.archive.objects[state.manifest.key])
         said = {"ended_at": None, "direction": None, "parties": [], "provider_records": []}
-        legs = [leg | {"details": None, "duration_ms": 1000} for leg in content["legs"]]
+        legs = [leg | {"parties": [], "duration_ms": 1000} for leg in content["legs"]]
         whole = content | said | {"legs": legs, "recording": None}
         row = row_of(whole, state.manifest, storage_class="STANDARD")
         self.catalogue.write(row, over=None)

@@ -345,9 +345,12 @@ def test_an_interaction_is_described_by_its_documents():
     assert found.started_at == datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
     assert found.direction == "inbound"
     assert [(p.role, p.number, p.name, p.agent) for p in found.parties] == [
-        ("from", "+4930111", "Ada", "u1"),
-        ("to", "2001", None, "u1"),
+        ("from", "+4930111", "Ada", None),
+        ("to", "2001", None, None),
+        ("agent", None, None, "u1"),
     ]
+    assert found.legs[0].parties == found.parties
+    assert found.legs[1].parties == ()
     assert found.legs[0].details["call_id"] == "c-1@host"
 
 

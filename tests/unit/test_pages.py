@@ -69,9 +69,9 @@ def filled(content, text, *, name=""):
 def a_package(text):
     [(_, manifest)] = manifests(1, seed=2)
     missing = {"leg": "x", "reason": "x", "evidence": None}
-    details = {"agent": "x", "extension": "x"}
+    spoke = {"role": "to", "number": "x", "name": "x", "extension": "x", "agent": "x"}
     manifest["legs"] = [
-        manifest["legs"][0] | {"details": details, "offset_ms": 0, "sha256": "x", "heard_in": None}
+        manifest["legs"][0] | {"parties": [spoke], "offset_ms": 0, "sha256": "x", "heard_in": None}
     ] * 2
     manifest["missing"] = [missing]
     parts = {"key": "x", "sha256": "x", "file": "x", "file_sha256": "x", "digest": "x"}

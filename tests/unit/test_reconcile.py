@@ -167,6 +167,7 @@ class World:
                     "announced_ms": None,
                     "named_only": leg.startswith("named"),
                     "heard_in": None,
+                    "parties": [],
                     **described(one),
                 }
                 for leg, one in stored.items()

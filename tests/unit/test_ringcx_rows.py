@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legato.ledger.listings import records_key
-from legato.model import Job, format_time
+from legato.model import Job, Party, format_time
 from legato.providers.ringcx import rows
 from legato.providers.ringcx.rows import is_recorded, is_unclear, recordings, unreadable
 from tests.fakes import NOON, an_id
@@ -152,3 +152,23 @@ def test_whatever_stands_in_a_field_the_good_segment_is_found(fields):
     assert set(unreadable([row])) <= set(found.unreadable)
     assert json.dumps(found.records, ensure_ascii=False, allow_nan=False).encode()
     assert format_time(found.started_at or NOON)
+
+
+def test_each_segment_names_its_own_agent():
+    """And both addresses; the call names all agents, each once."""
+    sides = {"contactEndpointAddress": "+1", "channelEndpointAddress": "+2"}
+    found = listing(
+        a_row(segmentId="p-1", segmentParticipantId=77, agentFullName="Zo\u00eb", **sides),
+        a_row(segmentId="p-2", segmentParticipantId=78, segmentParticipantRcExtensionId=5, **sides),
+        a_row(segmentId="p-3", segmentParticipantId=77, **sides),
+    )
+    contact, channel = Party(role="contact", number="+1"), Party(role="channel", number="+2")
+    first = Party(role="agent", name="Zo\u00eb", agent="77")
+    second = Party(role="agent", agent="78", extension="5")
+    third = Party(role="agent", agent="77")
+    assert {leg.id: leg.parties for leg in found.legs} == {
+        "p-1": (contact, channel, first),
+        "p-2": (contact, channel, second),
+        "p-3": (contact, channel, third),
+    }
+    assert found.parties == (contact, channel, first, second)

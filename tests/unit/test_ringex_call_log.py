@@ -1,13 +1,14 @@
 """RingCentral's call log, read leniently and never guessed at."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legato.model import parse_time
+from legato.model import Party, parse_time
 from legato.providers.fields import DEEPEST
 from legato.providers.ringex import call_log
 from legato.providers.ringex.call_log import address_of, recording_ids, unreadable
@@ -110,6 +111,59 @@ def test_parties_and_related_calls():
     ]
     assert found.related == (an_id("s-2"), an_id("s-3"))
     assert found.direction == "inbound"
+
+
+ADA = Party(role="from", number="+14155550100", name="Ada")
+JANE = Party(role="to", number="+16505550101", name="Jane Doe", extension="101")
+BOB = Party(role="to", number="+16505550102", name="Bob", extension="102")
+
+
+def spoken(extension, to, **fields):
+    """Return a leg of an extension, with its own sides."""
+    side = {
+        "phoneNumber": to.number,
+        "name": to.name,
+        "extensionId": extension,
+        "extensionNumber": to.extension,
+    }
+    caller = {"phoneNumber": ADA.number, "name": ADA.name}
+    return leg(**{"extension": {"id": extension}, "from": caller, "to": side, **fields})
+
+
+def test_a_transferred_call_says_on_each_leg_who_spoke_on_it():
+    """Its record names the first of them only. Who was rung and did not answer is nobody."""
+    first = spoken(1, JANE, recording=recording("a"))
+    second = spoken(2, BOB, recording=recording("b"), startTime="2026-11-20T11:01:00Z")
+    rung = spoken(3, replace(BOB, name="Eve", extension="103"))
+    found = listing(a_job(), [record(legs=[first, second, rung])])
+    assert [one.parties for one in found.legs] == [(ADA, JANE), (ADA, BOB)]
+    names = [party.name for party in found.parties]
+    assert names == ["Ada", None, "Jane Doe", "Bob"]
+
+
+def test_a_recording_that_goes_on_after_a_transfer_names_both_who_were_recorded():
+    """It stands on the leg of either."""
+    legs = [spoken(1, JANE, recording=recording("a")), spoken(2, BOB, recording=recording("a"))]
+    [one] = listing(a_job(), [record(recording=recording("a"), legs=legs)]).legs
+    assert one.parties == (ADA, JANE, BOB)
+
+
+def test_the_extension_that_answered_for_a_queue_is_named():
+    """By its name, where any side of the call has it; else by its id."""
+    queue = {"phoneNumber": "+16505550100", "name": "Sales", "extensionId": 9}
+    known = spoken(2, BOB)
+    first = spoken(2, BOB, recording=recording("a")) | {"to": queue}
+    second = spoken(7, BOB, recording=recording("b")) | {"to": queue}
+    legs = listing(a_job(), [record(legs=[known, first, second])]).legs
+    assert [one.parties[-1] for one in legs] == [
+        Party(role="agent", name="Bob", extension="102"),
+        Party(role="agent", extension="7"),
+    ]
+
+
+def test_a_recording_that_stands_on_the_record_only_is_of_its_sides():
+    [one] = listing(a_job(), [record(recording=recording("a"), legs=[spoken(2, BOB)])]).legs
+    assert [party.label for party in one.parties] == ["Ada", "101"]
 
 
 def test_records_are_kept_verbatim():

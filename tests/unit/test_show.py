@@ -319,6 +319,7 @@ class TestTimeLine:
                 "duration_ms": int(lasts * 1000),
                 "named_only": named_only,
                 "heard_in": None,
+                "parties": [],
             }
             for number, (begin, lasts, named_only) in enumerate(legs, 1)
         ]

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from legato.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 type Json = dict[str, Any]
 
@@ -369,6 +369,16 @@ class Party:
     extension: str | None = None
     agent: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What a person knows it by: a name before an extension, a number, an id."""
+        return self.name or self.extension or self.number or self.agent or ""
+
+    def includes(self, other: Party) -> bool:
+        """Say whether it says all that another one says, or more."""
+        said = other.to_json().items()
+        return all(value is None or value == getattr(self, name) for name, value in said)
+
     def to_json(self) -> Json:
         """Write the party for the manifest."""
         return {
@@ -378,6 +388,16 @@ class Party:
             "extension": self.extension,
             "agent": self.agent,
         }
+
+
+def distinct(parties: Iterable[Party]) -> tuple[Party, ...]:
+    """Return parties in their order, without those of which another one says as much or more."""
+    found: list[Party] = []
+    for party in parties:
+        if not party.label or any(known.includes(party) for known in found):
+            continue
+        found = [known for known in found if not party.includes(known)] + [party]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +418,8 @@ class Leg:
     """Why nobody knows whose it is, if it came by itself and only its sender says so."""
     details: Json | None = None
     """What the provider says of this leg alone, for the manifest."""
+    parties: tuple[Party, ...] = ()
+    """Who spoke on this leg, as far as the provider says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,12 +128,12 @@ def remembering(listing: Listing, earlier: Json) -> Listing:
     Whoever reads the newest revision reads all that was ever said: parties, the direction, the
     latest end, related calls. Who is new comes first.
     """
-    parties = [party.to_json() for party in listing.parties]
-    kept = [one for one in earlier["parties"] if not any(includes(new, one) for new in parties)]
+    known = [Party(**one) for one in earlier["parties"]]
+    kept = [one for one in known if not any(new.includes(one) for new in listing.parties)]
     ends = [listing.ended_at, earlier["ended_at"] and parse_time(earlier["ended_at"])]
     return replace(
         listing,
-        parties=(*listing.parties, *(Party(**one) for one in kept)),
+        parties=(*listing.parties, *kept),
         direction=earlier["direction"] or listing.direction,
         ended_at=max(filter(None, ends), default=None),
         related=tuple(sorted({*listing.related, *map(CallId.parse, earlier["related"])})),
@@ -142,7 +142,7 @@ def remembering(listing: Listing, earlier: Json) -> Listing:
 
 def includes(party: Json, other: Json) -> bool:
     """Say whether a party of a manifest says all that another one says, or more."""
-    return all(said in (None, party[name]) for name, said in other.items())
+    return Party(**party).includes(Party(**other))
 
 
 def overlaps(legs: Sequence[StoredLeg]) -> list[Json]:
@@ -182,6 +182,7 @@ def _leg(leg: StoredLeg, offset_ms: int) -> Json:
         "offset_ms": offset_ms,
         "short_ms": leg.short_ms,
         "heard_in": None if leg.heard_in is None else asdict(leg.heard_in),
+        "parties": [party.to_json() for party in leg.leg.parties],
         "details": leg.leg.details,
     }
 

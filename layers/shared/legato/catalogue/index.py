@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from legato.archive.manifest import played
 from legato.errors import NotFound, Refused, Retry, Stale
-from legato.model import PROVIDERS, CallId, Party, StoredObject, format_time, parse_time
+from legato.model import PROVIDERS, CallId, Party, StoredObject, distinct, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -302,16 +302,14 @@ def row_of(manifest: Json, sealed: StoredObject, *, storage_class: str) -> Row:
     provider, legs = manifest["provider"], manifest["legs"]
     recording = manifest["recording"]
     entries = list(_entries(manifest["provider_records"]))
-    parties = tuple(Party(**party) for party in manifest["parties"])
-    details = [leg["details"] or {} for leg in legs]
+    spoke = [*manifest["parties"], *(party for leg in legs for party in leg["parties"])]
+    parties = distinct(Party(**party) for party in spoke)
     numbers = {party.number: None for party in parties}
     numbers |= dict.fromkeys(_texts(entries, _NUMBERS[provider]))
     known_numbers, names = _split(filter(None, numbers))
     people: dict[str | None, None] = {}
     for party in parties:
         people |= dict.fromkeys((party.extension, party.agent, party.name))
-    for each in details:
-        people |= dict.fromkeys(each.get(name) for name in ("agent", "extension", "owner_id"))
     people |= dict.fromkeys(_texts(entries, _PEOPLE[provider]))
     people |= dict.fromkeys(names)
     # A short number is somebody's extension.

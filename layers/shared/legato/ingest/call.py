@@ -19,7 +19,7 @@ from legato.ingest.seal import index, known, seal
 from legato.ingest.streaming import TIME_TO_REST, known_objects, stream_leg
 from legato.ledger import failures, troubles
 from legato.ledger.provider_health import last_granted
-from legato.model import Leg, Trouble, parse_time
+from legato.model import Leg, Party, Trouble, distinct, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -191,10 +191,13 @@ def _with_sealed_legs(
                 announced_ms=leg["announced_ms"],
                 named_only=leg["named_only"],
                 details=leg.get("details"),
+                parties=tuple(Party(**party) for party in leg["parties"]),
             )
             for leg in content["legs"]
         }
-    by_id |= {leg.id: leg for leg in legs}
+    for leg in legs:
+        known_parties = by_id[leg.id].parties if leg.id in by_id else ()
+        by_id[leg.id] = replace(leg, parties=distinct((*leg.parties, *known_parties)))
     # Nor is a leg archived whose object is gone: it is fetched anew, and makes another revision.
     there = {
         leg: sha256

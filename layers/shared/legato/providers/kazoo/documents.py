@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from legato.model import Job, Json, Leg, Listing, Party
+from legato.model import Job, Json, Leg, Listing, Party, distinct
 from legato.providers.fields import believed, id_of, kept, milliseconds_of, text_of, time_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def listing(job: Job, documents: Sequence[Json]) -> Listing:
         started_at=min(filter(None, starts), default=None),
         ended_at=ended_at(documents, latest=job.seen_at),
         direction=direction and direction.lower(),
-        parties=tuple(_parties(documents)),
+        parties=distinct(party for document in documents for party in _parties(document)),
         records=tuple(map(kept, documents)),
     )
 
@@ -106,6 +106,7 @@ def _leg(job: Job, document: Json) -> Leg:
         announced_ms=length_of(document),
         behind=job.hints.get("behind") is True,
         unverified=text_of(document.get(UNVERIFIED)),
+        parties=_parties(document),
         details={
             name: text_of(document.get(name))
             for name in ("call_id", "cdr_id", "owner_id", "endpoint_id", "direction", "origin")
@@ -113,23 +114,23 @@ def _leg(job: Job, document: Json) -> Leg:
     )
 
 
-def _parties(documents: Iterable[Json]) -> list[Party]:
-    found: dict[Party, None] = {}
-    for document in documents:
-        for role, side, address_of in (("from", "caller", "from"), ("to", "callee", "to")):
-            party = _party(role, document, side, address_of)  # type: ignore[arg-type]
-            if party.number or party.name:
-                found[party] = None
-    return list(found)
+def _parties(document: Json) -> tuple[Party, ...]:
+    """Return caller, callee and owner: no field says which of the two sides the owner is."""
+    return distinct(
+        [
+            _side("from", document, "caller"),
+            _side("to", document, "callee"),
+            Party(role="agent", agent=text_of(document.get("owner_id"))),
+        ]
+    )
 
 
-def _party(role: Literal["from", "to"], document: Json, side: str, address_of: str) -> Party:
-    user, _, _realm = (text_of(document.get(address_of)) or "").partition("@")
+def _side(role: Literal["from", "to"], document: Json, side: str) -> Party:
+    user, _, _realm = (text_of(document.get(role)) or "").partition("@")
     return Party(
         role=role,
         number=text_of(document.get(f"{side}_id_number")) or user or None,
         name=text_of(document.get(f"{side}_id_name")),
-        agent=text_of(document.get("owner_id")),
     )
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from legato.model import Job, Json, Leg, Listing, Party, Unreadable
+from legato.model import Job, Json, Leg, Listing, Party, Unreadable, distinct
 from legato.providers.fields import id_of, kept, milliseconds_of, shown, text_of, time_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ def listing(job: Job, rows: Sequence[Json], *, retention: timedelta) -> Listing:
         ended_at=last,
         kept_until=last and last + retention,
         direction=direction and direction.lower(),
-        parties=tuple(_parties(rows)),
+        parties=tuple(
+            sorted(distinct(party for row in rows for party in _parties(row)), key=_by_role)
+        ),
         records=tuple(map(kept, rows)),
         unreadable=unreadable(rows),
     )
@@ -139,6 +141,7 @@ def _leg(job: Job, row: Json) -> Leg:
         address=address(job.account, job.call, segment),
         announced_ms=length,
         behind=job.hints.get("behind") is True,
+        parties=_parties(row),
         details={
             "type": text_of(row.get("segmentType")),
             "agent": text_of(row.get("segmentParticipantId")),
@@ -155,21 +158,28 @@ def _leg(job: Job, row: Json) -> Leg:
     )
 
 
-def _parties(rows: Iterable[Json]) -> list[Party]:
-    """Return both addresses as they are given, and the agents.
+def _parties(row: Json) -> tuple[Party, ...]:
+    """Return both addresses as they are given, and the agent.
 
-    Which address is the caller's the documentation says in two ways, so nothing is made of it.
+    Which address is the caller's the documentation says in two ways, so nothing is made of it. The
+    agent's name is in rows of version 2 only.
     """
-    found: dict[Party, None] = {}
-    for row in rows:
-        if contact := text_of(row.get("contactEndpointAddress")):
-            found[Party(role="contact", number=contact)] = None
-        if channel := text_of(row.get("channelEndpointAddress")):
-            found[Party(role="channel", number=channel)] = None
-        if agent := text_of(row.get("segmentParticipantId")):
-            extension = text_of(row.get("segmentParticipantRcExtensionId"))
-            found[Party(role="agent", agent=agent, extension=extension)] = None
-    return sorted(found, key=lambda party: ("contact", "channel", "agent").index(party.role))
+    return distinct(
+        [
+            Party(role="contact", number=text_of(row.get("contactEndpointAddress"))),
+            Party(role="channel", number=text_of(row.get("channelEndpointAddress"))),
+            Party(
+                role="agent",
+                name=text_of(row.get("agentFullName")),
+                agent=text_of(row.get("segmentParticipantId")),
+                extension=text_of(row.get("segmentParticipantRcExtensionId")),
+            ),
+        ]
+    )
+
+
+def _by_role(party: Party) -> int:
+    return ("contact", "channel", "agent").index(party.role)
 
 
 def _started(row: Json, latest: datetime) -> datetime | None:

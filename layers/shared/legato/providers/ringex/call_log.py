@@ -9,17 +9,18 @@ from the archive: it is named, by where it stands.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from legato.model import Job, Json, Leg, Listing, Party, Unreadable
+from legato.model import Job, Json, Leg, Listing, Party, Unreadable, distinct
 from legato.providers.fields import id_of, kept, milliseconds_of, shown, text_of, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+_ROLES: tuple[Literal["from", "to"], ...] = ("from", "to")
 _ADDRESS = re.compile(r"https?://[\x21-\x7e]{1,2000}")
 
 
@@ -31,17 +32,19 @@ def listing(job: Job, records: Sequence[Json], *, retention: timedelta) -> Listi
     directions = (text_of(record.get("direction")) for record in records)
     direction = next(filter(None, directions), None)
     ended_at = max((span.ended_at for span in spans if span), default=None)
+    legs = _legs(job, entries)
+    sides = (party for record in records for party in _sides(record))
     return Listing(
         call=job.call,
         account=job.account,
-        legs=tuple(_legs(job, entries)),
+        legs=tuple(legs),
         ongoing=any(_ongoing(entry.content) for entry in entries),
         short=any(entry.content.get("shortRecording") is True for entry in entries),
         started_at=min((span.started_at for span in spans if span), default=None),
         ended_at=ended_at,
         kept_until=ended_at and ended_at + retention,
         direction=direction and direction.lower(),
-        parties=tuple(_parties(records)),
+        parties=distinct((*sides, *(party for leg in legs for party in leg.parties))),
         related=tuple(job.id._replace(call=session) for session in sorted(sessions)),
         records=tuple(map(kept, records)),
         unreadable=unreadable(records),
@@ -157,9 +160,10 @@ def _span(entry: Json, latest: datetime) -> _Span | None:
     return None if started_at is None else _Span(started_at, length_of(entry))
 
 
-def _legs(job: Job, entries: Iterable[_Entry]) -> list[Leg]:
+def _legs(job: Job, entries: Sequence[_Entry]) -> list[Leg]:
     found: dict[str, Leg] = {}
     own_time: set[str] = set()
+    spoke = _spoke(entries)
     for entry in entries:
         name = _recording_of(entry)
         if name is None:
@@ -172,6 +176,7 @@ def _legs(job: Job, entries: Iterable[_Entry]) -> list[Leg]:
             address=_address(entry.content["recording"], name),
             announced_ms=length_of(entry.content),
             behind=job.hints.get("behind") is True,
+            parties=spoke[name],
         )
         # Legs come before their record: a leg tells better than the whole call when it began.
         known = found.setdefault(name, leg)
@@ -204,15 +209,59 @@ def _related(entries: Iterable[_Entry]) -> Iterator[str]:
                 yield session
 
 
-def _parties(records: Iterable[Json]) -> list[Party]:
-    found: dict[Party, None] = {}
-    for record in records:
-        roles: tuple[Literal["from", "to"], ...] = ("from", "to")
-        for role in roles:
-            side = record.get(role)
-            if isinstance(side, dict):
-                found[_party(role, side)] = None
-    return list(found)
+def _spoke(entries: Sequence[_Entry]) -> dict[str, tuple[Party, ...]]:
+    """Return who spoke on each recording.
+
+    They are the sides of the legs that have it, all of them: a recording that goes on after a
+    transfer stands on the leg of either person. Only one that no leg has is the record's.
+    """
+    known = _extensions(entries)
+    of_legs: dict[str, list[Party]] = {}
+    of_records: dict[str, list[Party]] = {}
+    for entry in entries:
+        if name := _recording_of(entry):
+            found = of_records if entry.leg is None else of_legs
+            found.setdefault(name, []).extend(_with_extension(entry.content, known))
+    return {name: distinct(found) for name, found in (of_records | of_legs).items()}
+
+
+def _extensions(entries: Iterable[_Entry]) -> dict[str, Party]:
+    """Return who has an extension, by its id: what any side of the call says of it."""
+    found: dict[str, Party] = {}
+    for entry in entries:
+        for role in _ROLES:
+            side = entry.content.get(role)
+            if (
+                not isinstance(side, dict)
+                or (extension := text_of(side.get("extensionId"))) is None
+            ):
+                continue
+            if extension not in found or not found[extension].name:
+                found[extension] = replace(_party(role, side), role="agent", number=None)
+    return found
+
+
+def _with_extension(content: Json, known: Mapping[str, Party]) -> Iterator[Party]:
+    """Yield both sides, and the extension whose leg it is if it is neither.
+
+    Of a call to a queue the called side is the queue, and the extension is who answered.
+    """
+    sides = list(_sides(content))
+    yield from sides
+    own = content.get("extension")
+    extension = text_of(own.get("id")) if isinstance(own, dict) else None
+    named = (content.get(role) for role in _ROLES)
+    if extension and extension not in (
+        text_of(side.get("extensionId")) for side in named if isinstance(side, dict)
+    ):
+        yield known.get(extension) or Party(role="agent", extension=extension)
+
+
+def _sides(content: Json) -> Iterator[Party]:
+    for role in _ROLES:
+        side = content.get(role)
+        if isinstance(side, dict):
+            yield _party(role, side)
 
 
 def _party(role: Literal["from", "to"], side: Json) -> Party:

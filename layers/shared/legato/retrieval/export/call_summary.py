@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.catalogue.index import digits
-from legato.model import parse_time
+from legato.model import Party, parse_time
+from legato.parties import conversation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,8 @@ FLAT = base64.b64encode(bytes(2)).decode()
 class LegSummary:
     """A leg, and where it begins in what plays. `gap_ms` is negative where it overlaps.
 
-    `heard_in` is the number of another leg in which all of it is heard, if there is one.
+    `parties` spoke on it, and `who` names them in a line. `heard_in` is the number of another leg
+    in which all of it is heard, if there is one.
     """
 
     id: str
@@ -37,6 +39,7 @@ class LegSummary:
     key: str
     sha256: str
     size: int
+    parties: Sequence[Json]
     who: str
     heard_in: int | None
 
@@ -69,10 +72,9 @@ class CallSummary:
     def agents(self) -> list[str]:
         """Return who of the company took part, as far as the provider says."""
         return _each(
-            [
-                *(party["agent"] or party["extension"] for party in self.parties),
-                *(leg.who for leg in self.legs),
-            ]
+            party["name"] or party["agent"] or party["extension"]
+            for party in (*self.parties, *(one for leg in self.legs for one in leg.parties))
+            if party["role"] == "agent" or party["agent"] or party["extension"]
         )
 
     @property
@@ -107,7 +109,7 @@ def call_summary(
         started_at=parse_time(manifest["started_at"]),
         ended_at=None if ended_at is None else parse_time(ended_at),
         duration_ms=duration_ms(manifest),
-        legs=_legs(manifest["legs"]),
+        legs=_legs(manifest["legs"], manifest["direction"]),
         missing=manifest["missing"],
         file=file,
         sha256=file_sha256,
@@ -153,12 +155,11 @@ def digits_of(texts: Sequence[str]) -> str:
     return " ".join(filter(None, map(digits, texts)))
 
 
-def _legs(legs: Sequence[Json]) -> list[LegSummary]:
+def _legs(legs: Sequence[Json], direction: str | None) -> list[LegSummary]:
     made: list[LegSummary] = []
     end: datetime | None = None
     for leg in legs:
         began = parse_time(leg["started_at"])
-        details = leg["details"] or {}
         other = leg["heard_in"] and leg["heard_in"]["leg"]
         made.append(
             LegSummary(
@@ -170,7 +171,8 @@ def _legs(legs: Sequence[Json]) -> list[LegSummary]:
                 key=leg["key"],
                 sha256=leg["sha256"],
                 size=leg["bytes"],
-                who=details.get("agent") or details.get("extension") or "",
+                parties=leg["parties"],
+                who=conversation((Party(**one) for one in leg["parties"]), direction),
                 heard_in=next((at for at, one in enumerate(legs, 1) if one["id"] == other), None),
             )
         )
