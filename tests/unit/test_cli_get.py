@@ -315,3 +315,17 @@ class TestLink:
         ended = legato("link", "s-1", *WHY)
         assert (ended.exit_code, ended.stdout) == (Exit.COLD, "")
         assert "legato restore ringex/1/s-1" in ended.stderr
+
+    def test_several_calls_have_to_be_named(self, place, legato):
+        """One without a link keeps no other from it, and is told."""
+        place.call("s-1")
+        place.call("s-2", kept_in="GLACIER")
+        place.call("s-3")
+        ended = legato("link", "s-1", "s-2", "s-3", *WHY)
+        assert ended.exit_code == Exit.COLD
+        assert len(ended.stdout.splitlines()) == 2
+        assert "legato: ringex/1/s-2: 1 call is in cold storage" in ended.stderr
+        assert ended.stderr.endswith("legato: 1 of 3 calls have no link\n")
+        leg = legato("link", "s-1", "s-3", "--leg", "r-1", *WHY)
+        assert leg.exit_code == Exit.WRONG_USAGE
+        assert "2 calls match, and --leg is of one call" in leg.output

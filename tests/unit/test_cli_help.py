@@ -36,7 +36,9 @@ def examples(command):
     return [line.strip() for line in joined.splitlines() if line.strip()]
 
 
-EXAMPLES = sorted({line for command in COMMANDS.values() for line in examples(command)})
+EXAMPLES = sorted(
+    {part for each in COMMANDS.values() for line in examples(each) for part in line.split(" | ")}
+)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -1,6 +1,7 @@
 """The operator's commands for legal holds: what they ask, in whose name, and what they say."""
 
 import json
+from threading import Lock
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,7 +12,10 @@ from legato.app.own_api import Holder
 from legato.catalogue.index import enter
 from legato.cli.app import app
 from legato.cli.exit_codes import Exit
-from legato.evidence.legal_hold import answer
+from legato.cli.hold import AT_ONCE
+from legato.cli.select import MANY
+from legato.evidence.cases import spellings
+from legato.evidence.legal_hold import answer, known_calls
 from tests.fakes import FakeCatalogue
 from tests.unit.test_catalogue import a_row
 from tests.unit.test_legal_hold import ALICE, BOB, CASE, World
@@ -27,6 +31,8 @@ class FakePlace:
         self.rows = FakeCatalogue()
         self.requests = []
         self.refusal = None
+        self.failing = {}
+        self.lock = Lock()
 
     def catalogue(self):
         return self.rows
@@ -37,12 +43,28 @@ class FakePlace:
     def holds(self, *, case):
         return self.world.holds(case=case)
 
+    def spellings(self, case):
+        return spellings(case, self.world.notes, self.world.clock)
+
+    def known_calls(self, text):
+        return known_calls(text, self.world.ledger, self.world.notes)
+
     def answer(self, request):
+        # HolderFunction runs once for each request, but the world is no database.
+        with self.lock:
+            return self._answer(request)
+
+    def _answer(self, request):
         self.requests.append(request)
         if self.refusal is not None:
             if isinstance(self.refusal, Exception):
                 raise self.refusal
             return self.refusal
+        failing = self.failing.get(json.loads(request.content)["call"].rpartition("/")[2])
+        if isinstance(failing, BaseException):
+            raise failing
+        if failing is not None:
+            return failing
         self.world.clock.advance(1)
         by = BOB if "Credential=bob/" in request.headers["authorization"] else ALICE
         reply = answer(request.content, by=by, work=self.world.work)
@@ -69,8 +91,8 @@ def person(monkeypatch):
     return log_in
 
 
-def legato(place, *arguments):
-    return CliRunner().invoke(app, [*arguments], obj=place)
+def legato(place, *arguments, lines=None):
+    return CliRunner().invoke(app, [*arguments], obj=place, input=lines)
 
 
 def hold(place, *more):
@@ -84,9 +106,10 @@ def release(place, *more):
 def test_a_hold_says_what_is_held(place, person):
     """And a second one that it was held before."""
     ended = hold(place)
-    assert (ended.exit_code, ended.output) == (
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (
         0,
         f"ringex/1/s-1 is held for {CASE}. Objects: 4.\n",
+        f"legato: {CASE} is a new case\n",
     )
     assert "It was requested before." in hold(place).output
     [asked, _] = [json.loads(request.content) for request in place.requests]
@@ -240,7 +263,7 @@ def test_what_keeps_it_from_being_done_is_told_in_one_line(place, person, refusa
     place.refusal = refusal
     ended = hold(place)
     assert (ended.exit_code, says in ended.output) == (code, True), ended.output
-    assert ended.output.count("\n") == 1
+    assert ended.stderr.count("\n") == 2
 
 
 def test_who_is_not_logged_in_is_told(place, person, monkeypatch):
@@ -253,3 +276,160 @@ def test_who_is_not_logged_in_is_told(place, person, monkeypatch):
     assert ended.exit_code == Exit.NOT_PERMITTED
     assert "no AWS credentials" in ended.output
     assert place.requests == []
+
+
+class TestMany:
+    """Many calls at once: from a list, or by filters."""
+
+    @pytest.fixture
+    def place(self):
+        place = FakePlace(World())
+        for number in range(2, 6):
+            place.world.know(f"s-{number}")
+        enter(a_row("s-1"), place.rows, list)
+        return place
+
+    def asked(self, place):
+        return sorted(json.loads(request.content)["call"] for request in place.requests)
+
+    def held(self, place):
+        return {one.call for one in place.holds(case=CASE)}
+
+    def test_a_list_is_held_whatever_of_it_is_archived(self, place, person):
+        """Twice named is asked once, and what is done is summed up."""
+        ended = legato(
+            place, "hold", "-", "--case", CASE, "--reason", "r", lines="s-1\ns-2\n# x\n\ns-1\n"
+        )
+        assert ended.exit_code == 0, ended.output
+        assert self.asked(place) == ["ringex/1/s-1", "ringex/1/s-2"]
+        assert ended.stdout.count("is held for") == 2
+        assert ended.stderr.endswith("legato: 2 of 2 calls done\n")
+
+    def test_nothing_is_held_when_a_line_is_wrong(self, place, person):
+        """All that are wrong are told at once."""
+        lines = "s-1\nx-1\ns-2\nx-2\n"
+        ended = legato(place, "hold", "-", "--case", CASE, "--reason", "r", lines=lines)
+        assert (ended.exit_code, place.requests) == (Exit.NOT_FOUND, [])
+        assert "2 of 4 calls are wrong, and nothing was done" in ended.output
+        assert "the id x-1" in ended.output
+        assert "the same of x-2" in ended.output
+
+    def test_unknown_calls_of_a_list_are_held_by_force(self, place, person):
+        """By their addresses."""
+        lines = "s-1\nringex/1/s-99\n"
+        more = ("--case", CASE, "--reason", "r", "--force")
+        assert legato(place, "hold", "-", *more, lines=lines).exit_code == 0
+        assert self.held(place) == {"s-1", "s-99"}
+        wrong = legato(place, "hold", "-", *more, lines="s-1\ns-99\n")
+        assert wrong.exit_code == Exit.WRONG_USAGE
+        assert "not a call's address" in wrong.output
+
+    def test_an_empty_list_releases_nothing(self, place, person):
+        """Though no calls at all are all that the case holds."""
+        hold(place)
+        asked = len(place.requests)
+        ended = legato(place, "release", "-", "--case", CASE, "--reason", "settled", lines="\n")
+        assert (ended.exit_code, len(place.requests)) == (Exit.NOT_FOUND, asked)
+        assert "standard input names no call, so nothing was done" in ended.output
+
+    def test_what_is_left_is_done_by_the_same_command(self, place, person):
+        """And what was done is told of both times."""
+        place.failing = {"s-3": httpx.Response(503, json={"message": "S3 refuses"})}
+        lines = "s-2\ns-3\ns-4\n"
+        why = ("--case", CASE, "--reason", "r")
+        ended = legato(place, "hold", "-", *why, lines=lines)
+        assert ended.exit_code == Exit.UNAVAILABLE
+        assert "legato: ringex/1/s-3: S3 refuses" in ended.stderr
+        assert "legato: 2 of 3 calls done\n" in ended.stderr
+        assert ended.stderr.endswith("1 of 3 calls were not changed: run the same command again\n")
+        place.failing = {}
+        again = legato(place, "hold", "-", *why, lines=lines)
+        assert again.exit_code == 0
+        assert again.stderr == "legato: 3 of 3 calls done, 2 of them before\n"
+        assert self.held(place) == {"s-2", "s-3", "s-4"}
+
+    def test_who_may_not_is_told_once(self, place, person):
+        """A refusal of the person is one for all calls."""
+        for number in range(100, 200):
+            place.world.know(f"s-{number}")
+        place.refusal = httpx.Response(403, json={"message": "Forbidden"})
+        lines = "\n".join(f"s-{number}" for number in range(100, 200))
+        ended = legato(place, "hold", "-", "--case", CASE, "--reason", "r", lines=lines)
+        assert ended.exit_code == Exit.NOT_PERMITTED
+        assert len(place.requests) <= AT_ONCE
+        assert "legato: 0 of 100 calls done" in ended.stderr
+
+    def test_nobody_is_asked_for_ever_when_aws_does_not_answer(self, place, person):
+        """Some answers that never came are enough."""
+        for number in range(100, 200):
+            place.world.know(f"s-{number}")
+        place.refusal = httpx.ConnectError("refused")
+        lines = "\n".join(f"s-{number}" for number in range(100, 200))
+        ended = legato(place, "hold", "-", "--case", CASE, "--reason", "r", lines=lines)
+        assert ended.exit_code == Exit.UNAVAILABLE
+        assert len(place.requests) < 20
+
+    def test_interrupted_says_what_was_done(self, place, person):
+        """The same command does the rest."""
+        place.failing = {"s-3": KeyboardInterrupt()}
+        lines = "s-2\ns-3\n"
+        ended = legato(place, "hold", "-", "--case", CASE, "--reason", "r", lines=lines)
+        assert ended.exit_code == Exit.INTERRUPTED
+        assert "legato: 1 of 2 calls done\n" in ended.stderr
+        assert ended.stderr.endswith("legato: interrupted: run the same command again\n")
+
+    def test_filters_that_find_many_calls_are_confirmed(self, place, person):
+        """Nobody is there to be asked: it takes --yes."""
+        for number in range(MANY + 1):
+            place.world.know(f"s-{number}-a")
+            enter(a_row(f"s-{number}-a"), place.rows, list)
+        why = ("--case", CASE, "--reason", "r", "--provider", "ringex")
+        ended = legato(place, "hold", *why)
+        assert (ended.exit_code, place.requests) == (Exit.WRONG_USAGE, [])
+        assert f"{MANY + 2} calls match, and nothing was done: add --yes to hold" in ended.output
+        assert legato(place, "hold", *why, "--yes").exit_code == 0
+        assert len(self.held(place)) == MANY + 2
+
+
+class TestCases:
+    """One spelling for each case."""
+
+    def test_another_spelling_of_a_case_is_refused(self, place, person):
+        """Unless it is another case."""
+        hold(place)
+        for spelling in ("2026 117", "2026117", "2026.117", "2026-117-"):
+            other = ("hold", "s-1", "--case", spelling, "--reason", "r")
+            ended = legato(place, *other)
+            assert ended.exit_code == Exit.WRONG_USAGE, spelling
+            assert f"there is no case {spelling}, and nothing was held" in ended.output
+            assert f"did you mean --case {CASE}? Add --new-case if not" in ended.output
+        assert len(place.requests) == 1
+        assert legato(place, *other, "--new-case").exit_code == 0
+        assert legato(place, *other).exit_code == 0, "it is known now"
+
+    def test_a_name_with_a_mistake_is_refused(self, place, person):
+        """What differs in a number only is another case, which is said."""
+        for case in ("Smith v. Jones", "2026-117"):
+            legato(place, "hold", "s-1", "--case", case, "--reason", "r")
+        ended = legato(place, "hold", "s-1", "--case", "Smyth v. Jones", "--reason", "r")
+        assert ended.exit_code == Exit.WRONG_USAGE
+        assert "did you mean --case 'Smith v. Jones'?" in ended.output
+        next_one = legato(place, "hold", "s-1", "--case", "2026-118", "--reason", "r")
+        assert next_one.exit_code == 0
+        assert next_one.stderr == "legato: 2026-118 is a new case; similar cases: 2026-117\n"
+
+    def test_a_case_that_nobody_knows_is_suggested(self, place, person):
+        """Where calls are looked for by it."""
+        hold(place)
+        ended = legato(place, "release", "--case", "2026 117", "--confirm")
+        assert ended.exit_code == Exit.NOT_FOUND
+        assert f"searched for case 2026 117; did you mean --case {CASE}?" in ended.output
+
+    def test_a_case_stays_known_when_its_calls_are_released(self, place, person):
+        """The evidence names it for ever."""
+        hold(place)
+        release(place, "--reason", "settled")
+        person("bob")
+        release(place, "--confirm")
+        ended = legato(place, "hold", "s-1", "--case", "2026117", "--reason", "r")
+        assert ended.exit_code == Exit.WRONG_USAGE

@@ -141,10 +141,11 @@ class CallId(NamedTuple):
             raise Refused(f"{text!r} is not a call's address, provider/account/call")
         return cls(*parts)
 
-    def is_meant_by(self, text: str) -> bool:
-        """Say whether a text names this call: by its address, its provider and id, or its id."""
-        names = (self.call, f"{self.provider}/{self.call}", f"{self.provider}/{encoded(self.call)}")
-        return text in (str(self), *names)
+    @property
+    def names(self) -> set[str]:
+        """All that names this call: its address, its provider and id, its id."""
+        by_provider = {f"{self.provider}/{each}" for each in (self.call, encoded(self.call))}
+        return {str(self), self.call} | by_provider
 
     @classmethod
     def of(cls, said: Json) -> CallId:

@@ -22,7 +22,9 @@ _UNSEEN = re.compile(
 )
 """Letters and marks that show nothing, and are no control characters to Unicode:
 fillers, blank Braille, variation selectors."""
-_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212])")
+_SIGN = r"(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212])"
+_FORMULA = re.compile(rf"(^|;){_SIGN}")
+_APOSTROPHE = re.compile(rf"(^|;)'{_SIGN}")
 _NUMBERS = re.compile(r"\+?\d{3,}(?:[,;] \+?\d{3,})*", re.ASCII)
 
 
@@ -78,6 +80,11 @@ def spreadsheet_cell(text: str) -> str:
     """
     shown = printable(text)
     return shown if _NUMBERS.fullmatch(shown) else _FORMULA.sub(r"\1'", shown)
+
+
+def spreadsheet_text(cell: str) -> str:
+    """Return the text of which spreadsheet_cell made a cell."""
+    return _APOSTROPHE.sub(r"\1", cell)
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from legato.aws.stack import signed
+from legato.aws.stack import Sign, signer
 from legato.errors import Failed, NotFound, NotPermitted, Refused, Retry
 from legato.evidence.access_log import MOST_CALLS
 from legato.providers.client import web_client
@@ -34,10 +34,11 @@ class Holder:
 
     url: str
     http: httpx.Client = field(default_factory=_sender)
+    sign: Sign = field(default_factory=signer)
 
     def ask(self, request: Json) -> Json:
         """Return the answer. Raises Refused for a wrong request, Failed, Retry if unfinished."""
-        return _post(self.url, request, self.http)
+        return _post(self.url, request, self.http, self.sign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class AccessRecorder:
 
     url: str
     http: httpx.Client = field(default_factory=_sender)
+    sign: Sign = field(default_factory=signer)
 
     def record(
         self,
@@ -71,7 +73,7 @@ class AccessRecorder:
 
     def _post(self, request: Json) -> Json:
         try:
-            return _post(self.url, request, self.http)
+            return _post(self.url, request, self.http, self.sign)
         except Refused as error:
             if "reason" in request or "`reason` is missing" not in str(error):
                 raise
@@ -82,10 +84,10 @@ class AccessRecorder:
             raise Retry(f"{UNWRITTEN}: {error}") from error
 
 
-def _post(url: str, request: Json, http: httpx.Client) -> Json:
+def _post(url: str, request: Json, http: httpx.Client, sign: Sign) -> Json:
     """Return the answer. Raises Refused for a wrong request, Failed, Retry if unfinished."""
     sent = http.build_request("POST", url, json=request)
-    sent.headers.update(signed("POST", url, sent.content))
+    sent.headers.update(sign("POST", url, sent.content))
     try:
         response = http.send(sent)
     except httpx.HTTPError as error:
@@ -102,7 +104,7 @@ def _post(url: str, request: Json, http: httpx.Client) -> Json:
         )
     if response.status_code in (400, 404):
         raise (Refused if response.status_code == 400 else NotFound)(reason)
-    if response.status_code >= 500:
+    if response.status_code == 429 or response.status_code >= 500:
         raise Retry(f"{reason}: run the same command again")
     raise Failed(reason)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -17,7 +18,7 @@ from legato.aws.errors import BROKEN, code
 from legato.errors import NoStack, NotPermitted, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from legato.errors import LegatoError
 
@@ -89,19 +90,30 @@ def _described(stack: str) -> Any:
     return found
 
 
-def signed(method: str, url: str, body: bytes) -> dict[str, str]:
-    """Return the headers that sign a request to API Gateway with the identity of this process."""
-    with _plain():
-        session = botocore.session.get_session()
-        credentials, region = session.get_credentials(), session.get_config_variable("region")
-        if credentials is None:
-            raise exceptions.NoCredentialsError
-        if region is None:
-            raise exceptions.NoRegionError
-        request = AWSRequest(method=method, url=url, data=body)
-        frozen = credentials.get_frozen_credentials()
-        SigV4Auth(frozen, "execute-api", region).add_auth(request)
-    return dict(request.headers.items())
+type Sign = Callable[[str, str, bytes], dict[str, str]]
+"""Returns the headers that sign a request to API Gateway: method, URL and body."""
+
+
+def signer() -> Sign:
+    """Return what signs with the identity of this process, which is asked for once.
+
+    It may be used by several threads. It raises NotPermitted, Refused as unanswered has it.
+    """
+    session, lock = botocore.session.get_session(), Lock()
+
+    def signed(method: str, url: str, body: bytes) -> dict[str, str]:
+        with _plain(), lock:
+            credentials, region = session.get_credentials(), session.get_config_variable("region")
+            if credentials is None:
+                raise exceptions.NoCredentialsError
+            if region is None:
+                raise exceptions.NoRegionError
+            request = AWSRequest(method=method, url=url, data=body)
+            frozen = credentials.get_frozen_credentials()
+            SigV4Auth(frozen, "execute-api", region).add_auth(request)
+        return dict(request.headers.items())
+
+    return signed
 
 
 def refusal(error: BaseException | None) -> LegatoError | None:

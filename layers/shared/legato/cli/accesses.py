@@ -13,7 +13,7 @@ from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson
 from legato.cli.output import ListTable, say, write_json
-from legato.cli.select import Selection, chosen
+from legato.cli.select import Selection, chosen, looked_up
 from legato.cli.times import Times
 from legato.errors import Refused
 from legato.model import CallId, format_time, person
@@ -77,10 +77,10 @@ def list_accesses(
 
 def _calls_of(selection: Selection, stack: Stack) -> Iterable[CallId] | None:
     """Return the calls, or None for all."""
-    query = selection.query()
-    if query == Query():
-        return [_which(call, stack) for call in selection.calls] if selection.calls else None
-    return [row.id for row in chosen(stack, selection.calls or (), query)]
+    query, names = selection.query(), selection.names()
+    if query != Query():
+        return [row.id for row in chosen(stack, names, query)]
+    return looked_up(names, lambda call: _which(call, stack)) if names else None
 
 
 def _which(text: str, stack: Stack) -> CallId:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from legato.cli.command import command, group
 from legato.cli.exit_codes import Exit, exit_of, understood
 from legato.cli.options import Yes
-from legato.cli.output import confirmed, end, in_short, moment, say, speaking
+from legato.cli.output import asks, confirmed, end, in_short, moment, say, speaking
 from legato.cli.times import TimesFrom
 from legato.format import counted
 
@@ -168,7 +167,7 @@ def _run(
         check(work, dry_run=dry_run, discard=discard)
         if not _announced(work, dry_run=dry_run):
             return
-        if not (yes or dry_run) and sys.stdin.isatty() and not confirmed("Begin?"):
+        if not (yes or dry_run) and asks() and not confirmed("Begin?"):
             end("not begun", Exit.FAILED)
     again = "nothing was written" if dry_run else "run the same command to resume"
     with speaking(f"interrupted: {again}"), Board(work, dry_run=dry_run) as board:

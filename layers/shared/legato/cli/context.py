@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from legato.aws.ledger import DynamoLedger
     from legato.aws.library import S3Library
     from legato.discovery.push_addresses import PushAddresses
+    from legato.evidence.cases import Spellings
     from legato.evidence.legal_hold import Held
     from legato.evidence.verify.keys import PublicKey
     from legato.model import CallId
@@ -92,6 +93,23 @@ class Stack:
         from legato.evidence.legal_hold import holds_of
 
         return holds_of(call, self._ledger())
+
+    def known_calls(self, text: str) -> list[CallId]:
+        """Return the calls that an address or an id may mean, archived or not yet."""
+        from legato.evidence.legal_hold import known_calls
+
+        ledger = self._ledger()
+        return known_calls(text, ledger, ledger)
+
+    def spellings(self, case: str) -> Spellings:
+        """Return what is known of a case's name. Raises Refused if the stack has no ledger."""
+        from legato.aws.clients import client
+        from legato.aws.ledger import DynamoLedger
+        from legato.clock import SystemClock
+        from legato.evidence.cases import AT_ONCE, spellings
+
+        ledger = DynamoLedger(client("dynamodb"), table=self._ledger_table(), at_once=AT_ONCE)
+        return spellings(case, ledger, SystemClock())
 
     def recorder(self) -> AccessRecorder:
         """Return who writes the access log. Raises Failed if the stack has nobody."""

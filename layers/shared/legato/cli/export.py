@@ -91,7 +91,7 @@ def export_calls(
         max_size=parsed_size(max_size),
         at=SystemClock().now(),
     )
-    rows = chosen(stack, selection.calls or (), query)
+    rows = chosen(stack, selection.names(), query)
     done = []
     own = own_key(stack)
     with _telling() as tell:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +10,14 @@ import typer
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson, Providers, Yes
-from legato.cli.output import ListTable, confirmed, end, say, write_json
+from legato.cli.output import ListTable, asks, confirmed, end, say, write_json
+from legato.cli.select import Names, few
 from legato.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from legato.model import CallId
     from legato.operations.failures import Failure, Failures
 
 app = typer.Typer(rich_markup_mode=None)
@@ -70,6 +71,7 @@ def list_failed(
     \b
     Examples:
       legato retry ringex/401555000/s-a0b1c2d3e4f5
+      legato failed --provider kazoo --json | legato retry -
       legato retry --error "404" --provider kazoo
       legato retry --all --yes
     """,
@@ -78,10 +80,7 @@ def list_failed(
 )
 def retry_failed(
     context: typer.Context,
-    calls: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[CALL]...", help="Failed calls by address or id."),
-    ] = None,
+    named: Names,
     everything: Annotated[bool, typer.Option("--all", help="All failed calls.")] = False,
     error: Annotated[
         str | None,
@@ -92,11 +91,12 @@ def retry_failed(
 ) -> None:
     from legato.operations.failures import retry
 
+    calls = named.names()
     if [bool(calls), everything, bool(error)].count(True) != 1:
         raise typer.BadParameter("say what to retry: calls by address or id, --error, or --all")
     retried, left, unknown = 0, 0, list[str]()
     work: Failures = context.obj.failures(providers=provider or ())
-    if everything and not yes and sys.stdin.isatty() and not confirmed("Retry all?"):
+    if everything and not yes and asks() and not confirmed("Retry all?"):
         end("not begun", Exit.FAILED)
     for one in retry(work, chosen=_chosen(calls, error, unknown)):
         if one.left:
@@ -108,28 +108,32 @@ def retry_failed(
     say(f"{retried} queued again.")
     if unknown:
         what = "have not failed, or are unknown"
-        end(f"{', '.join(unknown)} {what}: see `legato failed`", Exit.NOT_FOUND)
+        end(f"{few(unknown)} {what}: see `legato failed`", Exit.NOT_FOUND)
     if left:
         raise typer.Exit(Exit.NEEDS_PERSON)
 
 
 def _chosen(
-    calls: list[str] | None, error: str | None, unknown: list[str]
+    calls: Sequence[str], error: str | None, unknown: list[str]
 ) -> Callable[[Sequence[Failure]], list[Failure]]:
     """Return what chooses these calls, or those with an error, and fills `unknown`."""
 
-    def named(text: str, found: Sequence[Failure]) -> list[Failure]:
-        meant = [one for one in found if one.id.is_meant_by(text)]
-        if len(meant) > 1:
-            addresses = ", ".join(sorted(map(_named, meant)))
-            raise Refused(f"{text} is an id of several calls: name one of {addresses}")
-        unknown.extend([] if meant else [text])
-        return meant
-
     def chosen(found: Sequence[Failure]) -> list[Failure]:
-        if calls:
-            return list({one.id: one for text in calls for one in named(text, found)}.values())
-        return [one for one in found if error is None or _has(error, one)]
+        if not calls:
+            return [one for one in found if error is None or _has(error, one)]
+        known: dict[str, list[Failure]] = {}
+        for one in found:
+            for name in one.id.names:
+                known.setdefault(name, []).append(one)
+        meant: dict[CallId, Failure] = {}
+        for text in calls:
+            several = known.get(text, [])
+            if len(several) > 1:
+                addresses = ", ".join(sorted(map(_named, several)))
+                raise Refused(f"{text} is an id of several calls: name one of {addresses}")
+            unknown.extend([] if several else [text])
+            meant |= {one.id: one for one in several}
+        return [*meant.values()]
 
     return chosen
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import batched
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.catalogue.index import Query
+from legato.catalogue.index import Query, named
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
-from legato.cli.options import AsJson, Case
+from legato.cli.options import AsJson, Case, Yes
 from legato.cli.output import ListTable, end, in_short, say, write_json
-from legato.cli.select import Selection, chosen
-from legato.errors import LegatoError
+from legato.cli.select import Selection, chosen, confirm_many, looked_up
+from legato.errors import LegatoError, NotFound, Refused
+from legato.format import counted
 from legato.model import CallId, person
 
 if TYPE_CHECKING:
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
     from legato.model import Json
 
 AGAIN = "interrupted: run the same command again"
+AT_ONCE = 8
+"""Calls at the same time. Each is a request to HolderFunction, of some hundred milliseconds."""
+GIVE_UP = 10
+"""So many answers in a row that nobody gave are enough."""
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -56,9 +64,16 @@ def place_hold(
     force: Annotated[
         bool, typer.Option("--force", help="Also hold calls of which nothing is known.")
     ] = False,
+    new_case: Annotated[
+        bool, typer.Option("--new-case", help="The case is new, though its name is like another.")
+    ] = False,
+    yes: Yes = False,
 ) -> None:
-    asked = {"action": "hold", "case": case, "reason": reason, "force": force}
-    _ask(context.obj, asked, selection)
+    stack: Stack = context.obj
+    calls = _calls(selection, stack, "hold", force=force, yes=yes)
+    case = case.strip()
+    _check_case(case, stack, new=new_case)
+    _ask(stack, {"action": "hold", "case": case, "reason": reason, "force": force}, calls)
 
 
 @command(
@@ -91,16 +106,18 @@ def release(
     withdraw: Annotated[
         bool, typer.Option("--withdraw", help="Cancel the requested release.")
     ] = False,
+    yes: Yes = False,
 ) -> None:
     if confirm and withdraw:
         raise typer.BadParameter("--confirm cannot be combined with --withdraw")
     if not (reason or confirm or withdraw):
         raise typer.BadParameter("give a --reason, or --confirm what another person requested")
     action = "confirm" if confirm else "withdraw" if withdraw else "request"
-    asked = {"action": f"{action}-release", "case": case, "reason": reason or ""}
-    if not selection.calls:
+    asked = {"action": f"{action}-release", "case": case.strip(), "reason": reason or ""}
+    if not (selection.calls or selection.calls_from):
         selection = replace(selection, case=case)
-    _ask(context.obj, asked, selection)
+    calls = _calls(selection, context.obj, "release", yes=yes)
+    _ask(context.obj, asked, calls)
 
 
 @command(
@@ -135,29 +152,117 @@ def list_holds(
     table.show()
 
 
-def _ask(stack: Stack, asked: Json, selection: Selection) -> None:
-    """Ask for each call by itself; one that is refused keeps none of the others from it."""
-    calls = _calls(selection, stack)
+def _check_case(case: str, stack: Stack, *, new: bool) -> None:
+    """Say that a case is new. Raises Refused if another spelling of it, or nearly so, is known."""
+    found = stack.spellings(case)
+    if found.known:
+        return
+    if not new and (meant := found.same or found.doubtful):
+        others = " or ".join(f"--case {shlex.quote(each)}" for each in meant)
+        raise Refused(
+            f"there is no case {case}, and nothing was held; did you mean {others}? "
+            "Add --new-case if not"
+        )
+    similar = f"; similar cases: {', '.join(found.near)}" if found.near else ""
+    say(f"legato: {case} is a new case{similar}", err=True)
+
+
+def _ask(stack: Stack, asked: Json, calls: Sequence[str]) -> None:
+    """Ask for each call by itself; one that is refused keeps none of the others from it.
+
+    What was done is said however it ends. The same again does the rest: a step that was taken
+    before is not taken twice.
+    """
     holder = stack.holder()
-    errors: list[LegatoError] = []
-    for call in calls:
+    work = _Work(count=len(calls))
+
+    def one(call: str) -> Json | LegatoError:
         try:
-            _show(holder.ask({**asked, "call": call}), asked["case"])
+            return holder.ask({**asked, "call": call})
         except LegatoError as error:
-            if len(calls) == 1 or exit_of(error) is Exit.NOT_PERMITTED:
-                raise
-            say(f"legato: {call}: {in_short(error)}", err=True)
-            errors.append(error)
-    if errors:
-        end(f"{len(errors)} of {len(calls)} calls were not changed", exit_of(*errors))
+            return error
+
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for part in batched(calls, AT_ONCE, strict=False):
+                for call, answer in zip(part, pool.map(one, part), strict=True):
+                    work.take(call, answer, asked["case"])
+                work.stop_if_vain()
+    finally:
+        work.sum_up()
+    if work.errors:
+        code = exit_of(*work.errors)
+        again = ": run the same command again" if code is Exit.UNAVAILABLE else ""
+        end(f"{len(work.errors)} of {len(calls)} calls were not changed{again}", code)
 
 
-def _calls(selection: Selection, stack: Stack) -> Sequence[str]:
-    """Return the calls. Those that are named may be unknown to the catalogue, and known to AWS."""
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """What came of `count` calls so far. `vain` answers in a row say that AWS does not answer."""
+
+    count: int
+    done: int = 0
+    repeated: int = 0
+    vain: int = 0
+    errors: list[LegatoError] = field(default_factory=list)
+
+    def take(self, call: str, answer: Json | LegatoError, case: str) -> None:
+        """Say what came of a call. Raises the error of the only one."""
+        if isinstance(answer, LegatoError):
+            if self.count == 1:
+                raise answer
+            self.errors.append(answer)
+            self.vain += exit_of(answer) is Exit.UNAVAILABLE
+            say(f"legato: {call}: {in_short(answer)}", err=True)
+            return
+        self.vain = 0
+        self.done += 1
+        self.repeated += answer["repeated"]
+        _show(answer, case)
+
+    def stop_if_vain(self) -> None:
+        """Raise the last error if it is that of all others to come."""
+        refused = any(exit_of(error) is Exit.NOT_PERMITTED for error in self.errors)
+        if refused or self.vain >= GIVE_UP:
+            raise self.errors[-1]
+
+    def sum_up(self) -> None:
+        """Say how many calls were changed, of several."""
+        if self.count > 1:
+            before = f", {self.repeated} of them before" if self.repeated else ""
+            say(f"legato: {self.done} of {counted(self.count, 'call')} done{before}", err=True)
+
+
+def _calls(
+    selection: Selection, stack: Stack, what: str, *, force: bool = False, yes: bool
+) -> Sequence[str]:
+    """Return the calls. Those that are named may be unknown to the catalogue, and known to AWS.
+
+    Of several, all are looked up before anything is asked; one is HolderFunction's own business.
+    """
     query = selection.query()
-    if selection.calls and query == Query():
-        return selection.calls
-    return [str(row.id) for row in chosen(stack, selection.calls or (), query)]
+    names = selection.names()
+    if len(names) == 1 and query == Query():
+        return names
+    if names and query == Query():
+        found = looked_up(names, lambda call: _address(call, stack, force=force))
+        return list(dict.fromkeys(found))
+    rows = chosen(stack, names, query)
+    confirm_many(what, len(rows), yes=yes)
+    return [str(row.id) for row in rows]
+
+
+def _address(call: str, stack: Stack, *, force: bool) -> str:
+    """Return the address of a call. Raises Refused, NotFound; Retry."""
+    try:
+        return str(named(call, stack.catalogue()).id)
+    except NotFound:
+        known = stack.known_calls(call)
+        if len(known) == 1:
+            return str(known[0])
+        if not force:
+            raise
+    return str(CallId.parse(call))
 
 
 def _show(answer: Json, case: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from legato.cli.command import command, group
 from legato.cli.exit_codes import Exit
 from legato.cli.options import Yes
-from legato.cli.output import confirmed, end, say
+from legato.cli.output import asks, confirmed, end, say
 
 if TYPE_CHECKING:
     from legato.discovery.push_addresses import PushAddresses, Wish
@@ -69,7 +68,7 @@ def push_urls(
     pushing: PushAddresses = context.obj.pushing()
     if means := pushing.planned(wish):
         say(f"{means[0].upper()}{means[1:]}.", err=True)
-        if not yes and sys.stdin.isatty() and not confirmed("Begin?", err=True):
+        if not yes and asks() and not confirmed("Begin?", err=True):
             end("not begun", Exit.FAILED)
         pushing.change(wish)
     elif revoke_previous:

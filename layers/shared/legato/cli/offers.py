@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from legato.cli.exit_codes import Exit
-from legato.cli.output import ListTable, answered, confirmed, end, moment, say
+from legato.cli.output import ListTable, answered, asks, confirmed, end, moment, say
 from legato.errors import Refused
 
 if TYPE_CHECKING:
@@ -60,12 +59,11 @@ def agreed(found: Sequence[Offer], tier: Tier | None, *, yes: bool, yes_expedite
         raise Refused(f"DEEP_ARCHIVE has no {tier}: use --tier {' or '.join(offered)}")
     if tier == "Expedited" and not yes_expedited:
         raise Refused("nothing was requested: add --yes-expedited to confirm Expedited's price")
-    asks = sys.stdin.isatty()
-    if tier is None and not asks:
+    if tier is None and not asks():
         raise Refused("nothing was requested: add --tier and --yes")
     if tier is None:
         return _chosen([one for one in offered if one != "Expedited" or yes_expedited])
-    if not yes and not asks:
+    if not yes and not asks():
         raise Refused("nothing was requested: add --yes to confirm the price")
     if not yes and not confirmed(f"Restore at the price of {tier}?", err=True):
         end("nothing was requested", Exit.FAILED)

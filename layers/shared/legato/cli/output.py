@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -68,6 +69,11 @@ def end(line: str, code: Exit) -> NoReturn:
     """Leave with a line on standard error."""
     say(f"legato: {line}", err=True)
     raise typer.Exit(code)
+
+
+def asks() -> bool:
+    """Say whether a person is there to answer: standard input is a terminal, and open."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def confirmed(question: str, *, err: bool = False) -> bool:

@@ -68,9 +68,15 @@ def bars(*columns: ProgressColumn, transient: bool = False) -> Progress:
 
 @contextmanager
 def counting(
-    title: str, what: str, *, every: float = LINE_EVERY
+    title: str, what: str, *, every: float = LINE_EVERY, quiet: bool = False
 ) -> Iterator[Callable[[int, int], None]]:
-    """Show how many are done, of how many: a bar, or a line in so many seconds."""
+    """Show how many are done, of how many: a bar, or a line in so many seconds.
+
+    What is `quiet` is over too soon for either.
+    """
+    if quiet:
+        yield lambda _done, _total: None
+        return
     shown = bars(MofNCompleteColumn(), TimeElapsedColumn())
     task = shown.add_task(title, total=None)
     said_at, said = -every, -1

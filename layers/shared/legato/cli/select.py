@@ -6,26 +6,39 @@ reads something of a call gets the archive from `opened`, which has recorded the
 
 from __future__ import annotations
 
+import shlex
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import batched, chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from legato.catalogue.index import Query, every, named
+from legato.cli.call_list import PIPE, listed_calls
+from legato.cli.exit_codes import Exit
 from legato.cli.options import completing
+from legato.cli.output import asks, confirmed, end
 from legato.cli.times import Times, milliseconds
-from legato.errors import NotFound, Refused
+from legato.errors import LegatoError, NotFound, Refused
 from legato.model import PROVIDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from legato.archive.library import Library
-    from legato.catalogue.index import Catalogue, Row
+    from legato.catalogue.index import Row
     from legato.cli.context import Stack
     from legato.model import CallId, Json
 
 DIRECTIONS = ("inbound", "outbound")
+MANY = 100
+"""So many calls that filters find are dealt with unasked."""
+AT_ONCE = 16
+PART = 1000
+"""Calls that are looked up at the same time, and between two moments at which Ctrl-C ends it."""
+SHOWN = 3
+"""Wrong calls that are named; of all others it is said how many they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,28 +120,117 @@ def chosen(stack: Stack, calls: Sequence[str], query: Query) -> list[Row]:
         )
     catalogue = stack.catalogue()
     if calls:
-        found = _named(catalogue, calls)
+        found = looked_up(calls, lambda call: named(call, catalogue))
     elif not (found := list(every(query, catalogue))):
-        raise NotFound(f"no call matches: searched for {query}")
+        raise NotFound(f"no call matches: searched for {query}{meant_case(stack, query.case)}")
     return list({row.id: row for row in found}.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection(Filters):
-    """Any number of calls: by name, or by the filters."""
+def looked_up[Found](calls: Sequence[str], find: Callable[[str], Found]) -> list[Found]:
+    """Return what is found for each call, several at a time.
+
+    Raises NotFound, Refused if some are wrong, naming all or the first of them and how many they
+    are; Retry.
+    """
+    from legato.cli.progress import counting
+
+    found: list[Found] = []
+    wrong: dict[str, Refused] = {}
+
+    def one(call: str) -> Found | Refused:
+        try:
+            return find(call)
+        except Refused as error:
+            return error
+
+    with (
+        counting("Looking up", "calls", quiet=len(calls) <= MANY) as tell,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        for part in batched(calls, PART, strict=False):
+            for call, each in zip(part, pool.map(one, part), strict=True):
+                if isinstance(each, Refused):
+                    wrong[call] = each
+                else:
+                    found.append(each)
+            tell(len(found) + len(wrong), len(calls))
+    if wrong:
+        raise _wrong(wrong, len(calls))
+    return found
+
+
+def few(calls: Iterable[str]) -> str:
+    """Name the first of some calls, and say how many others there are."""
+    first, *others = batched(calls, SHOWN, strict=False)
+    left = sum(map(len, others))
+    return ", ".join(first) + (f" and {left:,} more" if left else "")
+
+
+def meant_case(stack: Stack, case: str | None) -> str:
+    """Return which cases may be meant by one that nobody knows, for a sentence that says so."""
+    if case is None:
+        return ""
+    try:
+        found = stack.spellings(case)
+    except LegatoError:
+        # Who may search need not be permitted to list cases.
+        return ""
+    if found.known or not (similar := found.same or found.near):
+        return ""
+    return f"; did you mean --case {' or '.join(map(shlex.quote, similar))}?"
+
+
+def confirm_many(what: str, count: int, *, yes: bool) -> None:
+    """Ask whether filters that find many calls are right. Raises Refused where nobody is there."""
+    if yes or count <= MANY:
+        return
+    if not asks():
+        raise Refused(f"{count:,} calls match, and nothing was done: add --yes to {what} them all")
+    if not confirmed(f"{what.capitalize()} {count:,} calls?", err=True):
+        end("nothing was done", Exit.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Any number of calls by name: as arguments, from a file, or from a pipe."""
 
     calls: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[CALL]...",
-            help="Calls by address or any id; or use the filters.",
+            help="Calls by address or any id; - reads a list from standard input.",
             show_default=False,
         ),
     ] = None
+    calls_from: Annotated[
+        str | None,
+        typer.Option(
+            "--calls-from",
+            metavar="FILE",
+            help="Calls listed in a file: one a line, or the CSV or JSON of `legato find`.",
+        ),
+    ] = None
+
+    def names(self) -> list[str]:
+        """Return the calls that are named, each once; nothing if none was to be named.
+
+        A list is read when this is called, and a pipe only once. Raises as listed_calls.
+        """
+        lists = [PIPE] if PIPE in (self.calls or ()) else []
+        lists += [self.calls_from] if self.calls_from is not None else []
+        named = [call for call in self.calls or () if call != PIPE]
+        found = chain(named, *map(listed_calls, dict.fromkeys(lists)))
+        return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(Filters, Names):
+    """Any number of calls: by name, or by the filters."""
 
     def rows(self, stack: Stack) -> list[Row]:
-        """Return the calls. Raises as chosen and query."""
-        return chosen(stack, self.calls or (), self.query())
+        """Return the calls. Raises as chosen, names and query."""
+        query = self.query()
+        return chosen(stack, self.names(), query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,12 +266,14 @@ def opened(
     *,
     reason: str | None,
     details: Json | None = None,
+    narrowed: Callable[[list[Row]], list[Row]] = list,
 ) -> Opened:
     """Choose calls, record the access to them, and return them with the archive to read them from.
 
-    Raises as chosen, and Refused, Failed, Retry if the access cannot be recorded.
+    What is not to be read of them is left out by `narrowed`. Raises as that and as chosen, and
+    Refused, Failed, Retry if the access cannot be recorded.
     """
-    rows = selection.rows(stack)
+    rows = narrowed(selection.rows(stack))
     recorded(stack, action, [row.id for row in rows], reason=reason, details=details)
     return Opened(rows=rows, library=stack.library())
 
@@ -188,19 +292,17 @@ def recorded(
     return found
 
 
-def _named(catalogue: Catalogue, calls: Sequence[str]) -> list[Row]:
-    found: list[Row] = []
-    wrong: list[Refused] = []
-    for call in calls:
-        try:
-            found.append(named(call, catalogue))
-        except Refused as error:
-            wrong.append(error)
-    if len(wrong) == 1:
-        raise wrong[0]
-    if wrong:
-        raise NotFound("; ".join(map(str, wrong)))
-    return found
+def _wrong(wrong: Mapping[str, Refused], count: int) -> Refused:
+    """Return the error for the calls that are wrong, with the reason of the first of them."""
+    (_, error), *others = wrong.items()
+    if not others:
+        return error
+    named = few(call for call, _ in others)
+    unknown = any(isinstance(each, NotFound) for each in wrong.values())
+    return (NotFound if unknown else Refused)(
+        f"{len(wrong):,} of {count:,} calls are wrong, and nothing was done: {error}; "
+        f"the same of {named}"
+    )
 
 
 def _one_of(name: str, text: str | None, choices: Sequence[str]) -> str | None:

@@ -30,6 +30,7 @@ from legato.archive.layout import hold_key
 from legato.catalogue import index
 from legato.errors import Refused, Retry
 from legato.evidence.access_log import of_step
+from legato.evidence.cases import remember_case
 from legato.ledger import undigested
 from legato.ledger.accounts import meant
 from legato.ledger.listings import records_key
@@ -148,6 +149,8 @@ def hold(asked: HoldRequest, work: Holding) -> Json:
         steps = len(note.content.get("steps", ()))
         return _taken(asked, call, note, format_time(work.clock.now()))
 
+    if asked.action == "hold":
+        remember_case(asked.case, format_time(work.clock.now()), work.notes)
     repeated = len(change(key, taken, work.notes).content["steps"]) == steps
     objects = _carry_out(call, work)
     cases = work.notes.read(key).content["cases"]
@@ -241,7 +244,7 @@ def _holds(note: Note) -> Iterator[Held]:
 
 def _meant(asked: HoldRequest, work: Holding) -> CallId:
     """Return which call it is. Raises Unknown, with what may have been meant, or Refused."""
-    known = [call for call in meant(asked.call, work.notes) if _is_known(call, work)]
+    known = known_calls(asked.call, work.ledger, work.notes)
     if len(known) == 1:
         return known[0]
     if known:
@@ -261,12 +264,15 @@ def _meant(asked: HoldRequest, work: Holding) -> CallId:
     return call
 
 
-def _is_known(call: CallId, work: Holding) -> bool:
+def known_calls(text: str, ledger: Ledger, notes: Notes) -> list[CallId]:
+    """Return the calls that an address or an id may mean, archived or not yet. Raises Retry."""
+    return [call for call in meant(text, notes) if _is_known(call, ledger, notes)]
+
+
+def _is_known(call: CallId, ledger: Ledger, notes: Notes) -> bool:
     """Say whether the call was seen, by a sweep or by anybody else."""
-    notes = (records_key(call), _key(call))
-    return bool(
-        work.ledger.load(call).version or any(work.notes.read(key).version for key in notes)
-    )
+    keys = (records_key(call), _key(call))
+    return bool(ledger.load(call).version or any(notes.read(key).version for key in keys))
 
 
 def _similar(call: str, work: Holding) -> list[str]:
@@ -283,7 +289,7 @@ def _similar(call: str, work: Holding) -> list[str]:
     for part in (id_alone, id_alone.lower(), id_alone.upper()):
         spelt |= {part, f"s-{part}"}
     similar = {one for spelling in spelt - {""} for one in meant(spelling, work.notes)}
-    return [str(one) for one in sorted(similar) if _is_known(one, work)]
+    return [str(one) for one in sorted(similar) if _is_known(one, work.ledger, work.notes)]
 
 
 def _taken(asked: HoldRequest, call: CallId, note: Note, at: str) -> Note:
@@ -354,6 +360,8 @@ def remembered(steps: list[Json], notes: Notes) -> bool:
     for step in steps:
         said = {name: step[name] for name in ("reason", "by", "at")}
         cases = _after(step["action"], step["case"], said, cases)
+        if step["action"] == "hold":
+            remember_case(step["case"], step["at"], notes)
 
     def written(note: Note) -> Note:
         if len(note.content.get("steps", ())) >= len(steps):
