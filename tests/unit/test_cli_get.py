@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from legato.cli.app import app
 from legato.cli.exit_codes import Exit
 from legato.errors import Failed, Refused
-from tests.fakes import FakeCatalogue, FakeLibrary
+from legato.retrieval.restore.survey import Restoring
+from tests.fakes import FakeCatalogue, FakeLibrary, FakeNotes
 from tests.unit.test_get import NAME, Shelf, names
 
 WHY = ("--reason", "subpoena 4711")
@@ -27,6 +28,7 @@ class FakePlace:
         self.records = []
         self.read_before = []
         self.refusal = None
+        self.notes = FakeNotes()
 
     def call(self, *arguments, **more):
         row = self.shelf.call(*arguments, **more)
@@ -39,6 +41,10 @@ class FakePlace:
     def library(self):
         return self.shelf.library
 
+    def restoring(self):
+        library = self.shelf.library
+        return Restoring(library=library, notes=self.notes, clock=library.clock)
+
     def stitcher(self):
         return self.shelf.stitcher
 
@@ -50,7 +56,7 @@ class FakePlace:
             raise self.refusal
         self.read_before += self.shelf.library.reads
         self.records.append((action, calls, reason, details))
-        return {"id": "a1"}
+        return {"id": "a1", "keys": []}
 
 
 @pytest.fixture
@@ -329,3 +335,62 @@ class TestLink:
         leg = legato("link", "s-1", "s-3", "--leg", "r-1", *WHY)
         assert leg.exit_code == Exit.WRONG_USAGE
         assert "2 calls match, and --leg is of one call" in leg.output
+
+
+class TestCold:
+    """What is done about cold calls is asked for: to leave them out, to restore them, or both."""
+
+    @pytest.fixture
+    def ready_and_cold(self, place):
+        place.call("s-1")
+        place.call("s-2", kept_in="GLACIER")
+
+    def test_an_error_names_both_ways(self, place, legato, tmp_path, ready_and_cold):
+        """And nothing is fetched."""
+        ended = legato("get", "s-1", "s-2", "--out", tmp_path, *WHY)
+        assert (ended.exit_code, names(tmp_path)) == (Exit.COLD, [])
+        assert "first run `legato restore ringex/1/s-2`; or add --restore" in ended.output
+        assert "--skip-cold for the rest" in ended.output
+
+    def test_they_are_left_out(self, place, legato, tmp_path, ready_and_cold):
+        """They are named, and nobody has accessed them."""
+        ended = legato("get", "s-1", "s-2", "--out", tmp_path, "--skip-cold", *WHY)
+        assert ended.exit_code == 0, ended.output
+        assert len(names(tmp_path)) == 1
+        assert "legato: left out: 1 call in cold storage (ringex/1/s-2)" in ended.stderr
+        assert [call.call for call in place.records[0][1]] == ["s-1"]
+
+    def test_where_all_are_cold_nothing_is_done(self, place, legato, tmp_path, ready_and_cold):
+        """Which is not what was asked for."""
+        ended = legato("get", "s-2", "--out", tmp_path, "--skip-cold", *WHY)
+        assert ended.exit_code == Exit.COLD
+        assert "cannot be read yet: run the same command again after `legato" in ended.output
+
+    def test_they_are_restored_at_a_price_that_is_confirmed(
+        self, place, legato, tmp_path, ready_and_cold
+    ):
+        """Nobody is there to be asked: it takes --tier and --yes."""
+        asked = ("get", "s-1", "s-2", "--out", tmp_path, "--restore", *WHY)
+        unsaid = legato(*asked)
+        assert (unsaid.exit_code, place.shelf.library.orders) == (Exit.WRONG_USAGE, {})
+        assert "nothing was requested: add --tier and --yes" in unsaid.output
+        ended = legato(*asked, "--tier", "bulk", "--days", "3", "--yes")
+        assert ended.exit_code == Exit.COLD, ended.output
+        assert "Requested 1 object of 1 call from S3, readable by" in ended.output
+        assert "run the same command again when they are restored" in ended.output
+        assert [*place.shelf.library.orders.values()] == [("Bulk", 3)]
+        assert [action for action, *_ in place.records] == ["restore"]
+        assert names(tmp_path) == []
+
+    def test_the_rest_is_fetched_while_they_are_restored(
+        self, place, legato, tmp_path, ready_and_cold
+    ):
+        """And they, when the same command runs again."""
+        asked = ("get", "s-1", "s-2", "--out", tmp_path, "--restore", *WHY)
+        first = legato(*asked, "--skip-cold", "--tier", "bulk", "--yes")
+        assert first.exit_code == 0, first.output
+        assert len(names(tmp_path)) == 1
+        place.shelf.library.arrive()
+        again = legato(*asked)
+        assert again.exit_code == 0, again.output
+        assert len(names(tmp_path)) == 2

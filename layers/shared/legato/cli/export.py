@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.catalogue.index import Query
+from legato.cli.cold import ColdCalls, cold_named, readable
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
-from legato.cli.options import AsJson, Out, Reason
+from legato.cli.options import AsJson, Out, Reason, Yes
 from legato.cli.output import say, write_json
-from legato.cli.select import Selection, chosen
+from legato.cli.select import Selection, chosen, confirm_many, few
 from legato.cli.verify import own_key
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ app = typer.Typer(rich_markup_mode=None)
 
     Every byte is verified while it is copied, and the whole package at the end; a package with a
     wrong byte is not finished. If the command is interrupted, the same command resumes. Who exports
-    what, and why, is recorded in the access log first. Cold calls have to be restored before.
+    what, and why, is recorded in the access log first. Cold calls have to be restored before, which
+    --restore requests at a price that is shown first; --skip-cold leaves them out.
 
     \b
     Examples:
@@ -56,6 +58,7 @@ def export_calls(
         typer.Option(metavar="NAME", help="Name of the packages, such as that of the lawsuit."),
     ],
     selection: Selection,
+    cold: ColdCalls,
     out: Out = Path(),
     max_size: Annotated[
         str,
@@ -73,6 +76,7 @@ def export_calls(
             "otherwise.",
         ),
     ] = False,
+    yes: Yes = False,
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
@@ -92,9 +96,12 @@ def export_calls(
         at=SystemClock().now(),
     )
     rows = chosen(stack, selection.names(), query)
+    if query != Query():
+        confirm_many("export", len(rows), yes=yes)
+    rows = readable(rows, stack=stack, cold=cold, reason=reason, yes=yes, err=as_json)
     done = []
     own = own_key(stack)
-    with _telling() as tell:
+    with _telling() as tell, cold_named():
         ports = stack.exporting(known=[own] if own else [], tell=tell)
         for package in export(rows, wanted, out, ports):
             done.append(package)
@@ -115,8 +122,14 @@ def _show(package: Package) -> None:
         f"data/index.html; SHA-256 of manifest-sha256.txt: {package.manifest_sha256}",
         err=True,
     )
-    for key in package.unchained:
-        say(f"legato: {key} is not proven yet: no digest names it", err=True)
+    if package.unchained:
+        are = "is" if len(package.unchained) == 1 else "are"
+        documents = counted(len(package.unchained), "document")
+        say(
+            f"legato: {documents} {are} not proven yet, since no digest names "
+            f"{'it' if are == 'is' else 'them'} ({few(package.unchained)})",
+            err=True,
+        )
 
 
 def _to_json(package: Package) -> Json:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from legato.cli.cold import ColdCalls, cold_named, readable
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
-from legato.cli.options import AsJson, Out, Reason
+from legato.cli.options import AsJson, Out, Reason, Yes
 from legato.cli.output import end, in_short, say, write_json
 from legato.cli.select import Selection, opened
 
@@ -34,12 +36,15 @@ app = typer.Typer(rich_markup_mode=None)
     interrupted, the same command resumes the download.
 
     If a call is in cold storage, nothing is downloaded, and the message names the calls to restore.
+    --skip-cold leaves them out. --restore requests them at a price that is shown first; without
+    --skip-cold nothing is downloaded until the same command runs again.
 
     \b
     Examples:
       legato get ringex/401555000/s-a0b1c2d3e4f5 --reason "subpoena 4711"
       legato get s-a0b1c2d3e4f5 --legs --manifest --out evidence --reason "subpoena 4711"
       legato get --number +15551230000 --from 2026-11-01 --out calls --reason "complaint"
+      legato find --case 2026-117 --all --csv | legato get - --skip-cold --reason "audit"
       legato get s-a0b1c2d3e4f5 --play --reason "quality"
     """,
     ends=(Exit.COLD, Exit.NOT_FOUND, Exit.TAMPERED),
@@ -48,6 +53,7 @@ app = typer.Typer(rich_markup_mode=None)
 def get_calls(
     context: typer.Context,
     selection: Selection,
+    cold: ColdCalls,
     out: Out = Path(),
     legs: Annotated[
         bool, typer.Option("--legs", help="Each leg as the provider sent it, not one recording.")
@@ -67,6 +73,7 @@ def get_calls(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace other files of the same name.")
     ] = False,
+    yes: Yes = False,
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +83,14 @@ def get_calls(
 
     stack: Stack = context.obj
     details = {"legs": legs, "manifest": manifest}
-    calls = opened(stack, selection, "get", reason=reason, details=details)
+    calls = opened(
+        stack,
+        selection,
+        "get",
+        reason=reason,
+        details=details,
+        narrowed=partial(readable, stack=stack, cold=cold, reason=reason, yes=yes, err=as_json),
+    )
     with Meter() as meter:
         work = Downloading(
             library=calls.library,
@@ -84,7 +98,8 @@ def get_calls(
             overwrite=overwrite,
             tell=meter.tell,
         )
-        planned = plan(calls.rows, out, work, legs=legs, manifests=manifest)
+        with cold_named():
+            planned = plan(calls.rows, out, work, legs=legs, manifests=manifest)
         players = _players(planned, player) if play else []
         meter.begin(sum(file.size for file in planned.files if file.there is None))
         done = []

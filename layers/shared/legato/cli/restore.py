@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.archive.library import TIERS
+from legato.cli.cold import Terms, end_if_refused, order
 from legato.cli.command import command
-from legato.cli.exit_codes import Exit, exit_of
-from legato.cli.offers import agreed, show_calls, show_offers
-from legato.cli.options import AsJson, Reason, Yes, completing
-from legato.cli.output import ListTable, end, in_short, moment, say, write_json
-from legato.cli.select import Selection, recorded
+from legato.cli.exit_codes import Exit
+from legato.cli.offers import show_calls
+from legato.cli.options import AsJson, Reason, Yes
+from legato.cli.output import ListTable, in_short, moment, say, write_json
+from legato.cli.select import Selection
 from legato.errors import Refused
-from legato.format import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from legato.archive.library import Tier
     from legato.cli.context import Stack
     from legato.model import Json
     from legato.retrieval.restore.ask import RestoreRequest
@@ -32,13 +30,6 @@ LINE_EVERY = 300
 STILL = "the restore continues without this command: `legato restore --list` shows its progress"
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-def _tier(text: str) -> Tier:
-    for tier in TIERS:
-        if text.casefold() == tier.casefold():
-            return tier
-    raise typer.BadParameter(f"{text!r} is not one of {', '.join(TIERS)}")
 
 
 @command(
@@ -67,22 +58,8 @@ def _tier(text: str) -> Tier:
 def restore_calls(
     context: typer.Context,
     selection: Selection,
-    tier: Annotated[
-        str | None,
-        typer.Option(
-            parser=_tier,
-            metavar="TIER",
-            autocompletion=completing(TIERS),
-            help=f"How fast ({', '.join(TIERS)}).",
-        ),
-    ] = None,
-    days: Annotated[
-        int, typer.Option(min=1, max=365, metavar="DAYS", help="How long the calls can be read.")
-    ] = 7,
+    terms: Terms,
     yes: Yes = False,
-    yes_expedited: Annotated[
-        bool, typer.Option("--yes-expedited", help="Confirm the price of Expedited.")
-    ] = False,
     until_there: Annotated[
         bool, typer.Option("--wait", help="End when everything can be read.")
     ] = False,
@@ -93,11 +70,9 @@ def restore_calls(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    from legato.retrieval.restore.offers import offers
     from legato.retrieval.restore.survey import survey
 
     stack: Stack = context.obj
-    named = cast("Tier | None", tier)
     if listed:
         if selection != Selection(zone=selection.zone):
             raise Refused("--list lists all restores: leave out calls and filters")
@@ -106,14 +81,8 @@ def restore_calls(
     rows = selection.rows(stack)
     work = stack.restoring()
     wanted = survey(rows, work)
-    found = offers(wanted, days=days, now=work.clock.now())
     show_calls(wanted, err=as_json)
-    done = None
-    if _needed(wanted, named, days, work):
-        show_offers(found, days, err=as_json)
-        chosen = agreed(found, named, yes=yes, yes_expedited=yes_expedited)
-        done = _restore(wanted, work, {"tier": chosen, "days": days}, stack, reason=reason)
-        _say(done, next(one for one in found if one.tier == chosen), work, err=as_json)
+    found, done = order(wanted, work, terms, stack, reason=reason, yes=yes, err=as_json)
     coming = done is not None or any(one.how == "under way" for one in wanted)
     if until_there and coming and not (done and done.refused):
         _wait(survey(rows, work), work)
@@ -121,55 +90,7 @@ def restore_calls(
         show_calls(wanted, err=as_json)
     if as_json:
         write_json(_to_json(wanted, found, done))
-    if done and done.refused:
-        refused = counted(len(done.refused), "object")
-        code = exit_of(*done.refused.values())
-        end(f"S3 refused to restore {refused}: run the same command again", code)
-
-
-def _needed(wanted: Sequence[Wanted], tier: Tier | None, days: int, work: Restoring) -> bool:
-    """Say whether S3 has to be asked for anything. What is under way is sped up only on demand."""
-    now = work.clock.now()
-    return any(one.asking(tier or TIERS[-1], days, now) for one in wanted)
-
-
-def _restore(
-    wanted: Sequence[Wanted],
-    work: Restoring,
-    order: Json,
-    stack: Stack,
-    *,
-    reason: str | None,
-) -> RestoreRequest:
-    """Record what is about to be restored, and request it from S3."""
-    from legato.cli.progress import counting
-    from legato.retrieval.restore.ask import restore
-    from legato.retrieval.restore.survey import names
-
-    now = work.clock.now()
-    calls = names(one for one in wanted if one.asking(order["tier"], order["days"], now))
-    request = recorded(stack, "restore", calls, reason=reason, details=order)
-    with counting("Requesting", "calls") as tell:
-        return restore(
-            wanted,
-            work,
-            **order,
-            request=request,
-            tell=lambda done: tell(done, len(calls)),
-        )
-
-
-def _say(done: RestoreRequest, offer: Offer, work: Restoring, *, err: bool) -> None:
-    for key, error in done.refused.items():
-        say(f"legato: {key}: {in_short(error)}", err=True)
-    by = work.clock.now() + offer.most
-    there = f"readable by {moment(by)}" if offer.most else "readable already"
-    objects, calls = counted(done.objects, "object"), counted(len(done.calls), "call")
-    say(
-        f"Requested {objects} of {calls} from S3, {there}. "
-        "`legato restore --list` shows the progress.",
-        err=err,
-    )
+    end_if_refused(done)
 
 
 def _wait(wanted: Sequence[Wanted], work: Restoring) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from legato.archive.library import Cold
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from legato.model import Json
     from legato.retrieval.download import Downloading
 
+FEW = 3
+"""Calls that an error names; of all others it is said that there are some."""
 AT_ONCE = 16
 """Small questions to the archive at the same time."""
 
@@ -138,7 +141,7 @@ def get(planned: Plan, work: Downloading) -> Iterator[Got]:
 
 
 def refusal(states: Iterable[tuple[Row, State]]) -> Cold | None:
-    """Return the error that names all calls of which something cannot be read now, if there are."""
+    """Return the error that names calls of which something cannot be read now, if there are."""
     cold: dict[str, None] = {}
     coming: dict[str, None] = {}
     for row, state in states:
@@ -146,11 +149,13 @@ def refusal(states: Iterable[tuple[Row, State]]) -> Cold | None:
             (coming if state.restoring else cold)[str(row.id)] = None
     words = []
     if cold:
-        calls = " ".join(map(shlex.quote, cold))
-        words.append(f"{_are(cold)} in cold storage: first run `legato restore {calls}`")
+        first = " ".join(map(shlex.quote, islice(cold, FEW)))
+        many = f"{first} …` with all of them" if len(cold) > FEW else f"{first}`"
+        words.append(f"{_are(cold)} in cold storage: first run `legato restore {many}")
     if waiting := [call for call in coming if call not in cold]:
+        more = ", …" if len(waiting) > FEW else ""
         words.append(
-            f"{_are(waiting)} being restored ({', '.join(waiting)}): "
+            f"{_are(waiting)} being restored ({', '.join(waiting[:FEW])}{more}): "
             "`legato restore --list` shows the progress"
         )
     return Cold("; ".join(words)) if words else None
