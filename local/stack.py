@@ -45,6 +45,8 @@ SKIPPED = {
     "AWS::CloudWatch::Alarm": "nothing measures here",
     "AWS::Logs::MetricFilter": "nothing measures here",
 }
+NAME = "legato"
+"""The stack of the system that runs."""
 CONFIGURATION = "ConfigParameter"
 DOCUMENT = {"Fn::GetAtt": [CONFIGURATION, "Value"]}
 """What moto cannot say of a parameter."""
@@ -139,7 +141,7 @@ def create(
     gateway: str,
     parameters: Mapping[str, str],
     template: Path = TEMPLATE,
-    name: str = "legato",
+    name: str = NAME,
 ) -> Stack:
     """Create the stack and return what is in it. `gateway` is the HTTP API's address.
 
@@ -172,7 +174,7 @@ def create(
         if resource["Type"] == "AWS::SSM::Parameter":
             # moto invents a name for everything else.
             resource["Properties"]["Name"] = f"{name}-configuration"
-        if resource["Type"] == "AWS::SQS::Queue":
+        if resource["Type"] == "AWS::SQS::Queue" and name == NAME:
             resource["Properties"]["QueueName"] = logical  # as the events of events/ call it
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
             # moto makes a null of a statement that a condition leaves out, and refuses the policy.
