@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from legato.archive.library import Cold, State, Stored
-from legato.catalogue.index import BEGINNING, CataloguePage
+from legato.catalogue.index import CataloguePage
 from legato.discovery.sweep_all import Round
 from legato.disk import create
 from legato.errors import (
@@ -225,8 +225,14 @@ class FakeCatalogue:
         )
 
     def beginning(self, begins):
-        begins = begins[:BEGINNING].casefold()
-        return [each for each in self.rows if each.call[:BEGINNING].casefold() == begins]
+        begins = begins.casefold()
+        found = [
+            (each.casefold(), row.id)
+            for row in self.rows.values()
+            for each in row.own_ids
+            if len(begins) > 1 and each.casefold().startswith(begins)
+        ]
+        return list(dict.fromkeys(call for _, call in sorted(found)))
 
 
 class FakeAccesses:

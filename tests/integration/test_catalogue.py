@@ -109,12 +109,88 @@ def test_what_was_taken_out_is_found_by_nothing(store):
     assert store.row(an_id("s-1")) is None
 
 
-def test_ids_that_begin_alike_are_suggested(store):
-    enter(store, a_row("s-a0b1c2d3e4"), a_row("s-a0b1c2ffff"), a_row("s-ffffffff"))
-    assert set(store.beginning("S-A0B1C2zzzz")) == {
-        an_id("s-a0b1c2d3e4"),
-        an_id("s-a0b1c2ffff"),
-    }
+def test_calls_are_found_by_the_beginning_of_their_id_and_of_their_legs(store):
+    """Each once, whatever characters an id has; other ids of a call are known whole only."""
+    rows = [
+        a_row("s-a0b1c2d3e4", ids=("s-a0b1c2d3e4", "s-a0leg", "s-a0party"), account="1/ü"),
+        a_row("s-a0b1c2ffff"),
+        a_row("S-A0/B#%"),
+        a_row("s-ffffffff"),
+        a_row("x" * 128),
+    ]
+    enter(store, *rows)
+    first, second, odd, _, long = (row.id for row in rows)
+    assert store.beginning("S-A0B1C2") == [first, second]
+    assert set(store.beginning("s-a0")) == {first, second, odd}
+    assert store.beginning("s-a0/b#") == [odd]
+    assert store.beginning("s-a0leg") == [first]
+    assert store.beginning("s-a0party") == []
+    assert store.beginning("x" * 127) == [long]
+    assert store.beginning("s") == store.beginning("") == []
+    store.remove(store.row(first))
+    assert store.beginning("s-a0leg") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("Jane Smith", ["sm", "smith", "s", "JANE", "smi ja", "Smith, Jane"]),
+        ("Jürgen Groß", ["jurgen", "JÜRG", "gross", "groß"]),
+        ("O'Brien", ["o'brien", "obrien", "O\N{RIGHT SINGLE QUOTATION MARK}B", "brien"]),
+        ("林小明", ["林", "小明", "明", "林小明"]),
+        ("김민수", ["김", "민수"]),
+        ("X", ["x"]),
+        ("😀🎉", ["😀", "🎉"]),
+        ("‫משה כהן‬", ["משה", "כה", "כהן משה"]),
+        ("Łukasz Øster-Ægir", ["lukasz", "oster", "aeg"]),
+        ("anonymous", ["anon"]),
+        ("user_1001", ["1001", "user", "user 1001"]),
+        ("n" * 1000, ["nnn"]),
+    ],
+)
+def test_a_name_is_found_by_the_beginning_of_its_words(store, name, asked):
+    """In any order and case, without diacritics; and others beside it are not."""
+    enter(store, a_row("s-1", people=("Zoe Zu", name)), a_row("s-2", people=("Zoe Zu",), minutes=1))
+    for each in asked:
+        assert found(store, person=each) == ["s-1"], each
+        assert found(store, person=each, number="1234567", provider="ringex") == ["s-1"], each
+    assert found(store, person="zu") == ["s-1", "s-2"]
+
+
+def test_words_of_two_people_are_no_name(store):
+    enter(store, a_row(people=("Zoe Zu", "Jane Smith")))
+    assert found(store, person="zoe smith") == []
+    assert found(store, person="zu zoe") == ["s-1"]
+
+
+@pytest.mark.parametrize("asked", ["mith", "janes", "smith x", "jane smithe", "10", "1012", ""])
+def test_what_no_word_begins_with_is_not_found(store, asked):
+    enter(store, a_row(people=("Jane Smith", "101")))
+    assert found(store, person=asked or "!") == []
+
+
+def test_calls_of_two_people_of_one_name_are_all_found(store):
+    """The extension tells them apart."""
+    enter(store, a_row("s-1", people=("Jane", "101")), a_row("s-2", people=("Jane", "102")))
+    assert set(found(store, person="jane")) == {"s-1", "s-2"}
+    assert found(store, person="102") == ["s-2"]
+
+
+def test_a_number_with_its_extension_is_of_calls_that_have_both(store):
+    enter(store, a_row("s-1", people=("12",)), a_row("s-2", people=("13",), minutes=1))
+    assert found(store, number="(555) 123-4567") == ["s-1", "s-2"]
+    assert found(store, number="(555) 123-4567 ext. 12") == ["s-1"]
+    assert found(store, number="+1 555 1234567 x13") == ["s-2"]
+
+
+@pytest.mark.parametrize("lead", [{"person": "zoe anna"}, {"person": "an", "number": "1234567"}])
+def test_a_search_by_several_things_takes_few_requests(dynamo, lead):
+    """Two probes, the shorter list, and the rows."""
+    names = ("Anna Zoe", "Anton", "Zora")
+    enter(dynamo, *(a_row(f"s-{n}", minutes=n, people=(names[n % 3],)) for n in range(30)))
+    before = dynamo.requests
+    assert found(dynamo, **lead, min_duration_ms=1)[0] == "s-0"
+    assert dynamo.requests - before <= 4
 
 
 class Death(Exception):

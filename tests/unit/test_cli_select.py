@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
-from legato.catalogue.index import UnknownCriterion
+from legato.catalogue.named import UnknownCriterion
 from legato.cli.app import app
 from legato.cli.select import Filters, One, Selection, opened
 from legato.errors import NotFound, Refused

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from legato import errors
 from legato.archive.library import Cold
-from legato.catalogue.index import Ambiguous, UnknownCriterion
+from legato.catalogue.named import Ambiguous, UnknownCriterion
 from legato.cli.app import app
 from legato.cli.command import command
 from legato.cli.exit_codes import COMMON, MEANINGS, Exit, exit_of

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from legato.aws.errors import translated
 from legato.aws.items import Items
-from legato.catalogue.index import BEGINNING, CataloguePage, Row, terms
+from legato.catalogue.index import CataloguePage, Row, said, terms
 from legato.errors import Refused, Unavailable
-from legato.model import CallId, format_time, parse_time
+from legato.model import CallId, encoded, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,13 +32,18 @@ MOST_QUERIES = 4
 """Of one page: with that for its rows, five requests. The later ones go through a megabyte each."""
 FIRST_LOOK = 500
 """Entries that are filtered first: mostly they hold a page, at a fraction of a megabyte's price."""
-PROBED = ("number#", "person#", "long#")
+PROBED = ("number#", "name#", "long#")
 PROBE = 100
 """Entries by which is judged how long a list is."""
 MOST_ROWS = 100
 MOST_WRITES = 25
 """Items in one request, by DynamoDB's own rule."""
 SUGGESTIONS = 300
+SHORTEST_BEGINNING = 2
+"""Characters of an id. By them ids are in several lists, ordered by the whole id."""
+LONGEST_BEGINNING = 200
+"""Bytes of an id, percent-encoded. A key has 1,024, and its call's address stands behind it."""
+MOST_PROBES = 2
 MOST_SAID = 4000
 """Characters. A conference of thousands has as many entries, each of which would name them all."""
 MORE_SAID = "more"
@@ -85,7 +90,7 @@ class DynamoCatalogue:
         before = None if cursor is None else _place(cursor)
         limit = min(limit, MOST_ROWS)
         lists = query.terms()
-        probed = [term for term in lists if term.startswith(PROBED)]
+        probed = _unlike(term for term in lists if term.startswith(PROBED))
         probes = len(probed) if len(probed) > 1 and probed[0] == lists[0] else 0
         lead = self._shortest(probed, query, after=before) if probes else lists[0]
         asked = _asked(query, lead)
@@ -111,18 +116,24 @@ class DynamoCatalogue:
         )
 
     def beginning(self, begins: str) -> Sequence[CallId]:
-        """Return calls whose ids begin like this one, some hundreds at most. Raises Retry."""
-        term = f"begins#{begins[:BEGINNING].casefold()}"
+        """Return calls whose own id or that of a leg begins so, some hundreds at most.
+
+        Raises Retry.
+        """
+        if len(begins) < SHORTEST_BEGINNING:
+            return []
         self.requests += 1
         with translated("the catalogue cannot be searched"):
             found = self._dynamodb.query(
                 TableName=self._table,
-                KeyConditionExpression="pk = :list",
-                ExpressionAttributeValues={":list": {"S": _list(term)}},
-                ScanIndexForward=False,
+                KeyConditionExpression="pk = :list AND begins_with(sk, :begins)",
+                ExpressionAttributeValues={
+                    ":list": {"S": _list(_ids_alike(begins))},
+                    ":begins": {"S": _in_order(begins)},
+                },
                 Limit=SUGGESTIONS,
             )
-        return [_call_at(item["sk"]["S"]) for item in found["Items"]]
+        return list(dict.fromkeys(_call_at(item["sk"]["S"]) for item in found["Items"]))
 
     def _shortest(self, lists: Sequence[str], query: Query, *, after: str | None) -> str:
         """Return the list that has the fewest entries, or whose entries lie the furthest apart."""
@@ -203,29 +214,46 @@ def _row(item: Item, content: Json) -> Row:
 
 def _entries(row: Row) -> dict[tuple[str, str], dict[str, Any]]:
     """Return an item for each list that a call is in, with what may be asked for beside it."""
-    lists = terms(row)
-    words = "".join(map(_mark, sorted(_said(lists, row.direction))))
-    said: dict[str, Any] = {
-        "said": {"S": words if len(words) <= MOST_SAID else MORE_SAID},
+    marks = "".join(_mark(each, is_whole=True) for each in sorted(said(row)))
+    beside: dict[str, Any] = {
+        "said": {"S": marks if len(marks) <= MOST_SAID else MORE_SAID},
         "ms": {"N": str(row.duration_ms)},
     }
-    place = row.place
+    by_time = {
+        (_list(term), row.place): beside if not term.startswith("id#") else {}
+        for term in terms(row)
+    }
+    by_id: dict[tuple[str, str], dict[str, Any]] = {
+        (_list(_ids_alike(each)), f"{_in_order(each)}#{row.id}"): {}
+        for each in row.own_ids
+        if len(each) >= SHORTEST_BEGINNING
+    }
     return {
-        (term, place): {"pk": {"S": _list(term)}, "sk": {"S": place}}
-        | (said if not term.startswith(("id#", "begins#")) else {})
-        for term in lists
+        (pk, sk): {"pk": {"S": pk}, "sk": {"S": sk}} | more
+        for (pk, sk), more in (by_time | by_id).items()
     }
 
 
-def _said(lists: Iterable[str], direction: str | None) -> list[str]:
-    """Return what may be asked for beside the list that leads."""
-    beside = [term for term in lists if term.startswith(("provider#", "person#", "number#"))]
-    return beside + ([f"way#{direction}"] if direction else [])
+def _ids_alike(begins: str) -> str:
+    return f"begins#{begins[:SHORTEST_BEGINNING].casefold()}"
 
 
-def _mark(term: str) -> str:
-    """Return a part of what an entry says, which is no part of another one."""
-    return f"\n{term}\n".encode(errors="backslashreplace").decode()
+def _in_order(begins: str) -> str:
+    """Return an id, or the beginning of one, as its list is ordered."""
+    return encoded(begins.casefold())[:LONGEST_BEGINNING]
+
+
+def _unlike(lists: Iterable[str]) -> list[str]:
+    """Return the first list of each kind, as many as may be probed."""
+    return list({term.partition("#")[0]: term for term in reversed(list(lists))}.values())[::-1][
+        :MOST_PROBES
+    ]
+
+
+def _mark(said: str, *, is_whole: bool) -> str:
+    """Return a part of what an entry says, or the beginning of one; it is no part of another."""
+    end = "\n" if is_whole else ""
+    return f"\n{said}{end}".encode(errors="backslashreplace").decode()
 
 
 def _asked(query: Query, lead: str) -> dict[str, Any]:
@@ -233,10 +261,12 @@ def _asked(query: Query, lead: str) -> dict[str, Any]:
     asked = _in_time(query, lead)
     values, filters = asked["ExpressionAttributeValues"], []
     if not lead.startswith("id#"):
-        others = _said(query.terms(), query.direction)
-        for number, term in enumerate(each for each in others if each != lead):
+        for number, each in enumerate(query.criteria()):
+            if each.said is None or each.said == each.term == lead:
+                continue
             filters.append(f"(contains(said, :said{number}) OR said = :more)")
-            values |= {f":said{number}": {"S": _mark(term)}, ":more": {"S": MORE_SAID}}
+            mark = _mark(each.said, is_whole=each.is_whole)
+            values |= {f":said{number}": {"S": mark}, ":more": {"S": MORE_SAID}}
         if query.min_duration_ms:
             filters.append("ms >= :ms")
             values[":ms"] = {"N": str(query.min_duration_ms)}

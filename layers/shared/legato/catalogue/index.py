@@ -7,20 +7,20 @@ made anew from the bucket at any time. Nothing depends on it but the search.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from legato.archive.manifest import played
-from legato.errors import NotFound, Refused, Retry, Stale
-from legato.model import PROVIDERS, CallId, Party, StoredObject, distinct, format_time, parse_time
+from legato.catalogue.numbers import WHOLE, digits, listed, number_of, searched, split_extension
+from legato.catalogue.words import answers, asked_words, is_whole, list_of, lists, words
+from legato.errors import Retry, Stale
+from legato.model import CallId, Party, StoredObject, distinct, format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from legato.catalogue.numbers import Number
     from legato.model import Json
 
 TRIES = 10
@@ -29,13 +29,6 @@ LONGEST = 300
 LONG = (7200, 1800, 300)
 """Seconds: calls that last so long are listed by themselves, so that they are found at once."""
 EVERYTHING = "all"
-BEGINNING = 8
-"""Characters of a call's id by which calls are suggested for an id that is not quite right."""
-SUGGESTED = 5
-FEW, WHOLE = 4, 7
-"""Digits: so many of the last ones are enough to ask for, and so many make a telephone number."""
-_NUMBER = re.compile(r"\+?[\d\s().\-/]+")
-_INTERNATIONAL = re.compile(r"^(?:00|011)(?=[1-9]\d{7})")
 _IDS: dict[str, tuple[str, ...]] = {
     "ringex": (
         "id",
@@ -80,14 +73,6 @@ _NUMBERS: dict[str, tuple[str, ...]] = {
 }
 
 
-class UnknownCriterion(NotFound):
-    """Nothing in the catalogue has this id."""
-
-
-class Ambiguous(Refused):
-    """Several calls have this id."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What the catalogue says of a call, as its newest revision has it.
@@ -121,6 +106,11 @@ class Row:
     def id(self) -> CallId:
         """The call that it is about."""
         return CallId(self.provider, self.account, self.call)
+
+    @property
+    def own_ids(self) -> tuple[str, ...]:
+        """Its own id and those of its legs, by whose beginning it may be named."""
+        return self.ids[: 1 + self.legs]
 
     @property
     def prefix(self) -> str:
@@ -185,12 +175,26 @@ class Row:
         )
 
 
+class Criterion(NamedTuple):
+    """What a call has to be: in a list, or of what its entries in other lists say.
+
+    `term` is None where there is no such list, `said` where entries do not say it. `is_whole` is
+    not so where it is the beginning of what they say.
+    """
+
+    term: str | None
+    said: str | None = None
+    is_whole: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What is looked for: all of it together. Nothing said, everything found.
 
-    `number` may be in any notation, or the last four digits or more. `person` is an extension, an
-    agent, a user or a name. The call began at `begin` or later, and before `end`.
+    `number` may be in any notation, or the last four digits or more, or one whose middle is left
+    out; its extension, if it has one, has to be on the call as well. `person` is an extension, an
+    agent, a user, or a name as legato/catalogue/words.py has it. The call began at `begin` or
+    later, and before `end`.
     """
 
     number: str | None = None
@@ -205,25 +209,38 @@ class Query:
 
     def __post_init__(self) -> None:
         """Raise Refused for a number that is none."""
-        if self.number is not None and not digits(self.number):
-            raise Refused(f"{self.number!r} is not a telephone number: write its digits")
+        self._number()
 
-    def terms(self) -> list[str]:
-        """Return the lists that a call has to be in, the one that is likely shortest first.
+    def criteria(self) -> list[Criterion]:
+        """Return what a call has to be, what is likely rarest first.
 
         Of an id and of a case there are few calls. Which of the next three has the fewest depends:
         one company has one number, another one has few agents.
         """
-        found = [f"id#{self.id.casefold()}"] if self.id else []
-        found += [f"case#{self.case}"] if self.case else []
-        found += [_searched(digits(self.number))] if self.number else []
-        found += [f"person#{self.person.casefold()}"] if self.person else []
-        found += [f"long#{least}" for least in LONG if self.min_duration_ms >= least * 1000][:1]
-        found += [f"provider#{self.provider}"] if self.provider else []
-        return [_short(term) for term in found] or [EVERYTHING]
+        number, found = self._number(), []
+        if self.id:
+            found.append(Criterion(f"id#{self.id.casefold()}"))
+        if self.case:
+            found.append(Criterion(f"case#{self.case}"))
+        if number:
+            found.append(Criterion(searched(number.last), searched(number.last)))
+        found += [_of_word(word) for word in self._words()]
+        found += [
+            Criterion(f"long#{least}") for least in LONG if self.min_duration_ms >= least * 1000
+        ][:1]
+        if self.provider:
+            found.append(Criterion(f"provider#{self.provider}", f"provider#{self.provider}"))
+        if self.direction:
+            found.append(Criterion(None, f"way#{self.direction}"))
+        return [each._replace(term=each.term and _short(each.term)) for each in found]
+
+    def terms(self) -> list[str]:
+        """Return the lists that a call has to be in, the one that is likely shortest first."""
+        return [each.term for each in self.criteria() if each.term] or [EVERYTHING]
 
     def matches(self, row: Row) -> bool:
         """Say whether a call is what is looked for."""
+        number = self._number()
         return (
             (self.begin is None or row.started_at >= self.begin)
             and (self.end is None or row.started_at < self.end)
@@ -232,9 +249,20 @@ class Query:
             and row.duration_ms >= self.min_duration_ms
             and (self.case is None or self.case in row.cases)
             and (self.id is None or self.id.casefold() in _folded(row.ids))
-            and (self.person is None or self.person.casefold() in _folded(row.people))
-            and (self.number is None or any(_same(self.number, one) for one in row.numbers))
+            and (self.person is None or _has(row, self.person))
+            and (number is None or any(map(number.is_in, row.numbers)))
+            and (number is None or number.extension is None or _has(row, number.extension))
         )
+
+    def _number(self) -> Number | None:
+        return None if self.number is None else number_of(self.number)
+
+    def _words(self) -> list[str]:
+        """Return the words of a name and of an extension, the longest first: it is the rarest."""
+        number = self._number()
+        extension = asked_words(number.extension) if number and number.extension else ()
+        asked = {*(asked_words(self.person) if self.person else ()), *extension}
+        return sorted(asked, key=lambda word: (-len(word), word))
 
     def __str__(self) -> str:
         """Say it in words, for whoever finds nothing."""
@@ -293,7 +321,10 @@ class Catalogue(Protocol):
         ...
 
     def beginning(self, begins: str) -> Sequence[CallId]:
-        """Return calls whose ids begin like this one, some hundreds at most. Raises Retry."""
+        """Return calls whose own id or that of a leg begins so, in the order of their ids.
+
+        Some hundreds at most. Raises Retry.
+        """
         ...
 
 
@@ -340,13 +371,23 @@ def row_of(manifest: Json, sealed: StoredObject, *, storage_class: str) -> Row:
 
 def terms(row: Row) -> set[str]:
     """Return the lists that a call is in."""
-    found = {EVERYTHING, f"provider#{row.provider}", f"begins#{row.call[:BEGINNING].casefold()}"}
+    found = {EVERYTHING, f"provider#{row.provider}"}
     found |= {f"id#{each}" for each in _folded(row.ids)}
-    found |= {f"person#{each}" for each in _folded(row.people)}
+    found |= {f"name#{each}" for word in _words(row) for each in lists(word)}
     found |= {f"case#{each}" for each in row.cases}
     found |= {f"long#{least}" for least in LONG if row.duration_ms >= least * 1000}
-    found |= {term for number in row.numbers for term in _listed(digits(number))}
+    found |= {term for number in row.numbers for term in listed(digits(number))}
     return {_short(term) for term in found}
+
+
+def said(row: Row) -> set[str]:
+    """Return what each of its entries says, so that a list can be searched for more than its own.
+
+    It is what the criteria of a query have as `said`.
+    """
+    found = {f"provider#{row.provider}", *(f"name#{word}" for word in _words(row))}
+    found |= {term for number in row.numbers for term in listed(digits(number))}
+    return found | ({f"way#{row.direction}"} if row.direction else set())
 
 
 def enter(
@@ -403,56 +444,6 @@ def every(query: Query, catalogue: Catalogue, *, at_once: int = 200) -> Iterator
             return
 
 
-def named(text: str, catalogue: Catalogue) -> Row:
-    """Return the call that has this address, or this id, of whichever kind.
-
-    Before an id may stand its provider. Raises Unknown and Ambiguous, with the calls that may be
-    meant, and Retry.
-    """
-    name = text.strip()
-    if (address := _address(name)) is not None:
-        row = catalogue.row(address)
-        if row is None:
-            raise UnknownCriterion(_unknown(name, address.call, catalogue))
-        return row
-    first, _, rest = name.partition("/")
-    provider, call = (first, unquote(rest)) if first in PROVIDERS and rest else (None, name)
-    for spelling in _spellings(call):
-        found = catalogue.find(Query(id=spelling, provider=provider), limit=SUGGESTED + 1).rows
-        whole = [row for row in found if row.call.casefold() == spelling.casefold()]
-        if len(whole or found) == 1:
-            return (whole or list(found))[0]
-        if found:
-            meant = "; ".join(_described(row) for row in found[:SUGGESTED])
-            more = " and more" if len(found) > SUGGESTED else ""
-            raise Ambiguous(f"{name} is an id of several calls: {meant}{more}: name one of them")
-    raise UnknownCriterion(_unknown(name, call, catalogue))
-
-
-def _unknown(name: str, call: str, catalogue: Catalogue) -> str:
-    """Say that nothing has this name, and which calls have an id that is like it."""
-    similar = catalogue.beginning(call)
-    close = get_close_matches(call, {each.call for each in similar}, n=SUGGESTED, cutoff=0.7)
-    addresses = [str(each) for each in similar if each.call in close][:SUGGESTED]
-    meant = f"did you mean {', '.join(addresses)}?" if close else "`legato find` looks for calls"
-    return f"the catalogue has nothing with the id {name}: {meant}"
-
-
-def digits(number: str) -> str:
-    """Return the digits of a telephone number in any notation, without what leads abroad.
-
-    Nothing for what is no number. `+49 (0)89 12`, `0049 89 12` and `4989 12` are the same; a number
-    of the own country has no country code here.
-    """
-    bare = re.sub(r"^(?:tel|sips?):|[;@].*$", "", number.strip(), flags=re.IGNORECASE)
-    if not _NUMBER.fullmatch(bare):
-        return ""
-    plain = re.sub(r"\D", "", bare.replace("(0)", ""))
-    plain = plain if bare.startswith("+") else _INTERNATIONAL.sub("", plain)
-    # Who asks for the last digits means these zeros.
-    return plain.lstrip("0") if len(plain) > WHOLE else plain
-
-
 def _short(term: str) -> str:
     """Return a list's name, or what stands for one that no store would take: callers choose names.
 
@@ -463,33 +454,15 @@ def _short(term: str) -> str:
     return f"{term[:LONGEST]}#{hashlib.sha256(term.encode(errors='replace')).hexdigest()}"
 
 
-def _searched(plain: str) -> str:
-    """Return the one list in which a number with these last digits is looked for."""
-    wanted = next((each for each in (WHOLE, FEW) if len(plain) >= each), len(plain))
-    return f"number#{plain[-wanted:]}"
-
-
-def _listed(plain: str) -> set[str]:
-    """Return the lists of a number, one for each that _searched may say."""
-    return {_searched(plain[-wanted:]) for wanted in (FEW, WHOLE)}
-
-
-def _same(wanted: str, number: str) -> bool:
-    """Say whether two notations may be of one number: the longer one ends like the other."""
-    one, other = digits(wanted), digits(number)
-    if len(one) < FEW:
-        return one == other
-    return other.endswith(one) or (len(other) >= WHOLE and one.endswith(other))
-
-
 def _split(given: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
     """Tell numbers from names: where a number may stand, providers also put a SIP user's."""
     numbers: dict[str, str] = {}
     names: list[str] = []
     for each in given:
-        user = each.partition("@")[0]
+        user, extension = split_extension(each.partition("@")[0])
         if plain := digits(user):
             numbers.setdefault(plain, user)
+            names += [extension] if extension else []
         else:
             names.append(user)
     return tuple(numbers.values()), names
@@ -514,29 +487,20 @@ def _texts(entries: Iterable[Json], names: Iterable[str]) -> Iterator[str]:
                 yield str(value)
 
 
+def _of_word(word: str) -> Criterion:
+    term = list_of(word)
+    return Criterion(term and f"name#{term}", f"name#{word}", is_whole(word))
+
+
+def _words(row: Row) -> set[str]:
+    return {word for name in row.people for word in words(name)}
+
+
+def _has(row: Row, person: str) -> bool:
+    """Say whether somebody on the call has all words of a name."""
+    asked = asked_words(person)
+    return any(answers(asked, name) for name in row.people)
+
+
 def _folded(values: Iterable[str]) -> set[str]:
     return {value.casefold() for value in values}
-
-
-def _spellings(name: str) -> list[str]:
-    """Return what a name may stand for: an id, or a file that was fetched."""
-    bare = name.strip("\"'<>")
-    spelt = [name, bare, bare.removeprefix("s-"), f"s-{bare}"]
-    if "/" in bare:
-        spelt += bare.strip("/").split("/")[-1:]
-    return list(dict.fromkeys(filter(None, spelt)))
-
-
-def _address(name: str) -> CallId | None:
-    """Return the call at an address, or of a key of the archive; None for any other name."""
-    parts = name.strip("\"'<>/").split("/")
-    if parts[0] == "calls" and len(parts) > 6:
-        parts = [parts[1], parts[2], parts[6]]
-    try:
-        return CallId.parse("/".join(parts))
-    except Refused:
-        return None
-
-
-def _described(row: Row) -> str:
-    return f"{row.id} of {row.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

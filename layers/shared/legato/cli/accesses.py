@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from legato.catalogue.index import Query, named
+from legato.catalogue.index import Query
+from legato.catalogue.named import named
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson

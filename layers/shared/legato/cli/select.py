@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.catalogue.index import Query, every, named
+from legato.catalogue.index import Query, every
+from legato.catalogue.named import named
 from legato.cli.call_list import PIPE, listed_calls
 from legato.cli.exit_codes import Exit
 from legato.cli.options import completing

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.catalogue.index import digits
+from legato.catalogue.numbers import digits
 from legato.model import Party, parse_time
 from legato.parties import conversation
 
