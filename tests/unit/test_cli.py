@@ -170,8 +170,8 @@ def test_a_beginning_that_ringcx_has_forgotten_is_refused_or_warned_of(world):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--from", "2026-13-01"], "'2026-13-01' is not a time: write a day (2026-11-01), a time"),
-        (["--from", "yesterday"], "'yesterday' is not a time"),
+        (["--from", "2026-13-01"], "'2026-13-01' is not a time: write a day (2026-11-01,"),
+        (["--from", "someday"], "'someday' is not a time"),
         (["--from", TO, "--to", FROM], f"--from {TO} is not before --to {FROM}"),
         (["--from", FROM, "--to", FROM], "is not before"),
         (["--from", "2026-11-18", "--to", "2026-11-17"], "is not before --to 2026-11-17"),

@@ -197,7 +197,7 @@ class TestAccesses:
         ("arguments", "says"),
         [
             (["--from", "2026-11-20", "--to", "2026-11-19"], "2026-11-20 is not before --to"),
-            (["--from", "monday"], "'monday' is not a time"),
+            (["--from", "someday"], "'someday' is not a time"),
         ],
     )
     def test_wrong_usage_is_told(self, place, arguments, says):

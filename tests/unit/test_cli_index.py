@@ -62,7 +62,7 @@ def test_without_an_end_it_goes_up_to_today(place):
     [
         ("--to 2026-11-30", "--to needs --from"),
         ("--from 2026-11-30 --to 2026-11-01", "--from 2026-11-30 is not before --to 2026-11-01"),
-        ("--from yesterday", "'yesterday' is not a time: write a day"),
+        ("--from someday", "'someday' is not a time: write a day"),
     ],
 )
 def test_days_that_are_none_are_refused(place, words, says):

@@ -643,7 +643,7 @@ class TestCommand:
             (["/nowhere"], "does not exist"),
             (["docs"], "docs is not an archive: give the folder that holds calls/ and digests/"),
             (["--at", "2026-11-20"], "--at needs a FOLDER"),
-            ([".", "--at", "noon"], "--at 'noon' is not a time: write a day (2026-11-01)"),
+            ([".", "--at", "noon"], "--at 'noon' is not a time: write a day (2026-11-01,"),
             ([".", "--key", "README.md"], "README.md: not a public key in PEM"),
             ([".", "--tsa-ca", "README.md"], "README.md: no certificate in PEM"),
             ([".", "--digest", "0" * 63], f"{'0' * 63} cannot be read: No such file"),

@@ -5,27 +5,38 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from legato.cli.output import say
+from legato.cli.time_words import stretch
+from legato.clock import SystemClock
 from legato.errors import Refused
 
+if TYPE_CHECKING:
+    from legato.ports import Clock
+
+CLOCK = SystemClock()
+LONGEST = 60
+"""Characters of a text that are shown again where it is no time."""
 ZONE = "LEGATO_ZONE"
 FORMS = (
-    "write a day (2026-11-01), a time (2026-11-01T08:00), or a time with its offset "
-    "(2026-11-01T08:00+02:00, 2026-11-01T06:00Z)"
+    "write a day (2026-11-01, 1.11.2026, 1 Nov 2026, today, yesterday, monday), a week or a month "
+    "(last week, 2026-11), a time (2026-11-01T08:00, yesterday 14:30), a time with its offset "
+    "(2026-11-01T08:00+02:00, 2026-11-01T06:00Z), or how long ago (7d, 12h, 2w)"
 )
 _FROM = typer.Option(
-    "--from", metavar="TIME", help="From this time on. A day (2026-11-01) is included whole."
+    "--from",
+    metavar="TIME",
+    help="From this time on: 2026-11-01, 2026-11-01T08:00, yesterday, last week, 7d.",
 )
 _TO = typer.Option(
     "--to",
     metavar="TIME",
-    help="Before this time. A day (2026-11-30) is included whole. [default: now]",
+    help="Up to this time. A day, a week or a month is included whole. [default: now]",
 )
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]\d)")
 _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.IGNORECASE)
@@ -75,16 +86,19 @@ class TimesFrom:
         return cast(datetime, found.begin), found.end
 
 
-def span_of(begin: str | None, end: str | None, zone: str | None) -> Span:
+def span_of(begin: str | None, end: str | None, zone: str | None, *, clock: Clock = CLOCK) -> Span:
     """Return the stretch between two times, in UTC.
 
-    A day is one of the zone and is included whole, as a beginning and as an end. Says on standard
+    A day, a week, a month or a year is one of the zone and is included whole, as a beginning and as
+    an end. Says on standard
     error in which zone a time without an offset is taken. Raises Refused for what is no time, and
     for an end that is not after the beginning.
     """
     where = zone_of(zone)
     given = {"--from": begin, "--to": end}
-    times = {name: _moments(name, text, where) for name, text in given.items() if text is not None}
+    times = {
+        name: _moments(name, text, where, clock) for name, text in given.items() if text is not None
+    }
     _say_zone(any(bare for _, _, bare in times.values()), where)
     first = times["--from"][0] if "--from" in times else None
     last = times["--to"][1] if "--to" in times else None
@@ -93,10 +107,10 @@ def span_of(begin: str | None, end: str | None, zone: str | None) -> Span:
     return Span(begin=first, end=last)
 
 
-def moment_of(name: str, text: str, zone: str | None) -> datetime:
+def moment_of(name: str, text: str, zone: str | None, *, clock: Clock = CLOCK) -> datetime:
     """Return a moment in UTC; that of a day is its start. Raises Refused."""
     where = zone_of(zone)
-    found, _, bare = _moments(name, text, where)
+    found, _, bare = _moments(name, text, where, clock)
     _say_zone(bare, where)
     return found
 
@@ -149,34 +163,23 @@ def length(lasting_ms: int) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _moments(name: str, text: str, zone: tzinfo) -> tuple[datetime, datetime, bool]:
-    """Return where a day or a time begins and ends, in UTC, and whether it has no offset.
+def _moments(name: str, text: str, zone: tzinfo, clock: Clock) -> tuple[datetime, datetime, bool]:
+    """Return where a day or a time begins and ends, in UTC, and whether it depends on the zone.
 
     Where clocks are put back or forward a time may mean two, and either end takes in both.
     """
     try:
-        day = _day(text)
-        if day is not None:
-            first, last = (datetime.combine(day + timedelta(days), time()) for days in (0, 1))
-        else:
-            first = last = datetime.fromisoformat(text)
+        first, last = stretch(text, clock.now().astimezone(zone))
         if first.tzinfo is not None:
             return first.astimezone(UTC), last.astimezone(UTC), False
         return min(_either(first, zone)), max(_either(last, zone)), True
     except (ValueError, OverflowError):
-        raise Refused(f"{name} {text!r} is not a time: {FORMS}") from None
+        raise Refused(f"{name} {text[:LONGEST]!r} is not a time: {FORMS}") from None
 
 
 def _say_zone(bare: bool, zone: tzinfo) -> None:
     if bare:
         say(f"legato: days and times without an offset are {zone_name(zone)}", err=True)
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _either(moment: datetime, zone: tzinfo) -> list[datetime]:
