@@ -98,6 +98,13 @@ class Browser:
         self._say("Input.dispatchKeyEvent", {"type": "keyDown", "key": key, "text": text})
         self._say("Input.dispatchKeyEvent", {"type": "keyUp", "key": key})
 
+    def choose(self, selector: str, path: Path) -> None:
+        """Choose a file, or a folder, as a person does in the dialog of an input."""
+        root = self._say("DOM.getDocument")["root"]["nodeId"]
+        asked = {"nodeId": root, "selector": selector}
+        found = self._say("DOM.querySelector", asked)["nodeId"]
+        self._say("DOM.setFileInputFiles", {"nodeId": found, "files": [str(path)]})
+
     def dark(self, yes: bool) -> None:
         """Let the page believe that a person likes it dark."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if yes else "light"}

@@ -139,6 +139,7 @@ def _leg(rng: random.Random, name: str, started_at: datetime) -> dict[str, Any]:
         "started_at": format_time(started_at),
         "bytes": length * 4,
         "duration_ms": length,
+        "channels": 1,
         "details": None,
         "heard_in": None,
         "parties": [],

@@ -4,6 +4,7 @@ import json
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,22 @@ class Shape(HTMLParser):
         self.addresses += [value for name, value in attrs if name in ("href", "src", "action")]
 
     def handle_data(self, data):
-        self.texts.append(data)
+        if self.tags and self.tags[-1] == ("script", ["type", "id"]) and data.strip():
+            self.take(json.loads(data))
+        else:
+            self.texts.append(data)
+
+    def take(self, said, name=""):
+        """Take what the page's own script shows: it makes text of each string, or an address."""
+        match said:
+            case dict():
+                for each, value in said.items():
+                    self.take(value, each)
+            case list():
+                for value in said:
+                    self.take(value, name)
+            case str():
+                (self.addresses if name == "href" else self.texts).append(said)
 
     def handle_comment(self, data):
         raise AssertionError(data)
@@ -123,6 +139,14 @@ def test_no_field_becomes_markup(made, text):
     assert hostile.tags == harmless.tags
     assert text in "".join(hostile.texts)
     assert not [each for each in hostile.addresses if not each.startswith("./")]
+
+
+def test_the_script_of_a_package_makes_no_markup():
+    """It has nothing that could make markup of a text, and the browser would refuse it."""
+    script = (Path(package_page.__file__).parent / "page.js").read_text()
+    for unsafe in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert unsafe not in script
+    assert b"require-trusted-types-for 'script'" in a_package("x")
 
 
 @pytest.mark.parametrize("made", [a_package, a_report])

@@ -15,6 +15,7 @@ from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson, Out, Reason, Yes
 from legato.cli.output import say, write_json
 from legato.cli.select import Selection, chosen, confirm_many, few
+from legato.cli.times import zone_name, zone_of
 from legato.cli.verify import own_key
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def export_calls(
         all_revisions=all_revisions,
         max_size=parsed_size(max_size),
         at=SystemClock().now(),
+        zone=zone_name(zone_of(selection.zone)),
     )
     rows = chosen(stack, selection.names(), query)
     if query != Query():
@@ -130,6 +132,7 @@ def _show(package: Package) -> None:
             f"{'it' if are == 'is' else 'them'} ({few(package.unchained)})",
             err=True,
         )
+        say("  Digests are written hourly: export into another --out two hours later.", err=True)
 
 
 def _to_json(package: Package) -> Json:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from legato.catalogue.index import Query, named
+from legato.catalogue.index import Query
+from legato.catalogue.named import named
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
 from legato.cli.options import AsJson, Case, Yes

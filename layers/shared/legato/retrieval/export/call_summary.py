@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from legato.catalogue.numbers import digits
 from legato.model import Party, parse_time
 from legato.parties import conversation
 
@@ -46,7 +45,10 @@ class LegSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSummary:
-    """What is said of one call. `file` is what plays, below data/; empty if nothing does."""
+    """What is said of one call. `file` is what plays, below data/; empty if nothing does.
+
+    `channels` are those of what plays.
+    """
 
     provider: str
     account: str
@@ -62,6 +64,7 @@ class CallSummary:
     file: str
     sha256: str
     how: str
+    channels: int
     peaks: str
     manifest: str
     manifest_sha256: str
@@ -114,6 +117,7 @@ def call_summary(
         file=file,
         sha256=file_sha256,
         how=("apart" if file else "unjoined") if recording is None else recording["how"],
+        channels=max((leg["channels"] for leg in manifest["legs"]), default=0),
         peaks=picture(peaks),
         manifest=key,
         manifest_sha256=sha256,
@@ -148,11 +152,6 @@ def picture(peaks: bytes) -> str:
         part = data[first:after]
         coarse += bytes((min(part[::2]) & 255, max(part[1::2]) & 255))
     return base64.b64encode(coarse).decode()
-
-
-def digits_of(texts: Sequence[str]) -> str:
-    """Return the bare digits of telephone numbers, to be searched for in any notation."""
-    return " ".join(filter(None, map(digits, texts)))
 
 
 def _legs(legs: Sequence[Json], direction: str | None) -> list[LegSummary]:

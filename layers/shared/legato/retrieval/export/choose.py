@@ -219,7 +219,10 @@ def _proven(document: Document, proofs: Proofs, folders: set[str], known: set[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What is exported, for whom, and as which `name`. `recorded` are the records that say so."""
+    """What is exported, for whom, and as which `name`. `recorded` are the records that say so.
+
+    The page shows times in the `zone`, an IANA name, at first.
+    """
 
     name: str
     reason: str
@@ -227,5 +230,6 @@ class ExportRequest:
     all_revisions: bool
     max_size: int
     at: datetime
+    zone: str = "UTC"
     by: str = ""
     recorded: tuple[str, ...] = ()

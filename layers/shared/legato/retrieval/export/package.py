@@ -28,7 +28,7 @@ from legato.retrieval.joined import join, joined_extension
 from legato.retrieval.manifests import audio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from legato.archive.library import Library
@@ -79,7 +79,7 @@ class Exporting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package that is done, or was there. No digest names the `unchained` documents yet."""
+    """A package that is done, or was there. No digest in it names the `unchained` documents."""
 
     folder: Path
     part: int
@@ -131,7 +131,8 @@ class Maker:
                 self.parts,
             ) and scope.calls == same:
                 sha256 = sha256_of(self.folder / "manifest-sha256.txt")
-                return self._package(sha256, new=False)
+                # What it lacks, whatever the archive could add by now: a package never changes.
+                return self._package(sha256, _without_accesses(scope.unchained), new=False)
         raise Refused(f"{self.folder} exists and holds something else: choose another --out")
 
     def make(self) -> Package:
@@ -148,7 +149,7 @@ class Maker:
             self._record(sha256)
             self.partial.replace(self.folder)
             keep_names(self.folder.parent)
-        return self._package(sha256, new=True)
+        return self._package(sha256, self._unchained(), new=True)
 
     def _made(self) -> str:
         """Fill the folder, and return the SHA-256 of its list of files."""
@@ -159,7 +160,7 @@ class Maker:
         self._verify()
         return sha256
 
-    def _package(self, sha256: str, *, new: bool) -> Package:
+    def _package(self, sha256: str, unchained: Sequence[str], *, new: bool) -> Package:
         return Package(
             folder=self.folder,
             part=self.part,
@@ -167,14 +168,12 @@ class Maker:
             calls=len(self.chosen),
             size=_size_of(self.folder),
             manifest_sha256=sha256,
-            unchained=tuple(self._unchained()),
+            unchained=tuple(unchained),
             new=new,
         )
 
     def _unchained(self) -> list[str]:
-        """Return what no digest names yet, beside accesses: that of this export is never named."""
-        found = {key for each in self.chosen for key in each.unchained}
-        return sorted(key for key in found if not key.startswith("access/"))
+        return _without_accesses({key for each in self.chosen for key in each.unchained})
 
     def _digests(self) -> set[str]:
         return {digest for each in self.chosen for digest in each.digests}
@@ -219,7 +218,13 @@ class Maker:
         accesses = _each_once(self.chosen)
         said = custody(self.asked, accesses, calls=len(cards), part=self.part, parts=self.parts)
         what = contents(self.asked, self.chosen, part=self.part, parts=self.parts)
-        page = to_html(cards, said, name=self.folder.name, unchained=self._unchained())
+        page = to_html(
+            cards,
+            said,
+            name=self.folder.name,
+            unchained=self._unchained(),
+            zone=self.asked.zone,
+        )
         files = {
             "index.csv": index_csv(cards),
             "custody.json": to_bytes(said),
@@ -277,6 +282,11 @@ class Maker:
             reason=self.asked.reason,
             details=details,
         )
+
+
+def _without_accesses(unchained: Collection[str]) -> list[str]:
+    """Return what no digest names yet, beside accesses: that of this export is never named."""
+    return sorted(key for key in unchained if not key.startswith("access/"))
 
 
 def _each_once(chosen: Sequence[Chosen]) -> list[Access]:

@@ -1,94 +1,74 @@
-"""A package as one page: a list of calls, each with its picture and a player.
+"""A package as one page: a list of calls, each with its waveform and a player.
 
 One file that loads nothing but the audio beside it, and may run nothing but the script in it: its
-hash is in the policy. Callers choose their names, so every text is escaped, or text content.
+hash is in the policy. Callers choose their names, so every text is escaped here or is text content
+in page.js, which makes the rows of the list from the JSON in the page, as they are needed.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from string import Template
+from typing import TYPE_CHECKING, Any
 
 from legato.format import counted
-from legato.model import provider_name
-from legato.printable import html_address, html_text
-from legato.retrieval.export.call_summary import digits_of
+from legato.model import format_time, provider_name
+from legato.printable import html_address, html_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from legato.model import Json
-    from legato.retrieval.export.call_summary import CallSummary, LegSummary
+    from legato.retrieval.export.call_summary import CallSummary
 
-OPEN = 3
-"""So many calls are open from the beginning."""
 _HERE = Path(__file__).parent
-_WAYS = {"inbound": "↓ inbound", "outbound": "↑ outbound"}
-_ROLES = {"from": "From", "to": "To", "contact": "Contact", "channel": "Channel", "agent": "Agent"}
-_HOW = {
-    "single": "The recording is the one leg, as the provider sent it.",
-    "copy": "The recording holds every encoded frame of the legs, unchanged.",
-    "transcode": "The legs differ in format, so the recording was decoded to PCM.",
-    "apart": "The legs are kept apart in the archive. They were joined for this package to be "
-    "listened to; the legs themselves are the evidence.",
-    "unjoined": "The legs cannot be joined, since one has a codec that is not supported. Each "
-    "is as the provider sent it.",
-}
 
 
 def to_html(
-    cards: Sequence[CallSummary], custody: Json, *, name: str, unchained: Sequence[str]
+    cards: Sequence[CallSummary],
+    custody: Json,
+    *,
+    name: str,
+    unchained: Sequence[str],
+    zone: str = "UTC",
 ) -> bytes:
-    """Return the page of a package, in UTF-8. Its addresses are relative to it."""
-    parts = [
-        "<!doctype html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">',
-        '<meta name="referrer" content="no-referrer">',
-        f"<title>Call recordings, {html_text(custody['name'])}</title>",
-        f"<style>{_read('page.css')}</style>",
-        "</head>",
-        "<body>",
-        *_head(cards, custody),
-        *_tools(),
-        '<main aria-label="Calls">',
-        *(line for at, card in enumerate(cards, 1) for line in _call(at, card, len(cards))),
-        "</main>",
-        *_proof(name, unchained),
-        *_custody(custody),
-        *_foot(custody),
-        f"<script>{_read('page.js')}</script>",
-        "</body>",
-        "</html>",
-    ]
-    return "\n".join(parts).encode() + b"\n"
+    """Return the page of a package, in UTF-8. Its addresses are relative to it.
 
-
-def clock(milliseconds: float) -> str:
-    """Write a length as a clock shows it."""
-    seconds = round(milliseconds / 1000)
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+    Times are shown in the `zone`, an IANA name, until the reader chooses another.
+    """
+    parts = {
+        "policy": _policy(),
+        "style": _read("page.css"),
+        "script": _read("page.js"),
+        "name": html_text(custody["name"]),
+        "lead": html_text(_lead(cards, custody)),
+        "unproven": _unproven(cards, custody, unchained),
+        "facts": "".join(_facts(cards, custody)),
+        "proof": "\n".join(_proof(name, unchained)),
+        "custody": "\n".join(_custody(custody)),
+        "version": html_text(custody["legato_version"]),
+        "data": _data(cards, zone),
+    }
+    return Template(_read("page.html")).substitute(parts).encode()
 
 
 def _policy() -> str:
-    """Allow nothing from anywhere but sound from beside the page."""
+    """Allow nothing from anywhere but sound from beside the page, or from a file that is chosen."""
     # A page that is opened as a file is of no origin, and what lies beside it is not `self`.
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src '{_hash('page.js')}'",
             f"style-src '{_hash('page.css')}'",
-            "media-src 'self' file:",
+            "media-src 'self' file: blob:",
             "base-uri 'none'",
             "form-action 'none'",
+            "require-trusted-types-for 'script'",
         )
     )
 
@@ -103,204 +83,107 @@ def _hash(name: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
-def _head(cards: Sequence[CallSummary], custody: Json) -> Iterable[str]:
-    many = counted(len(cards), "call")
+def _data(cards: Sequence[CallSummary], zone: str) -> str:
+    """Return what page.js shows, as JSON that ends no script and starts no comment."""
+    said = {"zone": zone, "calls": [*map(_call, cards)]}
+    text = json.dumps(_shown(said), ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _shown(said: Any) -> Any:
+    """Make every text of a document printable."""
+    match said:
+        case str():
+            return printable(said)
+        case dict():
+            return {name: _shown(value) for name, value in said.items()}
+        case list():
+            return [*map(_shown, said)]
+        case _:
+            return said
+
+
+def _call(card: CallSummary) -> Json:
+    return {
+        "provider": card.provider,
+        "providerName": provider_name(card.provider),
+        "account": card.account,
+        "call": card.call,
+        "revision": card.revision,
+        "at": _milliseconds(card.started_at),
+        "ms": card.duration_ms,
+        "direction": card.direction,
+        "how": card.how,
+        "channels": card.channels,
+        "peaks": card.peaks,
+        "parties": list(card.parties),
+        "persons": list(dict.fromkeys([*card.names, *card.agents])),
+        "legs": [
+            {
+                "id": leg.id,
+                "at": _milliseconds(leg.started_at),
+                "ms": leg.duration_ms,
+                "offset": leg.offset_ms,
+                "gap": leg.gap_ms,
+                "href": html_address(leg.key),
+                "sha256": leg.sha256,
+                "who": leg.who,
+                "heardIn": leg.heard_in,
+            }
+            for leg in card.legs
+        ],
+        "missing": [[leg["leg"], leg["reason"]] for leg in card.missing],
+        "plays": _file(card.file, card.sha256) if card.file else None,
+        "manifest": _file(card.manifest, card.manifest_sha256),
+        "digest": _file(card.digest) if card.digest else None,
+        "cases": list(card.cases),
+    }
+
+
+def _file(name: str, sha256: str = "") -> Json:
+    return {"href": html_address(name), "name": name, "sha256": sha256}
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _lead(cards: Sequence[CallSummary], custody: Json) -> str:
     part = f", part {custody['part']} of {custody['parts']}" if custody["parts"] > 1 else ""
-    yield "<header>"
-    yield f"<h1>Call recordings: {html_text(custody['name'])}</h1>"
-    yield f'<p class="lead">{html_text(many + part)}. All times are in UTC.</p>'
-    facts = [
-        ("Recorded", _span(cards)),
-        ("Duration, together", clock(sum(card.duration_ms for card in cards))),
-        ("Exported", _stamp(custody["exported_at"])),
-        ("Exported by", custody["exported_by"].rpartition("/")[2] or custody["exported_by"]),
-        ("Reason", custody["reason"] or "not given"),
-    ]
-    if custody["query"]:
-        facts.append(("Searched for", custody["query"]))
-    yield '<dl class="facts">'
-    for name, value in facts:
-        yield f"<div><dt>{html_text(name)}</dt><dd>{html_text(value)}</dd></div>"
-    yield "</dl></header>"
+    return f"{counted(len(cards), 'call')}{part}"
 
 
-def _tools() -> Iterable[str]:
-    yield '<div class="tools" role="search">'
-    yield (
-        '<input id="search" type="search" placeholder="Search: name, number, id, agent" '
-        'aria-label="Search calls" autocomplete="off" spellcheck="false">'
-    )
-    yield '<span id="count" class="soft" role="status"></span>'
-    yield '<button type="button" id="open">Open all</button>'
-    yield '<button type="button" id="close">Close all</button>'
-    yield "</div>"
-
-
-def _call(at: int, card: CallSummary, calls: int) -> Iterable[str]:
-    opened = " open" if calls <= OPEN else ""
-    digits = html_text(digits_of(card.numbers))
-    yield f'<article id="call-{at}" data-digits="{digits}"><details{opened}>'
-    yield "<summary>"
-    yield f'<span class="when">{_moment(card.started_at)}</span>'
-    way = _WAYS.get(card.direction or "", card.direction or "")
-    yield f'<span class="way">{html_text(way)}</span>'
-    yield f'<span class="who">{_who(card)}</span>'
-    legs = f'<span class="chip">{len(card.legs)} legs</span>' if len(card.legs) > 1 else ""
-    provider = html_text(provider_name(card.provider))
-    yield (
-        f'<span class="long">{clock(card.duration_ms)}{legs}<span class="chip">{provider}</span>'
-        "</span></summary>"
-    )
-    yield '<div class="inside">'
-    yield from _player(card)
-    yield from _parties(card)
-    yield from _legs(card)
-    yield from _missing(card)
-    yield from _seal(card)
-    yield "</div></details></article>"
-
-
-def _who(card: CallSummary) -> str:
-    """Name both sides, as far as they are known."""
-    first = _sides(card, ("from", "contact"))
-    last = _sides(card, ("to", "agent", "channel"))
-    arrow = ' <span class="soft">→</span> ' if first and last else ""
-    return f"{first}{arrow}{last}" or f'<span class="id">{html_text(card.call)}</span>'
-
-
-def _sides(card: CallSummary, roles: Sequence[str]) -> str:
-    for role in roles:
-        for party in card.parties:
-            said = [party["name"], party["number"] or party["extension"] or party["agent"]]
-            known = [text for text in said if text]
-            if party["role"] == role and known:
-                number = f' <span class="soft">{html_text(known[1])}</span>' if known[1:] else ""
-                return f"{html_text(known[0])}{number}"
-    return ""
-
-
-def _player(card: CallSummary) -> Iterable[str]:
-    if not card.file:
-        return
-    source, marked = html_address(card.file), " marked" if len(card.legs) > 1 else ""
-    yield f'<audio controls preload="none" src="{source}"></audio>'
-    yield '<div class="player">'
-    yield (
-        f'<div class="wave{marked}" tabindex="0" role="slider" '
-        'aria-label="Position in the recording" '
-        f'aria-valuemin="0" aria-valuemax="{card.duration_ms // 1000}" aria-valuenow="0">'
-    )
-    peaks, milliseconds = html_text(card.peaks), html_text(card.duration_ms)
-    yield f'<canvas data-peaks="{peaks}" data-ms="{milliseconds}"></canvas>'
-    if len(card.legs) > 1:
-        for number, leg in enumerate(card.legs, 1):
-            title = f"Leg {number} begins at {clock(leg.offset_ms)}"
-            yield (
-                f'<button type="button" class="marker" data-ms="{html_text(leg.offset_ms)}" '
-                f'title="{title}" aria-label="{title}"><span>{number}</span></button>'
-            )
-    yield "</div>"
-    yield '<div class="buttons">'
-    yield '<button type="button" class="play">Play</button>'
-    for seconds, word in ((-10, "\N{MINUS SIGN}10 s"), (10, "+10 s")):
-        yield f'<button type="button" data-by="{seconds}">{word}</button>'
-    yield '<span class="time"></span>'
-    yield "</div>"
-    yield '<p class="trouble" role="alert"></p></div>'
-
-
-def _parties(card: CallSummary) -> Iterable[str]:
-    if not card.parties:
-        return
-    yield "<h3>Parties</h3>"
-    columns = ("name", "number", "extension", "agent")
-    known = [name for name in columns if any(party[name] for party in card.parties)]
-    rows = (
-        [_ROLES[party["role"]], *(str(party[name] or "") for name in known)]
-        for party in card.parties
-    )
-    yield from _table(("Role", *map(str.capitalize, known)), rows)
-
-
-def _legs(card: CallSummary) -> Iterable[str]:
-    yield f"<h3>{'Legs' if len(card.legs) > 1 else 'Leg'}</h3>"
-    yield '<div class="wide"><table><thead><tr>'
-    named = any(leg.who for leg in card.legs)
-    yield '<th></th><th>Began</th><th class="n">Duration</th>'
-    yield "<th>After the one before</th>" if len(card.legs) > 1 else ""
-    yield "<th>Who</th>" if named else ""
-    yield "<th>Recording</th><th>SHA-256</th>"
-    yield "</tr></thead><tbody>"
-    for number, leg in enumerate(card.legs, 1):
-        seek = (
-            f'<button type="button" data-ms="{html_text(leg.offset_ms)}" '
-            f'title="Play from {clock(leg.offset_ms)}">{number}</button>'
-        )
-        yield (
-            f'<tr><td>{seek}</td><td class="t">{_moment(leg.started_at)}</td>'
-            f'<td class="n">{clock(leg.duration_ms)}</td>'
-            + (f"<td>{_gap(leg)}</td>" if len(card.legs) > 1 else "")
-            + (f"<td>{html_text(leg.who)}</td>" if named else "")
-            + f'<td class="id"><a href="{html_address(leg.key)}">{html_text(leg.id)}</a></td>'
-            f'<td class="id hash">{html_text(leg.sha256)}</td></tr>'
-        )
-    yield "</tbody></table></div>"
-
-
-def _gap(leg: LegSummary) -> str:
-    """Say how far apart two legs are in time; they play one after the other all the same."""
-    if leg.heard_in is not None:
-        return f"heard in leg {leg.heard_in}"
-    if leg.gap_ms is None:
+def _unproven(cards: Sequence[CallSummary], custody: Json, unchained: Sequence[str]) -> str:
+    """Say first what the package does not prove."""
+    if not unchained:
         return ""
-    seconds = abs(leg.gap_ms) / 1000
-    if seconds < 0.05:
-        return "at once"
-    if leg.gap_ms < 0:
-        return f'<span class="bad">overlaps by {seconds:,.1f} s</span>'
-    return f"gap of {seconds:,.1f} s"
-
-
-def _missing(card: CallSummary) -> Iterable[str]:
-    if not card.missing:
-        return
-    yield '<h3 class="bad">Not among the legs</h3>'
-    rows = ((leg["leg"], leg["reason"]) for leg in card.missing)
-    yield from _table(("Recording", "Why"), rows)
-
-
-def _seal(card: CallSummary) -> Iterable[str]:
-    digest = (
-        f'<a href="{html_address(card.digest)}">{html_text(card.digest)}</a>'
-        if card.digest
-        else '<span class="bad">no digest named it yet when it was exported</span>'
+    calls = sum(card.digest is None for card in cards)
+    what = (
+        f"{calls} of {counted(len(cards), 'call')}" if calls else counted(len(unchained), "record")
     )
-    facts = [
-        ("Call", f'<span class="id">{html_text(card.call)}</span>'),
-        ("Account", f'<span class="id">{html_text(card.account)}</span>'),
-        *(
-            (
-                ("Plays", f'<a class="id" href="{html_address(card.file)}">{file}</a>'),
-                ("Its SHA-256", f'<span class="id">{html_text(card.sha256)}</span>'),
-            )
-            if (file := html_text(card.file))
-            else ()
-        ),
-        (
-            f"Manifest, revision {card.revision}",
-            f'<a class="id" href="{html_address(card.manifest)}">{html_text(card.manifest)}</a>',
-        ),
-        ("Its SHA-256", f'<span class="id">{html_text(card.manifest_sha256)}</span>'),
-        ("Named by", f'<span class="id">{digest}</span>'),
-    ]
-    if card.cases:
-        facts.append(("Held for", html_text(", ".join(card.cases))))
-    yield "<h3>Seal</h3>"
-    yield '<dl class="seal">'
-    for name, value in facts:
-        yield f"<dt>{html_text(name)}</dt><dd>{value}</dd>"
-    yield "</dl>"
-    yield f'<p class="soft">{_HOW[card.how]}</p>'
+    search = " Search for <q>not proven</q> to list them." if calls else ""
+    return (
+        f'<p class="notice"><strong>Not proven yet: {html_text(what)}.</strong> No signed digest '
+        f"named them when this was exported, {_time(custody['exported_at'])}. Digests are written "
+        "every hour. For a proven package, export again into another folder two hours "
+        f"later.{search}</p>"
+    )
+
+
+def _facts(cards: Sequence[CallSummary], custody: Json) -> Iterable[str]:
+    first, last = (format_time(end(card.started_at for card in cards)) for end in (min, max))
+    between = _time(first) if first == last else f"{_time(first)} to {_time(last)}"
+    by = custody["exported_by"]
+    yield _fact("Calls began", between)
+    yield _fact("Exported", _time(custody["exported_at"]))
+    yield _fact("Exported by", html_text(by.rpartition("/")[2] or by))
+    yield _fact("Reason", html_text(custody["reason"] or "not given"))
+    if custody["query"]:
+        yield _fact("Searched for", html_text(custody["query"]))
+
+
+def _fact(name: str, shown: str) -> str:
+    return f"<div><dt>{name}</dt><dd>{shown}</dd></div>"
 
 
 def _proof(name: str, unchained: Sequence[str]) -> Iterable[str]:
@@ -322,17 +205,18 @@ def _proof(name: str, unchained: Sequence[str]) -> Iterable[str]:
         "package's <code>manifest-sha256.txt</code>.</p>"
     )
     if unchained:
-        yield '<p class="bad">No digest named these yet when they were exported:</p><ul>'
+        yield '<details class="plain"><summary class="bad">No digest named '
+        yield f"{counted(len(unchained), 'document')} yet when they were exported</summary><ul>"
         for key in unchained:
             yield f'<li class="id">{html_text(key)}</li>'
-        yield "</ul>"
+        yield "</ul></details>"
 
 
 def _custody(custody: Json) -> Iterable[str]:
     yield "<h2>Custody</h2>"
     yield (
         f'<p>Exported by <span class="id">{html_text(custody["exported_by"])}</span> at '
-        f"{html_text(_stamp(custody['exported_at']))} as {html_text(custody['name'])}, "
+        f"{_time(custody['exported_at'])} as {html_text(custody['name'])}, "
         "recorded before anything was read as:</p><ul>"
     )
     for key in custody["access_records"]:
@@ -342,46 +226,27 @@ def _custody(custody: Json) -> Iterable[str]:
         yield "<h3>Who had to do with these calls</h3>"
         rows = (
             (
-                _stamp(each["at"]),
-                each["by"].rpartition("/")[2] or each["by"],
-                each["action"],
-                each["case"],
-                each["reason"],
+                _time(each["at"]),
+                html_text(each["by"].rpartition("/")[2] or each["by"]),
+                *(html_text(each[name] or "") for name in ("action", "case", "reason")),
             )
             for each in custody["accesses"]
         )
         yield from _table(("When", "Who", "What", "Case", "Why"), rows)
 
 
-def _foot(custody: Json) -> Iterable[str]:
-    yield (
-        "<footer><p>Keys: <kbd>/</kbd> search, <kbd>Tab</kbd> to a recording, then "
-        "<kbd>Space</kbd> play or pause, <kbd>←</kbd> <kbd>→</kbd> 5 s, <kbd>J</kbd> "
-        "<kbd>L</kbd> 10 s, <kbd>Home</kbd> <kbd>End</kbd>.</p>"
-        f"<p>Made by Legato {html_text(custody['legato_version'])}. This page loads nothing from "
-        "anywhere but this folder.</p></footer>"
-    )
-
-
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    """Yield a table of texts, which are escaped here."""
-    titles = "".join(f"<th>{html_text(title)}</th>" for title in head)
-    yield f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>'
+    """Yield a table of cells that are HTML."""
+    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
+    yield '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>'
+    yield f"<thead><tr>{titles}</tr></thead><tbody>"
     for row in rows:
-        cells = "".join(f"<td>{html_text(text)}</td>" for text in row)
+        cells = "".join(f"<td>{cell}</td>" for cell in row)
         yield f"<tr>{cells}</tr>"
     yield "</tbody></table></div>"
 
 
-def _span(cards: Sequence[CallSummary]) -> str:
-    days = sorted({f"{card.started_at:%Y-%m-%d}" for card in cards})
-    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _stamp(text: str) -> str:
-    """Write a time of a document for people."""
-    return text[:19].replace("T", " ")
+def _time(text: str) -> str:
+    """Write a time of a document for people: page.js shows it in the reader's zone."""
+    shown = f"{text[:19].replace('T', ' ')} UTC"
+    return f'<time datetime="{html_text(text)}">{html_text(shown)}</time>'
