@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 
 from legato.discovery.sweep import sweep
-from legato.discovery.sweep_all import Round
+from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.errors import NotAudio
 from legato.ingest.batch import MOST_RECEIVES, Message, archive
 from legato.model import AudioFacts, Job
@@ -364,16 +365,16 @@ class Day:
             policy=Policy(),
         )
 
-    def round(self) -> Round:
-        """Return what a sweeper works with."""
-        return Round(
+    def sweeper(self) -> partial[SweepAllReport]:
+        """Return who sweeps all tails."""
+        return partial(
+            sweep_all,
             provider="ringex",
             tails=lambda _: [self.tail],
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,
-            settle_seconds=0,
-            rest=timedelta(),
+            settle=0,
             retention=lambda watches: dict.fromkeys(watches, 90),
         )
 

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from threading import Lock
 
 from legato.archive.library import Cold, State, Stored
 from legato.catalogue.index import CataloguePage
-from legato.discovery.sweep_all import Round
+from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.disk import create
 from legato.errors import (
     Conflict,
@@ -683,16 +684,16 @@ def a_listing(*legs, call="s-1", **fields):
     return Listing(call=call, account="1", legs=legs, **{**facts, **fields})
 
 
-def a_round(tail, desk) -> Round:
-    """Return what a sweeper works with that follows one tail; `desk` has jobs, notes and clock."""
-    return Round(
+def a_sweeper(tail, desk) -> partial[SweepAllReport]:
+    """Return who sweeps a list that follows one tail; `desk` has jobs, notes and clock."""
+    return partial(
+        sweep_all,
         provider=tail.name,
         tails=lambda _: [tail],
         jobs=desk.jobs,
         notes=desk.notes,
         clock=desk.clock,
-        settle_seconds=5,
-        rest=timedelta(),
+        settle=5,
         retention=lambda watches: dict.fromkeys(watches, 90),
     )
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, unquote
 import httpx
 
 from legato.app import kazoo, ringcx, ringex
-from legato.discovery.sweep_all import Round, sweep_all
+from legato.discovery.sweep_all import SweepAllReport
 from legato.ingest.batch import REDELIVERY_MARGIN, Message, archive
 from legato.operations.failures import Failures, FailureSource, failed
 from legato.operations.overview import Followed, Overview
@@ -231,13 +231,13 @@ class Company(ABC):
         self.start = self._whole_at = world.clock.seconds()
         self.legs = {self.call(number): self.names(number) for number in range(CALLS)}
 
-    def _go_round(self, work: Round, *, every: float) -> None:
+    def _go_round(self, sweeper: partial[SweepAllReport], *, every: float) -> None:
         """Sweep all that there is each so many seconds, and else what was not read to its end."""
         now = self.world.clock.seconds()
         going_on = now < self._whole_at
         if not going_on:
             self._whole_at = now + every
-        sweep_all(work, until=_after(self.world, SWEEPER), unfinished_only=going_on)
+        sweeper(until=_after(self.world, SWEEPER), unfinished_only=going_on)
 
     @property
     def bad_call(self) -> str:
@@ -321,7 +321,7 @@ class Ringex(Company):
         self.world.place(RingexCall(telephony_session_id=call, legs=tuple(legs), seconds=60))
 
     def sweep(self) -> None:
-        sweep_all(self.world.round(), until=_after(self.world, SWEEPER))
+        self.world.sweeper()(until=_after(self.world, SWEEPER))
 
     def watched(self) -> tuple[list[str], list[str]]:
         return [self.world.tail.key], [self.world.tail.watch]
@@ -383,10 +383,10 @@ class Ringcx(Company):
         self.world.world.calls.place(order)
 
     def sweep(self) -> None:
-        self._go_round(self.world.round(), every=900)
+        self._go_round(self.world.sweeper(), every=900)
 
     def watched(self) -> tuple[list[str], list[str]]:
-        tails = self.world.round().tails(False)
+        tails = self.world.sweeper().keywords["tails"](False)
         return [tail.key for tail in tails], sorted({tail.watch for tail in tails})
 
     def is_list(self, request: httpx.Request) -> bool:
@@ -443,10 +443,10 @@ class Kazoo(Company):
         self.world.world.calls.place(order)
 
     def sweep(self) -> None:
-        self._go_round(self.world.round(), every=300)
+        self._go_round(self.world.sweeper(), every=300)
 
     def watched(self) -> tuple[list[str], list[str]]:
-        tails = self.world.round().tails(False)
+        tails = self.world.sweeper().keywords["tails"](False)
         return [tail.key for tail in tails], [tail.watch for tail in tails]
 
     def is_list(self, request: httpx.Request) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from legato.discovery.sweep_all import Round, sweep_all
+from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.ingest.batch import archive
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.kazoo.provider import Kazoo
@@ -166,10 +167,10 @@ class Months:
 
     def sweep(self) -> None:
         """Go a round as a fresh process."""
-        sweep_all(self.round(), until=self.clock.now() + timedelta(seconds=120))
+        self.sweeper()(until=self.clock.now() + timedelta(seconds=120))
 
-    def round(self) -> Round:
-        """Return what a sweeper works with."""
+    def sweeper(self) -> partial[SweepAllReport]:
+        """Return who sweeps all tails."""
         tails = [
             KazooTail(
                 self.api,
@@ -179,13 +180,14 @@ class Months:
             )
             for account in self.config.accounts
         ]
-        return Round(
+        return partial(
+            sweep_all,
             provider="kazoo",
             tails=lambda _: tails,
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,
-            settle_seconds=5,
+            settle=5,
             rest=timedelta(),
             retention=lambda watches: dict.fromkeys(watches, 180),
         )

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from legato.app.ringcx import tails
 from legato.audio.stitch import FfmpegStitcher
-from legato.discovery.sweep_all import Round, RoundReport, sweep_all
+from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.ingest.batch import archive
 from legato.ledger.listings import backfill_key
 from legato.operations.backfill import Allowance, Backfill, backfill
@@ -189,23 +190,24 @@ class Days:
             quiet=quiet,
         )
 
-    def sweep(self, *, going_on: bool = False) -> RoundReport | None:
+    def sweep(self, *, going_on: bool = False) -> SweepAllReport | None:
         """Go a round as a fresh process; None if it was killed."""
         until = self.clock.now() + timedelta(seconds=LAMBDA_SECONDS)
         with self._may_die():
-            return sweep_all(self.round(), until=until, unfinished_only=going_on)
+            return self.sweeper()(until=until, unfinished_only=going_on)
         return None
 
-    def round(self) -> Round:
-        """Return what a sweeper works with."""
+    def sweeper(self) -> partial[SweepAllReport]:
+        """Return who sweeps all tails."""
         tuning = replace(DEFAULTS, ringcx_look_again_hours=self._look_again_hours)
-        return Round(
+        return partial(
+            sweep_all,
             provider="ringcx",
             tails=lambda _: tails(self.api, self.clock, tuning, self.config.sub_accounts),
             jobs=self.queue,
             notes=self.notes,
             clock=self.clock,
-            settle_seconds=5,
+            settle=5,
             rest=timedelta(),
             retention=lambda watches: dict.fromkeys(watches, 90),
         )
@@ -234,7 +236,7 @@ class Days:
             notes=self.notes,
             clock=self.clock,
             sleep=self.clock.sleep,
-            settle_seconds=5,
+            settle=5,
             listing=Allowance(group="Metadata", limits=LIMITS["Metadata"]),
             fetching=Allowance(group="Recordings", limits=LIMITS["Recordings"]),
             sample_pages=0,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from legato.app.custom_resource import answer
 from legato.app.function import app
-from legato.discovery.subscription import KeepReport, keep, unsubscribe
+from legato.discovery.subscription import KeepReport
 from legato.lambda_handler import count, count_all, lambda_handler, logger
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take CloudFormation's event of a custom resource, `{"rotate": true}`, or any other."""
     if "RequestType" in event:
         return _stack_changes(event)
-    return _reported(keep(app().keeping(), rotate=event.get("rotate") is True))
+    return _reported(app().keeper().keep(rotate=event.get("rotate") is True))
 
 
 def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
@@ -31,16 +31,16 @@ def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:
 
     Another address on an Update makes another resource, and CloudFormation deletes the old one.
     """
-    keeping = app().keeping()
-    name = keeping.policy.address
+    keeper = app().keeper()
+    name = keeper.address
     try:
         if event["RequestType"] == "Delete":
             name = event["PhysicalResourceId"]
             # A resource whose creation was never answered has a name of CloudFormation's making.
             is_address = name.startswith("http")
-            report = unsubscribe(keeping, address=name if is_address else keeping.policy.address)
+            report = keeper.unsubscribe(name if is_address else keeper.address)
         else:
-            report = keep(keeping, reopen=True)
+            report = keeper.keep(reopen=True)
     except Exception as error:
         logger.exception("unforeseen error")
         report = KeepReport(healthy=False)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from legato.app.function import app
-from legato.discovery.sweep_all import sweep_all
 from legato.errors import Unavailable
 from legato.lambda_handler import count, lambda_handler, logger, metrics
 
@@ -25,12 +24,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     goes on for long.
     """
     provider = event.get("provider", "ringex")
-    work = app().provider(provider).sweeping()
+    sweep_all = app().provider(provider).sweeper()
     left = timedelta(milliseconds=context.get_remaining_time_in_millis())
-    until = work.clock.now() + left
+    until = app().clock.now() + left
     metrics.add_dimension(name="provider", value=provider)
     try:
-        report = sweep_all(work, until=until, unfinished_only=event.get("goOn") is True)
+        report = sweep_all(until=until, unfinished_only=event.get("goOn") is True)
     except Unavailable as error:
         count("SweepFailed")
         logger.error("the sweep failed", reason=str(error))

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from legato.api_request import Request
-from legato.app.webhook import Receiving, receiving
-from legato.discovery.webhook import receive
+from legato.app.webhook import receiver
 from legato.lambda_handler import count, lambda_handler, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@cache
-def work() -> Receiving:
-    """Return what this process works with, made at the first request."""
-    return receiving()
-
-
 @lambda_handler(traced=False)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0."""
-    reply = receive(
-        Request.of(event),
-        hook=work().hook,
-        jobs=work().jobs,
-        clock=work().clock,
-        settle=work().settle,
-    )
+    reply = receiver()(Request.of(event))
     count(f"Notification{reply.outcome}")
     log = logger.error if reply.status >= 500 else logger.info
     log("notification", extra={"outcome": reply.outcome, **reply.logged})

@@ -36,7 +36,7 @@ ENVIRONMENT = {
 }
 REFERENCE = "import boto3; boto3.client('sqs')"
 # What a cold start does: import the handler and make what it works with.
-OURS = "from functions.webhook.app import work; work()"
+OURS = "from functions.webhook.app import receiver; receiver()"
 
 
 def main() -> list[Row]:
@@ -54,10 +54,10 @@ def _warm() -> Row:
 def _measured_warm() -> Row:
     from functions.webhook import app
 
-    work = app.work()
+    made = app.receiver().keywords
     # Everything of ours and boto3's runs; only the sending over the network is answered at once.
-    work.jobs._sqs.meta.events.register("before-send", lambda **_: _answer({"MessageId": "1"}))
-    work.hook._tokens = lambda *, fresh: [TOKEN]
+    made["jobs"]._sqs.meta.events.register("before-send", lambda **_: _answer({"MessageId": "1"}))
+    made["hook"]._tokens = lambda *, fresh: [TOKEN]
     event, context = _event(), _Context()
     seconds = []
     for _ in range(CALLS):

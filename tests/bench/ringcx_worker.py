@@ -12,15 +12,13 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 from legato.app.function import app
-from legato.discovery.sweep_all import sweep_all
 from legato.ingest.batch import Message, archive
 from legato.model import Job
 
 
 def sweep() -> None:
     """Find dialogs."""
-    work = app().ringcx.sweeping()
-    report = sweep_all(work, until=datetime.now(UTC) + timedelta(seconds=120))
+    report = app().ringcx.sweeper()(until=datetime.now(UTC) + timedelta(seconds=120))
     print(json.dumps({"jobs": report.jobs}))
 
 

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from legato.app.root import App
-from legato.discovery.sweep_all import sweep_all
 from legato.ingest.batch import Message, archive
 from local.processes import FORKS
 
@@ -90,16 +89,15 @@ def sweep(environment, configured, *, journal: Path, die_after=0) -> int:
 def _sweep(environment, configured, journal, die_after):
     os.environ.update(environment)
     countdown = Countdown(die_after, journal)
-    work = App(configured).ringcx.sweeping()
-    tails = work.tails
-    work = replace(
-        work,
-        tails=lambda ask: [Watched("tail", tail, countdown) for tail in tails(ask)],
+    sweeper = App(configured).ringcx.sweeper()
+    made = sweeper.keywords
+    sweeper(
+        tails=lambda ask: [Watched("tail", tail, countdown) for tail in made["tails"](ask)],
         at_once=1,
-        jobs=Watched("jobs", work.jobs, countdown),
-        notes=Watched("notes", work.notes, countdown),
+        jobs=Watched("jobs", made["jobs"], countdown),
+        notes=Watched("notes", made["notes"], countdown),
+        until=made["clock"].now() + SWEEP_TIME,
     )
-    sweep_all(work, until=work.clock.now() + SWEEP_TIME)
 
 
 def _work(environment, configured, message, journal, die_after):

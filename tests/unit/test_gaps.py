@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from legato.discovery.sweep_all import sweep_all
 from legato.errors import Barred, Failed, Limited, NotYet, Retry, Unavailable, Wait
 from legato.ledger.gaps import extend, gaps_of, split, step_over, was_read
 from legato.ledger.listings import tail_key
 from legato.model import format_time, parse_time
 from legato.ports import Beyond, Change, TailPage
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_sweeper, an_id
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 A_DAY_BEFORE = NOON - timedelta(days=1)
@@ -85,9 +84,8 @@ class Desk:
 
     def rounds(self, many, *, every=MINUTE):
         for _ in range(many):
-            work = a_round(self.tail, self)
             try:
-                sweep_all(work, until=self.clock.now() + 2 * MINUTE)
+                a_sweeper(self.tail, self)(until=self.clock.now() + 2 * MINUTE)
             except KilledError:
                 self.clock.advance(120)
             self.clock.advance(every.total_seconds())

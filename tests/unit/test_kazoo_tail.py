@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legato.discovery.sweep import sweep
-from legato.discovery.sweep_all import sweep_all
 from legato.errors import Failed, Wait
 from legato.ledger.gaps import gaps_of
 from legato.ledger.listings import records_key, tail_key
@@ -18,7 +17,7 @@ from legato.model import Job, Note, Priority
 from legato.providers.kazoo.documents import ARRIVED_AT, WITHHELD, listing, to_gregorian
 from legato.providers.kazoo.provider import Kazoo
 from legato.providers.kazoo.tail import LONGEST, MOST_PAGES, OVERLAP, KazooTail
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id, an_inbox
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_sweeper, an_id, an_inbox
 from tests.unit.test_ringex_call_log import ABSURD, ANYTHING
 
 ACCOUNT = "a" * 32
@@ -452,8 +451,7 @@ class TestGaps:
     def rounds(self, desk, many, *, minutes=5):
         for _ in range(many):
             tail = KazooTail(desk.source, desk.clock, account=ACCOUNT, **desk.fields)
-            work = a_round(tail, desk)
-            sweep_all(work, until=desk.clock.now() + timedelta(seconds=120))
+            a_sweeper(tail, desk)(until=desk.clock.now() + timedelta(seconds=120))
             desk.clock.advance(minutes * 60)
 
     def test_all_recordings_but_those_of_the_bad_seconds_are_found(self):

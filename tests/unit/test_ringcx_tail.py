@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legato.discovery.sweep import sweep
-from legato.discovery.sweep_all import sweep_all
 from legato.errors import Retry, Wait
 from legato.ledger.gaps import gaps_of
 from legato.ledger.listings import records_key, tail_key
 from legato.model import Priority, format_time
 from legato.providers.ringcx.tail import FULL, LONGEST, RingcxTail
-from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_round, an_id
+from tests.fakes import NOON, FakeClock, FakeJobs, FakeNotes, a_sweeper, an_id
 
 SETTLE = timedelta(minutes=15)
 OVERLAP = timedelta(minutes=10)
@@ -360,8 +359,7 @@ class TestGaps:
 
     def sweep(self, desk, tail, many):
         for _ in range(many):
-            work = a_round(tail, desk)
-            sweep_all(work, until=desk.clock.now() + timedelta(seconds=120))
+            a_sweeper(tail, desk)(until=desk.clock.now() + timedelta(seconds=120))
             desk.clock.advance(60)
 
     def test_all_segments_but_those_of_the_bad_seconds_are_found(self):

@@ -8,7 +8,7 @@ import pytest
 
 from legato.errors import Barred, NotYet, Retry
 from legato.providers.ringex.api import RingexApi
-from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
+from legato.providers.ringex.subscriptions import RingexSubscriptions, first_user, shake_hands
 from legato.settings import Limit
 from tests.fakes import FakeClock, FakeNotes
 
@@ -175,7 +175,7 @@ def test_a_webhook_is_warmed_up_as_ringcentral_tries_it():
         assert request.headers["validation-token"]
         return httpx.Response(200)
 
-    Handshakes(httpx.MockTransport(webhook)).warm(HOOK)
+    shake_hands(HOOK, transport=httpx.MockTransport(webhook))
     assert seen == [("POST", HOOK, b"")] * 3
 
 
@@ -187,7 +187,7 @@ def test_a_webhook_that_does_not_answer_is_left_to_ringcentral():
         tried.append(request.url)
         raise httpx.ConnectError("refused", request=request)
 
-    Handshakes(httpx.MockTransport(broken)).warm(HOOK)
+    shake_hands(HOOK, transport=httpx.MockTransport(broken))
     assert tried
 
 

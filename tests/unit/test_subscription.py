@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from legato.discovery.push import KAZOO_PUSH_KEY
-from legato.discovery.subscription import HOLD, NOTE, Keeping, KeepPolicy, keep, unsubscribe
+from legato.discovery.subscription import HOLD, NOTE, Keeper
 from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
 from legato.errors import Barred, Failed, NotYet, Retry
 from legato.model import format_time
@@ -79,14 +79,6 @@ class FakeSecret:
         self.value = value
 
 
-class FakeWarmth:
-    def __init__(self, subscriptions):
-        self.log = subscriptions.log
-
-    def warm(self, address):
-        self.log.append(f"warm {address}")
-
-
 class Post:
     """A keeper's post with everything faked, and shortcuts to look at it."""
 
@@ -95,31 +87,25 @@ class Post:
         self.notes = FakeNotes()
         self.tokens = FakeSecret()
         self.subscriptions = FakeSubscriptions(self.clock)
-        self.policy = KeepPolicy(
+        self.keeper = Keeper(
+            subscriptions=self.subscriptions,
+            tokens=self.tokens,
+            warm=lambda address: self.subscriptions.log.append(f"warm {address}"),
+            notes=self.notes,
+            clock=self.clock,
             address=HOOK,
             seconds=TEN_YEARS,
             token_age=timedelta(days=90),
             settles=timedelta(seconds=10),
         )
 
-    @property
-    def keeping(self):
-        return Keeping(
-            subscriptions=self.subscriptions,
-            tokens=self.tokens,
-            warmth=FakeWarmth(self.subscriptions),
-            notes=self.notes,
-            clock=self.clock,
-            policy=self.policy,
-        )
-
     def keep(self, **how):
         self.subscriptions.log.clear()
-        return keep(self.keeping, **how)
+        return self.keeper.keep(**how)
 
     def unsubscribe(self, address=HOOK):
         self.subscriptions.log.clear()
-        return unsubscribe(self.keeping, address=address)
+        return self.keeper.unsubscribe(address)
 
     @property
     def log(self):
@@ -152,7 +138,7 @@ def kept(post):
 
 
 def test_a_fresh_account_is_subscribed_after_a_warm_up(post):
-    """With the token of the secret, for as long as the policy says."""
+    """With the token of the secret, for as long as is configured."""
     report = post.keep()
     made = post.only()
     assert post.log == [f"warm {HOOK}", f"create {made.id}"]
@@ -233,7 +219,7 @@ def test_those_of_other_addresses_are_not_touched(post):
 def test_ours_at_another_address_is_replaced(kept):
     """After the webhook has moved."""
     old = kept.only().id
-    kept.policy = replace(kept.policy, address=ELSEWHERE)
+    kept.keeper = replace(kept.keeper, address=ELSEWHERE)
     kept.keep()
     assert kept.only().address == ELSEWHERE
     assert kept.log[-1] == f"delete {old}"
@@ -250,7 +236,7 @@ def test_ours_at_another_address_is_replaced(kept):
 )
 def test_it_is_renewed_in_time(kept, life, left, renewed):
     """Seven days before its end, or at the last third of a short life."""
-    kept.policy = replace(kept.policy, seconds=life)
+    kept.keeper = replace(kept.keeper, seconds=life)
     name = kept.change(expires_at=kept.clock.now() + timedelta(seconds=left))
     report = kept.keep()
     assert report.healthy
@@ -316,7 +302,7 @@ class TestRotation:
         assert "already" in report.reasons[0]
 
     def test_an_old_token_is_rotated_by_itself(self, kept):
-        """At the age that the policy says, not before."""
+        """At the age that is configured, not before."""
         kept.clock.advance(90 * DAY - 1)
         kept.keep()
         assert kept.tokens.value[CURRENT_TOKEN] == TOKEN
@@ -425,10 +411,8 @@ class TestUnsubscribe:
 
     def test_a_keeper_at_work_undoes_what_it_makes(self, post):
         """The stack is deleted while it subscribes."""
-        other = post.keeping
-        post.subscriptions.on_create = lambda: unsubscribe(
-            replace(other, subscriptions=FakeSubscriptions(post.clock)), address=HOOK
-        )
+        other = replace(post.keeper, subscriptions=FakeSubscriptions(post.clock))
+        post.subscriptions.on_create = lambda: other.unsubscribe(HOOK)
         report = post.keep()
         assert post.subscriptions.listed == {}
         assert report.counts == {"KeeperFailed": 1}

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from legato.discovery.sweep_all import Round, sweep_all
+from legato.discovery.sweep_all import sweep_all
 from legato.errors import Barred, Wait
 from legato.ledger import gaps, unarchived
 from legato.ledger.sweep_remains import FRESH, last_remains
@@ -50,18 +50,18 @@ class Desk:
         self.days = {"ringcx#1": 90, "ringcx#2": 30}
 
     def go(self, **options):
-        work = Round(
+        return sweep_all(
             provider="ringex",
             tails=lambda _: self.tails,
             jobs=self.jobs,
             notes=self.notes,
             clock=self.clock,
-            settle_seconds=5,
-            rest=timedelta(),
+            settle=5,
             retention=lambda _: self.days,
+            until=self.clock.now() + timedelta(seconds=120),
             at_once=2,
+            **options,
         )
-        return sweep_all(work, until=self.clock.now() + timedelta(seconds=120), **options)
 
 
 def a_change(call):

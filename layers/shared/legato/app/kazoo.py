@@ -8,11 +8,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from legato.app.adapters import stitcher
-from legato.app.part import JOB_SECONDS, Archiving, windows
+from legato.app.part import JOB_SECONDS, processing, windows
 from legato.aws.inbox import S3Inbox, announced
 from legato.discovery.accounts import Accounts
 from legato.discovery.push_addresses import PushAddresses
-from legato.discovery.sweep_all import Round
+from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.errors import Failed, Refused
 from legato.ingest.ports import one_job
 from legato.ingest.streaming import length_of
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.app.adapters import Adapters
+    from legato.ingest.ports import Ports
     from legato.model import Job, Json
 
 AT_ONCE = 8
@@ -53,22 +54,22 @@ class KazooPart:
         self._made = made
         self._config, self._tuning = made.config, made.config.tuning
 
-    def sweeping(self) -> Round:
-        """Return what the sweeper needs; without tails if Kazoo is not used."""
+    def sweeper(self) -> partial[SweepAllReport]:
+        """Return who sweeps Kazoo; without tails if it is not used."""
         made, days = self._made, self._tuning.kazoo_retention_days
-        return Round(
+        return partial(
+            sweep_all,
             provider=Kazoo.name,
             tails=lambda ask: self._tails(self._accounts.followed(ask=ask)),
             jobs=made.jobs(Kazoo.name),
             notes=made.ledger,
             clock=made.clock,
-            settle_seconds=JOB_SECONDS,
-            rest=timedelta(),
+            settle=JOB_SECONDS,
             retention=lambda watches: dict.fromkeys(watches, days),
             at_once=AT_ONCE,
         )
 
-    def archiving(self) -> Archiving:
+    def processing(self) -> Ports:
         """Return what the processor needs."""
         made, tuning, bucket = self._made, self._tuning, self._config.inbox
         max_seconds = int(tuning.max_audio_hours * 3600)
@@ -83,8 +84,9 @@ class KazooPart:
             length=lambda pieces: length_of(pieces, stitcher(max_seconds)),
             max_bytes=tuning.max_leg_bytes,
         )
-        return Archiving(
-            provider=Kazoo(
+        return processing(
+            made,
+            Kazoo(
                 self._api,
                 made.ledger,
                 made.clock,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from legato.app.adapters import stitcher
 from legato.errors import Barred
-from legato.ingest.ports import as_it_is, one_job
+from legato.ingest.ports import Ports, as_it_is, one_job
 from legato.providers.credentials import read_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
-    from legato.discovery.sweep_all import Round
+    from legato.app.adapters import Adapters
     from legato.model import Job, Json
-    from legato.operations.backfill import Backfill
-    from legato.operations.overview import Followed
-    from legato.ports import Provider, Recorded, RecordingRemover
+    from legato.ports import Provider
     from legato.settings import Limit, Limits
     from legato.tuning import Policy
 
@@ -25,53 +25,36 @@ JOB_SECONDS = 5
 """A job appears when the records of its call stand in the ledger."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archiving:
-    """What a provider brings to the processor; legato.ingest.ports describes the rest."""
+def processing(
+    made: Adapters,
+    provider: Provider,
+    *,
+    policy: Policy,
+    max_seconds: int,
+    read: Callable[[str], Sequence[Job]] = one_job,
+    identified: Callable[[Job], Job] = as_it_is,
+) -> Ports:
+    """Return what ProcessorFunction needs for a provider; `max_seconds` is of audio in one leg."""
+    from legato.disk import clear_scratch
+    from legato.ledger.birthmark import Birthmark
 
-    provider: Provider
-    policy: Policy
-    max_seconds: int
-    """Of audio in one leg."""
-    read: Callable[[str], Sequence[Job]] = one_job
-    identified: Callable[[Job], Job] = as_it_is
-
-
-class ProviderPart(Protocol):
-    """One provider in one stack."""
-
-    def sweeping(self) -> Round:
-        """Return what the sweeper needs; without tails if the provider is not used."""
-        ...
-
-    def archiving(self) -> Archiving:
-        """Return what the processor needs."""
-        ...
-
-    def source(self) -> RecordingRemover | None:
-        """Return where recordings are removed, or None if the provider is not used."""
-        ...
-
-    def recorded(self, *, begin: datetime, end: datetime) -> Sequence[Recorded]:
-        """Return who says what was recorded in this time; nobody if the provider is not used."""
-        ...
-
-    def backfill(
-        self, *, begin: datetime, end: datetime | None = None, sources: Sequence[str] = ()
-    ) -> Backfill:
-        """Return what a backfill needs. Without `end` it goes up to the present.
-
-        Without `sources` it is of all that the stack has. Raises Failed if the stack does not use
-        the provider, Refused for what it cannot read, and Retry.
-        """
-        ...
-
-    def followed(self, secret: Mapping[str, Json]) -> Followed | None:
-        """Return what `legato status` looks at; None if the provider is not used.
-
-        `secret` holds the credentials by provider, as far as they can be read. Raises Retry.
-        """
-        ...
+    every = timedelta(seconds=made.config.tuning.retry_seconds)
+    birthmark = Birthmark(made.archive(), made.ledger, made.clock, every=every)
+    return Ports(
+        provider=provider,
+        jobs=made.jobs(provider.name),
+        ledger=made.ledger,
+        notes=made.ledger,
+        archive=made.archive(made.config.retention.of(provider.name)),
+        catalogue=made.catalogue,
+        stitcher=stitcher(max_seconds),
+        clock=made.clock,
+        policy=policy,
+        scratch=clear_scratch(Path(tempfile.gettempdir()) / "legato"),
+        read=read,
+        check_ledger=birthmark.check,
+        identified=identified,
+    )
 
 
 def credential_ids(secret: Mapping[str, Json], provider: str) -> list[str]:

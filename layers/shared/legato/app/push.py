@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from legato.audio.formats import recognise
@@ -11,23 +11,15 @@ from legato.aws.clients import QUICK_S3_SECONDS, client
 from legato.aws.push import PushInbox
 from legato.aws.secret import INBOUND_TOKENS, Secret
 from legato.config import PushSettings, environment_settings
-from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY
+from legato.discovery.push import KAZOO_PREVIOUS_PUSH_KEY, KAZOO_PUSH_KEY, push
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from legato.api_request import Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushPorts:
-    """What PushFunction works with, as push takes it."""
-
-    keys: Callable[..., Sequence[str]]
-    recognise: Callable[[bytes], str]
-    inbox: PushInbox
-
-
-def pushing() -> PushPorts:
-    """Return what PushFunction needs."""
+@cache
+def receiver() -> partial[Reply]:
+    """Return who answers a push, made at the first one (legato.discovery.push)."""
     settings = environment_settings(PushSettings, os.environ)
     secret = Secret(
         client("secretsmanager", read_timeout=2),
@@ -39,7 +31,8 @@ def pushing() -> PushPorts:
         value = secret.value(fresh=fresh)
         return [str(value.get(name) or "") for name in (KAZOO_PUSH_KEY, KAZOO_PREVIOUS_PUSH_KEY)]
 
-    return PushPorts(
+    return partial(
+        push,
         keys=keys,
         recognise=recognise,
         inbox=PushInbox(client("s3", read_timeout=QUICK_S3_SECONDS), bucket=settings.inbox),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from legato.app.part import JOB_SECONDS, Archiving, credential_ids, windows
+from legato.app.part import JOB_SECONDS, credential_ids, processing, windows
 from legato.discovery.accounts import Accounts
-from legato.discovery.sweep_all import Round
+from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.errors import Failed, Refused
 from legato.ledger.accounts import ours
 from legato.ledger.listed_accounts import listed_accounts
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.app.adapters import Adapters
+    from legato.ingest.ports import Ports
     from legato.model import Json
     from legato.ports import Clock
     from legato.tuning import Tuning
@@ -49,17 +50,17 @@ class RingcxPart:
         self._made = made
         self._config, self._tuning = made.config, made.config.tuning
 
-    def sweeping(self) -> Round:
-        """Return what the sweeper needs; without tails if RingCX is not used."""
+    def sweeper(self) -> partial[SweepAllReport]:
+        """Return who sweeps RingCX; without tails if it is not used."""
         made = self._made
-        return Round(
+        return partial(
+            sweep_all,
             provider=Ringcx.name,
             tails=lambda ask: self._tails(self._accounts.followed(ask=ask)),
             jobs=made.jobs(Ringcx.name),
             notes=made.ledger,
             clock=made.clock,
-            settle_seconds=JOB_SECONDS,
-            rest=timedelta(),
+            settle=JOB_SECONDS,
             retention=RingcxRetention(
                 self._api,
                 made.ledger,
@@ -70,11 +71,12 @@ class RingcxPart:
             at_once=AT_ONCE,
         )
 
-    def archiving(self) -> Archiving:
+    def processing(self) -> Ports:
         """Return what the processor needs."""
         made, tuning = self._made, self._tuning
-        return Archiving(
-            provider=Ringcx(
+        return processing(
+            made,
+            Ringcx(
                 self._api,
                 made.ledger,
                 made.clock,

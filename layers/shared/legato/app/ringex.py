@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from legato.app.part import Archiving, credential_ids, windows
+from legato.app.part import credential_ids, processing, windows
 from legato.aws.secret import FRESH_SECONDS
-from legato.discovery.subscription import Keeping, KeepPolicy
+from legato.discovery.subscription import Keeper
 from legato.discovery.sweep import sweep
-from legato.discovery.sweep_all import Round
+from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.errors import Failed
 from legato.ledger.listings import backfill_key
 from legato.operations.backfill import Allowance, Backfill, check_days
@@ -22,7 +22,7 @@ from legato.providers.ringex.api import RingexApi
 from legato.providers.ringex.provider import Ringex, RingexSource
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.providers.ringex.retention import RingexRetention, known_retention
-from legato.providers.ringex.subscriptions import Handshakes, RingexSubscriptions, first_user
+from legato.providers.ringex.subscriptions import RingexSubscriptions, first_user, shake_hands
 from legato.providers.ringex.tail import RingexTail
 from legato.providers.ringex.tailed import TailedRingex
 from legato.settings import Limit
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.app.adapters import Adapters
+    from legato.ingest.ports import Ports
     from legato.model import Json
 
 LATE = timedelta(minutes=15)
@@ -52,24 +53,26 @@ class RingexPart:
         self._made = made
         self._config, self._tuning = made.config, made.config.tuning
 
-    def sweeping(self) -> Round:
-        """Return what the sweeper needs; without a tail if RingEX is not used."""
+    def sweeper(self) -> partial[SweepAllReport]:
+        """Return who sweeps RingEX; without a tail if it is not used."""
         made = self._made
-        return Round(
+        return partial(
+            sweep_all,
             provider=Ringex.name,
             tails=lambda _: [self._tail] if self._config.use_ringex else [],
             jobs=made.jobs(Ringex.name),
             notes=made.ledger,
             clock=made.clock,
-            settle_seconds=self._config.ringex_settle_seconds,
+            settle=self._config.ringex_settle_seconds,
             rest=timedelta(seconds=self._tuning.ringex_tail_seconds),
             retention=RingexRetention(self._api, made.ledger, made.clock),
         )
 
-    def archiving(self) -> Archiving:
+    def processing(self) -> Ports:
         """Return what the processor needs."""
-        return Archiving(
-            provider=self._provider(),
+        return processing(
+            self._made,
+            self._provider(),
             identified=self._account.identified,
             policy=self._policy(),
             max_seconds=int(self._tuning.max_audio_hours * 3600),
@@ -147,21 +150,19 @@ class RingexPart:
             ),
         )
 
-    def keeping(self, address: str) -> Keeping:
-        """Return what looks after the subscription of the webhook at this address."""
+    def keeper(self, address: str) -> Keeper:
+        """Return who looks after the subscription of the webhook at this address."""
         made, tuning = self._made, self._tuning
-        return Keeping(
+        return Keeper(
             subscriptions=RingexSubscriptions(self._api_of(first_user)),
             tokens=made.inbound_tokens,
-            warmth=Handshakes(),
+            warm=shake_hands,
             notes=made.ledger,
             clock=made.clock,
-            policy=KeepPolicy(
-                address=address,
-                seconds=tuning.ringex_subscription_seconds,
-                token_age=timedelta(days=tuning.ringex_token_days),
-                settles=timedelta(seconds=2 * FRESH_SECONDS),
-            ),
+            address=address,
+            seconds=tuning.ringex_subscription_seconds,
+            token_age=timedelta(days=tuning.ringex_token_days),
+            settles=timedelta(seconds=2 * FRESH_SECONDS),
         )
 
     @cached_property

@@ -6,15 +6,12 @@ any provider.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import replace
-from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from legato.app.adapters import Adapters, stitcher
+from legato.app.adapters import Adapters
 from legato.app.part import JOB_SECONDS
 from legato.app.scratch import ScratchNotes
 from legato.aws.clients import client
@@ -26,10 +23,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.app.kazoo import KazooPart
-    from legato.app.part import ProviderPart
+    from legato.app.ringcx import RingcxPart
     from legato.app.ringex import RingexPart
     from legato.aws.mail import SnsMail
-    from legato.discovery.subscription import Keeping
+    from legato.discovery.subscription import Keeper
     from legato.evidence.access_log import AccessLog
     from legato.evidence.digest import Chaining
     from legato.evidence.legal_hold import Holding
@@ -53,7 +50,7 @@ NOTES_AT_ONCE = 100
 class App(Adapters):
     """One stack, put together by its configuration."""
 
-    def provider(self, name: str) -> ProviderPart:
+    def provider(self, name: str) -> RingexPart | RingcxPart | KazooPart:
         """Return what is put together for a provider. Raises Refused for one that is unknown."""
         match name:
             case "ringex":
@@ -72,7 +69,7 @@ class App(Adapters):
         return RingexPart(self)
 
     @cached_property
-    def ringcx(self) -> ProviderPart:
+    def ringcx(self) -> RingcxPart:
         """RingCX in this stack."""
         from legato.app.ringcx import RingcxPart
 
@@ -95,7 +92,7 @@ class App(Adapters):
         for provider, addresses in self.config.queues.items():
             if addresses.url.rpartition("/")[2] == name:
                 if provider not in self._ports:
-                    self._ports[provider] = self._made_ports(provider)
+                    self._ports[provider] = self.provider(provider).processing()
                 return self._ports[provider]
         raise Refused(f"{queue} is not the queue of a provider")
 
@@ -124,9 +121,9 @@ class App(Adapters):
             if source is not None
         ]
 
-    def keeping(self) -> Keeping:
-        """Return what KeeperFunction needs."""
-        return self.ringex.keeping(self.config.ringex_webhook_url)
+    def keeper(self) -> Keeper:
+        """Return who looks after the subscription of this stack's webhook."""
+        return self.ringex.keeper(self.config.ringex_webhook_url)
 
     def chaining(self) -> Chaining:
         """Return what the digests need."""
@@ -313,34 +310,6 @@ class App(Adapters):
     @cached_property
     def _ports(self) -> dict[str, Ports]:
         return {}
-
-    def _made_ports(self, provider: str) -> Ports:
-        from legato.disk import clear_scratch
-        from legato.ingest.ports import Ports
-        from legato.ledger.birthmark import Birthmark
-
-        part = self.provider(provider).archiving()
-        birthmark = Birthmark(
-            self.archive(),
-            self.ledger,
-            self.clock,
-            every=timedelta(seconds=self.config.tuning.retry_seconds),
-        )
-        return Ports(
-            provider=part.provider,
-            jobs=self.jobs(provider),
-            ledger=self.ledger,
-            notes=self.ledger,
-            archive=self.archive(self.config.retention.of(provider)),
-            catalogue=self.catalogue,
-            stitcher=stitcher(part.max_seconds),
-            clock=self.clock,
-            policy=part.policy,
-            scratch=clear_scratch(Path(tempfile.gettempdir()) / "legato"),
-            read=part.read,
-            check_ledger=birthmark.check,
-            identified=part.identified,
-        )
 
     def _reconciling(
         self,

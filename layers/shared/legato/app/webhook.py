@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from legato.aws.clients import client
@@ -11,26 +11,16 @@ from legato.aws.queue import SqsJobs
 from legato.aws.secret import INBOUND_TOKENS, Secret
 from legato.clock import SystemClock
 from legato.config import WebhookSettings, environment_settings
-from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN
+from legato.discovery.webhook import CURRENT_TOKEN, PREVIOUS_TOKEN, receive
 from legato.providers.ringex.hook import RingexHook
 
 if TYPE_CHECKING:
-    from legato.discovery.webhook import Hook
-    from legato.ports import Clock, Jobs
+    from legato.api_request import Reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receiving:
-    """What WebhookFunction works with, as receive takes it."""
-
-    hook: Hook
-    jobs: Jobs
-    clock: Clock
-    settle: int
-
-
-def receiving() -> Receiving:
-    """Return what WebhookFunction needs."""
+@cache
+def receiver() -> partial[Reply]:
+    """Return who answers a request, made at the first one (legato.discovery.webhook)."""
     settings = environment_settings(WebhookSettings, os.environ)
     secret = Secret(
         client("secretsmanager", read_timeout=2),
@@ -42,7 +32,8 @@ def receiving() -> Receiving:
         value = secret.value(fresh=fresh)
         return [str(value.get(name) or "") for name in (CURRENT_TOKEN, PREVIOUS_TOKEN)]
 
-    return Receiving(
+    return partial(
+        receive,
         hook=RingexHook(tokens),
         jobs=SqsJobs(client("sqs", read_timeout=2), queue=settings.ringex_queue),
         clock=SystemClock(),

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from legato.discovery.sweep import sweep
 from legato.errors import Stale, Wait
 from legato.ledger.gaps import gaps_of, split, was_read
 from legato.ledger.listings import tail_key
@@ -20,10 +19,10 @@ from legato.ledger.notes import change
 from legato.model import format_time, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from legato.ledger.gaps import Gap
-    from legato.ports import Clock, Follower, Jobs, Lists, Notes, SweepReport
+    from legato.ports import Clock, Follower, Lists, Notes, SweepReport
 
 SOONEST, LATEST = timedelta(seconds=10), timedelta(hours=1)
 """A gap is asked for again when it has been bad for twice as long, within these bounds."""
@@ -33,15 +32,9 @@ MANY = 1000
 
 
 def read_again(
-    tail: Follower,
-    *,
-    jobs: Jobs,
-    notes: Lists,
-    clock: Clock,
-    until: datetime,
-    settle: int,
+    tail: Follower, *, swept: Callable[..., SweepReport], notes: Lists, clock: Clock
 ) -> tuple[list[SweepReport], bool]:
-    """Read a tail's gaps as far as they can be read now.
+    """Read a tail's gaps as far as they can be read now. `swept` sweeps a `tail`.
 
     Returns what each try did, and whether any gap is left. Whatever ends a run, the next one goes
     on. Raises Retry.
@@ -62,14 +55,7 @@ def read_again(
         # The longest of those that nobody has tried stands for the most calls.
         gap = max(due, key=lambda gap: (gap.turn, gap.tried_at is None, gap.end - gap.begin))
         asked.add((gap.key, gap.end))
-        report = sweep(
-            tail=tail.stretch(gap.begin, gap.end, key=gap.key.partition("#")[2]),
-            jobs=jobs,
-            notes=notes,
-            clock=clock,
-            until=until,
-            settle=settle,
-        )
+        report = swept(tail=tail.stretch(gap.begin, gap.end, key=gap.key.partition("#")[2]))
         reports.append(report)
         if report.done:
             was_read(gap, now=clock.now(), notes=notes)

@@ -21,7 +21,7 @@ from legato.ledger.notes import change
 from legato.model import format_time, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from legato.model import Json, Note
@@ -49,41 +49,6 @@ class SecretStore(Protocol):
         ...
 
 
-class Warmth(Protocol):
-    """What wakes the webhook up before the provider tries it."""
-
-    def warm(self, address: str) -> None:
-        """Send it a few handshakes. Whether they succeed is for the provider to see."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepPolicy:
-    """What to keep. `settles` is how long a webhook may take to know a token of the secret."""
-
-    address: str
-    seconds: int
-    token_age: timedelta
-    settles: timedelta
-
-    @property
-    def renew_before(self) -> timedelta:
-        """A third of the subscription's life, but not more than seven days."""
-        return min(timedelta(seconds=self.seconds) / 3, RENEW_AT_MOST)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
-    """What the keeper works with."""
-
-    subscriptions: Subscriptions
-    tokens: SecretStore
-    warmth: Warmth
-    notes: Notes
-    clock: Clock
-    policy: KeepPolicy
-
-
 @dataclass(slots=True, kw_only=True)
 class KeepReport:
     """What was found and done. `healthy` is None if nobody looked; `counts` names metrics."""
@@ -103,85 +68,102 @@ class KeepReport:
         self.did("KeeperFailed", reason)
 
 
-def keep(keeping: Keeping, *, rotate: bool = False, reopen: bool = False) -> KeepReport:
-    """Look once, and mend what is wrong. What cannot be mended stands in the report.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeper:
+    """Looks after the subscription of the webhook at `address`, which lives for so many `seconds`.
 
-    `rotate` makes a new token now. `reopen` begins again after `unsubscribe` has closed.
+    `warm` wakes the webhook up before the provider tries it. A token is replaced at `token_age`;
+    `settles` is how long a webhook may take to know a token of the secret.
     """
-    report = KeepReport()
-    try:
-        memory = _Memory(keeping.notes)
-        if memory.get("closed") and not reopen:
-            report.reasons.append("closed: the stack is being deleted")
+
+    subscriptions: Subscriptions
+    tokens: SecretStore
+    warm: Callable[[str], None]
+    notes: Notes
+    clock: Clock
+    address: str
+    seconds: int
+    token_age: timedelta
+    settles: timedelta
+
+    @property
+    def renew_before(self) -> timedelta:
+        """A third of the subscription's life, but not more than seven days."""
+        return min(timedelta(seconds=self.seconds) / 3, RENEW_AT_MOST)
+
+    def keep(self, *, rotate: bool = False, reopen: bool = False) -> KeepReport:
+        """Look once, and mend what is wrong. What cannot be mended stands in the report.
+
+        `rotate` makes a new token now. `reopen` begins again after `unsubscribe` has closed.
+        """
+        report = KeepReport()
+        try:
+            memory = _Memory(self.notes)
+            if memory.get("closed") and not reopen:
+                report.reasons.append("closed: the stack is being deleted")
+                return report
+            if not memory.hold(self.clock.now()):
+                report.reasons.append("another keeper is at work")
+                return report
+        except LegatoError as error:
+            report.healthy = False
+            report.failed(str(error))
             return report
-        if not memory.hold(keeping.clock.now()):
-            report.reasons.append("another keeper is at work")
+        try:
+            _Look(self, memory, report).run(rotate=rotate)
+        except LegatoError as error:
+            report.healthy = False
+            report.failed(str(error))
+        memory.release(report, self.clock.now())
+        return report
+
+    def unsubscribe(self, address: str) -> KeepReport:
+        """Delete what is subscribed to an address; what could not be deleted is in the report.
+
+        For our own address this is the end: a schedule that fires once more creates nothing, and a
+        keeper at work undoes what it creates.
+        """
+        report = KeepReport()
+        known = None
+        try:
+            if address == self.address:
+                known = _close(self.notes)
+        except LegatoError as error:
+            report.failed(str(error))
+        try:
+            found = self.subscriptions.list()
+        except LegatoError as error:
+            report.failed(f"subscriptions of {address} may be left: {error}")
             return report
-    except LegatoError as error:
-        report.healthy = False
-        report.failed(str(error))
+        unwanted = [each for each in found if each.address == address or each.id == known]
+        _delete(self.subscriptions, unwanted, report)
         return report
-    try:
-        _Round(keeping, memory, report).run(rotate=rotate)
-    except LegatoError as error:
-        report.healthy = False
-        report.failed(str(error))
-    memory.release(report, keeping.clock.now())
-    return report
 
 
-def unsubscribe(keeping: Keeping, *, address: str) -> KeepReport:
-    """Delete what is subscribed to an address. What could not be deleted stands in the report.
-
-    For our own address this is the end: a schedule that fires once more creates nothing, and a
-    keeper at work undoes what it creates.
-    """
-    report = KeepReport()
-    known = None
-    try:
-        if address == keeping.policy.address:
-            known = _close(keeping.notes)
-    except LegatoError as error:
-        report.failed(str(error))
-    try:
-        found = keeping.subscriptions.list()
-    except LegatoError as error:
-        report.failed(f"subscriptions of {address} may be left: {error}")
-        return report
-    _delete(
-        keeping.subscriptions,
-        [each for each in found if each.address == address or each.id == known],
-        report,
-    )
-    return report
-
-
-class _Round:
+class _Look:
     """One look at everything, with the note held."""
 
-    def __init__(self, keeping: Keeping, memory: _Memory, report: KeepReport) -> None:
-        self._keeping = keeping
+    def __init__(self, keeper: Keeper, memory: _Memory, report: KeepReport) -> None:
+        self._keeper = keeper
         self._memory = memory
         self._report = report
-        self._policy = keeping.policy
-        self._now = keeping.clock.now()
+        self._now = keeper.clock.now()
         self._secret: Json = {}
 
     def run(self, *, rotate: bool) -> None:
-        found = self._keeping.subscriptions.list()
-        self._secret = self._keeping.tokens.read()
+        found = self._keeper.subscriptions.list()
+        self._secret = self._keeper.tokens.read()
         self._see_to_the_token(rotate=rotate)
         known = self._memory.get("subscription")
-        ours = [each for each in found if each.address == self._policy.address or each.id == known]
+        ours = [each for each in found if each.address == self._keeper.address or each.id == known]
         present = next((each for each in ours if each.id == known), None)
         wrong = self._wrong(present, known, ours)
         kept = self._replaced(wrong, fresh=not ours and known is None) if wrong else present
         if kept is present and kept is not None:
             kept = self._renewed(kept)
         assert kept is not None  # noqa: S101 - nothing is there: that is wrong  # nosec B101
-        _delete(
-            self._keeping.subscriptions, [each for each in ours if each.id != kept.id], self._report
-        )
+        unwanted = [each for each in ours if each.id != kept.id]
+        _delete(self._keeper.subscriptions, unwanted, self._report)
         self._retire_previous()
         self._report.subscription = kept.id
         self._report.healthy = kept.flaw is None
@@ -202,7 +184,7 @@ class _Round:
                 self._report.reasons.append("the token is being rotated already")
         elif rotate:
             self._make_token("asked for")
-        elif self._since("token_at") >= self._policy.token_age:
+        elif self._since("token_at") >= self._keeper.token_age:
             self._make_token(f"the token is {self._since('token_at').days} days old")
 
     def _make_token(self, why: str) -> None:
@@ -221,7 +203,7 @@ class _Round:
             self._report.reasons.append("the previous token is accepted no more")
 
     def _put_secret(self, value: Json) -> None:
-        self._keeping.tokens.write(value)
+        self._keeper.tokens.write(value)
         self._secret = value
 
     def _rotating(self) -> bool:
@@ -237,7 +219,7 @@ class _Round:
             if known is not None:
                 return f"{known} is gone"
             return f"{ours[0].id} is not of our making" if ours else "there is none yet"
-        if present.address != self._policy.address:
+        if present.address != self._keeper.address:
             return f"{present.id} leads to {present.address}"
         if present.flaw is not None:
             same = present.flaw == self._memory.get("flaw")
@@ -249,17 +231,17 @@ class _Round:
         if not self._rotating():
             return f"{present.id} carries a token that the secret does not know"
         # Every webhook that runs must know the new token before a delivery carries it.
-        if self._since("token_at") < self._policy.settles:
+        if self._since("token_at") < self._keeper.settles:
             self._report.reasons.append("a later run subscribes with the new token")
             return None
         return f"{present.id} carries the previous token"
 
     def _replaced(self, why: str, *, fresh: bool) -> Subscription:
-        self._keeping.warmth.warm(self._policy.address)
-        made = self._keeping.subscriptions.create(
-            address=self._policy.address,
+        self._keeper.warm(self._keeper.address)
+        made = self._keeper.subscriptions.create(
+            address=self._keeper.address,
             token=self._secret[CURRENT_TOKEN],
-            seconds=self._policy.seconds,
+            seconds=self._keeper.seconds,
         )
         try:
             self._memory.write(
@@ -270,20 +252,20 @@ class _Round:
             )
         except LegatoError:
             # Nobody would know it for ours, and after `unsubscribe` nobody would delete it.
-            self._keeping.subscriptions.delete(made.id)
+            self._keeper.subscriptions.delete(made.id)
             raise
         name = "SubscriptionCreated" if fresh else "SubscriptionReplaced"
         self._report.did(name, f"made {made.id}: {why}")
         return made
 
     def _renewed(self, present: Subscription) -> Subscription:
-        if present.expires_at - self._now > self._policy.renew_before:
+        if present.expires_at - self._now > self._keeper.renew_before:
             return present
         try:
-            renewed = self._keeping.subscriptions.renew(present.id)
+            renewed = self._keeper.subscriptions.renew(present.id)
         except (NotYet, Failed) as error:
             return self._replaced(f"{present.id} cannot be renewed: {error}", fresh=False)
-        if renewed.expires_at - self._now <= self._policy.renew_before:
+        if renewed.expires_at - self._now <= self._keeper.renew_before:
             return self._replaced(f"{present.id} ends soon all the same", fresh=False)
         self._report.did("SubscriptionRenewed", f"renewed {present.id}")
         return renewed

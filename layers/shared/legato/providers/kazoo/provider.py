@@ -14,11 +14,7 @@ from legato.errors import Failed, LegatoError, NotYet, Wait
 from legato.ledger.accounts import siblings
 from legato.ledger.listings import AHEAD, as_listed, records_key
 from legato.model import Leg, Listing, Priority
-from legato.providers.kazoo.documents import (
-    address,
-    ended_at,
-    listing,
-)
+from legato.providers.kazoo.documents import address, ended_at, listing
 from legato.providers.kazoo.inbox import CALL, INBOX_KEY, LISTEN
 
 if TYPE_CHECKING:
@@ -95,7 +91,6 @@ class Kazoo:
         return replace(found, legs=legs, related=related)
 
     def named_leg(self, job: Job, recording: str) -> Leg:
-        """Return the leg for a recording that is known by its id only."""
         return Leg(
             id=recording,
             started_at=job.seen_at,

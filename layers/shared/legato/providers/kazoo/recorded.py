@@ -79,7 +79,6 @@ class KazooRecorded(KazooTail):
         return min(super().window_end(begin), next_month + OVERLAP)
 
     def began_at(self, record: Json) -> datetime | None:
-        """Return when the recording began."""
         return began_at(record, latest=self.end)
 
     def covers(self, account: str, recording: str) -> bool:
@@ -91,7 +90,6 @@ class KazooRecorded(KazooTail):
         return ours and RECORDING_ID.fullmatch(recording) is not None
 
     def share(self, cursor: Json) -> float:
-        """Return how much of the stretch a reader with this cursor has read, 0 to 1."""
         if self._is_read(cursor):
             return 1.0
         return min(1.0, (self._reached(cursor) - self.begin) / (self.end - self.begin))
@@ -110,7 +108,6 @@ class KazooRecorded(KazooTail):
             begin = until - OVERLAP
 
     def length(self, record: Json) -> timedelta:
-        """Return how long the recording is."""
         return timedelta(milliseconds=length_of(record) or 0)
 
     def _is_read(self, cursor: Json) -> bool:

@@ -54,7 +54,6 @@ class Account:
         self.watch = f"kazoo#{account}"
 
     def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the recordings."""
         return frozenset(filter(None, map(recording_of, records)))
 
     def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:

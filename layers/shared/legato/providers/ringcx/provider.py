@@ -82,7 +82,6 @@ class Ringcx:
         return self._young(job, rows) or replace(listed, related=related)
 
     def named_leg(self, job: Job, recording: str) -> Leg:
-        """Return the leg for a segment that is known by its id only."""
         return Leg(
             id=recording,
             started_at=job.seen_at,
@@ -91,7 +90,6 @@ class Ringcx:
         )
 
     def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
-        """Open a segment's recording."""
         sub_account, dialog, segment = map(unquote, leg.address.split("/"))
         priority = Priority.of(turn=turn, behind=leg.behind)
         return self._api.stream(sub_account, dialog, segment, priority=priority)

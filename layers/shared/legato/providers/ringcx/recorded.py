@@ -66,7 +66,6 @@ class RingcxRecorded(RingcxTail):
         return parse_time(cursor["read"] if "read" in cursor else cursor["begin"])
 
     def share(self, cursor: Json) -> float:
-        """Return how much of it a reader with this cursor has read, 0 to 1."""
         return min(1.0, (self.reached(cursor) - self.begin) / (self.end - self.begin))
 
     def requests(self, cursor: Json) -> int:
@@ -78,14 +77,11 @@ class RingcxRecorded(RingcxTail):
         return max(0, math.ceil(left / (LONGEST - self._overlap)))
 
     def length(self, record: Json) -> timedelta:
-        """Return how long a segment's recording is as far as its row says, or no time at all."""
         return timedelta(milliseconds=length_of(record) or 0)
 
     def began_at(self, record: Json) -> datetime | None:
-        """Return when the row's segment began."""
         return began_at([record], latest=self.end)
 
     def covers(self, account: str, recording: str) -> bool:
-        """Say whether a segment of an account has to be in this list."""
         del recording
         return account == self.sub_account

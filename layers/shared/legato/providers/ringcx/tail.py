@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from legato.ledger.gaps import SEAM
-from legato.model import CallId, Json, Priority, Unreadable, format_time, parse_time
+from legato.model import CallId, Json, Priority, format_time, parse_time
 from legato.ports import Beyond, Change, TailPage
 from legato.providers.fields import kept
+from legato.providers.ringcx import rows
 from legato.providers.ringcx.rows import (
     began_at,
     clearer,
@@ -23,9 +24,7 @@ from legato.providers.ringcx.rows import (
     is_recorded,
     is_unclear,
     is_voice,
-    recordings,
     segment_of,
-    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ class RingcxTail:
     """
 
     name = "ringcx"
+    recordings = staticmethod(rows.recordings)
+    unreadable = staticmethod(rows.unreadable)
 
     def __init__(
         self,
@@ -97,21 +98,21 @@ class RingcxTail:
 
         span = timedelta(seconds=cursor.get("span", LONGEST.total_seconds()))
         length = min(span, until - begin)
-        rows = self._api.interactions(
+        found = self._api.interactions(
             self.sub_account,
             begin=begin,
             seconds=int(length.total_seconds()),
             priority=Priority.of(turn=turn, behind=self.behind),
         )
-        changes, strays = self._by_dialog(rows, now)
+        changes, strays = self._by_dialog(found, now)
         place: Json = {"begin": begin, "until": until, "span": length.total_seconds()}
         more = True
-        if len(rows) >= FULL and length > SHORTEST:
+        if len(found) >= FULL and length > SHORTEST:
             place["span"] = max(SHORTEST, _second_of(length / 2)).total_seconds()
         else:
-            if len(rows) >= FULL:
+            if len(found) >= FULL:
                 log.error("a window is full", extra={"tail": self.key, "begin": str(begin)})
-            if len(rows) < FULL // 2:
+            if len(found) < FULL // 2:
                 place["span"] = min(LONGEST, max(span, 2 * length)).total_seconds()
             place["begin"] = begin + length - SEAM
             if begin + length >= until:
@@ -167,25 +168,17 @@ class RingcxTail:
         until = parse_time(cursor["until"]) if "until" in cursor else min(begin + LONGEST, horizon)
         return begin, until, horizon
 
-    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the segments that have a recording."""
-        return recordings(records)
-
-    def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
-        """Return the segments of which nobody knows whether they have a recording."""
-        return unreadable(records)
-
     def _by_dialog(
-        self, rows: Iterable[object], now: datetime
+        self, listed: Iterable[object], now: datetime
     ) -> tuple[tuple[Change, ...], tuple[Json, ...]]:
         """Gather the telephone segments of each dialog; return them, and those without ids."""
         dialogs: dict[str, dict[str, Json]] = {}
         strays: list[Json] = []
-        for listed in rows:
-            if not isinstance(listed, dict):
-                strays.append({"row": kept(listed)})
+        for each in listed:
+            if not isinstance(each, dict):
+                strays.append({"row": kept(each)})
                 continue
-            row: Json = kept(listed)
+            row: Json = kept(each)
             dialog, segment = dialog_of(row), segment_of(row)
             if dialog and segment and is_voice(row):
                 segments = dialogs.setdefault(dialog, {})

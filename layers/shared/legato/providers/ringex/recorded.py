@@ -10,14 +10,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import Retry
-from legato.model import Json, Priority, Unreadable, format_time, parse_time
+from legato.model import Json, Priority, format_time, parse_time
 from legato.ports import TailPage
-from legato.providers.ringex.call_log import began_at, length_of, recording_ids, unreadable
+from legato.providers.ringex import call_log
+from legato.providers.ringex.call_log import began_at, length_of
 from legato.providers.ringex.provider import CALL_LOG, PAGE_RECORDS, has_more, records_of
 from legato.providers.ringex.sessions import by_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from legato.providers.ringex.account import RingexAccount
@@ -42,6 +43,8 @@ class RingexRecorded:
     name = watch = "ringex"
     source = "company"
     late = False
+    recordings = staticmethod(call_log.recording_ids)
+    unreadable = staticmethod(call_log.unreadable)
 
     def __init__(
         self,
@@ -113,25 +116,15 @@ class RingexRecorded:
             strays=strays,
         )
 
-    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the recordings on records and their legs."""
-        return recording_ids(records)
-
-    def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
-        """Return the recordings that nobody understands."""
-        return unreadable(records)
-
     def began_at(self, record: Json) -> datetime | None:
-        """Return when the record's call began."""
         return began_at(record, latest=self.end)
 
     def covers(self, account: str, recording: str) -> bool:
-        """Say whether a recording has to be in this list: the company has one account."""
+        """Say yes: the company has one account."""
         del account, recording
         return True
 
     def share(self, cursor: Json) -> float:
-        """Return how much of the stretch a reader with this cursor has read, 0 to 1."""
         floor, top = self._span(cursor)
         if floor >= top:
             return 1.0
@@ -139,7 +132,6 @@ class RingexRecorded:
         return 1 - left / (self.end - self.begin)
 
     def requests(self, cursor: Json) -> int:
-        """Return how many requests are left, at least."""
         floor, top = self._span(cursor)
         return int(floor < top)
 

@@ -78,21 +78,18 @@ class RingexSubscriptions:
             return
 
 
-class Handshakes:
-    """Wakes a webhook up with the request by which RingCentral tries it."""
+def shake_hands(address: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    """Wake a webhook up with the request by which RingCentral tries it, a few times.
 
-    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        self._transport = transport
-
-    def warm(self, address: str) -> None:
-        """Shake hands a few times, so that no cold start falls into RingCentral's three seconds."""
-        with web_client(transport=self._transport, timeout=HANDSHAKE_TIMEOUT) as client:
-            for _ in range(HANDSHAKES):
-                try:
-                    client.post(address, headers={"Validation-Token": str(uuid.uuid4())})
-                except httpx.HTTPError:
-                    # RingCentral may reach what we cannot, and says why when it cannot either.
-                    return
+    So no cold start falls into RingCentral's three seconds.
+    """
+    with web_client(transport=transport, timeout=HANDSHAKE_TIMEOUT) as client:
+        for _ in range(HANDSHAKES):
+            try:
+                client.post(address, headers={"Validation-Token": str(uuid.uuid4())})
+            except httpx.HTTPError:
+                # RingCentral may reach what we cannot, and says why when it cannot either.
+                return
 
 
 def first_user(secret: Json) -> Json:

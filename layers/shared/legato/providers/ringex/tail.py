@@ -13,16 +13,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from legato.errors import Barred, Failed, NotYet, Retry
-from legato.model import Json, Priority, Unreadable, format_time, parse_time
+from legato.model import Json, Priority, format_time, parse_time
 from legato.ports import Beyond, TailPage
+from legato.providers.ringex import call_log
 from legato.providers.ringex.api import EXTRACT_SYNC
-from legato.providers.ringex.call_log import recording_ids, unreadable
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.providers.ringex.sessions import by_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from legato.ports import Clock
     from legato.providers.ringex.account import RingexAccount
     from legato.providers.ringex.api import RingexApi
@@ -45,6 +43,8 @@ class RingexTail:
 
     name = key = watch = "ringex"
     behind = late = False
+    recordings = staticmethod(call_log.recording_ids)
+    unreadable = staticmethod(call_log.unreadable)
 
     def __init__(
         self,
@@ -110,14 +110,6 @@ class RingexTail:
             kept=timedelta(),
             key=key.removeprefix(self.watch),
         )
-
-    def recordings(self, records: Iterable[Json]) -> frozenset[str]:
-        """Return the ids of the recordings on records and their legs."""
-        return recording_ids(records)
-
-    def unreadable(self, records: Iterable[Json]) -> tuple[Unreadable, ...]:
-        """Return the recordings that nobody understands."""
-        return unreadable(records)
 
     def _listed(
         self,

@@ -90,11 +90,9 @@ class TailedRingex:
         return found
 
     def named_leg(self, job: Job, recording: str) -> Leg:
-        """Return the leg for a recording that only a notification named."""
         return self._recipe.named_leg(job, recording)
 
     def open_leg(self, leg: Leg, *, turn: bool = False) -> AbstractContextManager[Iterator[bytes]]:
-        """Open a recording's content."""
         return self._recipe.open_leg(leg, turn=turn)
 
     def _known(self, jobs: Sequence[Job]) -> dict[CallId, Listing | LegatoError]:
