@@ -392,6 +392,8 @@ STAGES = (
                 then=readable(DIALOG, days=30),
             ),
             example(f'legato get {SESSION} --play --reason "quality"', then=it_was_played),
+            example("legato doctor", "checks: all is well"),
+            example("legato --local doctor --json", '"Kazoo log-in"'),
             example("legato status", "All is well"),
             example("legato --local status", "held calls +2"),
             example(

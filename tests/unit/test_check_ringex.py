@@ -8,14 +8,18 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from legato.app.asked import Through
 from legato.app.checks import check_ringex
 from legato.app.observed import ANSWER_SECONDS, Observed
-from legato.app.scratch import ScratchNotes
+from legato.app.scratch import ScratchNotes, SharedGate
+from legato.aws.errors import translated
+from legato.providers.ringex.subscriptions import FILTERS
 from legato.setup.findings import State
+from legato.setup.ringex import Webhook
 from tests.checked import assert_told, one, states
-from tests.fakes import NOON, FakeClock, FakeServer
+from tests.fakes import NOON, FakeClock, FakeNotes, FakeServer
 
 PLATFORM = "https://platform.ringcentral.com"
 ACCOUNT = "/restapi/v1.0/account/~"
@@ -348,3 +352,82 @@ def test_an_answer_that_drips_is_given_up(server):
         client.post(f"{PLATFORM}{TOKEN}")
     assert clock.now() - NOON <= timedelta(seconds=ANSWER_SECONDS + 1)
     assert server.requests[0].extensions["timeout"]["connect"] < ANSWER_SECONDS
+
+
+WEBHOOK = Webhook(address="https://api.example.com/webhook/ringcentral", keeper="Keeper-1")
+
+
+def a_subscription(**changes):
+    return {
+        "id": "s",
+        "eventFilters": list(FILTERS),
+        "expirationTime": "2036-11-20T12:00:00Z",
+        "status": "Active",
+        "deliveryMode": {"transportType": "WebHook", "address": WEBHOOK.address},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("records", "state", "words"),
+    [
+        ([a_subscription()], OK, "active until 2036-11-20"),
+        ([], WRONG, "No subscription leads to the webhook"),
+        (
+            [a_subscription(deliveryMode={"transportType": "WebHook", "address": "https://x"})],
+            WRONG,
+            "No subscription",
+        ),
+        (
+            [a_subscription(status="Blacklisted", blacklistedData={"reason": "404"})],
+            WRONG,
+            "Blacklisted: 404",
+        ),
+        ([a_subscription(expirationTime="2026-11-21T12:00:00Z")], WRONG, "ends on 2026-11-21"),
+        ([a_subscription(status="Blacklisted"), a_subscription()], OK, "active"),
+        ([{"deliveryMode": {"transportType": "WebHook"}}], UNKNOWN, "not the answer"),
+    ],
+)
+def test_a_running_stacks_subscription_must_bring_notifications(server, records, state, words):
+    """The keeper mends it, and is named."""
+    server.answers[SUBSCRIPTIONS] = an_answer(records=records)
+    finding = one(found(server, webhook=WEBHOOK), "RingEX subscription")
+    assert_told(finding, state, words, *(["Keeper-1"] if state is WRONG else []))
+
+
+class Refusing(ScratchNotes):
+    """A ledger that AWS does not let this person write."""
+
+    def write(self, note):
+        said = {
+            "Code": "AccessDeniedException",
+            "Message": "not authorized to perform: dynamodb:Put",
+        }
+        with translated("the note cannot be written"):
+            raise ClientError({"Error": said}, "PutItem")
+
+
+def test_a_stacks_rate_limits_count_its_own_requests_and_these_together(server):
+    """In the ledger; the log-in's token is nobody else's."""
+    ledger, clock = FakeNotes(), FakeClock()
+    through = Through(
+        clock=clock,
+        sleep=clock.advance,
+        transport=httpx.MockTransport(server),
+        gate=lambda: SharedGate(ledger),
+    )
+    list(check_ringex(CREDENTIAL, through=through))
+    assert ledger.notes
+    assert all(key.startswith("gate#ringex#") for key in ledger.notes)
+
+
+def test_a_ledger_that_may_not_be_written_is_unknown_and_names_the_action(server):
+    """Nothing is asked of the provider then: it would count with the functions' requests."""
+    through = Through(
+        clock=FakeClock(),
+        transport=httpx.MockTransport(server),
+        gate=lambda: SharedGate(Refusing()),
+    )
+    [finding] = check_ringex(CREDENTIAL, through=through)
+    assert_told(finding, UNKNOWN, "dynamodb:Put", "docs/permissions.md")
+    assert not server.requests

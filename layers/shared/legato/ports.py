@@ -645,3 +645,21 @@ class SweepReport:
     rests: timedelta = field(default_factory=timedelta)
     done: bool = False
     stopped: LegatoError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionKey:
+    """A KMS key. `state` is KMS's own word, such as Enabled or PendingDeletion."""
+
+    arn: str
+    state: str
+    symmetric: bool
+    encrypts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """An address that gets the mails of a topic, once it has confirmed that."""
+
+    address: str
+    confirmed: bool

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import time
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from legato.app.observed import Observed
+from legato.app.observed import ANSWER_SECONDS, Observed
 from legato.app.ringex import media_host
 from legato.app.scratch import ScratchNotes
 from legato.clock import SystemClock
 from legato.errors import Failed
 from legato.ledger.rate_limit import Gate
 from legato.model import Priority
+from legato.providers.client import web_client
 from legato.providers.http_client import Line
 from legato.providers.kazoo.api import KazooApi
 from legato.providers.log_in import platform_tokens
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringex.api import ACCOUNT, RingexApi
 from legato.providers.ringex.subscriptions import PATH as SUBSCRIPTIONS
+from legato.providers.ringex.subscriptions import RingexSubscriptions
+from legato.setup.answers import Fault, Seen
 from legato.setup.kazoo import Documents
 from legato.setup.ringcx import Segment, Window
+from legato.setup.stack import Shaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,12 +35,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from legato.model import Json
-    from legato.ports import Clock, Notes
+    from legato.ports import Clock, Notes, Subscription
     from legato.providers.credentials import Credential
-    from legato.setup.answers import Seen
     from legato.tuning import Tuning
 
 PAGE = 200
+HANDSHAKES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +119,9 @@ class AskedRingex(_Platform):
 
     def subscriptions(self) -> int:
         return len(_objects(self._get(SUBSCRIPTIONS, {}).get("records")))
+
+    def webhooks(self) -> Sequence[Subscription]:
+        return RingexSubscriptions(self._api).list()
 
     def _get(self, path: str, params: Json) -> Json:
         return self._api.get(path, params, priority=Priority.RESERVED)
@@ -212,6 +220,24 @@ class AskedKazoo:
 
     def begin(self, account: str, recording: str) -> int:
         return _begun(self._api.stream(account, recording, priority=Priority.RESERVED))
+
+
+def shake_hands(address: str, transport: httpx.BaseTransport | None = None) -> Shaken:
+    """Shake hands with a webhook as RingCentral does; the second time counts, when it is warm."""
+    observed = Observed(transport)
+    echoed, seconds = False, 0.0
+    with web_client(transport=observed, timeout=ANSWER_SECONDS) as client:
+        for _ in range(HANDSHAKES):
+            token, began = str(uuid.uuid4()), time.monotonic()
+            try:
+                answer = client.post(address, headers={"Validation-Token": token})
+            except (httpx.HTTPError, httpx.InvalidURL):
+                echoed = False
+            else:
+                echoed = answer.headers.get("validation-token") == token
+            seconds = time.monotonic() - began
+    seen = observed.seen or Seen(host=address, path="", fault=Fault.BROKEN)
+    return Shaken(seen=seen, echoed=echoed, seconds=seconds)
 
 
 def _objects(listed: object) -> list[Json]:

@@ -7,22 +7,34 @@ sense. None raises for what a provider answers: that is what the findings say.
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from legato.app.asked import AskedKazoo, AskedRingcx, AskedRingex, Through
-from legato.aws.stack import caller, outputs
+from legato.app.asked import AskedKazoo, AskedRingcx, AskedRingex, Through, shake_hands
+from legato.app.root import App
+from legato.app.scratch import SharedGate, refusals_named
+from legato.aws.account import AwsAccount
+from legato.aws.deployed import DeployedStack
+from legato.aws.parameter import parameter
+from legato.aws.stack import outputs, parameters
+from legato.config import configuration
 from legato.errors import Barred, LegatoError
+from legato.model import PROVIDERS
 from legato.providers.credentials import read_credentials
 from legato.providers.kazoo.credentials import read_credentials as read_kazoo
-from legato.setup import kazoo, ringcx, ringex
-from legato.setup.findings import Finding, ok, unknown, wrong
+from legato.settings import BadSettings
+from legato.setup import aws, kazoo, ringcx, ringex
+from legato.setup import stack as running
+from legato.setup.answers import told
+from legato.setup.findings import Finding, ok, wrong
+from legato.setup.ringex import Webhook
 from legato.tuning import DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from legato.tuning import Tuning
@@ -35,13 +47,14 @@ def check_ringex(
     *,
     url: str = DEFAULTS.ringex_url,
     deletes: bool = False,
+    webhook: Webhook | None = None,
     tuning: Tuning = DEFAULTS,
     through: Through = ALONE,
 ) -> Iterator[Finding]:
     """Check RingEX's part of the secret, `{"clientId", "clientSecret", "jwt"}`, at this address.
 
     `jwt` may be a list: each user is checked. `deletes` says that recordings are to be deleted at
-    RingEX. `tuning` has the limits that are kept.
+    RingEX, `webhook` names that of a running stack. `tuning` has the limits that are kept.
     """
     try:
         credentials = read_credentials(dict(credential), "ringex")
@@ -51,7 +64,11 @@ def check_ringex(
     users = [AskedRingex(one, url, tuning, through) for one in credentials]
     with _told_once():
         yield from ringex.check_users(
-            users, deletes=deletes, clock=through.clock, sleep=through.sleep
+            users,
+            deletes=deletes,
+            webhook=webhook,
+            clock=through.clock,
+            sleep=through.sleep,
         )
 
 
@@ -129,21 +146,89 @@ def check_aws(*, stack: str, parameters: Mapping[str, str]) -> Iterator[Finding]
     `parameters` are the template's, by name; those that are not there have their defaults. Region,
     profile and endpoint are botocore's own business (`legato.cli.context.use`).
     """
-    del stack, parameters
-    try:
-        yield ok("AWS identity", f"AWS knows you as {caller()}.")
-    except LegatoError as error:
-        yield wrong("AWS identity", f"{error}.", "Log in, or give --profile.")
+    yield from aws.check_account(AwsAccount(), stack=stack, parameters=parameters)
 
 
-def check_stack(*, stack: str) -> Iterator[Finding]:
-    """Check a running stack: its parts in AWS, and what its configuration uses at the providers."""
+def check_stack(*, stack: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[Finding]:
+    """Check a running stack: its parts in AWS, and what its configuration uses at the providers.
+
+    Raises NoStack, NotPermitted, Refused and Unavailable if there is no stack that can be seen.
+    """
+    deployed, account = DeployedStack(stack), AwsAccount()
+    yield running.check_state(deployed)
+    named, given = outputs(stack), parameters(stack)
+    subject = "Stack configuration"
     try:
-        outputs(stack)
+        with refusals_named():
+            app = App(configuration(parameter(named.get("ConfigParameterName", ""))))
+    except BadSettings as error:
+        yield wrong(
+            subject,
+            f"It is not one of this version: {error}.",
+            "Deploy this version, or use that one's command.",
+        )
+        return
     except LegatoError as error:
-        yield unknown("Stack", f"{error}.", "Name the stack with --stack.")
-    else:
-        yield ok("Stack", f"The stack {stack} is there.")
+        yield told(error, subject)
+        return
+    config = app.config
+    yield ok(subject, "It is one of this version.")
+    topics = {"AlarmEmail": config.alarm_topic, "RestoreEmail": config.restore_topic}
+    yield from running.check_mails(deployed, topics)
+    yield from running.check_schedules(deployed)
+    yield from running.check_alarms(deployed)
+    yield running.check_signing_key(account, named.get("SigningKeyId", ""))
+    if key := given.get("KmsKeyArn"):
+        _, _, _, region, owner, _ = config.stack.split(":", 5)
+        mails = bool(config.alarm_topic)
+        yield from aws.check_key(account, key, region=region, owner=owner, mails=mails)
+    if config.use_ringex:
+        yield running.check_webhook(lambda: shake_hands(named.get("WebhookUrl", "")))
+    yield from _check_providers(app, named, sleep)
+
+
+def _check_providers(
+    app: App, named: Mapping[str, str], sleep: Callable[[float], None]
+) -> Iterator[Finding]:
+    """Check what the stack uses, behind the gate of its ledger, with its own credentials."""
+    config, tuning = app.config, app.config.tuning
+    try:
+        with refusals_named():
+            secret = app.credentials.read()
+    except LegatoError as error:
+        yield told(error, "Stack credentials")
+        return
+    parts = {name: part if isinstance(part := secret.get(name), dict) else {} for name in PROVIDERS}
+    through = Through(gate=lambda: SharedGate(app.ledger), clock=app.clock, sleep=sleep)
+    if config.use_ringex:
+        yield from check_ringex(
+            parts["ringex"],
+            url=tuning.ringex_url,
+            deletes="ringex" in config.delete_at_source,
+            webhook=Webhook(
+                address=named.get("WebhookUrl", ""), keeper=named.get("KeeperFunctionName", "")
+            ),
+            tuning=tuning,
+            through=through,
+        )
+    if config.ringcx_sub_account_ids:
+        yield from check_ringcx(
+            parts["ringcx"],
+            sub_account_ids=config.ringcx_sub_account_ids,
+            platform=tuning.ringex_url,
+            url=tuning.ringcx_url,
+            account_id=tuning.ringcx_account_id,
+            tuning=tuning,
+            through=through,
+        )
+    if config.kazoo_url:
+        yield from check_kazoo(
+            parts["kazoo"],
+            url=config.kazoo_url,
+            account_ids=config.kazoo_account_ids,
+            tuning=tuning,
+            through=through,
+        )
 
 
 @contextmanager

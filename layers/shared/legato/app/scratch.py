@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from legato.aws.stack import refusal
+from legato.errors import LegatoError
 from legato.model import Note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from legato.ports import Notes
 
 
@@ -28,6 +33,15 @@ class ScratchNotes:
         return None
 
 
+@contextmanager
+def refusals_named() -> Iterator[None]:
+    """Name the action where AWS refuses one. Raises NotPermitted then, else what was raised."""
+    try:
+        yield
+    except LegatoError as error:
+        raise refusal(error) or error from error.__cause__
+
+
 class SharedGate:
     """The notes of a stack's rate limits, and all others of this process alone.
 
@@ -40,10 +54,12 @@ class SharedGate:
         self._own = ScratchNotes()
 
     def read(self, key: str) -> Note:
-        return self._of(key).read(key)
+        with refusals_named():
+            return self._of(key).read(key)
 
     def write(self, note: Note) -> Note:
-        return self._of(note.key).write(note)
+        with refusals_named():
+            return self._of(note.key).write(note)
 
     def first(self, name: str) -> Note | None:
         return self._own.first(name)

@@ -61,25 +61,20 @@ _MISCONFIGURED = (
 
 
 def outputs(stack: str) -> dict[str, str]:
-    """Return the stack's outputs by name. Raises NoStack, and as _plain does."""
-    outputs = _described(stack).get("Outputs", ())
+    """Return the stack's outputs by name. Raises NoStack, and as plain does."""
+    outputs = described(stack).get("Outputs", ())
     return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
 
 def parameters(stack: str) -> dict[str, str]:
     """Return what the stack was deployed with, by name. Raises as outputs."""
-    parameters = _described(stack).get("Parameters", ())
+    parameters = described(stack).get("Parameters", ())
     return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
 
 
-def caller() -> str:
-    """Return the ARN of whose credentials these are. Raises NotPermitted, Refused, Unavailable."""
-    with _plain():
-        return str(client("sts").get_caller_identity()["Arn"])
-
-
-def _described(stack: str) -> Any:
-    with _plain():
+def described(stack: str) -> Any:
+    """Return what CloudFormation says of a stack. Raises as outputs."""
+    with plain():
         try:
             [found] = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         except ClientError as error:
@@ -102,7 +97,7 @@ def signer() -> Sign:
     session, lock = botocore.session.get_session(), Lock()
 
     def signed(method: str, url: str, body: bytes) -> dict[str, str]:
-        with _plain(), lock:
+        with plain(), lock:
             credentials, region = session.get_credentials(), session.get_config_variable("region")
             if credentials is None:
                 raise exceptions.NoCredentialsError
@@ -163,7 +158,8 @@ def _refusal(error: ClientError) -> LegatoError | None:
 
 
 @contextmanager
-def _plain() -> Iterator[None]:
+def plain() -> Iterator[None]:
+    """Turn an error of AWS into what a person has to do, or Unavailable."""
     try:
         yield
     except (ClientError, *BROKEN) as error:

@@ -13,6 +13,7 @@ from legato import __version__
 from legato.cli import (
     accesses,
     backfill,
+    doctor,
     export,
     failed,
     find,
@@ -36,7 +37,17 @@ from legato.cli.output import say, speak_logs, speaking
 GROUPS = {
     "Calls": ("find", "show", "get", "link", "export", "restore"),
     "Evidence": ("verify", "hold", "release", "holds", "accesses"),
-    "Operation": ("status", "failed", "retry", "reconcile", "backfill", "index", "ledger", "kazoo"),
+    "Operation": (
+        "status",
+        "doctor",
+        "failed",
+        "retry",
+        "reconcile",
+        "backfill",
+        "index",
+        "ledger",
+        "kazoo",
+    ),
 }
 
 
@@ -85,6 +96,7 @@ app = typer.Typer(
 app.add_typer(find.app)
 app.add_typer(show.app)
 app.add_typer(status.app)
+app.add_typer(doctor.app)
 app.add_typer(get.app)
 app.add_typer(link.app)
 app.add_typer(export.app)

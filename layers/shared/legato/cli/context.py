@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from legato.errors import Failed, NoStack, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from legato.app.own_api import AccessRecorder, Holder
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from legato.ports import Accesses
     from legato.retrieval.export.package import Exporting
     from legato.retrieval.restore.survey import Restoring
+    from legato.setup.findings import Finding
 
 # Each method loads what it needs: a search is over sooner than all of AWS and all providers are
 # loaded.
@@ -221,6 +222,12 @@ class Stack:
     def overview(self) -> Overview:
         """Return what the state of the system is told from. Raises as failures does."""
         return self._app().overview()
+
+    def findings(self, *, sleep: Callable[[float], None]) -> Iterator[Finding]:
+        """Yield what is found where everything is tried out. Raises as check_stack."""
+        from legato.app.checks import check_stack
+
+        return check_stack(stack=self.stack, sleep=sleep)
 
     def signing_key(self) -> bytes:
         """Return the public key of digests in PEM, as KMS has it. Raises Refused, Failed, Retry."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from legato.errors import Barred, Limited, Retry, Wait
+from legato.errors import Barred, Limited, NotPermitted, Retry, Unavailable, Wait
 from legato.setup.findings import Finding, unknown, wrong
 
 if TYPE_CHECKING:
@@ -74,12 +74,26 @@ def patiently[T](ask: Callable[[], T], sleep: Callable[[float], None]) -> T:
         return ask()
 
 
+def told(
+    error: LegatoError, subject: str, how: Callable[[str, str, str], Finding] = unknown
+) -> Finding:
+    """Return the finding for a refusal of AWS, whose words end with what to do about it."""
+    text, colon, remedy = str(error).rpartition(": ")
+    if not colon:
+        text, remedy = remedy, "Run it again."
+    if not remedy.startswith("docs/"):
+        remedy = f"{remedy[:1].upper()}{remedy[1:]}"
+    return how(subject, f"{text[:1].upper()}{text[1:]}.", f"{remedy}.")
+
+
 def unexpected(subject: str, error: LegatoError, seen: Seen | None, *, url: str = "") -> Finding:
     """Return the finding for an error that no check has words of its own for.
 
     `url` names the setting that leads there, if an operator gives it: then a host that does not
     exist, or cannot be trusted, is a wrong setting.
     """
+    if isinstance(error, (NotPermitted, Unavailable)):
+        return told(error, subject)
     if isinstance(error, Limited):
         text = "The provider's rate limit is reached, so it was not looked at."
         return unknown(subject, text, f"Run it again in {error.seconds:.0f} seconds.")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SCOPE = "ReadAccounts"
 ALL = "*"
+SHOWN = 10
 MOST_TRIED = 3
 """Sub-accounts whose metadata are asked for: each has nine requests in a quarter of an hour."""
 TRIES = 3
@@ -131,7 +132,6 @@ class _Checks:
             return []
         seen = [str(one.get("accountId", "")) for one in found]
         seen = [name for name in seen if name]
-        listed = ", ".join(seen[:10]) + (f" and {len(seen) - 10} more" if len(seen) > 10 else "")
         if not seen:
             yield wrong(
                 subject,
@@ -145,10 +145,10 @@ class _Checks:
         names = seen if ALL in wanted else list(dict.fromkeys(wanted))
         strange = [name for name in names if name not in seen]
         if strange:
-            yield self._strange(subject, strange, found, listed)
+            yield self._strange(subject, strange, found, _some(seen))
         visible = [name for name in names if name in seen]
         if visible and not strange:
-            yield ok(subject, f"The user sees {', '.join(visible[:10])} of {listed}.")
+            yield ok(subject, f"The user sees {_some(visible)}.")
         return visible
 
     def _account_of(self, found: Sequence[Json]) -> Finding | None:
@@ -298,6 +298,11 @@ class _Checks:
 
     def _ask[T](self, ask: Callable[[], T]) -> T:
         return patiently(ask, self._sleep)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _inner(one: Json, name: str) -> str:

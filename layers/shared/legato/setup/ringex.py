@@ -6,6 +6,7 @@ docs/deploy/ringex.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from legato.model import Json
-    from legato.ports import Clock
+    from legato.ports import Clock, Subscription
 
 SCOPES = ("ReadCallLog", "ReadCallRecording", "SubscriptionWebhook", "CallControl")
 DELETION = "EditCallLog"
@@ -37,6 +38,7 @@ COMPANY = "ReadAccounts"
 """Without this scope it works, and less is known."""
 MOST_SUBSCRIPTIONS = 30
 """https://developers.ringcentral.com/guide/notifications/webhooks/creating-webhooks"""
+SOON = timedelta(days=2)
 LOOK_BACK = timedelta(days=30)
 LISTED = 100
 TELLING = 10
@@ -71,15 +73,31 @@ class RingexUser(PlatformLogIn, Protocol):
         """Return how many subscriptions user and app have."""
         ...
 
+    def webhooks(self) -> Sequence[Subscription]:
+        """Return those of them that lead to a webhook."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """The webhook of a running stack, and the function that keeps its subscription."""
+
+    address: str
+    keeper: str
+
 
 def check_users(
     users: Sequence[RingexUser],
     *,
     deletes: bool,
+    webhook: Webhook | None,
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> Iterator[Finding]:
-    """Check each user of the app. `deletes`: recordings are to be deleted there."""
+    """Check each user of the app. `deletes`: recordings are to be deleted there.
+
+    A subscription belongs to the user that made it, and the first one does.
+    """
     accounts: dict[str, str] = {}
     for number, user in enumerate(users, 1):
         of = f" (JWT {number} of {len(users)})" if len(users) > 1 else ""
@@ -95,6 +113,8 @@ def check_users(
         yield from found.call_log(clock)
         if number == 1:
             yield found.subscriptions()
+            if webhook is not None:
+                yield found.subscription(webhook, clock)
     if len(set(accounts.values())) > 1:
         listed = ", ".join(f"{account}{of}" for of, account in accounts.items())
         yield wrong(
@@ -229,6 +249,25 @@ class _Checks:
                 "Legato an app of its own.",
             )
         return ok(subject, text)
+
+    def subscription(self, webhook: Webhook, clock: Clock) -> Finding:
+        subject = "RingEX subscription"
+        run = f"aws lambda invoke --function-name {webhook.keeper} /dev/stdout"
+        try:
+            listed = self._ask(self._user.webhooks)
+        except LegatoError as error:
+            return unexpected(subject, error, self._user.seen)
+        ours = [one for one in listed if one.address == webhook.address]
+        if not ours:
+            text = "No subscription leads to the webhook: calls are found by the sweep alone."
+            return wrong(subject, text, run)
+        good = [one for one in ours if one.flaw is None]
+        if not good:
+            return wrong(subject, f"It does not bring what it should: {ours[0].flaw}.", run)
+        last = max(one.expires_at for one in good)
+        if last - clock.now() < SOON:
+            return wrong(subject, f"It ends on {last:%Y-%m-%d %H:%M} UTC and was not renewed.", run)
+        return ok(subject, f"It is active until {last:%Y-%m-%d}.")
 
     def _forbidden(self, subject: str, error: LegatoError, scope: str, what: str) -> Finding:
         if self._user.seen is None or self._user.seen.status != FORBIDDEN:
