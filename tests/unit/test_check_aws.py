@@ -20,6 +20,7 @@ class FakeAccount:
     def __init__(self, **said):
         self.said = {
             "region": REGION,
+            "knows": True,
             "caller": CALLER,
             "region_status": "ENABLED_BY_DEFAULT",
             "denied": [],
@@ -65,7 +66,8 @@ def test_all_is_well():
         ({"region": Refused("no AWS region is set: give --region")}, WRONG, "Give --region."),
         ({"caller": NotPermitted("no AWS credentials (x): log in")}, WRONG, "Log in."),
         ({"caller": NotPermitted("AWS does not accept it (Expired): log in")}, WRONG, "Expired"),
-        ({"caller": Unavailable("AWS does not answer: check the network")}, UNKNOWN, "network"),
+        ({"caller": Unavailable("AWS does not answer: x")}, UNKNOWN, "not answer: x."),
+        ({"caller": Unavailable("x"), "knows": False}, WRONG, f"no region {REGION}"),
     ],
 )
 def test_without_a_session_nothing_else_is_asked(said, state, words):

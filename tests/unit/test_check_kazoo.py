@@ -79,9 +79,14 @@ def test_an_incomplete_secret_is_told_before_anybody_is_asked(server, credential
     assert not server.requests
 
 
-def test_an_address_that_is_none_is_told(server):
-    """Before anybody is asked."""
-    [finding] = found(server, url="kazoo.example.com/v2")
+@pytest.mark.parametrize(
+    "url",
+    ["", "kazoo.example.com/v2", "https://[::1/v2", "https://ada:hush-hush@kazoo.example.com/v2"],
+)
+def test_an_address_that_is_none_is_told(server, url):
+    """Before anybody is asked, and not repeated: it may have a password."""
+    [finding] = found(server, url=url)
+    assert "hush-hush" not in finding.text
     assert_told(finding, WRONG, "KazooUrl", "https://")
 
 

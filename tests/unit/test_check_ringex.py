@@ -99,6 +99,13 @@ def test_an_incomplete_secret_is_told_before_anybody_is_asked(server):
     assert not server.requests
 
 
+@pytest.mark.parametrize("url", ["platform", "https://[::1/", "ftp://platform.ringcentral.com"])
+def test_an_address_that_is_none_is_told(server, url):
+    """Before anybody is asked."""
+    assert_told(one(found(server, url=url), "RingEX address"), WRONG, "RingexUrl")
+    assert not server.requests
+
+
 EXPIRED = a_jwt(exp=NOON.timestamp() - 24 * 3600)
 SANDBOX = a_jwt(iss="https://platform.devtest.ringcentral.com")
 

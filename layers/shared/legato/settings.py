@@ -113,7 +113,7 @@ def one_of(known: Mapping[str, Any], default: str | None = None) -> Any:
 def web(default: str | None = None) -> Any:
     """Take a web address. One with a user and a password is refused, and not repeated."""
     kind = "a web address like https://host:port/path without a user"
-    return _setting(_web_address, kind, default, secret=True)
+    return _setting(web_address, kind, default, secret=True)
 
 
 def in_document(field_name: str) -> str:
@@ -205,7 +205,8 @@ def _limit(text: str) -> Limit:
     return limit
 
 
-def _web_address(text: str) -> str:
+def web_address(text: str) -> str:
+    """Return a web address as it is. Raises ValueError for what is none, or has a user in it."""
     if not text:
         return text  # where there need be none
     parts = urlsplit(text)

@@ -11,7 +11,6 @@ import time
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from legato.app.asked import AskedKazoo, AskedRingcx, AskedRingex, Through, shake_hands
 from legato.app.root import App
@@ -25,7 +24,7 @@ from legato.errors import Barred, LegatoError
 from legato.model import PROVIDERS
 from legato.providers.credentials import read_credentials
 from legato.providers.kazoo.credentials import read_credentials as read_kazoo
-from legato.settings import BadSettings
+from legato.settings import BadSettings, web_address
 from legato.setup import aws, kazoo, ringcx, ringex
 from legato.setup import stack as running
 from legato.setup.answers import told
@@ -56,6 +55,9 @@ def check_ringex(
     `jwt` may be a list: each user is checked. `deletes` says that recordings are to be deleted at
     RingEX, `webhook` names that of a running stack. `tuning` has the limits that are kept.
     """
+    if (strange := _strange_address("RingEX", RingexUrl=url)) is not None:
+        yield strange
+        return
     try:
         credentials = read_credentials(dict(credential), "ringex")
     except Barred as error:
@@ -87,6 +89,9 @@ def check_ringcx(
     `platform` is where RingCentral logs in, `url` RingCX itself. `sub_account_ids` are those of the
     parameter RingcxSubAccountIds; `*` is all that RingCX lists.
     """
+    if (strange := _strange_address("RingCX", RingexUrl=platform, RingcxUrl=url)) is not None:
+        yield strange
+        return
     try:
         credentials = read_credentials(dict(credential), "ringcx")
     except Barred as error:
@@ -119,12 +124,8 @@ def check_kazoo(
     `{"apiKey"}` or `{"username", "password", "accountName"}`. `account_ids` are those of the
     parameter KazooAccountIds: `account`, `account/*` or `account/user`.
     """
-    if urlsplit(url).hostname is None:
-        yield wrong(
-            "Kazoo address",
-            "KazooUrl is no web address.",
-            "Give it as https://kazoo.example.com:8443/v2.",
-        )
+    if (strange := _strange_address("Kazoo", KazooUrl=url)) is not None:
+        yield strange
         return
     try:
         read_kazoo(dict(credential))
@@ -158,9 +159,16 @@ def check_stack(*, stack: str, sleep: Callable[[float], None] = time.sleep) -> I
     yield running.check_state(deployed)
     named, given = outputs(stack), parameters(stack)
     subject = "Stack configuration"
+    if aws.OWN_OUTPUT not in named:
+        yield wrong(
+            subject,
+            f"The stack {stack} has no {aws.OWN_OUTPUT}: it is not Legato's, or another version's.",
+            "Name another one with --stack, or deploy this version.",
+        )
+        return
     try:
         with refusals_named():
-            app = App(configuration(parameter(named.get("ConfigParameterName", ""))))
+            app = App(configuration(parameter(named[aws.OWN_OUTPUT])))
     except BadSettings as error:
         yield wrong(
             subject,
@@ -181,7 +189,9 @@ def check_stack(*, stack: str, sleep: Callable[[float], None] = time.sleep) -> I
     if key := given.get("KmsKeyArn"):
         _, _, _, region, owner, _ = config.stack.split(":", 5)
         mails = bool(config.alarm_topic)
-        yield from aws.check_key(account, key, region=region, owner=owner, mails=mails)
+        yield from aws.check_key(
+            account, key, region=region, owner=owner, mails=mails, subject="Stack KMS key"
+        )
     if config.use_ringex:
         yield running.check_webhook(lambda: shake_hands(named.get("WebhookUrl", "")))
     yield from _check_providers(app, named, sleep)
@@ -240,6 +250,22 @@ def _told_once() -> Iterator[None]:
         yield
     finally:
         log.disabled = before
+
+
+def _strange_address(provider: str, **addresses: str) -> Finding | None:
+    """Return the finding for the first setting that is no web address."""
+    for name, address in addresses.items():
+        try:
+            if web_address(address):
+                continue
+        except ValueError:
+            pass
+        return wrong(
+            f"{provider} address",
+            f"{name} is no web address without a user.",
+            "Give it with its scheme and host, such as https://kazoo.example.com:8443/v2.",
+        )
+    return None
 
 
 def _incomplete(provider: str, error: Barred) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoRegionError
 
 from legato.aws.clients import client, session
 from legato.aws.errors import code
@@ -26,10 +26,20 @@ class AwsAccount:
 
     def region(self) -> str:
         """Return the region. Raises Refused if none is set."""
-        found = session().get_config_variable("region")
-        if not found:
-            raise Refused("no AWS region is set: give --region, or set AWS_REGION")
+        with plain():
+            found = session().get_config_variable("region")
+            if not found:
+                raise NoRegionError
         return str(found)
+
+    def knows(self, region: str) -> bool:
+        """Say whether AWS has a region of this name, as far as botocore knows."""
+        found = session()
+        partitions = found.get_available_partitions()
+        return any(
+            region in found.get_available_regions("cloudformation", partition_name=name)
+            for name in partitions
+        )
 
     def caller(self) -> str:
         """Return the ARN of whose credentials these are."""

@@ -120,7 +120,7 @@ def refusal(error: BaseException | None) -> LegatoError | None:
         if isinstance(error, exceptions.ProfileNotFound):
             return Refused(f"{error}: `aws configure list-profiles` lists the profiles")
         if isinstance(error, exceptions.NoRegionError):
-            return Refused("no AWS region is set: give --region, or set AWS_REGION")
+            return Refused("no AWS region is set: give --region, or set AWS_DEFAULT_REGION")
         if isinstance(error, _LOG_IN):
             return NotPermitted(f"no AWS credentials ({error}): log in, or give --profile")
         if isinstance(error, _MISCONFIGURED):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from legato.errors import Barred, Limited, NotPermitted, Retry, Unavailable, Wait
+from legato.errors import Barred, Limited, NotPermitted, Refused, Retry, Unavailable, Wait
 from legato.setup.findings import Finding, unknown, wrong
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ def patiently[T](ask: Callable[[], T], sleep: Callable[[float], None]) -> T:
 def told(
     error: LegatoError, subject: str, how: Callable[[str, str, str], Finding] = unknown
 ) -> Finding:
-    """Return the finding for a refusal of AWS, whose words end with what to do about it."""
-    text, colon, remedy = str(error).rpartition(": ")
-    if not colon:
-        text, remedy = remedy, "Run it again."
+    """Return the finding for an error of AWS. The words of a refusal end with what to do."""
+    text, remedy = str(error), "Run it again. If that stays, check the network and the region"
+    if isinstance(error, (NotPermitted, Refused)) and ": " in text:
+        text, _, remedy = text.rpartition(": ")
     if not remedy.startswith("docs/"):
         remedy = f"{remedy[:1].upper()}{remedy[1:]}"
     return how(subject, f"{text[:1].upper()}{text[1:]}.", f"{remedy}.")

@@ -75,6 +75,10 @@ class Account(Protocol):
         """Return the region. Raises Refused if none is set."""
         ...
 
+    def knows(self, region: str) -> bool:
+        """Say whether AWS has a region of this name."""
+        ...
+
     def caller(self) -> str:
         """Return the ARN of whose credentials these are."""
         ...
@@ -112,9 +116,15 @@ def check_account(
     account: Account, *, stack: str, parameters: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Check where a stack of this name is to be deployed, or changed, with these parameters."""
+    region = ""
     try:
-        region, caller = account.region(), account.caller()
+        region = account.region()
+        caller = account.caller()
     except LegatoError as error:
+        if region and not account.knows(region):
+            text = f"AWS has no region {region}, as far as is known here."
+            yield wrong("AWS region", text, "Choose another one with --region.")
+            return
         failed = wrong if isinstance(error, (NotPermitted, Refused)) else unknown
         yield told(error, "AWS session", failed)
         return
@@ -133,10 +143,15 @@ def check_account(
 
 
 def check_key(
-    account: Account, key: str, *, region: str, owner: str, mails: bool
+    account: Account,
+    key: str,
+    *,
+    region: str,
+    owner: str,
+    mails: bool,
+    subject: str = "AWS KMS key",
 ) -> Iterator[Finding]:
     """Check a key of the operator's own: it must be usable, here. `mails`: alarms use it too."""
-    subject = "AWS KMS key"
     named = _KEY.fullmatch(key)
     if named is None:
         yield wrong(subject, f"{key} is not the ARN of a key.", "Give the ARN, and no alias.")
@@ -148,7 +163,7 @@ def check_key(
             f"It must be in {region} of {owner}, where the stack is.",
         )
         return
-    yield from _looked_at(subject, lambda: _key(account, key, region, mails=mails))
+    yield from _looked_at(subject, lambda: _key(account, key, region, subject, mails=mails))
 
 
 def _looked_at(subject: str, look: Callable[[], Finding]) -> Iterator[Finding]:
@@ -241,8 +256,8 @@ def _sam(account: Account) -> Finding:
     )
 
 
-def _key(account: Account, name: str, region: str, *, mails: bool) -> Finding:
-    subject, key = "AWS KMS key", account.key(name)
+def _key(account: Account, name: str, region: str, subject: str, *, mails: bool) -> Finding:
+    key = account.key(name)
     if key is None:
         return wrong(subject, f"There is no key {name}.", "Give the ARN of one that exists.")
     if key.state != "Enabled":
