@@ -24,8 +24,8 @@ ffmpeg: setup ## build the small ffmpeg that the layer holds
 demo: setup ffmpeg ## see calls become archived, verified recordings, on this machine alone
 	@python -m local.demo
 
-local: setup ffmpeg ## run the whole system on this machine, until Ctrl-C
-	@python -m local
+local: setup ffmpeg ## run the whole system on this machine, until Ctrl-C; ARGS=--bare without a stack
+	@python -m local $(ARGS)
 
 test: setup ffmpeg ## run the tests; ARGS="-k name" goes to pytest
 	@python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import json
 import signal
 import sys
 import threading
@@ -17,6 +20,11 @@ from local.system import System, running
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument(
+        "--bare", action="store_true", help="without a stack: `legato --local setup` deploys it"
+    )
+    bare: bool = parser.parse_args().bare
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -29,8 +37,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     print("Starting the local system…", flush=True)
     try:
-        with running() as system, reached_by_containers(system) as reached:
-            _tell(system, reached=reached)
+        with running(bare=bare) as system, contextlib.ExitStack() as cleanup:
+            if bare:
+                _tell_bare(system)
+            else:
+                _tell(system, reached=cleanup.enter_context(reached_by_containers(system)))
             threading.Event().wait()
     except KeyboardInterrupt:
         print("\nStopped.", flush=True)
@@ -39,6 +50,25 @@ def main() -> int:
         print(f"local: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _tell_bare(system: System) -> None:
+    credentials = json.loads((system.directory / endpoints.CREDENTIALS).read_text())
+    found = system.endpoints
+    ringex, api_key = credentials["ringex"], credentials["kazoo"]["apiKey"]
+    _print_all({"AWS": found.aws, **found.simulators})
+    print("\nReady, without a stack. What logs in at the simulators:")
+    _print_all(
+        {
+            "client id": ringex["clientId"],
+            "client secret": ringex["clientSecret"],
+            "JWT": ringex["jwt"],
+            "Kazoo's address": f"{found.simulators['kazoo']}/v2",
+            "API key": api_key,
+            "all of this": str(system.directory / endpoints.CREDENTIALS),
+        }
+    )
+    print("Deploy it with: legato --local setup\nEnd with Ctrl-C.", flush=True)
 
 
 def _tell(system: System, *, reached: bool) -> None:

@@ -1,4 +1,4 @@
-"""Stands in for CloudFormation's custom resources: a function is told of Create and of Delete.
+"""Stands in for CloudFormation's custom resources: a function is told of what becomes of it.
 
 The function answers by a PUT to the address in the event, as it does in AWS.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
@@ -13,7 +13,7 @@ import queue
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from local import aws
@@ -35,14 +35,39 @@ def created(resources: Sequence[Custom], functions: Mapping[str, Invoke]) -> Ite
     Raises LocalError when one cannot be created. One that cannot be deleted is only complained of,
     because everything else must still be ended.
     """
-    with contextlib.ExitStack() as cleanup:
-        if resources:
-            url, answers = cleanup.enter_context(sink())
+    with sink() as (url, answers):
+        known = Customs(url, answers)
+        try:
+            known.update(resources, functions)
+            yield
+        finally:
+            known.delete({}, functions)
+
+
+class Customs:
+    """The custom resources of a stack, from one deployment to the next."""
+
+    def __init__(self, url: str, answers: queue.SimpleQueue[Json]) -> None:
+        self._url = url
+        self._answers = answers
+        self._known: dict[str, tuple[Custom, str]] = {}
+        """By logical id, with the physical one."""
+
+    def update(self, resources: Sequence[Custom], functions: Mapping[str, Invoke]) -> None:
+        """Create what is new, and tell of what is changed. Raises LocalError."""
         for resource in resources:
-            invoke = functions[resource.function]
-            answer = _told(invoke, event("Create", resource, url), answers)
-            cleanup.callback(_delete, resource, answer["PhysicalResourceId"], invoke, url, answers)
-        yield
+            before, physical = self._known.get(resource.logical, (None, None))
+            if before == resource:
+                continue
+            told = event("Update" if before else "Create", resource, self._url, physical)
+            answer = _told(functions[resource.function], told, self._answers)
+            self._known[resource.logical] = resource, answer["PhysicalResourceId"]
+
+    def delete(self, kept: Collection[str], functions: Mapping[str, Invoke]) -> None:
+        """Delete all but these, the last first; what cannot be deleted is only complained of."""
+        for logical in [each for each in reversed(self._known) if each not in kept]:
+            resource, physical = self._known.pop(logical)
+            _delete(resource, physical, functions[resource.function], self._url, self._answers)
 
 
 @contextlib.contextmanager

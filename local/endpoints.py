@@ -15,23 +15,29 @@ DEFAULT_DIRECTORY = Path(__file__).parent.parent / ".local"
 NAME = "endpoints.json"
 EVENTS_TOKEN = "0123456789abcdef0123456789abcdef"
 """The events of events/ carry it, so that a running local system takes them as they are."""
+CREDENTIALS = "credentials.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """The addresses and names of one running system. `queues` and `dlqs` map provider to URL."""
+    """The addresses and names of one running system. `queues` and `dlqs` map provider to URL.
+
+    What is of the stack is empty as long as there is none.
+    """
 
     aws: str
     region: str
-    webhook: str
-    webhook_token: str
-    kazoo_push: dict[str, str]
+    control: str
+    """Where the system is told to deploy: local/control.py."""
+    webhook: str = ""
+    webhook_token: str = ""
+    kazoo_push: dict[str, str] = field(default_factory=dict)
     """Account → URL, its token in it. Empty where Kazoo is not used, as is `inbox`."""
-    bucket: str
-    inbox: str
-    table: str
-    queues: dict[str, str]
-    dlqs: dict[str, str]
+    bucket: str = ""
+    inbox: str = ""
+    table: str = ""
+    queues: dict[str, str] = field(default_factory=dict)
+    dlqs: dict[str, str] = field(default_factory=dict)
     simulators: dict[str, str] = field(default_factory=dict)
     """Provider → base URL, of every provider that is built."""
 
@@ -68,10 +74,17 @@ def write(endpoints: Endpoints, where: Path) -> None:
     scratch.replace(where / NAME)
 
 
-def remove(endpoints: Endpoints, where: Path) -> None:
-    """Remove the file, unless another system has written its own since."""
-    if read(where) == endpoints.to_json():
+def write_credentials(credentials: dict[str, Any], where: Path) -> None:
+    """Write what logs in at the simulators, in the form of the stack's secret."""
+    text = json.dumps(credentials, indent=2) + "\n"
+    (where / CREDENTIALS).write_text(text, encoding="utf-8")
+
+
+def remove(where: Path, aws: str) -> None:
+    """Remove the files, unless another system has written its own since. `aws` is our AWS."""
+    if (found := read(where)) is not None and found["aws"] == aws:
         (where / NAME).unlink()
+        (where / CREDENTIALS).unlink(missing_ok=True)
 
 
 def read(where: Path) -> dict[str, Any] | None:

@@ -196,7 +196,7 @@ def response_of(result: Any) -> Response:
 
 @contextlib.contextmanager
 def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
-    """Serve the application in the background; yields its URL."""
+    """Serve the application in the background; yields its URL. Port 0 is one that is free."""
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=2
     )
@@ -208,7 +208,7 @@ def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
             raise LocalError(f"the gateway could not listen on {host}:{port}")
         time.sleep(0.01)
     try:
-        yield f"http://{host}:{port}"
+        yield f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Response, abort, request
 from moto import backends
+from moto.cloudformation import parsing
 from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.comparisons import get_comparison_func
 from moto.dynamodb.models import DynamoDBBackend
@@ -60,6 +61,7 @@ _complete_multipart_upload = S3Backend.complete_multipart_upload
 _list_versions = S3Backend.list_object_versions
 _get_key = S3Response._get_key
 _get_s3_event = notifications._get_s3_event
+_parse_and_update = parsing.parse_and_update_resource
 
 
 def _one_at_a_time(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,6 +153,19 @@ def _create_key(
         description=asked.get("Description"),
         tags=asked.get("Tags", []),
     )
+
+
+def _update_resource(
+    logical_id: str, resource_json: Any, resources_map: parsing.ResourceMap, **more: Any
+) -> Any:
+    """Update only what tells functions something; of all else moto loses much, or raises."""
+    if resource_json["Type"] == "AWS::SSM::Parameter":
+        return _parse_and_update(logical_id, resource_json, resources_map, **more)
+    resource: Any = resources_map[logical_id]
+    if resource_json["Type"] == "AWS::Lambda::Function":
+        told = parsing.clean_json(resource_json["Properties"]["Environment"], resources_map)
+        resource.update_configuration({"Environment": told})
+    return resource
 
 
 def _create_upload(self: S3Backend, *arguments: Any, **named: Any) -> FakeMultipart:
@@ -397,6 +412,7 @@ def run(arguments: list[str]) -> None:
     KmsResponse.sign = _sign_digest  # type: ignore[method-assign]
     Key.create_from_cloudformation_json = classmethod(_create_key)  # type: ignore[assignment]
     vars(notifications)["_get_s3_event"] = _announced
+    vars(parsing)["parse_and_update_resource"] = _update_resource
     FakeBucket.get_permission = _permitted  # type: ignore[method-assign, assignment]
     S3Backend.create_multipart_upload = _create_upload  # type: ignore[method-assign]
     S3Backend.complete_multipart_upload = _complete_upload  # type: ignore[method-assign]

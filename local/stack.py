@@ -6,6 +6,7 @@ one with its reason, or listed in `Stack.skipped`; anything else that is missing
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -142,18 +143,21 @@ def create(
     parameters: Mapping[str, str],
     template: Path = TEMPLATE,
     name: str = NAME,
+    exists: bool = False,
 ) -> Stack:
     """Create the stack and return what is in it. `gateway` is the HTTP API's address.
 
-    `parameters` are the template's, and of tuning.
+    `parameters` are the template's, and of tuning. A stack that `exists` is updated instead. Raises
+    LocalError, before anything is changed if a rule of the template is broken.
     """
     source = read(template)
-    parameters = _with_tuning(source, parameters)
+    parameters = with_tuning(source, parameters)
     if broken := broken_rules(source, parameters):
         raise LocalError("; ".join(broken))
     translated = translate(source)
     permitted = permissions(translated, parameters)
     found = routes(translated)
+    _leave_out(translated, parameters)
     resources = translated["Resources"]
     known = _played_here(resources, endpoint, gateway, name)
     for logical in known:
@@ -174,6 +178,8 @@ def create(
         if resource["Type"] == "AWS::SSM::Parameter":
             # moto invents a name for everything else.
             resource["Properties"]["Name"] = f"{name}-configuration"
+            # moto updates what refers to a changed parameter, but not within `Fn::Sub`.
+            resource["Metadata"] = {"Parameters": parameters}
         if resource["Type"] == "AWS::SQS::Queue" and name == NAME:
             resource["Properties"]["QueueName"] = logical  # as the events of events/ call it
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
@@ -182,7 +188,8 @@ def create(
             document["Statement"] = [each for each in document["Statement"] if "Sid" in each]
     _put_placeholder(endpoint)
     cloudformation = aws.client("cloudformation", endpoint)
-    stack_id = cloudformation.create_stack(
+    put = cloudformation.update_stack if exists else cloudformation.create_stack
+    stack_id = put(
         StackName=name,
         TemplateBody=json.dumps(substitute(translated, known)),
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
@@ -221,7 +228,20 @@ def create(
     )
 
 
-def _with_tuning(source: Json, given: Mapping[str, str]) -> dict[str, str]:
+def delete(endpoint: str, *, name: str = "legato") -> None:
+    """Delete the stack but for what the template retains."""
+    aws.client("cloudformation", endpoint).delete_stack(StackName=name)
+
+
+def _leave_out(translated: Json, parameters: Mapping[str, str]) -> None:
+    """Take out what a condition leaves out: an update of moto's adds nothing that it has read."""
+    resolver = Resolver(translated, symbols(translated, parameters))
+    for logical, resource in list(translated["Resources"].items()):
+        if "Condition" in resource and not resolver.holds(resource["Condition"]):
+            del translated["Resources"][logical]
+
+
+def with_tuning(source: Json, given: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters, with what is none of the template's in `Tuning`."""
     tuned = {name: value for name, value in given.items() if name not in source["Parameters"]}
     if unknown := sorted(tuned.keys() - names_of(Tuning)):
@@ -261,6 +281,9 @@ def _played_here(
 
 def _create_secret(name: str, properties: Json, endpoint: str) -> str:
     secrets = aws.client("secretsmanager", endpoint)
+    with contextlib.suppress(secrets.exceptions.ResourceNotFoundException):
+        found: str = secrets.describe_secret(SecretId=name)["ARN"]
+        return found  # as CloudFormation leaves the content of one that is there
     text = properties.get("SecretString")
     if text is None:
         recipe = dict(properties["GenerateSecretString"])
