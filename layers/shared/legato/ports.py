@@ -376,7 +376,7 @@ class Stitcher(Protocol):
         ...
 
     def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
-        """Write the legs into `target`, one after the other. Raises Failed with the reason."""
+        """Write the legs into `target`, one after the other. Raises Failed, TooLarge."""
         ...
 
 

@@ -45,7 +45,6 @@ class Adapters:
 
     @cached_property
     def sqs(self) -> SQSClient:
-        """SQS."""
         made: SQSClient = client("sqs")
         return made
 
@@ -56,7 +55,6 @@ class Adapters:
 
     @cached_property
     def catalogue(self) -> DynamoCatalogue:
-        """What calls are found by."""
         return DynamoCatalogue(self._dynamodb, table=self.config.table)
 
     @cached_property
@@ -66,7 +64,6 @@ class Adapters:
 
     @cached_property
     def credentials(self) -> Secret:
-        """The credentials of all providers."""
         return Secret(self._secrets, arn=self.config.credentials, name=CREDENTIALS)
 
     @cached_property
@@ -88,16 +85,13 @@ class Adapters:
         return self.archive(self.config.retention.longest, quick=quick)
 
     def jobs(self, provider: str) -> SqsJobs:
-        """Return a provider's jobs queue, with its dead letters."""
         queue = self.config.queues[provider]
         return SqsJobs(self.sqs, queue=queue.url, dead_letters=queue.dead_letters)
 
     def jobs_depth(self, provider: str) -> SqsDepth:
-        """Return who says how much a provider's jobs queue holds."""
         return SqsDepth(self.sqs, queue=self.config.queues[provider].url)
 
     def dead_letters_depth(self, provider: str) -> SqsDepth:
-        """Return who says how many dead letters a provider has."""
         return SqsDepth(self.sqs, queue=self.config.queues[provider].dead_letters)
 
     @cached_property

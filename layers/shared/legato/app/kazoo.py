@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from legato.app.adapters import stitcher
-from legato.app.part import JOB_SECONDS, processing, windows
+from legato.app.part import AT_ONCE, JOB_SECONDS, LATE, processing, windows
 from legato.aws.inbox import S3Inbox, announced
 from legato.discovery.accounts import Accounts
 from legato.discovery.push_addresses import PushAddresses
@@ -36,11 +36,7 @@ if TYPE_CHECKING:
     from legato.ingest.ports import Ports
     from legato.model import Job, Json
 
-AT_ONCE = 8
-"""So many accounts are swept at the same time: each has limits of its own."""
 BELOW = "/*"
-LATE = timedelta(hours=1)
-"""A tail that was not read for so long needs a person."""
 SAMPLE_PAGES = 10
 
 
@@ -70,7 +66,6 @@ class KazooPart:
         )
 
     def processing(self) -> Ports:
-        """Return what the processor needs."""
         made, tuning, bucket = self._made, self._tuning, self._config.inbox
         max_seconds = int(tuning.max_audio_hours * 3600)
         inbox = Inbox(
@@ -196,7 +191,6 @@ class KazooPart:
         )
 
     def _must_be_used(self) -> None:
-        """Raise Failed if the stack does not use Kazoo."""
         config = self._config
         missing = {"KazooUrl": config.kazoo_url, "KazooAccountIds": config.kazoo_account_ids}
         if lacks := [name for name, value in missing.items() if not value]:

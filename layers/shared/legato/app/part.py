@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from legato.settings import Limit, Limits
     from legato.tuning import Policy
 
+AT_ONCE = 8
+"""So many accounts of a provider are swept at the same time: each has limits of its own."""
+LATE = timedelta(hours=1)
+"""An account's tail that was not read for so long needs a person."""
 JOB_SECONDS = 5
 """A job appears when the records of its call stand in the ledger."""
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from legato.app.part import JOB_SECONDS, credential_ids, processing, windows
+from legato.app.part import AT_ONCE, JOB_SECONDS, LATE, credential_ids, processing, windows
 from legato.discovery.accounts import Accounts
 from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.errors import Failed, Refused
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from legato.tuning import Tuning
 
 ALL = "*"
-AT_ONCE = 8
-"""So many sub-accounts are swept at the same time: each has limits of its own."""
-LATE = timedelta(hours=1)
-"""A tail that was not read for so long needs a person."""
 OVERLAP = timedelta(minutes=10)
 LEAST_BYTES_A_SECOND = 1000
 """No codec of telephony takes less."""
@@ -72,7 +68,6 @@ class RingcxPart:
         )
 
     def processing(self) -> Ports:
-        """Return what the processor needs."""
         made, tuning = self._made, self._tuning
         return processing(
             made,
@@ -161,7 +156,6 @@ class RingcxPart:
         )
 
     def followed(self, secret: Mapping[str, Json]) -> Followed | None:
-        """Return what `legato status` looks at; None if RingCX is not used."""
         if not self._config.ringcx_sub_account_ids:
             return None
         made, policy, limits = self._made, self._policy(), self._tuning.ringcx_limits

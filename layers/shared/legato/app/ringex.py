@@ -69,7 +69,6 @@ class RingexPart:
         )
 
     def processing(self) -> Ports:
-        """Return what the processor needs."""
         return processing(
             self._made,
             self._provider(),
@@ -79,11 +78,9 @@ class RingexPart:
         )
 
     def source(self) -> RingexSource:
-        """Return where recordings are removed."""
         return RingexSource(self._api)
 
     def recorded(self, *, begin: datetime, end: datetime) -> list[RingexRecorded]:
-        """Return who says what was recorded in this time."""
         if not self._config.use_ringex:
             return []
         kept = known_retention(self._made.ledger)
@@ -131,7 +128,6 @@ class RingexPart:
         )
 
     def followed(self, secret: Mapping[str, Json]) -> Followed | None:
-        """Return what `legato status` looks at; None if RingEX is not used."""
         if not self._config.use_ringex:
             return None
         made, policy = self._made, self._policy()

@@ -63,21 +63,18 @@ class App(Adapters):
 
     @cached_property
     def ringex(self) -> RingexPart:
-        """RingEX in this stack."""
         from legato.app.ringex import RingexPart
 
         return RingexPart(self)
 
     @cached_property
     def ringcx(self) -> RingcxPart:
-        """RingCX in this stack."""
         from legato.app.ringcx import RingcxPart
 
         return RingcxPart(self)
 
     @cached_property
     def kazoo(self) -> KazooPart:
-        """Kazoo in this stack."""
         from legato.app.kazoo import KazooPart
 
         return KazooPart(self)
@@ -122,11 +119,9 @@ class App(Adapters):
         ]
 
     def keeper(self) -> Keeper:
-        """Return who looks after the subscription of this stack's webhook."""
         return self.ringex.keeper(self.config.ringex_webhook_url)
 
     def chaining(self) -> Chaining:
-        """Return what the digests need."""
         from legato.aws.signer import KmsSigner
         from legato.evidence.digest import Chaining
 
@@ -269,7 +264,6 @@ class App(Adapters):
 
     @cached_property
     def holding(self) -> Holding:
-        """What HolderFunction needs."""
         from legato.evidence.legal_hold import Holding
 
         return Holding(
@@ -283,7 +277,6 @@ class App(Adapters):
 
     @cached_property
     def access_log(self) -> AccessLog:
-        """What AccessFunction needs."""
         from legato.evidence.access_log import AccessLog
 
         return AccessLog(

@@ -49,7 +49,6 @@ class _Output:
         self.size = 0
 
     def write(self, audio: bytes) -> None:
-        """Write at the end. Raises TooLarge."""
         self.size += len(audio)
         if self.size > self._max_bytes:
             raise TooLarge(f"the recording grows over the limit of {self._max_bytes:,} bytes")
@@ -58,7 +57,6 @@ class _Output:
             left = left[self._file.write(left) :]
 
     def write_in_front(self, header: bytes) -> None:
-        """Write over the beginning."""
         self._file.seek(0)
         self._file.write(header)
 

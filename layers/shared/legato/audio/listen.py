@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import ceil
 from pathlib import Path
-from typing import Protocol
 
 import audioop
 
@@ -97,7 +96,6 @@ class _Sound:
 
     @property
     def begun(self) -> bool:
-        """Tell whether the rate and the channels are known."""
         return self._meter is not None
 
     def begin(self, rate: int, channels: int) -> None:
@@ -130,11 +128,9 @@ class _Sound:
         return self._meter, levels
 
     def damaged(self, reason: str) -> DamagedAudio:
-        """Return the error for a recording of this format."""
         return DamagedAudio(reason, extension=self.form)
 
     def refuse_long(self, seconds: float) -> None:
-        """Raise TooLarge if it lasts longer than is allowed."""
         if seconds > self._max_seconds:
             limit = f"the limit of {self._max_seconds:,} s"
             raise TooLarge(f"the recording is longer than {limit}")
@@ -147,18 +143,7 @@ class _Sound:
         return bytes(kept)
 
 
-class _Decoder(Protocol):
-    """Makes sound of the audio's bytes."""
-
-    def give(self, audio: bytes) -> None:
-        """Take the next bytes of audio."""
-        ...
-
-    def end(self) -> None:
-        """Hear what is left."""
-        ...
-
-
+type _Decoder = _Plain | _Piped | _Frames | _Deaf
 type _NewPipe = Callable[..., _Piped]
 
 
@@ -172,7 +157,6 @@ class _Plain:
         self._rest = b""
 
     def give(self, audio: bytes) -> None:
-        """Hear the samples that are whole."""
         for at in range(0, len(audio), _AT_ONCE):
             samples = self._rest + audio[at : at + _AT_ONCE]
             whole = len(samples) // self._width * self._width
@@ -195,7 +179,6 @@ class _Piped:
         self._listen(self._fed.give(audio))
 
     def end(self) -> None:
-        """Hear the rest. Raises as `give` does."""
         self._listen(self._fed.end())
 
     def _listen(self, pieces: Iterable[bytes]) -> None:
@@ -252,7 +235,6 @@ class _Frames:
 
     @property
     def codec(self) -> str:
-        """The codec of the frames, by ffmpeg's name."""
         return f"mp{self.kind.layer}"
 
     def _decode(self, frames: bytes) -> None:
@@ -304,14 +286,12 @@ class _Unheard:
 
     def __init__(self, extension: str, name: str) -> None:
         self.extension = extension
-        self._decoder = _Deaf(name)
+        self._name = name
 
     def hear(self, piece: bytes) -> None:
         """Pass the next bytes by."""
-        self._decoder.give(piece)
 
     def heard(self) -> tuple[AudioFacts, Levels]:
-        """Say what it is."""
         facts = AudioFacts(
             extension=self.extension,
             media_type=MEDIA_TYPES[self.extension],
@@ -319,7 +299,7 @@ class _Unheard:
             sample_rate=0,
             channels=0,
             duration_ms=0,
-            unsupported=self._decoder.name,
+            unsupported=self._name,
         )
         return facts, _NOTHING
 
@@ -333,11 +313,9 @@ class _Wav:
         self._begun: tuple[riff.Form, _Decoder] | None = None
 
     def hear(self, piece: bytes) -> None:
-        """Take the next bytes. Raises DamagedAudio, TooLarge."""
         self._give(self._walker.feed(piece))
 
     def heard(self) -> tuple[AudioFacts, Levels]:
-        """Say what it was. Raises DamagedAudio, TooLarge."""
         self._give(self._walker.end())
         if self._begun is None:
             raise self._sound.damaged("it holds no audio")
@@ -420,14 +398,12 @@ class _Mp3:
         self._decoder = _Frames(sound, new_pipe)
 
     def hear(self, piece: bytes) -> None:
-        """Take the next bytes. Raises NotAudio, DamagedAudio, TooLarge."""
         self._decoder.give(piece)
         walker = self._decoder.walker
         if not walker.frames and walker.beside["text"] + walker.beside["unknown bytes"] > _MAX_JUNK:
             raise self._no_audio
 
     def heard(self) -> tuple[AudioFacts, Levels]:
-        """Say what it was. Raises NotAudio, DamagedAudio, TooLarge."""
         frames, walker = self._decoder, self._decoder.walker
         try:
             frames.end()

@@ -130,7 +130,6 @@ class Walker:
 
     @property
     def frames(self) -> int:
-        """How many frames there were so far."""
         return self.counts.total()
 
     @property

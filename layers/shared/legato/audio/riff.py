@@ -81,7 +81,6 @@ class Form:
 
     @property
     def channels(self) -> int:
-        """How many samples stand side by side."""
         return self._number(2)
 
     @property
@@ -378,7 +377,6 @@ def header(form: Form, size: int, samples: int, *, wide: bool) -> bytes:
 
 
 def pcm16(rate: int, channels: int) -> Form:
-    """Return the form of 16-bit PCM."""
     return Form(struct.pack("<HHIIHH", 1, channels, rate, rate * channels * 2, channels * 2, 16))
 
 

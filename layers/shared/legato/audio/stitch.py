@@ -34,24 +34,16 @@ class FfmpegStitcher:
         self._max_bytes = max_bytes
 
     def listen(self, head: bytes) -> AbstractContextManager[Listener]:
-        """Begin to listen to a stream. Raises NotAudio; see the port and `legato.audio.listen`."""
         return listen.listen(self._ffmpeg, head, max_seconds=self._max_seconds)
 
     def inspect(self, path: Path) -> tuple[AudioFacts, Levels]:
-        """Listen to a file. Raises NotAudio, DamagedAudio or TooLarge; see the port."""
         return listen.inspect(self._ffmpeg, path, max_seconds=self._max_seconds)
 
     def together(self, parts: Sequence[tuple[AudioFacts, Levels]]) -> Levels:
-        """Return the levels and peaks of one or more recordings that play one after the other."""
         return combine_levels(parts)
 
     def repeated(self, legs: Mapping[str, tuple[datetime, Levels]]) -> Mapping[str, HeardIn]:
-        """Say which legs are heard in another one; see the port and `legato.audio.repeated`."""
         return repeated.repeated(legs)
 
     def join(self, legs: Sequence[tuple[Path, AudioFacts]], target: Path) -> Joined:
-        """Write the legs into `target`. Raises Failed with the reason, or TooLarge.
-
-        `target` is written from its beginning, and is gone again when it fails.
-        """
         return join.join(self._ffmpeg, legs, target, max_bytes=self._max_bytes)

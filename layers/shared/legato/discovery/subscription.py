@@ -59,12 +59,10 @@ class KeepReport:
     reasons: list[str] = field(default_factory=list)
 
     def did(self, name: str, reason: str) -> None:
-        """Count something that was done, and say why."""
         self.counts[name] += 1
         self.reasons.append(reason)
 
     def failed(self, reason: str) -> None:
-        """Say what could not be done."""
         self.did("KeeperFailed", reason)
 
 

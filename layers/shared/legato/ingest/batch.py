@@ -373,7 +373,6 @@ def _claimed(jobs: _Jobs, until: datetime, ports: Ports, report: BatchReport) ->
 def _claimed_once(
     job: Job, jobs: _Jobs, until: datetime, ports: Ports, report: BatchReport
 ) -> list[CallWork]:
-    """Claim a call. Raises Stale, Retry."""
     now = ports.clock.now()
     state = ports.ledger.load(job.id)
     claimed = claim(
@@ -454,7 +453,6 @@ def _finish(
     ports: Ports,
     report: BatchReport,
 ) -> None:
-    """Work on one call, and bring it to rest."""
     try:
         _tried(work, found, looked_at=looked_at, ports=ports, report=report)
     except Stale:

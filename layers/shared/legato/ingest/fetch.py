@@ -197,7 +197,6 @@ def _keep_refused(fetching: Fetching, path: Path, sha256: str, ports: Ports) -> 
 
 
 def _write(pieces: Iterator[bytes], path: Path, leg: Leg) -> str:
-    """Write the pieces to the file and return their SHA-256."""
     digest = hashlib.sha256()
     try:
         with create(path) as file:

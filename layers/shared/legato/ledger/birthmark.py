@@ -76,7 +76,7 @@ class Birthmark:
                 raise Wait(LOST, seconds=LOST_SECONDS)
             note = mark_anew(self._archive, self._notes, self._clock)
         for _ in range(TRIES):
-            if self._is_behind(note):
+            if is_behind(self._archive, note.content):
                 seen, note = note, self._notes.read(NOTE)
                 if note == seen:
                     raise Wait(LOST, seconds=LOST_SECONDS)
@@ -86,9 +86,6 @@ class Birthmark:
             self._checked_at = now
             return
         raise Wait("the ledger's mark is written faster than it is read", seconds=1)
-
-    def _is_behind(self, note: Note) -> bool:
-        return is_behind(self._archive, note.content)
 
     def _count_on(self, note: Note) -> None:
         """Count on if it is time. The ledger says so first: who dies in between has said enough."""

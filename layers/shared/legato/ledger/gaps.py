@@ -51,7 +51,6 @@ class Gap:
 
     @property
     def splits(self) -> bool:
-        """Whether it can be asked for in two halves."""
         return self.end - self.begin > NARROWEST
 
     @property

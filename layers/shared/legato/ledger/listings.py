@@ -27,7 +27,6 @@ def tail_key(tail: str) -> str:
 
 
 def records_key(call: CallId) -> str:
-    """Return the key of the note with the records of a call."""
     return f"records#{call}"
 
 

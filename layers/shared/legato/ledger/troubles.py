@@ -63,7 +63,6 @@ _KINDS: tuple[tuple[type[LegatoError], TroubleKind], ...] = (
 
 
 def is_due(trouble: Trouble, now: datetime) -> bool:
-    """Say whether the recording is to be asked for now."""
     return trouble.next_at is not None and trouble.next_at <= now + ROUNDING
 
 
@@ -168,7 +167,6 @@ def described(troubles: dict[str, Trouble]) -> str:
 
 
 def next_try(troubles: Iterable[Trouble]) -> datetime | None:
-    """Return when the next of them is to be asked for."""
     return min((one.next_at for one in troubles if one.next_at is not None), default=None)
 
 

@@ -119,7 +119,6 @@ def read(response: httpx.Response) -> bytes:
 
 
 def broken_off(response: httpx.Response, error: httpx.HTTPError) -> Retry:
-    """Return the error for a body that ends before what it announced."""
     return Retry(f"{where(response.request)} broke off: {type(error).__name__}: {error}")
 
 

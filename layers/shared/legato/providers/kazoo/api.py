@@ -162,7 +162,6 @@ class KazooApi:
         raise Retry(f"Kazoo lists more accounts below {account} than can be")
 
     def recording(self, account: str, recording: str) -> Json:
-        """Return a recording's document."""
         return self._asked("GET", account, "recordings", recording).data(dict)
 
     @contextmanager

@@ -32,7 +32,6 @@ def to_gregorian(moment: datetime) -> int:
 
 
 def recording_of(document: Json) -> str | None:
-    """Return the id of the recording."""
     return id_of(document.get("id"))
 
 

@@ -229,7 +229,6 @@ class Inbox:
         )
 
     def open(self, key: str, version_id: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Open a copy for reading in pieces. Raises NotYet if it is gone, Retry."""
         return self._objects.open(key, version_id)
 
     def _archived(self, place: Json) -> str | None:

@@ -10,17 +10,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from legato.errors import Failed, LegatoError, NotYet, Wait
+from legato.errors import Failed, NotYet, Wait
 from legato.ledger.accounts import siblings
-from legato.ledger.listings import AHEAD, as_listed, records_key
+from legato.ledger.listings import as_listed, records_key
 from legato.model import Leg, Listing, Priority
 from legato.providers.kazoo.documents import address, ended_at, listing
 from legato.providers.kazoo.inbox import CALL, INBOX_KEY, LISTEN
+from legato.providers.listed import each_by_itself, too_young
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from legato.errors import LegatoError
     from legato.model import CallId, Job, Json
     from legato.ports import Clock, Notes, SourceRecording
     from legato.providers.kazoo.api import KazooApi
@@ -59,16 +61,8 @@ class Kazoo:
     ) -> Mapping[CallId, Listing | LegatoError]:
         """Answer from the ledger; what only the inbox has is looked up."""
         del closely  # the ledger knows as much of one as of all
-        found: dict[CallId, Listing | LegatoError] = {}
         until = self._clock.now() + LISTEN
-        for job in jobs:
-            try:
-                answer = self._resolved(job, until)
-            except LegatoError as error:
-                answer = error
-            if answer is not None:
-                found[job.id] = answer
-        return found
+        return each_by_itself(jobs, lambda job: self._resolved(job, until))
 
     def _resolved(self, job: Job, until: datetime) -> Listing | LegatoError | None:
         if job.call.startswith(CALL) and not job.account:
@@ -135,14 +129,8 @@ class Kazoo:
         ended = ended_at(documents, latest=job.seen_at)
         if ended is None:
             return None
-        # It was listed when it was seen, so a later end is a clock that is wrong; and one that has
-        # seen it in the future was wrong, too.
-        now = self._clock.now()
-        last = min(ended, job.seen_at)
-        left = (last + self._quiet - now).total_seconds()
-        if left <= 0 or last > now + AHEAD:
-            return None
-        return Wait("the interaction may go on", seconds=left)
+        now, reason = self._clock.now(), "the interaction may go on"
+        return too_young(job, ended, now=now, quiet=self._quiet, reason=reason)
 
 
 class KazooSource:

@@ -70,7 +70,6 @@ class Answer:
 
 
 def is_json(response: httpx.Response) -> bool:
-    """Say whether an answer calls itself JSON."""
     return "json" in response.headers.get("content-type", "").lower()
 
 

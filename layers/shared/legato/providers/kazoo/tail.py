@@ -206,5 +206,4 @@ class KazooTail(Account):
 
 
 def month_of(moment: datetime) -> datetime:
-    """Return when the month of this moment began."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from legato.errors import LegatoError, Wait
 from legato.ledger.accounts import siblings
-from legato.ledger.listings import AHEAD, as_listed, records_key
+from legato.ledger.listings import as_listed, records_key
 from legato.model import Job, Leg, Listing, Priority
+from legato.providers.listed import each_by_itself, too_young
 from legato.providers.ringcx.retention import known_days
 from legato.providers.ringcx.rows import address, ended_at, is_voice, listing
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from legato.errors import LegatoError, Wait
     from legato.model import CallId, Json
     from legato.ports import Clock, Notes
     from legato.providers.ringcx.api import RingcxApi
@@ -60,15 +61,8 @@ class Ringcx:
         (https://developers.ringcentral.com/engage/voice/guide/workforce/call-recording).
         """
         del closely  # the ledger knows as much of one as of all
-        found: dict[CallId, Listing | LegatoError] = {}
         days = known_days(self._notes)
-        for job in jobs:
-            try:
-                if (answer := self._resolved(job, days)) is not None:
-                    found[job.id] = answer
-            except LegatoError as error:
-                found[job.id] = error
-        return found
+        return each_by_itself(jobs, lambda job: self._resolved(job, days))
 
     def _resolved(self, job: Job, days: Json) -> Listing | Wait | None:
         note = self._notes.read(records_key(job.id))
@@ -99,11 +93,5 @@ class Ringcx:
         ended = ended_at(voice, latest=job.seen_at)
         if ended is None and not any(row.get("segmentEndTimeMs") for row in voice):
             return None
-        # It was listed when it was seen, so a later end is a clock that is wrong; and one that has
-        # seen it in the future was wrong, too.
-        now = self._clock.now()
-        last = min(ended or job.seen_at, job.seen_at)
-        left = (last + self._settle - now).total_seconds()
-        if left <= 0 or last > now + AHEAD:
-            return None
-        return Wait("the dialog has only just ended", seconds=left)
+        now, reason = self._clock.now(), "the dialog has only just ended"
+        return too_young(job, ended or job.seen_at, now=now, quiet=self._settle, reason=reason)

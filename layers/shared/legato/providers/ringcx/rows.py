@@ -28,7 +28,6 @@ _URL = re.compile("recording.*(url|uri|link|location)$", re.IGNORECASE)
 
 
 def dialog_of(row: Json) -> str | None:
-    """Return the id of the row's dialog."""
     return id_of(row.get("dialogId")) or id_of(row.get("dialogID"))
 
 
@@ -59,7 +58,6 @@ def is_unclear(row: Json) -> bool:
 
 
 def recordings(rows: Iterable[Json]) -> frozenset[str]:
-    """Return the ids of the segments that have a recording."""
     return frozenset(filter(None, (segment_of(row) for row in rows if is_recorded(row))))
 
 

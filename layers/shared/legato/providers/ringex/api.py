@@ -84,7 +84,6 @@ class RingexApi:
         )
 
     def get(self, path: str, params: Json, *, priority: Priority = Priority.NORMAL) -> Json:
-        """GET a JSON object from the platform."""
         request = self._line.request("GET", self._platform.join(path), params=params)
         with self._answer(request, scope_of(path), priority=priority) as response:
             return responses.read_object(response)

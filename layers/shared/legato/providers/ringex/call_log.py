@@ -62,7 +62,6 @@ def session_of(record: Json) -> str | None:
 
 
 def recording_ids(records: Iterable[Json]) -> frozenset[str]:
-    """Return the ids of all recordings that records and their legs name."""
     return frozenset(filter(None, map(_recording_of, _entries(records))))
 
 

@@ -109,7 +109,6 @@ class Ringex:
         return self._api.stream(address_of(leg.id), priority=priority)
 
     def _records(self, jobs: Sequence[Job], **filters: str) -> dict[str, list[Json]]:
-        """Return the records of these calls."""
         calls = {job.call for job in jobs}
         found: dict[str, list[Json]] = {}
         for record in self._pages(jobs, **filters):
@@ -179,6 +178,5 @@ def records_of(answer: Json) -> list[object]:
 
 
 def has_more(answer: Json) -> bool:
-    """Say whether another page of the call log follows."""
     navigation = answer.get("navigation")
     return isinstance(navigation, dict) and bool(navigation.get("nextPage"))

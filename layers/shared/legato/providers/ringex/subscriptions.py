@@ -71,7 +71,6 @@ class RingexSubscriptions:
         return _read(self._api.send("POST", f"{PATH}/{name}/renew"))
 
     def delete(self, name: str) -> None:
-        """Delete it, if it is still there."""
         try:
             self._api.send("DELETE", f"{PATH}/{name}")
         except NotYet:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from legato.errors import Barred, Failed, LegatoError, Retry, Wait
 from legato.ledger.listings import AHEAD, as_listed, records_key, tail_key
 from legato.model import Job, Json, Leg, Listing, parse_time
+from legato.providers.listed import each_by_itself
 from legato.providers.ringex.call_log import listing
 from legato.providers.ringex.retention import known_retention
 
@@ -97,18 +98,16 @@ class TailedRingex:
 
     def _known(self, jobs: Sequence[Job]) -> dict[CallId, Listing | LegatoError]:
         """Return what the ledger has of these calls."""
-        found: dict[CallId, Listing | LegatoError] = {}
         retention = known_retention(self._notes)
-        for job in jobs:
-            try:
-                note = self._notes.read(records_key(job.id))
-            except LegatoError as error:
-                found[job.id] = error
-                continue
-            if records := list(note.content.get("records", {}).values()):
-                listed = listing(as_listed(job, note), records, retention=retention)
-                found[job.id] = replace(listed, final=True)
-        return found
+
+        def known(job: Job) -> Listing | None:
+            note = self._notes.read(records_key(job.id))
+            records = list(note.content.get("records", {}).values())
+            if not records:
+                return None
+            return replace(listing(as_listed(job, note), records, retention=retention), final=True)
+
+        return each_by_itself(jobs, known)
 
     def _settled(self, jobs: Sequence[Job]) -> dict[CallId, Listing | LegatoError]:
         """Answer for calls without records; those before the tail's beginning are left out."""
