@@ -49,6 +49,43 @@ def test_a_reader_that_ends_first_is_no_error(tmp_path: Path, many: int) -> None
     assert (ended.returncode, ended.stderr) == (Exit.PIPE_CLOSED, "")
 
 
+@pytest.mark.parametrize("command", [("-h",), ("find", "-h")])
+def test_a_help_text_whose_reader_ends_first_is_no_error(command: tuple[str, ...]) -> None:
+    """`legato -h | head -1` too, which typer writes by itself."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [*LEGATO, *command],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment(),
+        timeout=60,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (Exit.PIPE_CLOSED, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+    """Where the output is a file."""
+    (tmp_path / CALLS).mkdir()
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*LEGATO, "verify", str(tmp_path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=environment(),
+            timeout=60,
+        )
+    assert ended.returncode == Exit.FAILED
+    assert ended.stderr.endswith("free some space, and run the same command again\n")
+    assert "Traceback" not in ended.stderr
+
+
 def test_ctrl_c_ends_it_with_a_line() -> None:
     """While it waits for AWS."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

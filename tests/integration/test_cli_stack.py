@@ -95,7 +95,7 @@ class Refusing(BaseHTTPRequestHandler):
             "cloudformation:DescribeStacks on resource: *",
             "AWS does not permit cloudformation:DescribeStacks: docs/permissions.md lists",
         ),
-        ("ExpiredToken", "it is over", "AWS does not accept the credentials (ExpiredToken): log"),
+        ("ExpiredToken", "it is over", "your AWS session has expired (ExpiredToken): log in"),
     ],
 )
 def test_what_aws_refuses_is_told_in_one_line(code: str, message: str, says: str) -> None:
@@ -120,10 +120,10 @@ def test_what_is_wrong_with_the_access_is_told_in_one_line(aws_endpoint: str) ->
             "no AWS region is set",
             Exit.WRONG_USAGE,
         ),
-        ({"AWS_PROFILE": "nobodys", **region}, "The config profile (nobodys)", Exit.WRONG_USAGE),
+        ({"AWS_PROFILE": "nobodys", **region}, "there is no AWS profile nobodys", Exit.WRONG_USAGE),
         (
             {**aws.CREDENTIALS, "AWS_DEFAULT_REGION": "no region"},
-            "Provided region_name 'no region'",
+            "'no region' is no AWS region",
             Exit.WRONG_USAGE,
         ),
         (
@@ -136,7 +136,7 @@ def test_what_is_wrong_with_the_access_is_told_in_one_line(aws_endpoint: str) ->
             "Invalid endpoint: nowhere",
             Exit.WRONG_USAGE,
         ),
-        (aws.environment("http://127.0.0.1:1"), "AWS does not answer: Could", Exit.UNAVAILABLE),
+        (aws.environment("http://127.0.0.1:1"), "127.0.0.1 cannot be reached", Exit.UNAVAILABLE),
     ]:
         for words in (("find",), ("status",), ("get", "s-1"), ("verify",)):
             ended = legato(*words, **environment)

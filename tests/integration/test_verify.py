@@ -302,7 +302,7 @@ def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
 
     unknown = legato("--stack", "nobodys", "verify", **here)
     assert unknown.returncode == Exit.NO_STACK
-    assert unknown.stderr.startswith("legato: there is no stack nobodys here")
+    assert unknown.stderr.startswith("legato: there is no stack nobodys in ")
     nowhere = legato("verify", **aws.environment("http://127.0.0.1:1"))
     assert nowhere.returncode == Exit.UNAVAILABLE
     assert nowhere.stderr.startswith("legato: AWS does not answer")

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 from typer.testing import CliRunner
 
-from legato.aws.stack import refusal
+from legato.aws.refusals import refusal
 from legato.cli.app import app
 from legato.cli.exit_codes import Exit, exit_of
 from legato.cli.progress import Words, bars

@@ -261,8 +261,9 @@ class TestErrors:
         ended = find(place)
         assert ended.exit_code == Exit.NOT_PERMITTED
         assert ended.stderr == (
-            "legato: AWS does not permit dynamodb:Query: docs/permissions.md lists what the "
-            "command needs\n"
+            "legato: AWS does not permit dynamodb:Query on "
+            "arn:aws:dynamodb:eu-central-1:1:table/t: "
+            "docs/permissions.md lists what the command needs\n"
         )
 
     @pytest.mark.parametrize(

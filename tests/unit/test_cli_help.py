@@ -118,7 +118,9 @@ def test_output_that_finds_no_room_ends_with_a_line(monkeypatch):
         monkeypatch.undo()
         with suppress(OSError):
             full.close()
-    assert ended.value.code == "legato: No space left on device"
+    assert ended.value.code == (
+        "legato: No space left on device: free some space, and run the same command again"
+    )
 
 
 def test_who_is_interrupted_before_it_begins_hears_nothing(monkeypatch):

@@ -121,11 +121,11 @@ def test_of_several_errors_the_most_telling_one_counts():
         (Retry("the ledger is busy"), Exit.UNAVAILABLE, "the ledger is busy: run the same command"),
         (Retry("send it again"), Exit.UNAVAILABLE, "send it again"),
         (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted"),
-        (EOFError(), Exit.INTERRUPTED, "interrupted"),
+        (EOFError(), Exit.FAILED, "nobody answers on standard input"),
         (
             EndpointConnectionError(endpoint_url="https://sqs"),
             Exit.UNAVAILABLE,
-            'AWS does not answer: Could not connect to the endpoint URL: "https://sqs"',
+            "sqs cannot be reached: check the network",
         ),
         (
             ClientError({"Error": {"Code": "AccessDenied"}}, "RestoreObject"),
@@ -135,7 +135,7 @@ def test_of_several_errors_the_most_telling_one_counts():
         (
             ClientError({"Error": {"Code": "ThrottlingException"}}, "Query"),
             Exit.UNAVAILABLE,
-            "AWS does not answer: An error occurred (ThrottlingException)",
+            "AWS takes no more requests now (throttled)",
         ),
     ],
 )

@@ -42,7 +42,10 @@ def disk(target: Path) -> Iterator[None]:
             ) from error
         if error.errno == errno.ELOOP:
             raise a_link(target) from error
-        raise Refused(f"{error.filename or target} cannot be written: {error.strerror}") from error
+        raise Refused(
+            f"{error.filename or target} cannot be written ({error.strerror}): choose another "
+            "folder"
+        ) from error
 
 
 def prepare(folder: Path) -> None:
@@ -50,7 +53,9 @@ def prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refused(f"{folder} cannot be created: {error.strerror}") from error
+        raise Refused(
+            f"{folder} cannot be created ({error.strerror}): choose another folder with --out"
+        ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise Refused(f"{folder} cannot be written: choose another folder with --out")
 

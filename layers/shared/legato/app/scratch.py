@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from legato.aws.stack import refusal
+from legato.aws.refusals import refusal
 from legato.errors import LegatoError
 from legato.model import Note
 

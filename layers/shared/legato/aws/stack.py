@@ -1,8 +1,7 @@
-"""What the operator's command asks of AWS: what a stack is made of, and why AWS refuses."""
+"""What the operator's command asks of AWS: what a stack is made of, and to sign for a person."""
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -13,51 +12,13 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-from legato.aws.clients import client
+from legato.aws.clients import client, session
 from legato.aws.errors import BROKEN, code
-from legato.errors import NoStack, NotPermitted, Refused, Unavailable
+from legato.aws.refusals import unanswered
+from legato.errors import NoStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from legato.errors import LegatoError
-
-_FORBIDDEN = {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-_ACTIONS = {
-    "GetObject": "s3:GetObjectVersion",
-    "HeadObject": "s3:GetObjectVersion",
-    "ListObjectVersions": "s3:ListBucketVersions",
-    "RestoreObject": "s3:RestoreObject",
-}
-"""Of operations on the archive, for which S3 does not always name the permission: a HEAD says
-nothing but 403. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-"""
-_UNACCEPTED = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-}
-_LOG_IN = (
-    exceptions.NoCredentialsError,
-    exceptions.PartialCredentialsError,
-    exceptions.CredentialRetrievalError,
-    exceptions.LoginError,
-    exceptions.SSOError,
-    exceptions.TokenRetrievalError,
-)
-_MISCONFIGURED = (
-    exceptions.ConfigNotFound,
-    exceptions.ConfigParseError,
-    exceptions.InvalidConfigError,
-    exceptions.InvalidRegionError,
-    exceptions.MissingDependencyException,
-    exceptions.UnknownCredentialError,
-)
-"""What --profile, --region or a configuration file is wrong about."""
 
 
 def outputs(stack: str) -> dict[str, str]:
@@ -74,14 +35,17 @@ def parameters(stack: str) -> dict[str, str]:
 
 def described(stack: str) -> Any:
     """Return what CloudFormation says of a stack. Raises as outputs."""
+    if not stack.strip():
+        raise NoStack("--stack is empty: name the stack")
     with plain():
         try:
             [found] = client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         except ClientError as error:
             if code(error) != "ValidationError":
                 raise
+            region = session().get_config_variable("region")
             reason = "name it with --stack, or choose its --region and --profile"
-            raise NoStack(f"there is no stack {stack} here: {reason}") from error
+            raise NoStack(f"there is no stack {stack} in {region}: {reason}") from error
     return found
 
 
@@ -94,11 +58,11 @@ def signer() -> Sign:
 
     It may be used by several threads. It raises NotPermitted, Refused as unanswered has it.
     """
-    session, lock = botocore.session.get_session(), Lock()
+    own, lock = botocore.session.get_session(), Lock()
 
     def signed(method: str, url: str, body: bytes) -> dict[str, str]:
         with plain(), lock:
-            credentials, region = session.get_credentials(), session.get_config_variable("region")
+            credentials, region = own.get_credentials(), own.get_config_variable("region")
             if credentials is None:
                 raise exceptions.NoCredentialsError
             if region is None:
@@ -109,52 +73,6 @@ def signer() -> Sign:
         return dict(request.headers.items())
 
     return signed
-
-
-def refusal(error: BaseException | None) -> LegatoError | None:
-    """Return what a person has to do before AWS answers, or None if it is no such error.
-
-    Errors of ours are looked through to what caused them.
-    """
-    while error is not None:
-        if isinstance(error, exceptions.ProfileNotFound):
-            return Refused(f"{error}: `aws configure list-profiles` lists the profiles")
-        if isinstance(error, exceptions.NoRegionError):
-            return Refused("no AWS region is set: give --region, or set AWS_DEFAULT_REGION")
-        if isinstance(error, _LOG_IN):
-            return NotPermitted(f"no AWS credentials ({error}): log in, or give --profile")
-        if isinstance(error, _MISCONFIGURED):
-            words = str(error).rstrip(".")
-            return Refused(f"{words}: check --region, --profile and your AWS configuration")
-        if isinstance(error, ClientError):
-            return _refusal(error)
-        error = error.__cause__
-    return None
-
-
-def unanswered(error: BaseException) -> LegatoError | None:
-    """Return what an error of AWS's own libraries comes to, or None if it is no such error."""
-    if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):
-        return Refused(f"{error}: check AWS_ENDPOINT_URL and your AWS configuration")
-    if not isinstance(error, (ClientError, *BROKEN)):
-        return None
-    return refusal(error) or Unavailable(
-        f"AWS does not answer: {error}: check the network and the region"
-    )
-
-
-def _refusal(error: ClientError) -> LegatoError | None:
-    if code(error) in _FORBIDDEN:
-        words = error.response.get("Error", {}).get("Message", "")
-        action = re.search(r"perform: ([\w-]+:\w+)", words)
-        operation = error.operation_name
-        named = action[1] if action else _ACTIONS.get(operation, operation)
-        return NotPermitted(
-            f"AWS does not permit {named}: docs/permissions.md lists what the command needs"
-        )
-    if code(error) in _UNACCEPTED:
-        return NotPermitted(f"AWS does not accept the credentials ({code(error)}): log in again")
-    return None
 
 
 @contextmanager

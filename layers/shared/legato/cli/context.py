@@ -320,6 +320,8 @@ def local_system() -> dict[str, str]:
 def use(local: Mapping[str, str] | None, *, region: str | None, profile: str | None) -> None:
     """Lead this process's AWS clients there; what is not said is left as it is."""
     wanted = dict(local or {})
+    # botocore itself reads AWS_DEFAULT_REGION only.
+    region = region or (None if local else os.environ.get("AWS_REGION"))
     if region:
         wanted |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
     if profile:

@@ -86,9 +86,9 @@ def understood(error: LegatoError) -> LegatoError:
     """Return an error, or what a person has to do before AWS answers if AWS is its cause."""
     if error.__cause__ is None:
         return error
-    from legato.aws.stack import refusal
+    from legato.aws.refusals import passing, refusal
 
-    return refusal(error) or error
+    return refusal(error) or passing(error) or error
 
 
 def listed(codes: Iterable[Exit]) -> str:

@@ -7,8 +7,10 @@ command has to think of it; tests/template/test_output.py sees to it that none w
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import logging
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+HINTS = {
+    errno.EACCES: "choose another folder, or get the permission",
+    errno.EIO: "check the disk or the terminal",
+    errno.EMFILE: "raise the limit with `ulimit -n 1024`",
+    errno.ENOENT: "check the name",
+    errno.ENOSPC: "free some space, and run the same command again",
+    errno.EROFS: "choose another folder",
+}
+"""What to do about the errors of a machine."""
 WIDE = 2000
 """Columns where nobody looks at a terminal: nothing is folded."""
 
@@ -34,14 +45,18 @@ def speaking(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn what ends a command into a line on standard error and an exit code."""
     try:
         yield
-    except (KeyboardInterrupt, typer.Abort, EOFError):
+    except (KeyboardInterrupt, typer.Abort):
         end(interrupted, Exit.INTERRUPTED)
+    except EOFError:
+        end("nobody answers on standard input: run the command on a terminal", Exit.FAILED)
     except BrokenPipeError:
         raise typer.Exit(Exit.PIPE_CLOSED) from None
     except LegatoError as error:
         _end(error)
+    except OSError as error:
+        end(broken(error), Exit.FAILED)
     except Exception as error:
-        from legato.aws.stack import unanswered
+        from legato.aws.refusals import unanswered
 
         ours = unanswered(error)
         if ours is None:
@@ -52,7 +67,15 @@ def speaking(interrupted: str = "interrupted") -> Iterator[None]:
 def _end(error: LegatoError) -> NoReturn:
     code, words = exit_of(error), in_short(error)
     again = code is Exit.UNAVAILABLE and "again" not in words
-    end(f"{words}: run the same command again" if again else words, code)
+    then = ", and" if "check " in words else ":"
+    end(f"{words}{then} run the same command again" if again else words, code)
+
+
+def broken(error: OSError) -> str:
+    """Return what an error of this machine says: a file, a disk, a program."""
+    name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    hint = HINTS.get(error.errno or 0, "check the file, the folder and the disk")
+    return f"{name}{error.strerror or error}: {hint}"
 
 
 def in_short(error: LegatoError) -> str:
