@@ -14,7 +14,7 @@ from legato.cli.app import app
 from legato.cli.exit_codes import Exit
 from legato.errors import Failed, Refused, Retry
 from legato.evidence.access_log import answer
-from legato.model import CallId, format_time
+from legato.model import CallId
 from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_access_log import World
 from tests.unit.test_catalogue import a_row
@@ -131,14 +131,15 @@ class TestAccesses:
         """The newest first, in a line each, and nothing in it commands a terminal."""
         shown = legato(log, str(CALL))
         assert shown.exit_code == 0, shown.output
-        head, *lines = shown.output.splitlines()
+        head, *lines, zone = shown.output.splitlines()
+        assert zone == "Times are UTC."
         assert head.split() == ["When", "Who", "Action", "Call", "Reason", "Case"]
-        assert [line.split()[1:3] for line in lines] == [
+        assert [line.split()[2:4] for line in lines] == [
             ["bob", "export"],
             ["alice", "show"],
             ["bob", "link"],
         ]
-        assert format_time(NOON + timedelta(seconds=2)) in lines[0]
+        assert lines[0].startswith(f"{NOON + timedelta(seconds=2):%Y-%m-%d %H:%M:%S}  bob")
         assert "\N{REPLACEMENT CHARACTER}[2Jsubpoena" in lines[0]
         assert "\x1b" not in shown.output
         assert "complaint" in lines[1]

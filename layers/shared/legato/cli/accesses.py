@@ -15,12 +15,13 @@ from legato.cli.exit_codes import Exit
 from legato.cli.options import AsJson
 from legato.cli.output import ListTable, say, write_json
 from legato.cli.select import Selection, chosen, looked_up
-from legato.cli.times import Times
+from legato.cli.times import Times, local_time, zone_name, zone_of
 from legato.errors import Refused
-from legato.model import CallId, format_time, person
+from legato.model import CallId, person
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import tzinfo
 
     from legato.cli.context import Stack
     from legato.ports import Access
@@ -71,7 +72,7 @@ def list_accesses(
         lines = [to_json(one) for one in found]
         write_json(lines)
     elif found:
-        _show(found)
+        _show(found, zone_of(times.zone))
     else:
         say("No accesses are recorded.")
 
@@ -101,12 +102,13 @@ def _merged(found: Iterable[Access]) -> list[Access]:
     return sorted(seen.values(), key=lambda one: (one.at, one.key), reverse=True)
 
 
-def _show(found: list[Access]) -> None:
-    table = ListTable("When", "Who", "Action", "Call", "Reason", "Case")
+def _show(found: list[Access], zone: tzinfo) -> None:
+    table = ListTable("When", "Who", "Action", "Call", "Reason", "Case", whole="Call")
     for one in found:
         said = (person(one.by), one.action, _named(one), one.reason, one.case)
-        table.add(format_time(one.at), *said)
+        table.add(local_time(one.at, zone), *said)
     table.show()
+    say(f"Times are {zone_name(zone)}.")
 
 
 def _named(access: Access) -> str:

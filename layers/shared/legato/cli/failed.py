@@ -51,7 +51,7 @@ def list_failed(
     elif not found:
         say("Nothing failed.")
     else:
-        table = ListTable("Call", "Since", "Where", "Why")
+        table = ListTable("Call", "Since", "Where", "Why", numbers=("Since",), whole="Call")
         for one in found:
             table.add(_named(one), _age(now - one.since), _where(one), one.reason)
         table.show()

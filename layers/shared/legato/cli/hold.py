@@ -15,11 +15,11 @@ from legato.catalogue.named import named
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
 from legato.cli.options import AsJson, Case, Yes
-from legato.cli.output import ListTable, end, in_short, say, write_json
+from legato.cli.output import ListTable, end, in_short, moment, say, write_json
 from legato.cli.select import Selection, chosen, confirm_many, looked_up
 from legato.errors import LegatoError, NotFound, Refused
 from legato.format import counted
-from legato.model import CallId, person
+from legato.model import CallId, parse_time, person
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,9 +147,10 @@ def list_holds(
     if not found:
         say("No call is held." if case is None else f"No call is held for {case}.")
         return
-    table = ListTable("Case", "Call", "Since", "By", "Why", "Release")
+    table = ListTable("Case", "Call", "Since", "By", "Why", "Release", whole="Call")
     for one in found:
-        table.add(one.case, str(one.id), one.at, person(one.by), one.reason, _release(one))
+        since = moment(parse_time(one.at))
+        table.add(one.case, str(one.id), since, person(one.by), one.reason, _release(one))
     table.show()
 
 

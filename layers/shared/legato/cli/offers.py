@@ -39,7 +39,7 @@ def show_offers(found: Sequence[Offer], days: int, *, err: bool) -> None:
     """Say what each tier costs and how long it takes."""
     from legato.retrieval.restore.offers import GIGABYTE
 
-    table = ListTable("Tier", "Price", "Takes", "Objects", "GB")
+    table = ListTable("Tier", "Price", "Takes", "Objects", "GB", numbers=("Objects", "GB"))
     for one in found:
         large = "; longer from 250 MB on" if one.large and one.tier == "Expedited" else ""
         size = f"{one.size / GIGABYTE:.2f}"

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -127,11 +128,18 @@ def write_csv(cells: Iterable[str]) -> None:
 
 
 class ListTable:
-    """A table to be filled. `numbers` are columns that stand to the right."""
+    """A table to be filled. `numbers` are columns that stand to the right.
 
-    def __init__(self, *columns: str, numbers: Collection[str] = ()) -> None:
+    What is in the column `whole` can be copied: where there is no room for it, it stands above the
+    rest of its line instead of being folded.
+    """
+
+    def __init__(
+        self, *columns: str, numbers: Collection[str] = (), whole: str | None = None
+    ) -> None:
         self._columns = columns
         self._numbers = numbers
+        self._whole = None if whole is None else columns.index(whole)
         self._rows: list[list[str]] = []
 
     def add(self, *cells: str) -> None:
@@ -143,13 +151,34 @@ class ListTable:
         from rich.table import Table
         from rich.text import Text
 
+        shown = console(err=err)
+        if self._whole is not None and self._width() > shown.width:
+            self._show_apart(self._whole, shown.width, err=err)
+            return
         table = Table(box=None, pad_edge=False)
         for name in self._columns:
             right = name in self._numbers
             table.add_column(name, justify="right" if right else "left", overflow="fold")
         for cells in self._rows:
             table.add_row(*map(Text, cells))
-        console(err=err).print(table)
+        shown.print(table)
+
+    def _width(self) -> int:
+        from rich.cells import cell_len
+
+        columns = zip(self._columns, *self._rows, strict=True)
+        return sum(max(map(cell_len, cells)) + 2 for cells in columns) - 2
+
+    def _show_apart(self, whole: int, width: int, *, err: bool) -> None:
+        for cells in self._rows:
+            rest = [
+                f"{name.lower()} {cell}"
+                for at, (name, cell) in enumerate(zip(self._columns, cells, strict=True))
+                if cell and at != whole
+            ]
+            say(cells[whole], err=err)
+            for line in wrap(", ".join(rest), max(20, width - 2), break_long_words=False):
+                say(f"  {line}", err=err)
 
 
 def console(*, err: bool = False) -> Console:

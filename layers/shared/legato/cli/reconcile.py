@@ -100,7 +100,7 @@ def _show(report: Reconciliation) -> None:
 def _show_recordings(title: str, found: Sequence[Found]) -> None:
     if not found:
         return
-    table = ListTable("Call", "Recording", "What", "Began", "Seen", "Why")
+    table = ListTable("Call", "Recording", "What", "Began", "Seen", "Why", whole="Call")
     for one in found[:SHOWN]:
         began = moment(one.began_at) if one.began_at else f"{one.day}"
         seen = f"{one.times_seen} x"

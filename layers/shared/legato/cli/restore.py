@@ -108,7 +108,9 @@ def _list(stack: Stack, *, as_json: bool) -> None:
     if as_json:
         write_json([one.to_json() for one in found])
     elif found:
-        table = ListTable("Call", "Requested", "Tier", "Objects", "State")
+        table = ListTable(
+            "Call", "Requested", "Tier", "Objects", "State", numbers=("Objects",), whole="Call"
+        )
         for one in found:
             table.add(*_cells(one))
         table.show()

@@ -187,7 +187,10 @@ def _some(names: Iterable[str]) -> str:
 
 def _archive(said: Json) -> Iterator[tuple[str, str]]:
     if digests := said["digests"]:
-        yield "digests", f"up to {digests['to']}, {_age(digests['behind_seconds'])} ago"
+        yield (
+            "digests",
+            f"up to {moment(parse_time(digests['to']))}, {_age(digests['behind_seconds'])} ago",
+        )
     else:
         yield "digests", "none yet"
     if stamps := said["time_stamps"]:
@@ -197,7 +200,7 @@ def _archive(said: Json) -> Iterator[tuple[str, str]]:
         fates = ", ".join(f"{last[name]} {name}" for name in ("archived", "waiting", "failed"))
         yield (
             "reconciled",
-            f"{last['from'][:10]} to {last['to'][:10]}, at {last['ended_at']}: "
+            f"{last['from'][:10]} to {last['to'][:10]}, at {moment(parse_time(last['ended_at']))}: "
             f"{last['missing']} missing of {last['recorded']} ({fates})",
         )
     else:

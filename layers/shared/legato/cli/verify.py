@@ -268,7 +268,7 @@ def _show(
     if report.valid:
         say("Valid: nothing of these calls is missing or altered.")
         return
-    table = ListTable("Finding", "Object", "What is wrong")
+    table = ListTable("Finding", "Object", "What is wrong", whole="Object")
     for finding in report.findings:
         table.add(finding.kind, finding.key, finding.problem)
     table.show()
