@@ -424,6 +424,16 @@ class TestCases:
         ended = legato(place, "release", "--case", "2026 117", "--confirm")
         assert ended.exit_code == Exit.NOT_FOUND
         assert f"searched for case 2026 117; did you mean --case {CASE}?" in ended.output
+        for command in (("find", "--case", "2026 117"), ("holds", "--case", "2026 117")):
+            shown = legato(place, *command)
+            assert shown.exit_code == 0, shown.output
+            assert shown.output.endswith(f"2026 117; did you mean --case {CASE}?\n")
+
+    def test_a_case_of_which_nothing_is_known_has_no_suggestion(self, place, person):
+        """Nor has one that holds nothing more."""
+        assert legato(place, "holds", "--case", "x").output == "No call is held for x.\n"
+        shown = legato(place, "find", "--case", "x").output
+        assert shown == "Nothing found: searched for case x.\n"
 
     def test_a_case_stays_known_when_its_calls_are_released(self, place, person):
         """The evidence names it for ever."""

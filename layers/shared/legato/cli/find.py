@@ -14,7 +14,7 @@ from legato.catalogue.index import CataloguePage, Query, every
 from legato.cli.command import command
 from legato.cli.options import AsJson
 from legato.cli.output import say, write_csv, write_json
-from legato.cli.select import Filters
+from legato.cli.select import Filters, meant_case
 from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.model import format_time
 from legato.printable import printable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from legato.catalogue.index import Catalogue, Row
+    from legato.cli.context import Stack
     from legato.model import Json, Party
 
 AT_ONCE = 100
@@ -95,7 +96,7 @@ def find(
     elif page.rows:
         _show(page.rows, where)
     if not page.rows and page.cursor is None:
-        say(_nothing(wanted), err=aside)
+        say(_nothing(wanted, context.obj), err=aside)
     if not aside or as_csv:
         _show_the_way_on(page, where, limit, aside=aside)
 
@@ -117,10 +118,11 @@ def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None)
     return CataloguePage(rows=tuple(rows), cursor=cursor, reached=found.reached)
 
 
-def _nothing(query: Query) -> str:
+def _nothing(query: Query, stack: Stack) -> str:
     if query == Query():
         return "The catalogue is empty. `legato index rebuild` rebuilds it from the bucket."
-    return f"Nothing found: searched for {query}."
+    meant = meant_case(stack, query.case)
+    return f"Nothing found: searched for {query}{meant}" + ("" if meant else ".")
 
 
 def _show(rows: Sequence[Row], zone: tzinfo) -> None:

@@ -16,7 +16,7 @@ from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
 from legato.cli.options import AsJson, Case, Yes
 from legato.cli.output import ListTable, end, in_short, moment, say, write_json
-from legato.cli.select import Selection, chosen, confirm_many, looked_up
+from legato.cli.select import Selection, chosen, confirm_many, looked_up, meant_case
 from legato.errors import LegatoError, NotFound, Refused
 from legato.format import counted
 from legato.model import CallId, parse_time, person
@@ -145,7 +145,8 @@ def list_holds(
         write_json(lines)
         return
     if not found:
-        say("No call is held." if case is None else f"No call is held for {case}.")
+        which = "" if case is None else f" for {case}{meant_case(context.obj, case)}"
+        say(f"No call is held{which}" + ("" if which.endswith("?") else "."))
         return
     table = ListTable("Case", "Call", "Since", "By", "Why", "Release", whole="Call")
     for one in found:
