@@ -345,7 +345,7 @@ class Dripping(httpx.SyncByteStream):
         self.clock = clock
 
     def __iter__(self):
-        while True:
+        for _ in range(100):
             self.clock.advance(1)
             yield b" "
 
