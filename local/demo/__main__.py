@@ -1,15 +1,18 @@
 """`make demo`: calls are placed, archived by the real functions, and verified.
 
-Ends with exit 0 if all is well. The recordings are left in `.local/demo/`, to be listened to.
+Ends with exit 0 if all is well. The recordings are left in `.local/demo/`, to be listened to, with
+a package of `legato export`, whose page plays them.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,80 +20,21 @@ from typing import Any
 import httpx
 from boto3.dynamodb.types import TypeDeserializer
 from rich.console import Console
-from rich.table import Table
 
-from legato.model import CallId
 from local import aws
 from local.demo.calls import CALLS, DemoCall
-from local.demo.evidence import Evidence, gather
+from local.demo.evidence import gather
+from local.demo.placed import Placed
 from local.demo.recordings import save
+from local.demo.summary import WIDTH, summary
 from local.processes import LocalError
 from local.system import System, running
 
 PATIENCE_SECONDS = 120
 AT_REST = ("archived", "empty", "failed")
 
-WIDTH_OF_A_FILE = 100
 
-console = Console()
-if not console.is_terminal:
-    console = Console(width=WIDTH_OF_A_FILE)  # nobody's window decides where a log breaks
-
-
-@dataclass(slots=True, kw_only=True)
-class Placed:
-    """A call of the demo, and what became of it."""
-
-    call: DemoCall
-    id: CallId
-    entry: dict[str, Any]
-    evidence: Evidence | None = None
-    file: Path | None = None
-
-    @property
-    def faults(self) -> list[str]:
-        """Say everything that is not as it should be."""
-        status = self.entry.get("status", "unknown")
-        if status != self.call.status:
-            return [f"{status} instead of {self.call.status}: {self.entry.get('reason')}"]
-        if self.evidence is None:
-            return []
-        faults = [f"{key} has other bytes" for key in self.evidence.wrong]
-        if self.how != self.call.how:
-            faults.append(f"joined by {self.how} instead of {self.call.how}")
-        if self.storage_class != self.call.storage_class:
-            faults.append(f"kept in {self.storage_class} instead of {self.call.storage_class}")
-        if [leg["sha256"] for leg in self.legs] != self.call.sha256:
-            faults.append("the legs are not what the provider sent")
-        return faults
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """Return what was sealed; nothing where no call was recorded."""
-        return {} if self.evidence is None else self.evidence.manifest
-
-    @property
-    def legs(self) -> list[dict[str, Any]]:
-        """Return the legs of the manifest."""
-        legs: list[dict[str, Any]] = self.manifest.get("legs", [])
-        return legs
-
-    @property
-    def how(self) -> str:
-        """Return how the legs were joined, if they were."""
-        recording = self.manifest["recording"]
-        return "apart" if recording is None else str(recording["how"])
-
-    @property
-    def key(self) -> str:
-        """Return where the recording is in the bucket; where its legs are, if they lie apart."""
-        recording = self.manifest["recording"]
-        return f"{Path(self.legs[-1]['key']).parent}/" if recording is None else recording["key"]
-
-    @property
-    def storage_class(self) -> str:
-        """Return where all of the audio is kept."""
-        return ", ".join(sorted(self.evidence.classes)) if self.evidence else ""
+console = Console(width=WIDTH)  # nobody's window decides where a line breaks
 
 
 def main() -> int:
@@ -98,17 +42,28 @@ def main() -> int:
     console.print("[bold]Legato demo[/]: starting the local system (AWS, providers, functions)…")
     try:
         with running() as system:
-            placed = list(_place(system, CALLS))
-            _wait(system, placed)
-            _verify(system, placed)
+            placed, package = archive_all(system)
     except LocalError as error:
         console.print(f"[red]demo: {error}[/]")
         return 1
-    _show(placed)
+    for line in summary(placed, package):
+        # In one piece, so that an address can be copied.
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     wrong = [(one, fault) for one in placed for fault in one.faults]
     for one, fault in wrong:
         console.print(f"[red]{one.call.title}: {fault}[/]")
     return 1 if wrong else 0
+
+
+def archive_all(system: System) -> tuple[list[Placed], Path]:
+    """Place the calls, and return what became of them and the folder of their export.
+
+    Raises LocalError.
+    """
+    placed = list(_place(system, CALLS))
+    _wait(system, placed)
+    _verify(system, placed)
+    return placed, _export(system, placed)
 
 
 def _place(system: System, calls: Iterable[DemoCall]) -> Iterable[Placed]:
@@ -165,41 +120,22 @@ def _verify(system: System, placed: list[Placed]) -> None:
             )
 
 
-def _show(placed: list[Placed]) -> None:
-    table = Table(title="Archived", title_justify="left")
-    table.add_column("call")
-    for heading in ("legs", "length", "joined", "kept in"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("SHA-256 verified")
-    for one in placed:
-        table.add_row(one.call.title, str(len(one.legs)), *_cells(one))
-    console.print(table)
-    if any(one.evidence and one.evidence.restored for one in placed):
-        console.print(
-            "Restored: an object in GLACIER cannot be read as it is, so a copy of it was ordered "
-            "with restore_object. At AWS that takes minutes or hours; here it takes a moment."
-        )
-    console.print("Where they lie in the bucket, and where to listen to them:")
-    for one in placed:
-        if one.file is not None:
-            # In one piece, so that it can be copied, however narrow the window.
-            console.print(f"  {one.key}\n    {one.file}", soft_wrap=True, highlight=False)
-
-
-def _cells(one: Placed) -> Iterable[str]:
-    """Return what the table says of a call behind the number of its legs."""
-    if one.evidence is None:
-        return ("-", "-", "-", f"- ({one.entry.get('status', 'unknown')} in the ledger)")
-    recording, last = one.manifest["recording"], one.legs[-1]
-    length = (recording or last)["duration_ms"] + (0 if recording else last["offset_ms"])
-    good = one.evidence.checked - len(one.evidence.wrong)
-    restored = f", {one.evidence.restored} restored" if one.evidence.restored else ""
-    return (
-        f"{length / 1000:.2f} s",
-        one.how,
-        one.storage_class,
-        f"{'NO' if one.evidence.wrong else 'yes'}: {good} of {one.evidence.checked}{restored}",
+def _export(system: System, placed: list[Placed]) -> Path:
+    """Export the archived calls as an operator does. Raises LocalError."""
+    folder = system.directory / "demo" / "export"
+    command = Path(sys.executable).with_name("legato")
+    calls = [str(one.id) for one in placed if one.evidence is not None]
+    asked = ["export", *calls, "--name", "demo", "--reason", "demo", "--out", str(folder)]
+    ended = subprocess.run(
+        [str(command), "--local", *asked, "--json"],
+        env=os.environ | {"LEGATO_LOCAL_DIR": str(system.directory)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if ended.returncode != 0:
+        raise LocalError(f"`legato export` ended with {ended.returncode}: {ended.stderr}")
+    return Path(json.loads(ended.stdout)["packages"][0]["folder"])
 
 
 if __name__ == "__main__":
