@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 # Hundreds of processes start here; without it, each would compile everything that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup ffmpeg demo local test soak check build sam-test bench docs lock clean
+.PHONY: help setup ffmpeg demo local test soak check build sam-test bench docs tour lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -60,6 +60,9 @@ bench: setup ffmpeg ## run the benchmarks, with their table
 
 docs: setup ## write docs/cli.md from the commands' help
 	@python scripts/cli_docs.py
+
+tour: setup ffmpeg ## record docs/tour.md and docs/export.png from a local system
+	@python -m scripts.tour
 
 lock: setup ## write the locked requirements; ARGS=--upgrade takes the newest versions
 	@scripts/lock.sh $(ARGS)

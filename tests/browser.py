@@ -110,9 +110,9 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if yes else "light"}
         self._say("Emulation.setEmulatedMedia", {"features": [scheme]})
 
-    def picture(self, path: Path) -> bytes:
-        """Keep what is to be seen of the whole page."""
-        asked = {"format": "png", "captureBeyondViewport": True}
+    def picture(self, path: Path, *, whole: bool = True) -> bytes:
+        """Keep what is to be seen, of the whole page or of the window."""
+        asked = {"format": "png", "captureBeyondViewport": whole}
         body = base64.b64decode(self._say("Page.captureScreenshot", asked)["data"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)

@@ -56,6 +56,21 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert sorted(missing) == []
 
 
+def test_the_readme_leads_to_what_a_person_sees() -> None:
+    """`make tour` records it: a picture that loads at once, and what commands print."""
+    readme = (ROOT / "README.md").read_text()
+    assert {"docs/tour.md", "docs/export.png"} <= set(LINK.findall(readme))
+    picture = (ROOT / "docs" / "export.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert 20_000 < len(picture) < 150_000
+    tour = (ROOT / "docs" / "tour.md").read_text()
+    for command in (
+        "make demo",
+        *(f"legato --local {name}" for name in ("find", "show", "status")),
+    ):
+        assert f"```\n$ {command}" in tour
+
+
 def test_the_walk_of_a_notification_names_ten_files() -> None:
     """In docs/architecture.md, one file a line: the test above says that they exist."""
     text = (ROOT / "docs" / "architecture.md").read_text()
