@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -79,7 +80,7 @@ async def _json(request: Request) -> Any:
 async def _answered(work: Callable[[], Any]) -> Response:
     try:
         return JSONResponse({"result": await run_in_threadpool(work)})
-    except (LocalError, InvocationError) as error:
+    except (LocalError, InvocationError, BotoCoreError, ClientError) as error:
         return _refused(str(error))
 
 

@@ -6,12 +6,12 @@ one with its reason, or listed in `Stack.skipped`; anything else that is missing
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import re
+import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,7 @@ def create(
     found = routes(translated)
     _leave_out(translated, parameters)
     resources = translated["Resources"]
-    known = _played_here(resources, endpoint, gateway, name)
+    known = _played_here(resources, endpoint, gateway, name, exists=exists)
     for logical in known:
         del resources[logical]
     # moto knows no schedules, and would call a custom resource's function itself, in Docker.
@@ -188,6 +188,7 @@ def create(
             document["Statement"] = [each for each in document["Statement"] if "Sid" in each]
     _put_placeholder(endpoint)
     cloudformation = aws.client("cloudformation", endpoint)
+    before = _buckets(endpoint)
     put = cloudformation.update_stack if exists else cloudformation.create_stack
     stack_id = put(
         StackName=name,
@@ -202,7 +203,7 @@ def create(
     }
     skipped = _skipped(translated, created)
     document = _complete_configuration(created, endpoint)
-    _complete_buckets(resources, created, endpoint)
+    _complete_buckets(resources, created, endpoint, before=before)
     _guard_buckets(translated, created, parameters, endpoint)
     description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
@@ -230,7 +231,15 @@ def create(
 
 def delete(endpoint: str, *, name: str = "legato") -> None:
     """Delete the stack but for what the template retains."""
+    s3 = aws.client("s3", endpoint)
+    for bucket in _buckets(endpoint):
+        if bucket.startswith(f"{name}-"):
+            s3.delete_bucket_policy(Bucket=bucket)  # moto knows none of the stack's
     aws.client("cloudformation", endpoint).delete_stack(StackName=name)
+
+
+def _buckets(endpoint: str) -> set[str]:
+    return {each["Name"] for each in aws.client("s3", endpoint).list_buckets()["Buckets"]}
 
 
 def _leave_out(translated: Json, parameters: Mapping[str, str]) -> None:
@@ -263,7 +272,7 @@ def _complete_configuration(created: Mapping[str, str], endpoint: str) -> str:
 
 
 def _played_here(
-    resources: Json, endpoint: str, gateway: str, stack: str
+    resources: Json, endpoint: str, gateway: str, stack: str, *, exists: bool
 ) -> dict[str, dict[str, str]]:
     """Make what moto's CloudFormation does not know, and say how the template may refer to it."""
     known: dict[str, dict[str, str]] = {}
@@ -274,16 +283,19 @@ def _played_here(
             case "AWS::ApiGatewayV2::Stage":
                 known[logical] = {"Ref": "$default"}
             case "AWS::SecretsManager::Secret":
-                arn = _create_secret(f"{stack}-{logical}", resource["Properties"], endpoint)
+                arn = _secret(f"{stack}-{logical}", resource["Properties"], endpoint, exists=exists)
                 known[logical] = {"Ref": arn, "Id": arn}
     return known
 
 
-def _create_secret(name: str, properties: Json, endpoint: str) -> str:
+def _secret(name: str, properties: Json, endpoint: str, *, exists: bool) -> str:
+    """Create a secret under a name of its own, as CloudFormation does, or find the stack's."""
     secrets = aws.client("secretsmanager", endpoint)
-    with contextlib.suppress(secrets.exceptions.ResourceNotFoundException):
-        found: str = secrets.describe_secret(SecretId=name)["ARN"]
-        return found  # as CloudFormation leaves the content of one that is there
+    if exists:
+        listed = secrets.list_secrets(Filters=[{"Key": "name", "Values": [f"{name}-"]}])
+        newest = max(listed["SecretList"], key=lambda each: each["CreatedDate"])
+        found: str = newest["ARN"]
+        return found
     text = properties.get("SecretString")
     if text is None:
         recipe = dict(properties["GenerateSecretString"])
@@ -291,7 +303,8 @@ def _create_secret(name: str, properties: Json, endpoint: str) -> str:
         key = recipe.pop("GenerateStringKey")
         content[key] = secrets.get_random_password(**recipe)["RandomPassword"]
         text = json.dumps(content)
-    created = secrets.create_secret(Name=name, SecretString=text)
+    unique = f"{name}-{uuid.uuid4().hex[:12]}"
+    created = secrets.create_secret(Name=unique, SecretString=text)
     arn: str = created["ARN"]
     return arn
 
@@ -324,13 +337,17 @@ def _skipped(translated: Json, created: Mapping[str, str]) -> dict[str, str]:
     return {k: resource["Type"] for k, resource in absent.items() if resource["Type"] in SKIPPED}
 
 
-def _complete_buckets(resources: Json, created: Mapping[str, str], endpoint: str) -> None:
-    """Apply what moto's CloudFormation forgets of a bucket and the code depends on."""
+def _complete_buckets(
+    resources: Json, created: Mapping[str, str], endpoint: str, *, before: Collection[str]
+) -> None:
+    """Apply what moto's CloudFormation forgets of a new bucket and the code depends on."""
     s3 = aws.client("s3", endpoint)
     for logical, resource in resources.items():
         if resource["Type"] != "AWS::S3::Bucket" or logical not in created:
             continue
         properties, bucket = resource["Properties"], created[logical]
+        if bucket in before:
+            continue
         if "VersioningConfiguration" in properties:
             s3.put_bucket_versioning(
                 Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"]

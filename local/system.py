@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from legato.discovery.webhook import CURRENT_TOKEN
 from local import aws, control, custom, endpoints, gateway, kazoo, ringcx, ringex, stack, template
 from local.endpoints import EVENTS_TOKEN, Endpoints
@@ -129,7 +131,7 @@ class System:
             try:
                 self.create(parameters)
                 self._renew()
-            except LocalError:
+            except (LocalError, ClientError):
                 if before is None:
                     self._leave()
                     stack.delete(self._place.endpoint)
