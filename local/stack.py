@@ -180,6 +180,8 @@ def create(
             resource["Properties"]["Name"] = f"{name}-configuration"
             # moto updates what refers to a changed parameter, but not within `Fn::Sub`.
             resource["Metadata"] = {"Parameters": parameters}
+        if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
+            resource["DeletionPolicy"] = "Retain"  # moto knows no other
         if resource["Type"] == "AWS::SQS::Queue" and name == NAME:
             resource["Properties"]["QueueName"] = logical  # as the events of events/ call it
         if resource["Type"] == "AWS::IAM::ManagedPolicy":

@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 
 @lambda_handler()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Take CloudFormation's event of a custom resource, `{"rotate": true}`, or any other."""
+    """Take CloudFormation's event of a custom resource, a wish of the command, or any other.
+
+    The wishes are `{"rotate": true}`, `{"subscribe": true}` after `legato uninstall` has gone back,
+    and `{"unsubscribe": true}` before the stack is deleted.
+    """
     if "RequestType" in event:
         return _stack_changes(event)
-    return _reported(app().keeper().keep(rotate=event.get("rotate") is True))
+    keeper = app().keeper()
+    if event.get("unsubscribe") is True:
+        return _reported(keeper.unsubscribe(keeper.address))
+    reopen = event.get("subscribe") is True
+    return _reported(keeper.keep(rotate=event.get("rotate") is True, reopen=reopen))
 
 
 def _stack_changes(event: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import audioop
 import json
 import random
 from contextlib import nullcontext
@@ -9,7 +10,6 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 
-import audioop
 import pytest
 
 from legato.audio.repeated import repeated

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import audioop
 import os
 import random
 import shutil
 import subprocess
 from pathlib import Path
 
-import audioop
 import pytest
 
 from legato.audio.mpeg import Walker

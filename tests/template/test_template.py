@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from legato import __version__
+from legato.cli.app import legato
 from legato.discovery.subscription import HOLD
 from legato.ingest.batch import MOST_RECEIVES
 from legato.operations.health import NOTE
@@ -247,15 +250,16 @@ class TestShape:
         for condition in sam.source["Conditions"]:
             assert mentions(sam.source["Resources"], condition), condition
 
-    def test_samconfig_sets_only_parameters_that_exist(self, sam: Template) -> None:
+    def test_samconfig_deploys_one_stack_which_the_command_takes_by_itself(self) -> None:
+        """And with the template's own values, until `legato setup` writes others."""
         config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-        environments = {name for name in config if name != "version"}
-        assert environments >= {"default", "prod"}
-        for name in environments:
-            for override in config[name]["deploy"]["parameters"]["parameter_overrides"]:
-                key, value = override.split("=", 1)
-                allowed = sam.source["Parameters"][key].get("AllowedValues")
-                assert allowed is None or value in [str(each) for each in allowed], override
+        assert config.keys() == {"version", "default"}
+        said = config["default"]["deploy"]["parameters"]
+        assert said["stack_name"] == inspect.signature(legato).parameters["stack"].default
+        assert "parameter_overrides" not in said
+
+    def test_the_stack_says_its_version(self, sam: Template) -> None:
+        assert sam.source["Outputs"]["LegatoVersion"]["Value"] == __version__
 
 
 class TestParameters:
@@ -623,12 +627,6 @@ class TestAccess:
         own = [each for logical, each in grants(sam) if logical == "AccessFunction"]
         used = {str(each["Resource"]) for each in own if each["Action"].startswith("s3:")}
         assert used == {str({"Fn::Sub": "${ArchiveBucket.Arn}/access/*"})}
-
-    def test_nobody_looks_at_a_call_without_a_reason_in_production(self) -> None:
-        """As samconfig.toml deploys it; who tries the stack need not say why."""
-        config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-        overrides = config["prod"]["deploy"]["parameters"]["parameter_overrides"]
-        assert "AccessReason=required" in overrides
 
 
 class TestPush:

@@ -7,12 +7,11 @@ samples come.
 
 from __future__ import annotations
 
+import audioop
 import math
 import re
 import warnings
 from operator import mul
-
-import audioop
 
 from legato.model import Json
 from legato.ports import Levels

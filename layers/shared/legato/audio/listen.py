@@ -13,12 +13,11 @@ of its header's promise is said (`lacks_ms`): whether it was cut, only another d
 
 from __future__ import annotations
 
+import audioop
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import ceil
 from pathlib import Path
-
-import audioop
 
 from legato.audio import mpeg, riff
 from legato.audio.ffmpeg import Fed, Ffmpeg, FfmpegFailed, reading

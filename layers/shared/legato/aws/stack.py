@@ -33,6 +33,20 @@ def parameters(stack: str) -> dict[str, str]:
     return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
 
 
+def state(stack: str) -> str:
+    """Return CloudFormation's word for the stack, empty if there is none. Raises as outputs."""
+    try:
+        return str(described(stack)["StackStatus"])
+    except NoStack:
+        return ""
+
+
+def region() -> str:
+    """Return the region of this process's AWS clients, empty if none is set."""
+    with plain():
+        return session().get_config_variable("region") or ""
+
+
 def described(stack: str) -> Any:
     """Return what CloudFormation says of a stack. Raises as outputs."""
     if not stack.strip():

@@ -25,8 +25,11 @@ from legato.cli import (
     link,
     reconcile,
     restore,
+    setup,
     show,
     status,
+    uninstall,
+    upgrade,
     verify,
 )
 from legato.cli.command import HELP
@@ -35,6 +38,7 @@ from legato.cli.exit_codes import Exit, listed
 from legato.cli.output import say, speak_logs, speaking
 
 GROUPS = {
+    "Deployment": ("setup", "upgrade", "uninstall"),
     "Calls": ("find", "show", "get", "link", "export", "restore"),
     "Evidence": ("verify", "hold", "release", "holds", "accesses"),
     "Operation": (
@@ -93,6 +97,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(setup.app)
+app.add_typer(upgrade.app)
+app.add_typer(uninstall.app)
 app.add_typer(find.app)
 app.add_typer(show.app)
 app.add_typer(status.app)
@@ -142,5 +149,5 @@ def legato(
     speak_logs()
     if context.obj is None:
         with speaking():
-            context.obj = Stack(stack=stack)
+            context.obj = Stack(stack=stack, local=local, profile=profile)
             use(local_system() if local else None, region=region, profile=profile)

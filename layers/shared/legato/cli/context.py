@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from legato.app.deployed import Deployed
     from legato.app.own_api import AccessRecorder, Holder
     from legato.app.root import App
     from legato.archive.evidence import Evidence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from legato.ports import Accesses
     from legato.retrieval.export.package import Exporting
     from legato.retrieval.restore.survey import Restoring
+    from legato.setup.deploy import Deployer
     from legato.setup.findings import Finding
 
 # Each method loads what it needs: a search is over sooner than all of AWS and all providers are
@@ -50,6 +52,8 @@ class Stack:
     """Puts together what a command works with, from exactly what the stack's functions are told."""
 
     stack: str
+    local: bool = False
+    profile: str | None = None
     _known: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def backfill(
@@ -75,6 +79,34 @@ class Stack:
         made = self._app().kazoo.pushing(self._outputs().get("KazooPushUrl", ""))
         self._address("KazooPushUrl")
         return made
+
+    def deployed(self) -> Deployed:
+        """Return the stack as who deploys it sees it, whether it is there or not."""
+        from legato.app.deployed import Deployed
+
+        return Deployed(self.stack)
+
+    def deployer(self) -> Deployer:
+        """Return who deploys. Raises Refused without a checkout, a region or a local system."""
+        from legato.app.local_deployer import LocalDeployer
+        from legato.setup.deploy import SamDeployer, find_checkout
+
+        here = Path.cwd()
+        if self.local:
+            control = _running().get("control")
+            if not control:
+                raise NoStack(
+                    "the local system that runs cannot deploy: start it with `make local`"
+                )
+            return LocalDeployer(str(control), find_checkout(here))
+        deployed = self.deployed()
+        return SamDeployer(
+            checkout=find_checkout(here),
+            stack=self.stack,
+            region=deployed.region(),
+            profile=self.profile,
+            invoke=deployed.keep,
+        )
 
     def holder(self) -> Holder:
         """Return who holds and releases calls. Raises Failed if the stack has nobody."""
@@ -293,14 +325,7 @@ class Stack:
 
 def local_system() -> dict[str, str]:
     """Return what leads AWS clients to the running local system. Raises Refused if none runs."""
-    found = _endpoints()
-    try:
-        endpoints: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise NoStack(
-            f"no local system runs ({found} names none): start it with `make local`, or name its "
-            "directory in LEGATO_LOCAL_DIR"
-        ) from None
+    endpoints = _running()
     return {
         "AWS_ENDPOINT_URL": endpoints["aws"],
         "AWS_REGION": endpoints["region"],
@@ -315,6 +340,23 @@ def local_system() -> dict[str, str]:
         "AWS_PROFILE": "",
         "AWS_SESSION_TOKEN": "",
     }
+
+
+def _running() -> dict[str, Any]:
+    found = _endpoints()
+    try:
+        endpoints: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise NoStack(
+            f"no local system runs ({found} names none): start it with `make local`, or name its "
+            "directory in LEGATO_LOCAL_DIR"
+        ) from None
+    return endpoints
+
+
+def variables(names: Sequence[str]) -> dict[str, str]:
+    """Return those of these variables of the environment that say something."""
+    return {name: value for name in names if (value := os.environ.get(name))}
 
 
 def use(local: Mapping[str, str] | None, *, region: str | None, profile: str | None) -> None:

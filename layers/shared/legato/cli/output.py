@@ -100,14 +100,20 @@ def asks() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirmed(question: str, *, err: bool = False) -> bool:
-    """Ask a person for yes or no."""
-    return typer.confirm(printable(question), err=err)
+def confirmed(question: str, *, default: bool = False, err: bool = False) -> bool:
+    """Ask a person for yes or no; Enter means the default."""
+    return typer.confirm(printable(question), default=default, err=err)
 
 
-def answered(question: str, *, default: str, err: bool = False) -> str:
-    """Ask a person for a word."""
-    return str(typer.prompt(printable(question), default=default, err=err))
+def answered(
+    question: str, *, default: str, err: bool = False, shown: bool = True, hidden: bool = False
+) -> str:
+    """Ask a person for a word. `shown` is whether the default is, `hidden` echoes nothing."""
+    return str(
+        typer.prompt(
+            printable(question), default=default, err=err, show_default=shown, hide_input=hidden
+        )
+    )
 
 
 def moment(when: datetime) -> str:
