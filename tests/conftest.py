@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 # Handlers are told once a process, as in Lambda, before they are imported.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Legato")
 
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what the command remembers for a user out of the home of whoever runs the tests."""
+    folder = tmp_path_factory.getbasetemp() / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder
+
+
 # No test is timed: a machine may be busy with something else.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from threading import Lock
+from uuid import uuid4
 
 from legato.archive.library import Cold, State, Stored
 from legato.catalogue.index import CataloguePage
@@ -198,6 +199,7 @@ class FakeCatalogue:
     def __init__(self):
         self.rows = {}
         self.refusal = None
+        self.where = f"fake {uuid4()}"
 
     def row(self, call):
         return self.rows.get(call)

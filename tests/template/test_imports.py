@@ -161,11 +161,11 @@ def test_each_foreign_package_has_one_home(package: str, homes: tuple[str, ...])
 def test_only_the_settings_read_the_environment() -> None:
     """The composition root names it, to pass it on; the command leads AWS's clients by it.
 
-    And it takes a person's time zone from there.
+    And it takes a person's time zone from there, and where files of that person's belong.
     """
     readers = {label(path) for path in modules(LEGATO) if reads_environment(path)}
     root = {f"legato/app/{name}.py" for name in ("adapters", "function", "push", "webhook")}
-    command = {"legato/cli/context.py", "legato/cli/times.py"}
+    command = {f"legato/cli/{name}.py" for name in ("context", "last_find", "times")}
     assert readers <= {*command, *root}
 
 

@@ -67,25 +67,42 @@ class TestTable:
         )
         ended = find(place, "--zone", "Europe/Berlin")
         assert ended.exit_code == 0
-        rest = ["Storage", "Held", "Call"]
-        more = ["1:02:05", "1", "ready", "2026-117, 2026-118", "ringex/1/s-1"]
+        more = ["2026-117, 2026-118", "inbound", "1", "ringex/1/s-1"]
         assert [re.split(r"\s{2,}", line.strip()) for line in ended.stdout.splitlines()] == [
-            ["Began", "Direction", "From", "To", "Agent", "Length", "Legs", *rest],
-            ["2026-11-20 13:00:00", "inbound", "+15551230000", "+4930123", "Jane Doe", *more],
-            ["2026-11-20 12:55:00", "inbound", "1:00", "1", "cold", "ringcx/1/s-2"],
-            ["Times are Europe/Berlin."],
+            ["#", "Began", "Length", "From", "To", "Storage", "Held", "Direction", "Legs", "Call"],
+            ["1", "2026-11-20 13:00:00", "1:02:05", "Jo", "Jane Doe", "ready", *more],
+            ["2", "2026-11-20 12:55:00", "1:00", "cold", "inbound", "1", "ringcx/1/s-2"],
+            ["Times are Europe/Berlin. A row's number names its call: legato show 1"],
         ]
 
     def test_a_narrow_terminal_shows_less_and_says_what(self):
         """Rather than fold every word. What is needed to go on is always there."""
-        row = a_row("s-1", parties=(CALLER, CALLED), provider="kazoo")
-        lines, left_out = laid_out([_cells(row, UTC)], room=90)
+        row = a_row("s-" + 30 * "1", parties=(CALLER, CALLED), cases=("2026-117",))
+        lines, left_out = laid_out([_cells(row, UTC)], room=80)
         assert lines == [
-            "Began                Direction  From          To        Length  Storage  Call",
-            "2026-11-20 12:00:00  inbound    +15551230000  +4930123    1:00  ready    kazoo/1/s-1",
+            "Began                Length  From  To        Storage  Held",
+            "2026-11-20 12:00:00    1:00  Jo    Jane Doe  ready    2026-117",
         ]
-        assert left_out == ["legs", "agent"]
-        assert laid_out([_cells(row, UTC)], room=110)[1] == []
+        assert left_out == ["legs", "direction", "call"]
+        assert laid_out([_cells(row, UTC)], room=150)[1] == []
+
+    @pytest.mark.parametrize(
+        "name",
+        ["n" * 1000, "\N{CJK UNIFIED IDEOGRAPH-6797}" * 99, "\N{GRINNING FACE}" * 99, "J " * 99],
+    )
+    def test_long_names_are_cut_and_nothing_else(self, name):
+        """Every line fits, and the cases and the storage stay in line."""
+        from rich.cells import cell_len
+
+        parties = (replace(CALLER, name=name), replace(CALLED, name=name))
+        cells = [
+            {"#": "1000", **_cells(a_row("s-1", parties=parties, cases=("case",)), UTC)},
+            {"#": "1", **_cells(a_row("s-2"), UTC)},
+        ]
+        lines, _ = laid_out(cells, room=80)
+        assert max(map(cell_len, lines)) <= 80
+        assert lines[1].count("\N{HORIZONTAL ELLIPSIS}") == 2
+        assert lines[1].endswith("ready    case")
 
     def test_wide_letters_take_two_columns(self):
         """So that what stands behind them is in line."""
@@ -93,7 +110,7 @@ class TestTable:
         parties = [(replace(CALLED, name=name),) for name in names]
         cells = [_cells(a_row("s-1", parties=each), UTC) for each in parties]
         _, first, second = laid_out(cells, room=None)[0]
-        assert first.index("1:00") == second.index("1:00") + 2
+        assert first.index("ready") == second.index("ready") + 2
 
     def test_who_called_follows_from_the_direction(self, place):
         """RingCX has a contact and a channel only."""
@@ -108,8 +125,13 @@ class TestTable:
             a_row("d-2", provider="ringcx", parties=parties, direction="outbound", minutes=1),
         )
         first, second = find(place).stdout.splitlines()[1:3]
-        assert "+1555  +1800  Zed" in first
-        assert "+1800  +1555  Zed" in second
+        assert "+1555  Zed, +1800" in first
+        assert "+1800  Zed, +1555" in second
+
+    def test_a_transferred_call_names_everybody_who_spoke(self, place):
+        parties = (CALLER, CALLED, Party(role="to", name="Bob"), Party(role="from", name="Bob"))
+        enter(place.store, a_row("s-1", parties=parties))
+        assert "  Jo    Jane Doe, Bob  " in find(place).stdout
 
     def test_a_name_does_not_command_the_terminal(self, place):
         """Callers choose their names."""
@@ -126,6 +148,13 @@ class TestTable:
             "Nothing found: searched for number 9999, from 2026-11-01T00:00:00.000Z.\n"
         )
         assert ended.stderr == "legato: days and times without an offset are UTC\n"
+
+    def test_what_is_like_it_is_suggested(self, place):
+        """On standard error where the output is for a program."""
+        enter(place.store, a_row("s-1", people=("Jane\x1b Doe",)))
+        said = "Nothing found: searched for agent Jnae.\nDid you mean: Jane\ufffd Doe?\n"
+        assert find(place, "--agent", "Jnae").stdout == said
+        assert find(place, "--agent", "Jnae", "--csv").stderr == said
 
     def test_an_empty_catalogue_says_what_fills_it(self, place):
         """The calls of an older version are not in it."""
@@ -215,7 +244,7 @@ class TestCsv:
         body = find(place, "--csv").stdout_bytes.decode()
         assert body.endswith("\r\n")
         [line] = csv.DictReader(io.StringIO(body, newline=""))
-        assert (line["from"], line["to"]) == ('Jo "J", Ltd', "+4930123")
+        assert (line["from"], line["to"]) == ('Jo "J", Ltd', "Jane Doe")
         assert (line["call"], line["duration_s"], line["storage"]) == ("s-1", "60", "ready")
         assert line["direction"] == ""
 

@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
+from legato.catalogue.index import Query
 from legato.catalogue.named import UnknownCriterion
 from legato.cli.app import app
+from legato.cli.last_find import remember
 from legato.cli.select import Filters, One, Selection, opened
+from legato.clock import SystemClock
 from legato.errors import NotFound, Refused
 from tests.fakes import FakeCatalogue
 from tests.unit.test_catalogue import a_row, enter
@@ -21,6 +24,25 @@ def utc(*parts):
 @pytest.fixture(autouse=True)
 def no_zone(monkeypatch):
     monkeypatch.delenv("LEGATO_ZONE", raising=False)
+
+
+class TestNamesOfCalls:
+    """Wherever a command takes calls."""
+
+    def test_row_numbers_beginnings_and_addresses_name_calls_side_by_side(self):
+        class FakePlace:
+            def catalogue(self):
+                return store
+
+        store = FakeCatalogue()
+        enter(store, *(a_row(f"s-{name}-1", minutes=at) for at, name in enumerate("abcd")))
+        remember(store.find(Query(), limit=2).rows, store, SystemClock())
+        calls = ["2", "s-c-", "ringex/1/s-d-", "1", "s-a-1"]
+        found = Selection(calls=calls).rows(FakePlace())
+        assert [row.call for row in found] == ["s-b-1", "s-c-1", "s-d-1", "s-a-1"]
+        assert One(call="2").rows(FakePlace())[0].call == "s-b-1"
+        with pytest.raises(NotFound, match=r"no row 3: .*; .*nothing with the id zzzz"):
+            Selection(calls=["1", "3", "zzzz"]).rows(FakePlace())
 
 
 class TestTimes:

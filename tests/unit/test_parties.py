@@ -35,7 +35,7 @@ def test_who_called_follows_from_the_direction():
     parties = [
         Party(role="contact", number="+1555"),
         Party(role="channel", number="+1800"),
-        Party(role="agent", agent="77"),
+        Party(role="agent", agent="77", extension="9854711"),
     ]
     assert sides(parties, "inbound") == (["+1555"], ["+1800", "77"])
     assert sides(parties, "outbound") == (["+1800"], ["+1555", "77"])

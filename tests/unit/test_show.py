@@ -18,7 +18,7 @@ from legato.cli.show import _timeline
 from legato.errors import Conflict, Failed
 from legato.evidence.find_digest import HOURS, Digests
 from legato.evidence.legal_hold import Held, holds_of
-from legato.model import CallId, StoredObject, format_time
+from legato.model import CallId, Party, StoredObject, format_time
 from legato.ports import Access
 from legato.retrieval.show import show
 from tests.chain import HOUR, Chained
@@ -324,15 +324,20 @@ class TestTimeLine:
             for number, (begin, lasts, named_only) in enumerate(legs, 1)
         ]
         said[-1] |= last
-        content = {"legs": said, "overlaps": list(overlaps), "recording": recording or None}
+        content = {
+            "legs": said,
+            "overlaps": list(overlaps),
+            "recording": recording or None,
+            "direction": "inbound",
+        }
         return list(_timeline(content, UTC))
 
     def test_each_leg_lies_where_it_was_spoken(self):
         """And what lies between them is named."""
         lines = self.lines((0, 60, False), (90, 30, False), (120.5, 60, False))
-        assert len(lines) == 4
+        assert len(lines) == 7
         assert lines[0].startswith("  1  12:00:00      1:00  |")
-        assert lines[1] == "     no recording for 0:30"
+        assert lines[2] == "     no recording for 0:30"
         bars = [line.partition("|")[2].partition("|")[0] for line in lines if "|" in line]
         assert {len(bar) for bar in bars} == {72}
         marks = [(len(bar) - len(bar.lstrip()), len(bar.strip())) for bar in bars]
@@ -342,7 +347,7 @@ class TestTimeLine:
         """They play one after the other all the same."""
         overlap = {"legs": ["r1", "r2"], "overlap_ms": 1250}
         lines = self.lines((0, 60, False), (58.75, 60, False), overlaps=[overlap])
-        assert lines[2] == "     legs 1 and 2 overlap by 1.2 s and play one after the other"
+        assert lines[4] == "     legs 1 and 2 overlap by 1.2 s and play one after the other"
 
     def test_a_leg_that_is_heard_in_another_one_says_so(self):
         """And that both overlap goes without saying."""
@@ -350,23 +355,32 @@ class TestTimeLine:
         heard_in = {"leg": "r1", "shift_ms": 300, "alike": 0.9712}
         legs = [(0, 60, False), (2, 58, False)]
         lines = self.lines(*legs, overlaps=[overlap], heard_in=heard_in)
-        assert lines[2:] == ["     heard in leg 1 (97% alike), not played again"]
+        assert lines[4:] == ["     heard in leg 1 (97% alike), not played again"]
 
     def test_a_leg_that_nobody_decodes_says_so(self):
         """It can be fetched all the same."""
         lines = self.lines((0, 60, False), unsupported="MP4")
-        assert lines[1:] == ["     unsupported codec: MP4; the original is kept"]
+        assert lines[2:] == ["     unsupported codec: MP4; the original is kept"]
+
+    def test_each_leg_says_who_spoke_on_it(self):
+        parties = [
+            Party(role="from", number="+1555").to_json(),
+            Party(role="to", number="+1800", name="Jane Doe").to_json(),
+        ]
+        lines = self.lines((0, 60, False), (60, 60, False), parties=parties)
+        assert lines[1] == "     leg r1"
+        assert lines[3] == "     +1555 \N{RIGHTWARDS ARROW} Jane Doe, leg r2"
 
     def test_a_leg_of_no_length_is_seen(self):
         """It was recorded."""
-        [line] = self.lines((0, 0, False))
+        line, _ = self.lines((0, 0, False))
         assert line.partition("|")[2].partition("|")[0].strip()
 
     def test_what_is_not_known_of_a_leg_is_said(self):
         """A leg that only a notification named has no time of its own."""
         lines = self.lines((0, 1, False), (1, 1, True), recording=False)
-        assert lines[1].endswith("  r2, at an unknown time")
-        assert lines[2] == "     the legs are stored apart, and joined when they are downloaded"
+        assert lines[3] == "     leg r2, at an unknown time"
+        assert lines[4] == "     the legs are stored apart, and joined when they are downloaded"
 
 
 class TestCovering:

@@ -372,8 +372,12 @@ class Party:
 
     @property
     def label(self) -> str:
-        """What a person knows it by: a name before an extension, a number, an id."""
-        return self.name or self.extension or self.number or self.agent or ""
+        """What a person knows it by: a name before an extension, a number, an id.
+
+        RingCX's agents are known by their ids: their extensions are ids of another system.
+        """
+        agent = self.agent if self.role == "agent" else None
+        return self.name or agent or self.extension or self.number or self.agent or ""
 
     def includes(self, other: Party) -> bool:
         """Say whether it says all that another one says, or more."""

@@ -60,6 +60,11 @@ class DynamoCatalogue:
         self._items = Items(dynamodb, table=table, name="the catalogue")
         self.requests = 0
 
+    @property
+    def where(self) -> str:
+        """The table, whose name CloudFormation has made, at its endpoint, which has the region."""
+        return f"{self._dynamodb.meta.endpoint_url}/{self._table}"
+
     def row(self, call: CallId) -> Row | None:
         """Return what it says of a call now, or None. Raises Retry."""
         self.requests += 1

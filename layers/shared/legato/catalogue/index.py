@@ -301,6 +301,11 @@ class CataloguePage:
 class Catalogue(Protocol):
     """The catalogue's store."""
 
+    @property
+    def where(self) -> str:
+        """What tells it from any other catalogue: no two stacks have the same."""
+        ...
+
     def row(self, call: CallId) -> Row | None:
         """Return what it says of a call now, or None. Raises Retry."""
         ...

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from legato.catalogue.index import Query
-from legato.catalogue.named import named
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
+from legato.cli.last_find import call_named
 from legato.cli.options import AsJson
 from legato.cli.output import ListTable, say, write_json
 from legato.cli.select import Selection, chosen, looked_up
 from legato.cli.times import Times, local_time, zone_name, zone_of
+from legato.clock import SystemClock
 from legato.errors import Refused
 from legato.model import CallId, person
 
@@ -90,7 +91,7 @@ def _which(text: str, stack: Stack) -> CallId:
     try:
         return CallId.parse(text)
     except Refused:
-        return named(text, stack.catalogue()).id
+        return call_named(text, stack.catalogue(), SystemClock()).id
 
 
 def _merged(found: Iterable[Access]) -> list[Access]:

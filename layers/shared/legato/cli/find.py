@@ -12,28 +12,34 @@ import typer
 from legato.archive.library import COLD
 from legato.catalogue.index import CataloguePage, Query, every
 from legato.cli.command import command
+from legato.cli.last_find import remember
 from legato.cli.options import AsJson
 from legato.cli.output import say, write_csv, write_json
 from legato.cli.select import Filters, meant_case
 from legato.cli.times import length, local_time, zone_name, zone_of
+from legato.clock import SystemClock
 from legato.model import format_time
+from legato.parties import sides
 from legato.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import tzinfo
 
     from legato.catalogue.index import Catalogue, Row
     from legato.cli.context import Stack
-    from legato.model import Json, Party
+    from legato.model import Json
 
 AT_ONCE = 100
 """Calls in a page of the catalogue."""
-GIVEN_UP = ("Legs", "Agent", "Direction", "To")
+GIVEN_UP = ("Legs", "Direction", "Call")
 """Columns that are left out of a table which has no room for all, in this order."""
-CALLERS = {"inbound": ("from", "contact"), "outbound": ("from", "channel")}
-CALLED = {"inbound": ("to", "channel"), "outbound": ("to", "contact")}
-"""By direction. RingCX has a contact and a channel, and leaves it to the direction who called."""
+SHORTENED = ("From", "To", "Held")
+"""Columns that are cut where there is still no room, the widest first."""
+NARROWEST = 8
+"""Columns that are left of them at least."""
+NUMBERS = ("#", "Length", "Legs")
+CUT = "\N{HORIZONTAL ELLIPSIS}"
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -47,14 +53,15 @@ app = typer.Typer(rich_markup_mode=None)
     restored first, and `legato show` says whether they are. Finding nothing is not a failure: the
     exit code is 0.
 
-    The last column is the call's address (provider/account/call), which every command takes. An id
-    alone is enough if only one call has it.
+    A name is found by the beginning of any of its words, in any order and case. Every command takes
+    a call's row number (for a day), its address (provider/account/call), any id that only one call
+    has, or the first characters (four or more) by which only one call's or leg's id begins.
 
     \b
     Examples:
       legato find --number "+1 555 123 0000" --from 2026-11-01
-      legato find --agent "Dev Shah" --from 2026-11-19T08:00 --to 2026-11-19T12:00 \\
-          --zone Europe/Berlin
+      legato find --agent shah --from yesterday --to yesterday --zone Europe/Berlin
+      legato find --agent "Dev Shah" --from 2026-11-19T08:00 --to 2026-11-19T12:00
       legato find --provider ringcx --direction inbound --min-duration 5m --json
       legato find --case 2026-117 --all --csv
     """,
@@ -95,8 +102,11 @@ def find(
         _write_csv(page.rows)
     elif page.rows:
         _show(page.rows, where)
+    if not aside:
+        remember(page.rows, catalogue, SystemClock())
     if not page.rows and page.cursor is None:
-        say(_nothing(wanted, context.obj), err=aside)
+        for line in _nothing(wanted, context.obj):
+            say(line, err=aside)
     if not aside or as_csv:
         _show_the_way_on(page, where, limit, aside=aside)
 
@@ -118,20 +128,25 @@ def _page(query: Query, catalogue: Catalogue, *, limit: int, cursor: str | None)
     return CataloguePage(rows=tuple(rows), cursor=cursor, reached=found.reached)
 
 
-def _nothing(query: Query, stack: Stack) -> str:
+def _nothing(query: Query, stack: Stack) -> Iterator[str]:
     if query == Query():
-        return "The catalogue is empty. `legato index rebuild` rebuilds it from the bucket."
-    meant = meant_case(stack, query.case)
-    return f"Nothing found: searched for {query}{meant}" + ("" if meant else ".")
+        yield "The catalogue is empty. `legato index rebuild` rebuilds it from the bucket."
+        return
+    case = meant_case(stack, query.case)
+    yield f"Nothing found: searched for {query}{case}" + ("" if case else ".")
+    from legato.catalogue.suggest import did_you_mean
+
+    if meant := did_you_mean(query, stack.catalogue()):
+        yield f"Did you mean: {'; '.join(meant)}?"
 
 
 def _show(rows: Sequence[Row], zone: tzinfo) -> None:
     room = get_terminal_size().columns if sys.stdout.isatty() else None
-    cells = [_cells(row, zone) for row in rows]
+    cells = [{"#": f"{at}", **_cells(row, zone)} for at, row in enumerate(rows, 1)]
     lines, left_out = laid_out(cells, room=room)
     for line in lines:
         say(line)
-    say(f"Times are {zone_name(zone)}.")
+    say(f"Times are {zone_name(zone)}. A row's number names its call: legato show 1")
     if left_out:
         say(f"No room for {', '.join(left_out)}: --json and --csv have all columns.")
 
@@ -139,7 +154,7 @@ def _show(rows: Sequence[Row], zone: tzinfo) -> None:
 def laid_out(cells: Sequence[dict[str, str]], *, room: int | None) -> tuple[list[str], list[str]]:
     """Return a table's lines, and the names of columns that were left out for want of room.
 
-    Nothing is folded: what is copied from it has to be whole.
+    An address is whole or left out, because it is copied; names are cut.
     """
     from rich.cells import cell_len
 
@@ -147,53 +162,51 @@ def laid_out(cells: Sequence[dict[str, str]], *, room: int | None) -> tuple[list
     lines = [dict(zip(names, names, strict=True)), *cells]
     wide = {name: max(cell_len(one[name]) for one in lines) for name in names}
     left_out: list[str] = []
+
+    def lacking() -> int:
+        return 0 if room is None else sum(wide[each] + 2 for each in names) - 2 - room
+
     for name in GIVEN_UP:
-        if room is None or sum(wide[each] + 2 for each in names) - 2 <= room:
-            break
-        if name in names:
+        if name in names and lacking() > 0:
             names.remove(name)
             left_out.append(name.lower())
+    while lacking() > 0 and (wider := [name for name in SHORTENED if name in names]):
+        widest = max(wider, key=wide.__getitem__)
+        if wide[widest] <= NARROWEST:
+            break
+        wide[widest] -= 1
 
     def padded(name: str, text: str) -> str:
+        text = _cut(text, wide[name])
         space = " " * (wide[name] - cell_len(text))
-        return f"{space}{text}" if name in ("Length", "Legs") else f"{text}{space}"
+        return f"{space}{text}" if name in NUMBERS else f"{text}{space}"
 
     return [
         "  ".join(padded(name, one[name]) for name in names).rstrip() for one in lines
     ], left_out
 
 
+def _cut(text: str, width: int) -> str:
+    """Return a text that is no wider; of one that is cut the end says so."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + CUT
+
+
 def _cells(row: Row, zone: tzinfo) -> dict[str, str]:
+    callers, others = sides(row.parties, row.direction)
     cells = {
         "Began": local_time(row.started_at, zone),
-        "Direction": row.direction or "",
-        "From": _named(row, _caller(row), _shown),
-        "To": _named(row, _called(row), _shown),
-        "Agent": _agents(row),
         "Length": length(row.duration_ms),
-        "Legs": f"{row.legs}",
+        "From": ", ".join(callers),
+        "To": ", ".join(others),
         "Storage": storage(row),
         "Held": ", ".join(row.cases),
+        "Direction": row.direction or "",
+        "Legs": f"{row.legs}",
         "Call": str(row.id),
     }
     return {name: printable(text) for name, text in cells.items()}
-
-
-def _caller(row: Row) -> Sequence[str]:
-    return CALLERS.get(row.direction or "", ("from", "contact"))
-
-
-def _called(row: Row) -> Sequence[str]:
-    return CALLED.get(row.direction or "", ("to", "channel"))
-
-
-def _named(row: Row, roles: Sequence[str], name: Callable[[Party], str | None]) -> str:
-    found = [name(party) for party in row.parties if party.role in roles]
-    return ", ".join(dict.fromkeys(filter(None, found)))
-
-
-def _shown(party: Party) -> str | None:
-    return party.number or party.extension or party.name
 
 
 def _agents(row: Row) -> str:
@@ -229,8 +242,8 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "ended_at": lambda row: "" if row.ended_at is None else format_time(row.ended_at),
     "duration_s": lambda row: f"{row.duration_ms / 1000:g}",
     "direction": lambda row: row.direction or "",
-    "from": lambda row: _named(row, _caller(row), _shown),
-    "to": lambda row: _named(row, _called(row), _shown),
+    "from": lambda row: ", ".join(sides(row.parties, row.direction)[0]),
+    "to": lambda row: ", ".join(sides(row.parties, row.direction)[1]),
     "agent": _agents,
     "numbers": lambda row: ", ".join(row.numbers),
     "legs": lambda row: f"{row.legs}",

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.catalogue.index import Query, every
-from legato.catalogue.named import named
 from legato.cli.call_list import PIPE, listed_calls
 from legato.cli.exit_codes import Exit
+from legato.cli.last_find import call_named
 from legato.cli.options import completing
 from legato.cli.output import asks, confirmed, end
 from legato.cli.times import Times, milliseconds
+from legato.clock import SystemClock
 from legato.errors import LegatoError, NotFound, Refused
 from legato.model import PROVIDERS
 
@@ -50,8 +51,8 @@ class Filters(Times):
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="Calls with this telephone number, in any notation, or with these last digits "
-            "(four or more).",
+            help="Calls with this telephone number in any notation, with its extension, or with "
+            "these last digits (four or more): 0151...6789 leaves out the middle.",
         ),
     ] = None
     agent: Annotated[
@@ -60,7 +61,8 @@ class Filters(Times):
             "--agent",
             "--extension",
             metavar="NAME",
-            help="Calls of this extension, agent, user, or name.",
+            help="Calls of this extension, agent, user, or name: the beginning of any of its words "
+            "is enough.",
         ),
     ] = None
     provider: Annotated[
@@ -121,7 +123,7 @@ def chosen(stack: Stack, calls: Sequence[str], query: Query) -> list[Row]:
         )
     catalogue = stack.catalogue()
     if calls:
-        found = looked_up(calls, lambda call: named(call, catalogue))
+        found = looked_up(calls, lambda call: call_named(call, catalogue, SystemClock()))
     elif not (found := list(every(query, catalogue))):
         raise NotFound(f"no call matches: searched for {query}{meant_case(stack, query.case)}")
     return list({row.id: row for row in found}.values())
@@ -199,7 +201,8 @@ class Names:
         list[str] | None,
         typer.Argument(
             metavar="[CALL]...",
-            help="Calls by address or any id; - reads a list from standard input.",
+            help="Calls by address, any id or the beginning of one, or row number of the last "
+            "find; - reads a list from standard input.",
             show_default=False,
         ),
     ] = None
@@ -240,7 +243,11 @@ class One(Filters):
 
     call: Annotated[
         str | None,
-        typer.Argument(metavar="[CALL]", help="The call by address or any id; or use the filters."),
+        typer.Argument(
+            metavar="[CALL]",
+            help="The call by address, any id or the beginning of one, or row number of the last "
+            "find; or use the filters.",
+        ),
     ] = None
 
     def rows(self, stack: Stack) -> list[Row]:

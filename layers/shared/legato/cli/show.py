@@ -16,7 +16,8 @@ from legato.cli.output import console, say, write_json
 from legato.cli.select import One, opened
 from legato.cli.times import length, local_time, zone_name, zone_of
 from legato.format import counted
-from legato.model import parse_time, person
+from legato.model import Party, parse_time, person
+from legato.parties import conversation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 SEEN = 20
 """So many accesses are shown to people."""
-LABEL = 34
+LABEL = 29
 """Columns of a leg's line on the time line, beside its bar."""
 WIDEST = 72
 """Columns of a bar, however wide the terminal is."""
@@ -87,6 +88,8 @@ def show_call(
 def _show(shown: Shown, zone: tzinfo) -> None:
     row = shown.row
     _say(str(row.id), row.direction)
+    if who := conversation(row.parties, row.direction):
+        say(who)
     began = local_time(row.started_at, zone)
     ended = f" to {local_time(row.ended_at, zone)}" if row.ended_at else ""
     _say(f"{began}{ended} ({zone_name(zone)})", f"{length(row.duration_ms)} of audio")
@@ -132,7 +135,10 @@ def _timeline(manifest: Json, zone: tzinfo) -> Iterator[str]:
             yield f"     no recording for {_length(begin - until)}"
         at, lasts = f"{begin.astimezone(zone):%H:%M:%S}", length(leg["duration_ms"])
         doubt = ", at an unknown time" if leg["named_only"] else ""
-        yield f"{position:>3}  {at}  {lasts:>8}  {_bar(begin, end, spans)}  {leg['id']}{doubt}"
+        yield f"{position:>3}  {at}  {lasts:>8}  {_bar(begin, end, spans)}"
+        spoke = (Party(**one) for one in leg["parties"])
+        who = conversation(spoke, manifest["direction"])
+        yield f"     {who + ', ' if who else ''}leg {leg['id']}{doubt}"
         if unheard := audio_of(leg).unheard:
             yield f"     {unheard}; the original is kept"
         if heard_in := leg["heard_in"]:
