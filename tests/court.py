@@ -19,7 +19,7 @@ from legato.archive.library import Cold, State, Stored
 from legato.audio.stitch import FfmpegStitcher
 from legato.evidence import access_log, legal_hold
 from legato.evidence.access_log import AccessLog
-from legato.evidence.digest import Chaining, digest
+from legato.evidence.digest import DigestChain
 from legato.ingest.batch import Message, archive
 from legato.ingest.ports import Ports
 from legato.model import Job, Leg, Listing, Party
@@ -116,8 +116,10 @@ class Court:
     def pass_hours(self, hours):
         """Let time pass, and digests be written."""
         self.clock.advance(hours * 3600)
-        work = Chaining(archive=self.archive, notes=self.notes, signer=EcSigner(), clock=self.clock)
-        assert digest(work, until=self.clock.now() + HOUR).stopped is None
+        chain = DigestChain(
+            archive=self.archive, notes=self.notes, signer=EcSigner(), clock=self.clock
+        )
+        assert chain.write(until=self.clock.now() + HOUR).stopped is None
 
     def record(self, action, calls, *, reason=None, details=None):
         """Write an access down, as AccessFunction does when it is asked."""
@@ -127,7 +129,7 @@ class Court:
         asked = access_log.AccessRequest(
             action=action, calls=tuple(calls), by=ALICE, reason=reason, details=details
         )
-        done = access_log.record(asked, log)
+        done = log.record(asked)
         self.recorded.append(done)
         return {"id": done.id, "by": done.by, "key": done.key, "keys": [done.key]}
 
@@ -263,7 +265,7 @@ class Court:
         return self._audio[provider]
 
     def _hold(self):
-        work = legal_hold.Holding(
+        work = legal_hold.LegalHolds(
             archive=self.archive,
             ledger=self.ledger,
             notes=self.notes,
@@ -272,9 +274,7 @@ class Court:
             accesses=self.accesses,
         )
         asked = {"action": "hold", "call": "kazoo/a/k-1", "case": CASE}
-        reply = legal_hold.answer(
-            json.dumps(asked | {"reason": "complaint"}).encode(), by=ALICE, work=work
-        )
+        reply = work.answer(json.dumps(asked | {"reason": "complaint"}).encode(), by=ALICE)
         assert reply.status == 200, reply
 
 

@@ -27,7 +27,7 @@ import httpx
 from legato.app import kazoo, ringcx, ringex
 from legato.discovery.sweep_all import SweepAllReport
 from legato.ingest.batch import REDELIVERY_MARGIN, Message, archive
-from legato.operations.failures import Failures, FailureSource, failed
+from legato.operations.failures import FailedCalls, FailureSource
 from legato.operations.overview import Followed, Overview
 from legato.operations.status import status
 from legato.ports import Depth, Letter
@@ -810,10 +810,10 @@ class Run:
         sentences = [f"{need.what} → {need.do}" for need in needs]
         sentences += [f"unknown: {what}: {error}" for what, error in found.unknown.items()]
         source = FailureSource(provider=company.name, letters=letters, jobs_of=world._ports.read)
-        failures = Failures(
+        failures = FailedCalls(
             sources=[source], ledger=world.ledger, notes=world.notes, clock=world.clock
         )
-        return sentences, [f"{one.call}: {one.reason}" for one in failed(failures)]
+        return sentences, [f"{one.call}: {one.reason}" for one in failures.listed()]
 
     @property
     def _not_of_it(self) -> Sequence[str]:

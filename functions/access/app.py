@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from legato.api_request import request
 from legato.app.function import app
-from legato.evidence.access_log import answer
 from legato.lambda_handler import count, lambda_handler, logger
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an API Gateway HTTP API event, payload version 2.0, of a route with AWS_IAM."""
     body, caller = request(event)
-    reply = answer(body, by=caller, work=app().access_log)
+    reply = app().access_log.answer(body, by=caller)
     count(f"Access{reply.outcome}")
     log = logger.error if reply.status >= 500 else logger.info
     log("access", extra={"outcome": reply.outcome, **reply.logged})

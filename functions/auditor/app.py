@@ -11,9 +11,6 @@ from legato.app.custom_resource import answer
 from legato.app.function import app
 from legato.config import configuration
 from legato.errors import LegatoError, Refused
-from legato.evidence.digest import digest
-from legato.evidence.safeguards import compare
-from legato.evidence.timestamp import witness
 from legato.lambda_handler import count, lambda_handler, logger, metrics
 from legato.operations.reconcile import reconcile
 from legato.settings import BadSettings
@@ -57,7 +54,7 @@ def _check_configuration(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(until: datetime) -> dict[str, Any]:
-    report = digest(app().chaining(), until=until)
+    report = app().digest_chain().write(until=until)
     count("DigestsWritten", len(report.digests))
     if report.behind is not None:
         behind = report.behind.total_seconds()
@@ -74,7 +71,7 @@ def _digest(until: datetime) -> dict[str, Any]:
 def _compare() -> list[str] | None:
     """Compare what guards the archive with what was deployed, if it is time for that."""
     try:
-        found = compare(app().comparing())
+        found = app().compare_safeguards()
     except LegatoError as error:
         logger.error("safeguards not compared", extra={"reason": str(error)})
         return None
@@ -84,10 +81,10 @@ def _compare() -> list[str] | None:
 
 
 def _witness(until: datetime) -> str | None:
-    witnessing = app().witnessing()
-    if witnessing is None:
+    stamps = app().time_stamps()
+    if stamps is None:
         return None
-    report = witness(witnessing, until=until)
+    report = stamps.stamp(until=until)
     if report.behind is not None:
         behind = report.behind.total_seconds()
         metrics.add_metric(name="WitnessBehindSeconds", unit=MetricUnit.Seconds, value=behind)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from legato.app.function import app
 from legato.lambda_handler import count, lambda_handler, logger
-from legato.operations.health import check
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -18,7 +17,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
     There is no `Heartbeat` while something cannot be read, and the alarm that misses it fires.
     """
-    report = check(app().health())
+    report = app().check_health()
     count("NeedsPerson", report.needs)
     for what, error in report.unknown.items():
         logger.error("not known", what=what, reason=str(error))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from legato.app.function import app
 from legato.lambda_handler import count_all, lambda_handler, logger, metrics
-from legato.operations.removal import remove
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,7 +24,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     faults: list[LegatoError] = []
     for work in app().removals(event.get("provider")):
         left = timedelta(milliseconds=context.get_remaining_time_in_millis())
-        report = remove(work, until=work.clock.now() + left)
+        report = work.run(until=work.clock.now() + left)
         provider = work.source.name
         if done:
             metrics.flush_metrics()  # each provider's are its own

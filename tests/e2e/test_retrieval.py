@@ -16,7 +16,6 @@ import pytest
 from legato.app.root import App
 from legato.audio.stitch import FfmpegStitcher
 from legato.cli.exit_codes import Exit
-from legato.evidence.digest import digest
 from local import aws
 from tests.audio import local_tools
 from tests.fakes import FakeClock
@@ -54,7 +53,7 @@ class Officer:
 
         And some minutes: no hour is digested before the clocks of all say that it is over.
         """
-        work = App(self.system.stack.configuration).chaining()
+        work = App(self.system.stack.configuration).digest_chain()
         today = datetime.now(UTC)
         now = (today + timedelta(hours=1)).replace(minute=5)
         work = replace(work, clock=FakeClock(now))
@@ -62,7 +61,7 @@ class Officer:
 
         def chained():
             """The schedule's own auditor may be at the same digest: one of the two goes first."""
-            report = digest(work, until=now + timedelta(minutes=10))
+            report = work.write(until=now + timedelta(minutes=10))
             written.extend(report.digests)
             return report.stopped is None
 

@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from legato.app.root import App
-from legato.evidence.digest import digest
 from local import aws, stack
 from local.system import PARAMETERS
 from tests.authority import OpensslAuthority
@@ -65,8 +64,8 @@ def test_digests_are_written_witnessed_and_proven(aws_endpoint, authority, monke
         monkeypatch.setenv(name, value)
     [function] = [each for each in made.functions.values() if each.logical == "AuditorFunction"]
     now = datetime.now(UTC)
-    work = replace(App(made.configuration).chaining(), clock=Beginning(30))
-    assert len(digest(work, until=now).digests) == 1
+    work = replace(App(made.configuration).digest_chain(), clock=Beginning(30))
+    assert len(work.write(until=now).digests) == 1
 
     environment = {**os.environ, **function.environment, "POWERTOOLS_TRACE_DISABLED": "true"}
     ended = subprocess.run(

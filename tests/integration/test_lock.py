@@ -16,13 +16,14 @@ from botocore.exceptions import ClientError
 from legato.archive.object_lock import Lock, Retention
 from legato.aws.bucket import PART_BYTES, S3Archive
 from legato.errors import Conflict
-from legato.evidence.digest import Chaining, digest
-from legato.evidence.legal_hold import Holding, answer
+from legato.evidence.digest import DigestChain
+from legato.evidence.legal_hold import LegalHolds
 from legato.ingest.batch import Message, archive
-from legato.operations.removal import Removal, remove
+from legato.operations.removal import Removal
 from legato.tuning import Policy
 from tests.fakes import (
     NOON,
+    FakeAccesses,
     FakeArchive,
     FakeClock,
     FakeNotes,
@@ -224,11 +225,16 @@ class Call:
 
     def hold(self, action="hold", by=ALICE, **asked):
         ports = self.ports
-        work = Holding(
-            archive=ports.archive, ledger=ports.ledger, notes=ports.notes, clock=ports.clock
+        work = LegalHolds(
+            archive=ports.archive,
+            ledger=ports.ledger,
+            notes=ports.notes,
+            clock=ports.clock,
+            accesses=FakeAccesses(),
+            catalogue=ports.catalogue,
         )
         request = {"action": action, "call": "ringex/1/s-1", "case": "c", "reason": "r"} | asked
-        reply = answer(json.dumps(request).encode(), by=by, work=work)
+        reply = work.answer(json.dumps(request).encode(), by=by)
         assert reply.status == 200, reply.body
 
 
@@ -272,10 +278,10 @@ def test_a_hold_reaches_both_revisions_and_the_third_inherits_it(locked, guards,
 def test_digests_their_signatures_and_the_key_are_locked(locked, guards):
     """As what they speak of."""
     clock = FakeClock(NOON + timedelta(minutes=5))
-    work = Chaining(
+    chain = DigestChain(
         archive=locked(clock=clock), notes=FakeNotes(), signer=FakeSigner(), clock=clock
     )
-    report = digest(work, until=NOON + timedelta(minutes=15))
+    report = chain.write(until=NOON + timedelta(minutes=15))
     assert report.digests
     found = guards("digests/")
     assert {key.rpartition(".")[2] for key in found} == {"json", "sig", "pem"}
@@ -316,7 +322,7 @@ def test_a_held_call_stays_at_its_provider(locked, tmp_path):
 
     def removal():
         ports.clock.advance(86_400)
-        return remove(work, until=ports.clock.now() + timedelta(minutes=15)).counts
+        return work.run(until=ports.clock.now() + timedelta(minutes=15)).counts
 
     assert removal()["RemovalPutOff"] == 1
     assert source.removed == []

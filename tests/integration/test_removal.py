@@ -16,7 +16,7 @@ from urllib3 import HTTPResponse
 
 from legato.archive.layout import call_in, folder_of
 from legato.aws.bucket import S3Archive
-from legato.operations.removal import Removal, remove
+from legato.operations.removal import Removal
 from legato.providers.kazoo.provider import KazooSource
 from legato.providers.ringex.provider import RingexSource
 from tests.day import Day
@@ -69,7 +69,7 @@ def run(world, source):
         clock=world.clock,
         sleep=world.clock.sleep,
     )
-    return remove(work, until=world.clock.now() + timedelta(minutes=15))
+    return work.run(until=world.clock.now() + timedelta(minutes=15))
 
 
 class Damaged:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from legato.aws.safeguards import StackSafeguards
-from legato.evidence.safeguards import Comparing, compare
+from legato.evidence.safeguards import compare
 from local import aws, stack
 from local.system import PARAMETERS
 from tests.fakes import FakeClock, FakeNotes
@@ -31,7 +31,7 @@ def differences(deployed, own_client):
             s3=own_client("s3"),
             kms=own_client("kms"),
         )
-        return compare(Comparing(stack=guarded, notes=FakeNotes(), clock=FakeClock()))
+        return compare(stack=guarded, notes=FakeNotes(), clock=FakeClock())
 
     return look
 

@@ -17,7 +17,7 @@ from legato.aws.evidence import S3Evidence
 from legato.aws.signer import KmsSigner
 from legato.cli.exit_codes import Exit
 from legato.errors import Retry
-from legato.evidence.digest import Chaining, digest
+from legato.evidence.digest import DigestChain
 from legato.evidence.timestamp import request
 from legato.evidence.verify.archive import verify
 from legato.evidence.verify.finding import KINDS
@@ -284,13 +284,13 @@ def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
     named = {
         output["OutputKey"]: output["OutputValue"] for output in outputs["Stacks"][0]["Outputs"]
     }
-    work = Chaining(
+    chain = DigestChain(
         archive=S3Archive(s3, bucket=named["ArchiveBucketName"]),
         notes=FakeNotes(),
         signer=KmsSigner(aws.client("kms", aws_endpoint), key_id=named["SigningKeyId"]),
         clock=Beginning(7),
     )
-    written = digest(work, until=datetime.now(UTC) + HOUR).digests
+    written = chain.write(until=datetime.now(UTC) + HOUR).digests
     assert len(written) >= 5
     full = legato("--stack", "verified", "verify", "--deep", "--json", **here)
     assert (full.returncode, full.stderr) == (0, "")

@@ -15,16 +15,16 @@ from datetime import UTC, datetime, timedelta
 
 from legato.archive import layout
 from legato.archive.evidence import Folder
-from legato.evidence.digest import Chaining, digest
-from legato.evidence.legal_hold import Holding, HoldRequest, hold, holds
-from legato.evidence.timestamp import Witnessing, request, witness
+from legato.evidence.digest import DigestChain
+from legato.evidence.legal_hold import HoldRequest, LegalHolds, holds
+from legato.evidence.timestamp import DailyTimeStamps, request
 from legato.evidence.verify.archive import verify
 from legato.evidence.verify.timestamps import read_authorities
 from legato.model import CallId, parse_time
 from tests.authority import EcSigner, OpensslAuthority
 from tests.chain import ANOTHER_KEY, HOUR, KEY, pem, signed
 from tests.day import let_time_pass
-from tests.fakes import FakeArchive
+from tests.fakes import FakeAccesses, FakeArchive, FakeCatalogue
 from tests.kazoo_months import Months
 
 DAYS, CALLS, RECORDINGS = 30, 3000, 3150
@@ -67,9 +67,11 @@ class Audited(Months):
         self.archive = SortedArchive(self.clock)
         self._ports = replace(self._ports, archive=self.archive)
         ports = {"archive": self.archive, "notes": self.notes, "clock": self.clock}
-        self._chaining = Chaining(signer=EcSigner(), **ports)
-        self._witnessing = Witnessing(authority=authority, **ports)
-        self._holding = Holding(ledger=self.ledger, **ports)
+        self._chain = DigestChain(signer=EcSigner(), **ports)
+        self._stamps = DailyTimeStamps(authority=authority, **ports)
+        self._holds = LegalHolds(
+            ledger=self.ledger, accesses=FakeAccesses(), catalogue=FakeCatalogue(), **ports
+        )
         self._hours = 0
 
     def pass_days(self):
@@ -106,12 +108,12 @@ class Audited(Months):
 
     def _audit(self):
         until = self.clock.now() + timedelta(minutes=15)
-        assert digest(self._chaining, until=until).stopped is None
-        assert witness(self._witnessing, until=until).stopped is None
+        assert self._chain.write(until=until).stopped is None
+        assert self._stamps.stamp(until=until).stopped is None
 
     def _step(self, action, call, *, by):
         asked = HoldRequest(action=action, call=call, case="c", by=f"user/{by}", reason="complaint")
-        hold(asked, self._holding)
+        self._holds.hold(asked)
 
 
 class Copy:

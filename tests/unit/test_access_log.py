@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from legato.errors import Retry
-from legato.evidence.access_log import ACTIONS, AccessLog, answer, rebuild, to_json
+from legato.evidence.access_log import ACTIONS, AccessLog, rebuild, to_json
 from legato.ledger.undigested import listed
 from legato.model import format_time
 from legato.operations.catalogue_rebuild import Days, rebuild_accesses
@@ -43,7 +43,7 @@ class World:
         self.clock.advance(1)
         named = [an_id(call)._asdict() for call in calls]
         request = {"action": action, "calls": named, "reason": "subpoena"} | fields
-        reply = answer(json.dumps(request).encode(), by=by, work=self.work)
+        reply = self.work.answer(json.dumps(request).encode(), by=by)
         return reply.status, reply.body
 
     def records(self):
@@ -177,7 +177,7 @@ def deep(levels):
 )
 def test_what_is_no_request_is_told(world, body, says):
     """By the field; who asks cannot be said at all."""
-    reply = answer(body, by=ALICE, work=world.work)
+    reply = world.work.answer(body, by=ALICE)
     assert (reply.status, reply.outcome) == (400, "Refused")
     assert says in reply.body["message"]
     assert (world.records(), world.between()) == ([], [])
@@ -187,7 +187,7 @@ def test_details_that_are_nested_too_deeply_are_refused(world):
     """Wherever that is found out."""
     for levels in (3, 600):
         body = b'{"action": "export", "reason": "r", "details": ' + deep(levels) + b"}"
-        reply = answer(body, by=ALICE, work=world.work)
+        reply = world.work.answer(body, by=ALICE)
         assert reply.status == (200 if levels == 3 else 400)
     assert "`details`" in reply.body["message"]
 
@@ -204,7 +204,7 @@ def test_what_refuses_is_told_and_to_be_asked_again(world, refusing):
 def test_nothing_of_the_reason_is_logged(world):
     """It may name people."""
     request = {"action": "show", "calls": [CALL], "reason": "a secret", "details": {"a": "secret"}}
-    reply = answer(json.dumps(request).encode(), by=ALICE, work=world.work)
+    reply = world.work.answer(json.dumps(request).encode(), by=ALICE)
     assert "secret" not in json.dumps(reply.logged)
     assert (reply.logged["calls"], reply.logged["by"]) == (1, ALICE)
     assert reply.logged["key"] == reply.body["key"]

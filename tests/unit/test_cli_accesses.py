@@ -13,7 +13,6 @@ from legato.catalogue.index import enter
 from legato.cli.app import app
 from legato.cli.exit_codes import Exit
 from legato.errors import Failed, Refused, Retry
-from legato.evidence.access_log import answer
 from legato.model import CallId
 from tests.fakes import NOON, FakeCatalogue
 from tests.unit.test_access_log import World
@@ -46,7 +45,7 @@ class FakePlace:
         self.requests.append(request)
         if self.refusal is not None:
             return self.refusal
-        reply = answer(request.content, by=ALICE, work=self.world.work)
+        reply = self.world.work.answer(request.content, by=ALICE)
         return httpx.Response(reply.status, json=reply.body)
 
 

@@ -25,7 +25,7 @@ class FakePlace:
         self.error = error
         self.asked_for = None
 
-    def failures(self, **asked_for):
+    def failed_calls(self, **asked_for):
         self.asked_for = asked_for
         if self.error:
             raise self.error

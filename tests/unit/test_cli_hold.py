@@ -15,7 +15,7 @@ from legato.cli.exit_codes import Exit
 from legato.cli.hold import AT_ONCE
 from legato.cli.select import MANY
 from legato.evidence.cases import spellings
-from legato.evidence.legal_hold import answer, known_calls
+from legato.evidence.legal_hold import known_calls
 from tests.fakes import FakeCatalogue
 from tests.unit.test_catalogue import a_row
 from tests.unit.test_legal_hold import ALICE, BOB, CASE, World
@@ -67,7 +67,7 @@ class FakePlace:
             return failing
         self.world.clock.advance(1)
         by = BOB if "Credential=bob/" in request.headers["authorization"] else ALICE
-        reply = answer(request.content, by=by, work=self.world.work)
+        reply = self.world.work.answer(request.content, by=by)
         return httpx.Response(reply.status, json=reply.body)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from legato.archive.layout import report_key
 from legato.errors import Retry
-from legato.evidence.digest import Chaining, digest
+from legato.evidence.digest import DigestChain
 from legato.ledger import undigested
 from legato.model import StoredObject, format_time
 from tests.fakes import NOON, FakeArchive, FakeClock, FakeNotes, an_id
@@ -81,13 +81,13 @@ class Desk:
         self.clock.moment = NINE + timedelta(hours=hour - 9, minutes=minute)
 
     def run(self, archive=None):
-        work = Chaining(
+        chain = DigestChain(
             archive=archive or self.archive,
             notes=self.notes,
             signer=self.signer,
             clock=self.clock,
         )
-        return digest(work, until=self.clock.now() + timedelta(minutes=15))
+        return chain.write(until=self.clock.now() + timedelta(minutes=15))
 
     def digests(self):
         keys = sorted(key for key in self.archive.objects if key.startswith("digests/2"))

@@ -12,7 +12,7 @@ from legato.ingest.batch import Message, archive
 from legato.ingest.ports import one_job
 from legato.ledger.failures import noted
 from legato.model import Job
-from legato.operations.failures import UNREADABLE, Failures, FailureSource, failed, retry
+from legato.operations.failures import UNREADABLE, FailedCalls, FailureSource
 from legato.ports import Letter
 from tests.fakes import (
     NOON,
@@ -81,7 +81,7 @@ class World:
 
     def work(self, provider="ringex", jobs_of=one_job):
         source = FailureSource(provider=provider, letters=self.letters, jobs_of=jobs_of)
-        return Failures(sources=[source], ledger=self.ledger, notes=self.notes, clock=self.clock)
+        return FailedCalls(sources=[source], ledger=self.ledger, notes=self.notes, clock=self.clock)
 
     def fail(self, call, reason="404", *, letter=True):
         """Fail a call as a worker does."""
@@ -125,7 +125,7 @@ def test_a_call_that_fails_is_listed_by_its_worker(tmp_path, world):
     archive(
         [Message("1", a_job("s-1", attempt=3).to_message())], ports=ports, until=until, guard=strict
     )
-    [one] = failed(world.work())
+    [one] = world.work().listed()
     assert (one.call, one.account, one.reason) == ("s-1", "1", "400 bad request")
     assert (one.letters, one.since) == ((), NOON)
     assert Job.from_message(one.note.content["job"]).attempt == 0
@@ -136,7 +136,7 @@ def test_a_dead_letter_and_the_ledger_make_one_failure(world):
     world.fail("s-1")
     world.fail("s-2", letter=False)
     world.letters.add(a_job("s-3").to_message(), "killed each time", hours_ago=5)
-    found = failed(world.work())
+    found = world.work().listed()
     assert [(one.call, len(one.letters), one.note is not None) for one in found] == [
         ("s-3", 1, False),
         ("s-1", 1, True),
@@ -148,7 +148,7 @@ def test_a_dead_letter_and_the_ledger_make_one_failure(world):
 def test_looking_takes_nothing_out(world):
     """As often as one likes."""
     world.fail("s-1")
-    assert calls(failed(world.work())) == calls(failed(world.work())) == ["s-1"]
+    assert calls(world.work().listed()) == calls(world.work().listed()) == ["s-1"]
     assert len(world.letters.letters) == 1
 
 
@@ -158,7 +158,7 @@ def test_what_the_ledger_says_is_not_failed_any_more_leaves_the_list(world, stat
     world.fail("s-1", letter=False)
     state = world.ledger.load(an_id("s-1"))
     world.ledger.save(replace(state, status=status))
-    assert failed(world.work()) == []
+    assert world.work().listed() == []
     assert world.notes.first("failed#ringex") is None
 
 
@@ -166,8 +166,8 @@ def test_what_is_no_job_is_shown_and_never_tried_again(world):
     """It would only come back."""
     world.letters.add("no job at all", "the job is not valid JSON")
     world.letters.add("nor this", "the job is not valid JSON")
-    assert calls(failed(world.work())) == [UNREADABLE, UNREADABLE]
-    ended = list(retry(world.work(), chosen=everything))
+    assert calls(world.work().listed()) == [UNREADABLE, UNREADABLE]
+    ended = list(world.work().retry(chosen=everything))
     assert [bool(one.left) for one in ended] == [True, True]
     assert len(world.letters.letters) == 2
     assert world.letters.jobs == []
@@ -178,7 +178,7 @@ def test_a_retry_puts_a_fresh_job_into_the_queue_and_takes_the_letter_out(world)
     world.fail("s-1")
     tired = a_job("s-2", attempt=4, looks=6, not_before=NOON + HOUR, turn=True)
     world.letters.add(tired.to_message())
-    ended = list(retry(world.work(), chosen=everything))
+    ended = list(world.work().retry(chosen=everything))
     assert [one.left for one in ended] == ["", ""]
     jobs = {job.call: job for job in map(Job.from_message, world.letters.jobs)}
     again = {"retry": True}
@@ -189,13 +189,13 @@ def test_a_retry_puts_a_fresh_job_into_the_queue_and_takes_the_letter_out(world)
 def test_a_call_whose_letter_has_expired_is_tried_again_from_the_ledger(world):
     """A dead letter lives for two weeks."""
     world.fail("s-1", letter=False)
-    list(retry(world.work(), chosen=everything))
+    list(world.work().retry(chosen=everything))
     [job] = map(Job.from_message, world.letters.jobs)
     assert job == a_job("s-1", hints={"retry": True})
-    [one] = failed(world.work())
+    [one] = world.work().listed()
     assert one.retried_at == NOON
     world.fail("s-1")
-    [one] = failed(world.work())
+    [one] = world.work().listed()
     assert one.retried_at is None
 
 
@@ -203,9 +203,9 @@ def test_what_is_not_chosen_stays(world):
     """One of two."""
     world.fail("s-1")
     world.fail("s-2")
-    list(retry(world.work(), chosen=lambda found: [one for one in found if one.call == "s-2"]))
+    list(world.work().retry(chosen=lambda found: [one for one in found if one.call == "s-2"]))
     assert [Job.from_message(body).call for body in world.letters.jobs] == ["s-2"]
-    assert calls(failed(world.work())) == ["s-1", "s-2"]
+    assert calls(world.work().listed()) == ["s-1", "s-2"]
     assert [Job.from_message(letter.body).call for letter in world.letters.letters] == ["s-1"]
 
 
@@ -213,9 +213,9 @@ def test_what_s3_says_of_the_inbox_goes_back_as_it_was(world):
     """It is no job of ours, and becomes one."""
     world.letters.add(ARRIVED)
     work = world.work("kazoo", jobs_of)
-    [call] = calls(failed(work))
+    [call] = calls(work.listed())
     assert call.startswith("inbox-")
-    list(retry(work, chosen=everything))
+    list(work.retry(chosen=everything))
     assert (world.letters.jobs, world.letters.letters) == ([ARRIVED], [])
 
 
@@ -226,7 +226,7 @@ def test_wherever_a_retry_is_killed_nothing_is_lost(world, step):
         world.fail(call)
     world.letters.dies_after = step
     with pytest.raises(Killed):
-        list(retry(world.work(), chosen=everything))
+        list(world.work().retry(chosen=everything))
     bodies = [*world.letters.jobs, *(letter.body for letter in world.letters.letters)]
     assert {Job.from_message(body).call for body in bodies} == {"s-1", "s-2", "s-3"}
     assert not world.letters.hidden
@@ -247,7 +247,7 @@ def test_a_failure_for_scripts_has_these_fields(world):
     """They do not change."""
     world.fail("s-1")
     world.clock.advance(60)
-    [one] = failed(world.work())
+    [one] = world.work().listed()
     assert one.to_json(world.clock.now()) == {
         "provider": "ringex",
         "account": "1",

@@ -36,6 +36,7 @@ from tests.fakes import (
     NOON,
     FakeAccesses,
     FakeArchive,
+    FakeCatalogue,
     FakeClock,
     FakeInbox,
     FakeJobs,
@@ -392,17 +393,18 @@ class TestHolder(Signed):
     @pytest.mark.attacks("sends fuzzed requests for legal holds, signed and unsigned")
     def test_fuzzed(self, fuzz):
         notes = FakeNotes()
-        work = legal_hold.Holding(
+        work = legal_hold.LegalHolds(
             archive=FakeArchive(),
             ledger=FakeLedger(),
             notes=notes,
             clock=FakeClock(),
             accesses=FakeAccesses(),
+            catalogue=FakeCatalogue(),
         )
         notes.write(Note(key=records_key(CallId("ringex", "401555000", "s-a0b1c2d3e4f5"))))
         statuses, before = set(), 0
         for reply, unsigned in self.tried(
-            fuzz, "holder", lambda body, by: legal_hold.answer(body, by=by, work=work)
+            fuzz, "holder", lambda body, by: work.answer(body, by=by)
         ):
             if unsigned:
                 assert reply.status == 403
@@ -421,7 +423,7 @@ class TestAccess(Signed):
         )
         statuses, before = set(), 0
         for reply, unsigned in self.tried(
-            fuzz, "access", lambda body, by: access_log.answer(body, by=by, work=work)
+            fuzz, "access", lambda body, by: work.answer(body, by=by)
         ):
             if unsigned:
                 assert reply.status == 403

@@ -14,7 +14,6 @@ from legato.operations.health import (
     GONE_AFTER,
     MOST,
     NOTE,
-    Health,
     KnownNeed,
     check,
     letter,
@@ -36,8 +35,7 @@ class Watch:
         for _ in range(times):
             self.world.clock.advance(FIVE)
             self.keep_alive()
-            health = Health(overview=self.world.overview, mail=self.mail)
-            report = check(health)
+            report = check(self.world.overview(), mail=self.mail)
         return report
 
     def keep_alive(self):
@@ -216,7 +214,7 @@ def test_a_note_that_cannot_be_written_is_a_fault(watch):
 
     watch.keep_alive()
     watch.world.notes.write = refuse
-    report = check(Health(overview=watch.world.overview, mail=watch.mail))
+    report = check(watch.world.overview(), mail=watch.mail)
     assert str(report.fault) == "the ledger cannot be written"
 
 
@@ -252,16 +250,6 @@ def test_what_another_version_has_noted_keeps_nobody_from_looking(watch):
     del one["told"]
     watch.world.write(NOTE, findings={name: one | {"a_field_of": "tomorrow"}})
     assert watch.run().mailed
-
-
-def test_what_keeps_the_state_from_being_computed_ends_the_run(watch):
-    """And so the heartbeat is missed."""
-
-    def broken():
-        raise Retry("the parameter cannot be read")
-
-    with pytest.raises(Retry, match="the parameter"):
-        check(Health(overview=broken, mail=watch.mail))
 
 
 def test_a_gap_that_is_narrowed_down_stays_one_finding():

@@ -7,18 +7,26 @@ from datetime import timedelta
 
 import pytest
 
-from legato.evidence import legal_hold
-from legato.evidence.digest import Chaining, digest
-from legato.evidence.legal_hold import Holding, HoldRequest, cases_of
+from legato.evidence.digest import DigestChain
+from legato.evidence.legal_hold import HoldRequest, LegalHolds, cases_of
 from legato.ingest.related import related_to
 from legato.ledger import undigested
 from legato.ledger.accounts import meant, siblings
 from legato.ledger.birthmark import Birthmark, is_lost
 from legato.ledger.listings import records_key
 from legato.model import CallId
-from legato.operations.ledger_rebuild import Remaking, rebuild
+from legato.operations.ledger_rebuild import LedgerRebuild
 from legato.tuning import Policy
-from tests.fakes import FakeLedger, FakeLibrary, FakeNotes, a_job, a_leg, a_listing, some_ports
+from tests.fakes import (
+    FakeAccesses,
+    FakeLedger,
+    FakeLibrary,
+    FakeNotes,
+    a_job,
+    a_leg,
+    a_listing,
+    some_ports,
+)
 from tests.unit.test_batch import run
 from tests.unit.test_digest import FakeSigner
 
@@ -60,14 +68,14 @@ class World:
         for key, body in self.archive.objects.items():
             kept_in = self.archive.storage_classes[key]
             library.put(key, body, storage_class=kept_in)
-        work = Remaking(
+        work = LedgerRebuild(
             library=library,
             marked=self.archive,
             ledger=self.ports.ledger,
             notes=self.ports.notes,
             clock=self.clock,
         )
-        return rebuild(work)
+        return work.run()
 
 
 @pytest.fixture
@@ -184,8 +192,13 @@ def test_calls_that_belong_to_each_other_are_known_again(world):
 def test_legal_holds_are_known_again(world):
     """What is new of a held call is held from the start."""
     world.seal("s-1", "a")
-    work = Holding(
-        archive=world.archive, ledger=world.ports.ledger, notes=world.ports.notes, clock=world.clock
+    work = LegalHolds(
+        archive=world.archive,
+        ledger=world.ports.ledger,
+        notes=world.ports.notes,
+        clock=world.clock,
+        accesses=FakeAccesses(),
+        catalogue=world.ports.catalogue,
     )
     for action, case, by in (
         ("hold", "2026-1", "arn:aws:sts::1:assumed-role/r/ada"),
@@ -194,7 +207,7 @@ def test_legal_holds_are_known_again(world):
         ("confirm-release", "2026-2", "arn:aws:sts::1:assumed-role/r/bob"),
     ):
         asked = HoldRequest(action=action, call=str(FIRST), case=case, by=by, reason="why")
-        legal_hold.hold(asked, work)
+        work.hold(asked)
     before = world.ports.notes.read(f"hold#{FIRST}")
     world.lose()
     assert world.rebuild().holds == 1
@@ -209,13 +222,13 @@ def test_evidence_that_no_digest_names_is_announced_again(world):
 
     def make_digests():
         world.clock.advance(2 * 3600 + 300)
-        work = Chaining(
+        chain = DigestChain(
             archive=world.archive,
             notes=world.ports.notes,
             signer=FakeSigner(),
             clock=world.clock,
         )
-        digest(work, until=world.clock.now() + timedelta(minutes=15))
+        chain.write(until=world.clock.now() + timedelta(minutes=15))
 
     make_digests()
     world.seal("s-2", "c")

@@ -7,12 +7,21 @@ from datetime import timedelta
 import pytest
 
 from legato.errors import NotYet, Retry
-from legato.evidence.legal_hold import Holding, answer, held, hold, holds, inherited, read
+from legato.evidence.legal_hold import LegalHolds, held, holds, inherited, read
 from legato.ledger.accounts import siblings
 from legato.ledger.listings import records_key
 from legato.ledger.undigested import listed
 from legato.model import Note, format_time, person
-from tests.fakes import NOON, FakeAccesses, FakeArchive, FakeClock, FakeLedger, FakeNotes, an_id
+from tests.fakes import (
+    NOON,
+    FakeAccesses,
+    FakeArchive,
+    FakeCatalogue,
+    FakeClock,
+    FakeLedger,
+    FakeNotes,
+    an_id,
+)
 
 ROLE = "arn:aws:sts::123456789012:assumed-role"
 ALICE, BOB = f"{ROLE}/AWSReservedSSO_Legal_01/alice", f"{ROLE}/AWSReservedSSO_Legal_01/bob"
@@ -34,13 +43,18 @@ class World:
 
     @property
     def work(self):
-        return Holding(
+        return LegalHolds(
             archive=self.archive,
             ledger=self.ledger,
             notes=self.notes,
             clock=self.clock,
             accesses=self.accesses,
+            catalogue=FakeCatalogue(),
         )
+
+    def writing(self, call):
+        """Return the archive as who archives a call writes into it."""
+        return inherited(an_id(call), archive=self.archive, ledger=self.ledger, notes=self.notes)
 
     def know(self, call, *, provider="ringex", account="1", prefix=None):
         state = self.ledger.load(an_id(call, provider=provider, account=account))
@@ -56,7 +70,7 @@ class World:
         """Ask as HTTP does; return the status and what is said."""
         self.clock.advance(1)
         request = {"action": action, "call": "s-1", "case": CASE, "reason": "why"} | fields
-        reply = answer(json.dumps(request).encode(), by=by, work=self.work)
+        reply = self.work.answer(json.dumps(request).encode(), by=by)
         return reply.status, reply.body
 
     def done(self, action, **fields):
@@ -374,7 +388,7 @@ class TestWhichCall:
 )
 def test_what_is_no_request_is_told(world, body, says):
     """By the field; who asks cannot be said at all."""
-    reply = answer(body, by=ALICE, work=world.work)
+    reply = world.work.answer(body, by=ALICE)
     assert (reply.status, reply.outcome) == (400, "Refused")
     assert says in reply.body["message"]
 
@@ -389,7 +403,7 @@ def test_a_store_that_refuses_is_told_and_to_be_asked_again(world):
 def test_nothing_of_the_reason_is_logged(world):
     """It may name people."""
     request = {"action": "hold", "call": "s-1", "case": CASE, "reason": "a secret"}
-    reply = answer(json.dumps(request).encode(), by=ALICE, work=world.work)
+    reply = world.work.answer(json.dumps(request).encode(), by=ALICE)
     assert "a secret" not in json.dumps(reply.logged)
     assert (reply.logged["call"], reply.logged["by"]) == ("s-1", ALICE)
 
@@ -424,19 +438,19 @@ class TestInherited:
     def test_a_later_revision_is_held_from_its_first_object(self, world):
         """Before anybody looks again."""
         world.done("hold")
-        with inherited(an_id("s-1"), world.work) as archive:
+        with world.writing("s-1") as archive:
             self.write(archive)
             assert world.archive.holds == world.objects()
 
     def test_what_is_not_held_is_written_as_it_is(self, world):
         """And nothing is held afterwards."""
-        with inherited(an_id("s-1"), world.work) as archive:
+        with world.writing("s-1") as archive:
             self.write(archive)
         assert world.archive.holds == set()
 
     def test_a_hold_that_comes_in_between_is_not_missed(self, world):
         """What was written before it, and after it."""
-        with inherited(an_id("s-1"), world.work) as archive:
+        with world.writing("s-1") as archive:
             self.write(archive)
             world.done("hold")
             self.write(archive, "manifest-3.json")
@@ -446,7 +460,7 @@ class TestInherited:
         """Its objects stay behind."""
 
         def work():
-            with inherited(an_id("s-1"), world.work) as archive:
+            with world.writing("s-1") as archive:
                 world.done("hold")
                 self.write(archive)
                 raise NotYet("the other leg")
@@ -460,7 +474,7 @@ class TestInherited:
         world.done("hold")
         world.done("request-release")
         world.lease(seconds=60)
-        with inherited(an_id("s-1"), world.work) as archive:
+        with world.writing("s-1") as archive:
             status, said = world.ask("confirm-release", by=BOB)
             assert (status, "stays held until" in said["message"]) == (503, True)
             self.write(archive)
@@ -476,7 +490,7 @@ class TestInherited:
         """Whatever the ledger says: it lost its hold while the worker wrote."""
         world.done("hold")
         world.done("request-release")
-        with inherited(an_id("s-1"), world.work) as archive:
+        with world.writing("s-1") as archive:
             self.write(archive)
             del world.notes.notes[f"hold#{an_id('s-1')}"]
         assert world.archive.holds == world.objects()
@@ -487,9 +501,9 @@ class TestInherited:
             b'{"action": "hold", "call": "ringex/1/s-2", "case": "c", "reason": "r","force": true}',
             by=ALICE,
         )
-        hold(asked, world.work)
+        world.work.hold(asked)
         prefix = PREFIX.replace("s-1", "s-2")
-        with inherited(an_id("s-2"), world.work) as archive:
+        with world.writing("s-2") as archive:
             world.know("s-2", prefix=prefix)
             archive.put_bytes(f"{prefix}legs/1.mp3", b"new", media_type="audio/mpeg")
             assert world.archive.holds == {f"{prefix}legs/1.mp3"}

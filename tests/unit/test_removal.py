@@ -13,7 +13,7 @@ from legato.errors import Barred, Denied, Failed, NotYet, Retry, Wait
 from legato.ingest.batch import Message, archive
 from legato.ledger.removals import remover_key
 from legato.model import Note, format_time
-from legato.operations.removal import MAX_FAULTS, PUT_OFF, RESERVE, Removal, remove
+from legato.operations.removal import MAX_FAULTS, PUT_OFF, RESERVE, Removal
 from legato.tuning import Policy
 from tests.fakes import (
     NOON,
@@ -112,7 +112,7 @@ class Desk:
             clock=self.clock,
             sleep=self.clock.advance,
         )
-        return remove(work, until=self.clock.now() + timedelta(minutes=minutes))
+        return work.run(until=self.clock.now() + timedelta(minutes=minutes))
 
     def key(self, leg):
         [key] = [key for key in self.archive.objects if key.endswith(f"/legs/{leg}.mp3")]

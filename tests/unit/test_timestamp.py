@@ -11,8 +11,8 @@ from legato.archive.evidence import Folder
 from legato.archive.layout import digest_key, stamp_key
 from legato.cli.app import app
 from legato.errors import Refused, Retry
-from legato.evidence.digest import Chaining, digest
-from legato.evidence.timestamp import Witnessing, check, request, witness
+from legato.evidence.digest import DigestChain
+from legato.evidence.timestamp import DailyTimeStamps, check, request
 from legato.evidence.verify.archive import verify
 from legato.evidence.verify.timestamps import read_authorities
 from legato.providers.timestamps import TimestampAuthority
@@ -46,13 +46,13 @@ class Desk:
         self.clock, self.notes = FakeClock(start), FakeNotes()
         self.archive = FakeArchive(self.clock)
         ports = {"archive": self.archive, "notes": self.notes, "clock": self.clock}
-        self.chaining = Chaining(signer=EcSigner(), **ports)
-        self.witnessing = Witnessing(authority=authority, **ports)
+        self.chain = DigestChain(signer=EcSigner(), **ports)
+        self.daily = DailyTimeStamps(authority=authority, **ports)
 
     def run(self):
         until = self.clock.now() + timedelta(minutes=15)
-        digest(self.chaining, until=until)
-        return witness(self.witnessing, until=until)
+        self.chain.write(until=until)
+        return self.daily.stamp(until=until)
 
     def until(self, moment, every=HOUR / 4):
         reports = []
@@ -123,7 +123,7 @@ def test_whoever_names_an_authority_late_begins_with_the_day_that_has_ended_last
     desk = Desk(authority)
     while desk.clock.now() < MORNING + 3 * DAY:
         desk.clock.moment += HOUR
-        digest(desk.chaining, until=desk.clock.now() + HOUR)
+        desk.chain.write(until=desk.clock.now() + HOUR)
     desk.until(MORNING + 3 * DAY + HOUR)
     assert desk.stamps() == last_of(3)
 
@@ -131,8 +131,8 @@ def test_whoever_names_an_authority_late_begins_with_the_day_that_has_ended_last
 def test_no_time_left_is_no_time_to_ask(authority):
     """The run would end with the answer on its way."""
     desk = Desk(authority, start=TODAY - DAY + HOUR / 10)
-    digest(desk.chaining, until=desk.clock.now() + HOUR)
-    report = witness(desk.witnessing, until=desk.clock.now() + timedelta(seconds=59))
+    desk.chain.write(until=desk.clock.now() + HOUR)
+    report = desk.daily.stamp(until=desk.clock.now() + timedelta(seconds=59))
     assert (report.stamped, report.behind) == (None, HOUR / 10)
     assert authority.requests == 0
 
@@ -140,18 +140,18 @@ def test_no_time_left_is_no_time_to_ask(authority):
 def test_of_two_runs_at_once_one_asks(authority):
     """The other one sees that the note was changed."""
     desk = Desk(authority, start=TODAY - DAY + HOUR / 10)
-    digest(desk.chaining, until=desk.clock.now() + HOUR)
+    desk.chain.write(until=desk.clock.now() + HOUR)
     stamp, until = authority.stamp, desk.clock.now() + HOUR
 
     class Meanwhile:
         def stamp(self, request):
-            assert witness(desk.witnessing, until=until).stamped is None
+            assert desk.daily.stamp(until=until).stamped is None
             return stamp(request)
 
-    others = Witnessing(
+    others = DailyTimeStamps(
         authority=Meanwhile(), archive=desk.archive, notes=desk.notes, clock=desk.clock
     )
-    assert witness(others, until=until).stamped == desk.stamps()[0]
+    assert others.stamp(until=until).stamped == desk.stamps()[0]
     assert authority.requests == 1
 
 

@@ -28,14 +28,13 @@ if TYPE_CHECKING:
     from legato.aws.mail import SnsMail
     from legato.discovery.subscription import Keeper
     from legato.evidence.access_log import AccessLog
-    from legato.evidence.digest import Chaining
-    from legato.evidence.legal_hold import Holding
-    from legato.evidence.safeguards import Comparing
-    from legato.evidence.timestamp import Witnessing
+    from legato.evidence.digest import DigestChain
+    from legato.evidence.legal_hold import LegalHolds
+    from legato.evidence.timestamp import DailyTimeStamps
     from legato.ingest.ports import Ports
     from legato.model import Json
-    from legato.operations.failures import Failures
-    from legato.operations.health import Health
+    from legato.operations.failures import FailedCalls
+    from legato.operations.health import HealthReport
     from legato.operations.overview import Overview
     from legato.operations.past import Reconciling
     from legato.operations.removal import Removal
@@ -121,35 +120,35 @@ class App(Adapters):
     def keeper(self) -> Keeper:
         return self.ringex.keeper(self.config.ringex_webhook_url)
 
-    def chaining(self) -> Chaining:
+    def digest_chain(self) -> DigestChain:
         from legato.aws.signer import KmsSigner
-        from legato.evidence.digest import Chaining
+        from legato.evidence.digest import DigestChain
 
-        return Chaining(
+        return DigestChain(
             archive=self.evidence(),
             notes=self.ledger,
             signer=KmsSigner(client("kms"), key_id=self.config.signing_key),
             clock=self.clock,
         )
 
-    def witnessing(self) -> Witnessing | None:
-        """Return what a time stamp is got with, or None if nobody is to be asked for one."""
-        from legato.evidence.timestamp import Witnessing
+    def time_stamps(self) -> DailyTimeStamps | None:
+        """Return the time stamps of digests, or None if nobody is to be asked for one."""
+        from legato.evidence.timestamp import DailyTimeStamps
         from legato.providers.timestamps import TimestampAuthority
 
         if not self.config.timestamp_authority_url:
             return None
-        return Witnessing(
+        return DailyTimeStamps(
             authority=TimestampAuthority(self.config.timestamp_authority_url),
             archive=self.evidence(),
             notes=self.ledger,
             clock=self.clock,
         )
 
-    def comparing(self) -> Comparing:
-        """Return what the archive's safeguards are compared with."""
+    def compare_safeguards(self) -> list[str] | None:
+        """Compare the archive's safeguards with what was deployed, as compare does."""
         from legato.aws.safeguards import StackSafeguards
-        from legato.evidence.safeguards import Comparing
+        from legato.evidence.safeguards import compare
 
         stack = StackSafeguards(
             stack=self.config.stack,
@@ -157,7 +156,7 @@ class App(Adapters):
             s3=self.s3,
             kms=client("kms"),
         )
-        return Comparing(stack=stack, notes=self.ledger, clock=self.clock)
+        return compare(stack=stack, notes=self.ledger, clock=self.clock)
 
     def reconciling(self) -> Reconciling:
         """Return what the daily reconciliation needs: of some days, up to yesterday.
@@ -193,12 +192,12 @@ class App(Adapters):
             by_hand=True,
         )
 
-    def failures(self, providers: Collection[str] = ()) -> Failures:
-        """Return what the commands need that look after failed calls; else of all providers."""
+    def failed_calls(self, providers: Collection[str] = ()) -> FailedCalls:
+        """Return the failed calls of these providers, or of all."""
         from legato.app.kazoo import jobs_of
         from legato.aws.dead_letters import SqsDeadLetters
         from legato.ingest.ports import one_job
-        from legato.operations.failures import Failures, FailureSource
+        from legato.operations.failures import FailedCalls, FailureSource
 
         readers = {"kazoo": jobs_of}
         sources = [
@@ -210,18 +209,16 @@ class App(Adapters):
             for name, queue in self.config.queues.items()
             if name in (providers or PROVIDERS)
         ]
-        return Failures(sources=sources, ledger=self.ledger, notes=self.ledger, clock=self.clock)
+        return FailedCalls(sources=sources, ledger=self.ledger, notes=self.ledger, clock=self.clock)
 
-    def health(self) -> Health:
-        """Return what HealthFunction needs. Without a topic nobody gets a mail.
+    def check_health(self) -> HealthReport:
+        """Check what needs a person, as HealthFunction does. Without a topic nobody gets a mail.
 
         It reads no secret: the windows of the providers' limits are no rule.
         """
-        from legato.operations.health import Health
+        from legato.operations.health import check
 
-        return Health(
-            overview=lambda: self.overview(windows=False), mail=self._mail(self.config.alarm_topic)
-        )
+        return check(self.overview(windows=False), mail=self._mail(self.config.alarm_topic))
 
     def overview(self, *, windows: bool = True) -> Overview:
         """Return what `legato status` and HealthFunction look at: no provider is asked anything.
@@ -263,10 +260,10 @@ class App(Adapters):
         )
 
     @cached_property
-    def holding(self) -> Holding:
-        from legato.evidence.legal_hold import Holding
+    def legal_holds(self) -> LegalHolds:
+        from legato.evidence.legal_hold import LegalHolds
 
-        return Holding(
+        return LegalHolds(
             archive=self.evidence(quick=True),
             ledger=self.ledger,
             notes=self.ledger,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from legato.model import CallId
     from legato.operations.backfill import Backfill
     from legato.operations.catalogue_rebuild import Days, Rebuilt
-    from legato.operations.failures import Failures
+    from legato.operations.failures import FailedCalls
     from legato.operations.ledger_rebuild import Remade
     from legato.operations.overview import Overview
     from legato.operations.past import Reconciling
@@ -70,9 +70,9 @@ class Stack:
             begin=begin, end=end, providers=providers, report_only=report_only
         )
 
-    def failures(self, *, providers: Sequence[str]) -> Failures:
-        """Return what looks after failed calls."""
-        return self._app().failures(providers)
+    def failed_calls(self, *, providers: Sequence[str]) -> FailedCalls:
+        """Return the failed calls of these providers, or of all."""
+        return self._app().failed_calls(providers)
 
     def pushing(self) -> PushAddresses:
         """Return what Kazoo's push URLs are made with. Raises as pushing does."""
@@ -183,17 +183,17 @@ class Stack:
         from legato.aws.bucket import S3Archive
         from legato.aws.clients import client
         from legato.clock import SystemClock
-        from legato.operations.ledger_rebuild import Remaking, rebuild
+        from legato.operations.ledger_rebuild import LedgerRebuild
 
         ledger = self._ledger()
-        work = Remaking(
+        work = LedgerRebuild(
             library=self.library(),
             marked=S3Archive(client("s3"), bucket=self._bucket()),
             ledger=ledger,
             notes=ledger,
             clock=SystemClock(),
         )
-        report = rebuild(work, tell=tell)
+        report = work.run(tell=tell)
         self.rebuild(days=None, tell=lambda _: None)
         return report
 

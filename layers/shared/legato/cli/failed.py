@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from legato.model import CallId
-    from legato.operations.failures import Failure, Failures
+    from legato.operations.failures import FailedCalls, Failure
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -41,11 +41,8 @@ app = typer.Typer(rich_markup_mode=None)
 def list_failed(
     context: typer.Context, provider: Providers = None, as_json: AsJson = False
 ) -> None:
-    from legato.operations.failures import failed
-
-    work: Failures = context.obj.failures(providers=provider or ())
-    found = failed(work)
-    now = work.clock.now()
+    calls: FailedCalls = context.obj.failed_calls(providers=provider or ())
+    found, now = calls.listed(), calls.clock.now()
     if as_json:
         write_json([one.to_json(now) for one in found])
     elif not found:
@@ -89,16 +86,14 @@ def retry_failed(
     provider: Providers = None,
     yes: Yes = False,
 ) -> None:
-    from legato.operations.failures import retry
-
     calls = named.names()
     if [bool(calls), everything, bool(error)].count(True) != 1:
         raise typer.BadParameter("say what to retry: calls by address or id, --error, or --all")
     retried, left, unknown = 0, 0, list[str]()
-    work: Failures = context.obj.failures(providers=provider or ())
+    failed: FailedCalls = context.obj.failed_calls(providers=provider or ())
     if everything and not yes and asks() and not confirmed("Retry all?"):
         end("not begun", Exit.FAILED)
-    for one in retry(work, chosen=_chosen(calls, error, unknown)):
+    for one in failed.retry(chosen=_chosen(calls, error, unknown)):
         if one.left:
             left += 1
             say(f"{_named(one.failure)}: not retried: {one.left}")

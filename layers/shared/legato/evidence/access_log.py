@@ -67,7 +67,7 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessLog:
-    """What the access log is kept with."""
+    """The access log: its records in the archive, and where they are looked up."""
 
     archive: Archive
     notes: Notes
@@ -75,20 +75,41 @@ class AccessLog:
     clock: Clock
     reason_required: bool = True
 
+    def answer(self, body: bytes, *, by: str) -> Reply:
+        """Answer a request. Whatever is answered 200 stands in the archive and in the ledger."""
+        told: Json = {"by": by}
+        try:
+            asked = read(body, by=by, reason_required=self.reason_required)
+            told |= {"action": asked.action, "calls": len(asked.calls)}
+            done = self.record(asked)
+        except Refused as error:
+            return refused(error, told)
+        except Retry as error:
+            return unfinished(error, told)
+        said = {"id": done.id, "at": format_time(done.at), "by": done.by, "key": done.key}
+        return Reply(status=200, outcome="Done", body=said, logged=told | {"key": done.key})
 
-def answer(body: bytes, *, by: str, work: AccessLog) -> Reply:
-    """Answer a request. Whatever is answered 200 stands in the archive and in the ledger."""
-    told: Json = {"by": by}
-    try:
-        asked = read(body, by=by, reason_required=work.reason_required)
-        told |= {"action": asked.action, "calls": len(asked.calls)}
-        done = record(asked, work)
-    except Refused as error:
-        return refused(error, told)
-    except Retry as error:
-        return unfinished(error, told)
-    said = {"id": done.id, "at": format_time(done.at), "by": done.by, "key": done.key}
-    return Reply(status=200, outcome="Done", body=said, logged=told | {"key": done.key})
+    def record(self, asked: AccessRequest) -> Access:
+        """Write an access down. Raises Retry, and then nothing may be read.
+
+        Asked again it is another access: better one too many than one that nobody knows of.
+        """
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "legato_version": __version__,
+            "id": uuid.uuid4().hex,
+            "at": format_time(self.clock.now()),
+            "by": asked.by,
+            "action": asked.action,
+            "calls": [call._asdict() for call in asked.calls],
+            "reason": asked.reason,
+            "details": asked.details,
+        }
+        access, body = of_record(content), _to_bytes(content)
+        undigested.announce(access.key, self.notes, self.clock)
+        undigested.written(self.archive.put_bytes(access.key, body, media_type=JSON), self.notes)
+        self.accesses.note(access)
+        return access
 
 
 def read(body: bytes, *, by: str, reason_required: bool) -> AccessRequest:
@@ -109,29 +130,6 @@ def read(body: bytes, *, by: str, reason_required: bool) -> AccessRequest:
     )
     nothing_else(fields)
     return asked
-
-
-def record(asked: AccessRequest, work: AccessLog) -> Access:
-    """Write an access down. Raises Retry, and then nothing may be read.
-
-    Asked again it is another access: better one too many than one that nobody knows of.
-    """
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "legato_version": __version__,
-        "id": uuid.uuid4().hex,
-        "at": format_time(work.clock.now()),
-        "by": asked.by,
-        "action": asked.action,
-        "calls": [call._asdict() for call in asked.calls],
-        "reason": asked.reason,
-        "details": asked.details,
-    }
-    access, body = of_record(content), _to_bytes(content)
-    undigested.announce(access.key, work.notes, work.clock)
-    undigested.written(work.archive.put_bytes(access.key, body, media_type=JSON), work.notes)
-    work.accesses.note(access)
-    return access
 
 
 def rebuild(records: Iterable[bytes], accesses: Accesses) -> int:

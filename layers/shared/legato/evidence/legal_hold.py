@@ -87,31 +87,131 @@ class HoldRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """What is needed to hold calls. Who takes no steps has no `accesses`, no `catalogue`."""
+class LegalHolds:
+    """The legal holds of all calls, and the steps by which they come and go."""
 
     archive: Archive
     ledger: Ledger
     notes: Notes
     clock: Clock
-    accesses: Accesses | None = None
-    catalogue: Catalogue | None = None
+    accesses: Accesses
+    catalogue: Catalogue
 
+    def answer(self, body: bytes, *, by: str) -> Reply:
+        """Answer a request. What is answered 200 stands in the ledger, the archive and on S3."""
+        told: Json = {"by": by}
+        try:
+            asked = read(body, by=by)
+            told |= {name: getattr(asked, name) for name in ("action", "call", "case")}
+            done = self.hold(asked)
+        except Refused as error:
+            return refused(error, told, status=STATUSES.get(type(error), 400))
+        except Retry as error:
+            return unfinished(error, told)
+        told |= {name: done[name] for name in ("provider", "account", "call")}
+        told |= {name: done[name] for name in ("held", "objects", "repeated")}
+        return Reply(status=200, outcome="Done", body=done, logged=told)
 
-def answer(body: bytes, *, by: str, work: Holding) -> Reply:
-    """Answer a request. Whatever is answered 200 stands in the ledger, the archive and on S3."""
-    told: Json = {"by": by}
-    try:
-        asked = read(body, by=by)
-        told |= {name: getattr(asked, name) for name in ("action", "call", "case")}
-        done = hold(asked, work)
-    except Refused as error:
-        return refused(error, told, status=STATUSES.get(type(error), 400))
-    except Retry as error:
-        return unfinished(error, told)
-    told |= {name: done[name] for name in ("provider", "account", "call")}
-    told |= {name: done[name] for name in ("held", "objects", "repeated")}
-    return Reply(status=200, outcome="Done", body=done, logged=told)
+    def hold(self, asked: HoldRequest) -> Json:
+        """Take a step, carry it out, and return how the call stands; `repeated` if it stood before.
+
+        Raises Unknown, OutOfTurn, Alone, Refused; and Retry when it is decided but not carried out.
+        """
+        call = self._meant(asked)
+        key, steps = _key(call), 0
+
+        def taken(note: Note) -> Note:
+            nonlocal steps
+            steps = len(note.content.get("steps", ()))
+            return _taken(asked, call, note, format_time(self.clock.now()))
+
+        if asked.action == "hold":
+            remember_case(asked.case, format_time(self.clock.now()), self.notes)
+        repeated = len(change(key, taken, self.notes).content["steps"]) == steps
+        objects = self._carry_out(call)
+        cases = self.notes.read(key).content["cases"]
+        return {
+            **call._asdict(),
+            "held": bool(cases),
+            "cases": cases,
+            "objects": objects,
+            "repeated": repeated,
+        }
+
+    def _meant(self, asked: HoldRequest) -> CallId:
+        """Return which call it is. Raises Unknown, with what may have been meant, or Refused."""
+        known = known_calls(asked.call, self.ledger, self.notes)
+        if len(known) == 1:
+            return known[0]
+        if known:
+            addresses = ", ".join(map(str, known))
+            raise Refused(f"{asked.call} is an id of several calls: name one of {addresses}")
+        if not (asked.action == "hold" and asked.force):
+            similar = self._similar(asked.call)
+            hint = f"did you mean {', '.join(similar)}?" if similar else "is its id right?"
+            force = "; `force` holds it all the same" if asked.action == "hold" else ""
+            raise UnknownCall(f"there is no call {asked.call}: {hint}{force}")
+        try:
+            call = CallId.parse(asked.call)
+        except Refused as error:
+            raise Refused(f"there is no call {asked.call}: to hold it, give its address") from error
+        if not all(map(is_name, call)):
+            raise Refused(f"{asked.call} is not a valid address of a call")
+        return call
+
+    def _similar(self, call: str) -> list[str]:
+        """Return what is known by an id that is easily mistaken for this one.
+
+        In another case, with quotes or without its beginning, in a key of the archive, of another
+        provider or account. The ledger finds a call by its whole id only.
+        """
+        text = call.strip(" \t\"'<>")
+        if in_key := _IN_KEY.match(text):
+            return [str(CallId(*map(unquote, in_key.groups())))]
+        id_alone = unquote(text.rpartition("/")[2]).removeprefix("s-")
+        spelt = {unquote(text)}
+        for part in (id_alone, id_alone.lower(), id_alone.upper()):
+            spelt |= {part, f"s-{part}"}
+        similar = {one for spelling in spelt - {""} for one in meant(spelling, self.notes)}
+        return [str(one) for one in sorted(similar) if _is_known(one, self.ledger, self.notes)]
+
+    def _carry_out(self, call: CallId) -> int:
+        """Do what is decided and not done: write the records, hold or release the objects."""
+        key = _key(call)
+        content = self.notes.read(key).content
+        for step in content["steps"][content["carried_out"] :]:
+            self._record(step)
+        objects = self._apply(call)
+        index.mark(call, self.catalogue, lambda: cases_of(call, self.notes))
+        done = len(content["steps"])
+
+        def carried_out(note: Note) -> Note:
+            now = note.content | {"carried_out": max(done, note.content["carried_out"])}
+            over = not now["cases"] and now["carried_out"] == len(now["steps"])
+            return replace(note, content=now, listed=None if over else note.listed)
+
+        change(key, carried_out, self.notes)
+        return objects
+
+    def _record(self, step: Json) -> None:
+        key = hold_key(CallId.of(step), step["at"], step["step"])
+        body = to_bytes(step)
+        undigested.announce(key, self.notes, self.clock)
+        undigested.written(self.archive.put_bytes(key, body, media_type=JSON), self.notes)
+        self.accesses.note(of_step(step))
+
+    def _apply(self, call: CallId) -> int:
+        """Bring the objects into line with the ledger, until that says the same all the while."""
+        for _ in range(TRIES):
+            note, state = self.notes.read(_key(call)), self.ledger.load(call)
+            on, prefix = bool(note.content.get("cases")), state.prefix
+            if not on and at_work(state, self.clock.now()):
+                # It may be writing under the hold that it saw.
+                raise Retry(f"{call} is being archived, and stays held until that is done")
+            objects = self.archive.hold(prefix, on=on) if prefix else 0
+            if self.notes.read(note.key).content.get("cases") == note.content.get("cases"):
+                return objects
+        raise Retry(f"the holds of {call} change faster than they are carried out")
 
 
 def read(body: bytes, *, by: str) -> HoldRequest:
@@ -136,33 +236,6 @@ def read(body: bytes, *, by: str) -> HoldRequest:
     return asked
 
 
-def hold(asked: HoldRequest, work: Holding) -> Json:
-    """Take a step, carry it out, and return how the call stands now; `repeated` if it stood before.
-
-    Raises Unknown, OutOfTurn, Alone, Refused; and Retry when it is decided but not carried out.
-    """
-    call = _meant(asked, work)
-    key, steps = _key(call), 0
-
-    def taken(note: Note) -> Note:
-        nonlocal steps
-        steps = len(note.content.get("steps", ()))
-        return _taken(asked, call, note, format_time(work.clock.now()))
-
-    if asked.action == "hold":
-        remember_case(asked.case, format_time(work.clock.now()), work.notes)
-    repeated = len(change(key, taken, work.notes).content["steps"]) == steps
-    objects = _carry_out(call, work)
-    cases = work.notes.read(key).content["cases"]
-    return {
-        **call._asdict(),
-        "held": bool(cases),
-        "cases": cases,
-        "objects": objects,
-        "repeated": repeated,
-    }
-
-
 def held(call: CallId, notes: Notes) -> bool:
     """Say whether any case holds a call. Raises Retry."""
     return bool(cases_of(call, notes))
@@ -174,21 +247,21 @@ def cases_of(call: CallId, notes: Notes) -> list[str]:
 
 
 @contextmanager
-def inherited(call: CallId, work: Holding) -> Iterator[Archive]:
+def inherited(call: CallId, *, archive: Archive, ledger: Ledger, notes: Notes) -> Iterator[Archive]:
     """Yield the archive for a call's new objects, which are held from the start if the call is.
 
     A hold that comes in between is looked for at the end, however that comes about: whose hold did
     not see an object yet has written the ledger before it is read here. Nothing is released here:
     who writes has a lease of the call, and its release waits for that.
     """
-    before = held(call, work.notes)
+    before = held(call, notes)
     try:
-        yield work.archive.holding() if before else work.archive
+        yield archive.holding() if before else archive
     finally:
-        if held(call, work.notes):
-            prefix = work.ledger.load(call).prefix
+        if held(call, notes):
+            prefix = ledger.load(call).prefix
             if prefix:
-                work.archive.hold(prefix, on=True)
+                archive.hold(prefix, on=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,28 +315,6 @@ def _holds(note: Note) -> Iterator[Held]:
         yield Held(**call._asdict(), case=name, unfinished=unfinished, **said)
 
 
-def _meant(asked: HoldRequest, work: Holding) -> CallId:
-    """Return which call it is. Raises Unknown, with what may have been meant, or Refused."""
-    known = known_calls(asked.call, work.ledger, work.notes)
-    if len(known) == 1:
-        return known[0]
-    if known:
-        addresses = ", ".join(map(str, known))
-        raise Refused(f"{asked.call} is an id of several calls: name one of {addresses}")
-    if not (asked.action == "hold" and asked.force):
-        similar = _similar(asked.call, work)
-        hint = f"did you mean {', '.join(similar)}?" if similar else "is its id right?"
-        force = "; `force` holds it all the same" if asked.action == "hold" else ""
-        raise UnknownCall(f"there is no call {asked.call}: {hint}{force}")
-    try:
-        call = CallId.parse(asked.call)
-    except Refused as error:
-        raise Refused(f"there is no call {asked.call}: to hold it, give its address") from error
-    if not all(map(is_name, call)):
-        raise Refused(f"{asked.call} is not a valid address of a call")
-    return call
-
-
 def known_calls(text: str, ledger: Ledger, notes: Notes) -> list[CallId]:
     """Return the calls that an address or an id may mean, archived or not yet. Raises Retry."""
     return [call for call in meant(text, notes) if _is_known(call, ledger, notes)]
@@ -273,23 +324,6 @@ def _is_known(call: CallId, ledger: Ledger, notes: Notes) -> bool:
     """Say whether the call was seen, by a sweep or by anybody else."""
     keys = (records_key(call), _key(call))
     return bool(ledger.load(call).version or any(notes.read(key).version for key in keys))
-
-
-def _similar(call: str, work: Holding) -> list[str]:
-    """Return what is known by an id that is easily mistaken for this one.
-
-    In another case, with quotes or without its beginning, in a key of the archive, of another
-    provider or account. The ledger finds a call by its whole id only.
-    """
-    text = call.strip(" \t\"'<>")
-    if in_key := _IN_KEY.match(text):
-        return [str(CallId(*map(unquote, in_key.groups())))]
-    id_alone = unquote(text.rpartition("/")[2]).removeprefix("s-")
-    spelt = {unquote(text)}
-    for part in (id_alone, id_alone.lower(), id_alone.upper()):
-        spelt |= {part, f"s-{part}"}
-    similar = {one for spelling in spelt - {""} for one in meant(spelling, work.notes)}
-    return [str(one) for one in sorted(similar) if _is_known(one, work.ledger, work.notes)]
 
 
 def _taken(asked: HoldRequest, call: CallId, note: Note, at: str) -> Note:
@@ -371,49 +405,6 @@ def remembered(steps: list[Json], notes: Notes) -> bool:
 
     change(_key(CallId.of(steps[0])), written, notes)
     return bool(cases)
-
-
-def _carry_out(call: CallId, work: Holding) -> int:
-    """Do what is decided and not done: write the records, hold or release the objects."""
-    key = _key(call)
-    content = work.notes.read(key).content
-    for step in content["steps"][content["carried_out"] :]:
-        _record(step, work)
-    objects = _apply(call, work)
-    if work.catalogue is not None:
-        index.mark(call, work.catalogue, lambda: cases_of(call, work.notes))
-    done = len(content["steps"])
-
-    def carried_out(note: Note) -> Note:
-        now = note.content | {"carried_out": max(done, note.content["carried_out"])}
-        over = not now["cases"] and now["carried_out"] == len(now["steps"])
-        return replace(note, content=now, listed=None if over else note.listed)
-
-    change(key, carried_out, work.notes)
-    return objects
-
-
-def _record(step: Json, work: Holding) -> None:
-    key = hold_key(CallId.of(step), step["at"], step["step"])
-    body = to_bytes(step)
-    undigested.announce(key, work.notes, work.clock)
-    undigested.written(work.archive.put_bytes(key, body, media_type=JSON), work.notes)
-    if work.accesses is not None:
-        work.accesses.note(of_step(step))
-
-
-def _apply(call: CallId, work: Holding) -> int:
-    """Bring the objects into line with the ledger, until that has said the same all the while."""
-    for _ in range(TRIES):
-        note, state = work.notes.read(_key(call)), work.ledger.load(call)
-        on, prefix = bool(note.content.get("cases")), state.prefix
-        if not on and at_work(state, work.clock.now()):
-            # It may be writing under the hold that it saw.
-            raise Retry(f"{call} is being archived, and stays held until that is done")
-        objects = work.archive.hold(prefix, on=on) if prefix else 0
-        if work.notes.read(note.key).content.get("cases") == note.content.get("cases"):
-            return objects
-    raise Retry(f"the holds of {call} change faster than they are carried out")
 
 
 def _key(call: CallId) -> str:

@@ -7,7 +7,7 @@ it is gone, or deployed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,25 +37,16 @@ class Stack(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparing:
-    """What they are compared with."""
-
-    stack: Stack
-    notes: Notes
-    clock: Clock
-
-
-def compare(work: Comparing) -> list[str] | None:
+def compare(*, stack: Stack, notes: Notes, clock: Clock) -> list[str] | None:
     """Note the differences and return them; None if it is not time to look. Raises Retry."""
-    note, now = work.notes.read(NOTE), work.clock.now()
+    note, now = notes.read(NOTE), clock.now()
     if note.content:
         rest = AGAIN if note.content["differences"] else EVERY
         if now - parse_time(note.content["at"]) < rest:
             return None
-    found = list(_differences(work.stack.deployed(), work.stack.present()))
+    found = list(_differences(stack.deployed(), stack.present()))
     content = {"at": format_time(now), "differences": found}
-    work.notes.write(replace(note, content=content))
+    notes.write(replace(note, content=content))
     return found
 
 

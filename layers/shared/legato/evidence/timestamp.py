@@ -47,16 +47,6 @@ class Authority(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Witnessing:
-    """What a time stamp is got with."""
-
-    authority: Authority
-    archive: Archive
-    notes: Notes
-    clock: Clock
-
-
 @dataclass(slots=True, kw_only=True)
 class WitnessReport:
     """Which digest was `stamped`, or what `stopped` it.
@@ -69,49 +59,76 @@ class WitnessReport:
     stopped: LegatoError | None = None
 
 
-def witness(work: Witnessing, *, until: datetime) -> WitnessReport:
-    """Get a stamp for the oldest day that has none, if it is time to ask, before `until`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyTimeStamps:
+    """The stamps of each day's last digest."""
 
-    One day after the other, so that a day without a stamp between two that have one shows that it
-    was taken away. Raises nothing but what nobody foresaw.
-    """
-    report = WitnessReport()
-    now = work.clock.now()
-    try:
-        note = _noted(work)
-        report.behind = _behind(note, now)
-        if report.behind and now <= until - RESERVE and _may_ask(note, now):
-            # Written down before it is asked, so that whoever dies there does not ask too often.
-            note = _write(work, note, asked_at=format_time(now))
-            first, *others = note.content["waiting"]
-            report.stamped = _stamped(work, parse_time(first))
-            report.behind = _behind(_write(work, note, waiting=others), now)
-    except Stale:
-        log.warning("another run asks for a time stamp")
-    except LegatoError as error:
-        report.stopped = error
-        log.error("no time stamp", extra={"reason": str(error)})
-    return report
+    authority: Authority
+    archive: Archive
+    notes: Notes
+    clock: Clock
 
+    def stamp(self, *, until: datetime) -> WitnessReport:
+        """Get a stamp for the oldest day that has none, if it is time to ask, before `until`.
 
-def _noted(work: Witnessing) -> Note:
-    """Return the note, to which the days are added that have ended since, by their ends."""
-    note, head = work.notes.read(NOTE), work.notes.read(HEAD).content
-    if not head or note.content.get("upto") == head["to"]:
-        return note
-    upto = parse_time(head["to"])
-    # Whoever names an authority begins with the day that has ended last.
-    since = parse_time(note.content["upto"]) if note.content else upto - DAY
-    waiting = [*note.content.get("waiting", ())]
-    end = since.replace(hour=0) + DAY
-    while end <= upto:
-        waiting.append(format_time(end))
-        end += DAY
-    return _write(work, note, upto=head["to"], waiting=waiting)
+        One day after the other, so that a day without a stamp between two that have one shows that
+        it was taken away. Raises nothing but what nobody foresaw.
+        """
+        report = WitnessReport()
+        now = self.clock.now()
+        try:
+            note = self._noted()
+            report.behind = _behind(note, now)
+            if report.behind and now <= until - RESERVE and _may_ask(note, now):
+                # Written down before it is asked: whoever dies there does not ask too often.
+                note = self._write(note, asked_at=format_time(now))
+                first, *others = note.content["waiting"]
+                report.stamped = self._stamped(parse_time(first))
+                report.behind = _behind(self._write(note, waiting=others), now)
+        except Stale:
+            log.warning("another run asks for a time stamp")
+        except LegatoError as error:
+            report.stopped = error
+            log.error("no time stamp", extra={"reason": str(error)})
+        return report
 
+    def _noted(self) -> Note:
+        """Return the note, to which the days are added that have ended since, by their ends."""
+        note, head = self.notes.read(NOTE), self.notes.read(HEAD).content
+        if not head or note.content.get("upto") == head["to"]:
+            return note
+        upto = parse_time(head["to"])
+        # Whoever names an authority begins with the day that has ended last.
+        since = parse_time(note.content["upto"]) if note.content else upto - DAY
+        waiting = [*note.content.get("waiting", ())]
+        end = since.replace(hour=0) + DAY
+        while end <= upto:
+            waiting.append(format_time(end))
+            end += DAY
+        return self._write(note, upto=head["to"], waiting=waiting)
 
-def _write(work: Witnessing, note: Note, **changes: object) -> Note:
-    return work.notes.write(replace(note, content=note.content | changes))
+    def _write(self, note: Note, **changes: object) -> Note:
+        return self.notes.write(replace(note, content=note.content | changes))
+
+    def _stamped(self, end: datetime) -> str | None:
+        """Store the stamp of the last digest of a day; return its key. Raises Retry, Failed."""
+        digest = digest_key(end - HOUR)
+        key = stamp_key(digest)
+        present = self.archive.find(digest)
+        if digest not in present or key in present:
+            # The chain began later on that day, or a run died before it could say that it was done.
+            return None
+        sha256 = hashlib.sha256()
+        with self.archive.read(digest, version_id=present[digest].version_id) as pieces:
+            for piece in pieces:
+                sha256.update(piece)
+        # Of a fixed length: a DER integer neither begins with zeros nor looks negative.
+        nonce = (1 << 62 | secrets.randbits(62)).to_bytes(8)
+        response = self.authority.stamp(request(sha256.digest(), nonce))
+        check(response, sha256.digest(), nonce)
+        self.archive.put_bytes(key, response, media_type=MEDIA_TYPE)
+        log.info("time stamp written", extra={"key": key})
+        return key
 
 
 def _behind(note: Note, now: datetime) -> timedelta:
@@ -122,27 +139,6 @@ def _behind(note: Note, now: datetime) -> timedelta:
 def _may_ask(note: Note, now: datetime) -> bool:
     asked_at = note.content.get("asked_at")
     return asked_at is None or now >= parse_time(asked_at) + PAUSE
-
-
-def _stamped(work: Witnessing, end: datetime) -> str | None:
-    """Store the stamp of the last digest of a day; return its key. Raises Retry, Failed."""
-    digest = digest_key(end - HOUR)
-    key = stamp_key(digest)
-    present = work.archive.find(digest)
-    if digest not in present or key in present:
-        # The chain began later on that day, or a run died before it could say that it was done.
-        return None
-    sha256 = hashlib.sha256()
-    with work.archive.read(digest, version_id=present[digest].version_id) as pieces:
-        for piece in pieces:
-            sha256.update(piece)
-    # Of a fixed length: a DER integer neither begins with zeros nor looks negative.
-    nonce = (1 << 62 | secrets.randbits(62)).to_bytes(8)
-    response = work.authority.stamp(request(sha256.digest(), nonce))
-    check(response, sha256.digest(), nonce)
-    work.archive.put_bytes(key, response, media_type=MEDIA_TYPE)
-    log.info("time stamp written", extra={"key": key})
-    return key
 
 
 def request(digest: bytes, nonce: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from legato.archive import layout
 from legato.archive.manifest import Missing, read_manifest
 from legato.errors import Failed, LegatoError, Limited, NotYet, Unavailable, Wait
-from legato.evidence.legal_hold import Holding, inherited
+from legato.evidence.legal_hold import inherited
 from legato.ingest.fetch import FetchedLeg, Fetching, fetch_leg, kept_leg
 from legato.ingest.related import related_to, tell
 from legato.ingest.seal import index, known, seal
@@ -51,10 +51,8 @@ def assemble(work: CallWork, listing: Listing, ports: Ports) -> Assembled:
     recording's fault (Wait, NotYet, Retry), or Failed naming each recording that is given up. What
     is under legal hold, stays so as a whole.
     """
-    holding = Holding(
-        archive=ports.archive, ledger=ports.ledger, notes=ports.notes, clock=ports.clock
-    )
-    with inherited(work.job.id, holding) as archive:
+    held = inherited(work.job.id, archive=ports.archive, ledger=ports.ledger, notes=ports.notes)
+    with held as archive:
         return _assembled(work, listing, replace(ports, archive=archive))
 
 

@@ -36,16 +36,6 @@ class FailureSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failures:
-    """What the commands work with."""
-
-    sources: Sequence[FailureSource]
-    ledger: Ledger
-    notes: Lists
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A call that failed: by its dead `letters`, or by the `note` of the ledger, or by both.
 
@@ -87,10 +77,92 @@ class Failure:
         }
 
 
-def failed(work: Failures) -> list[Failure]:
-    """Return all that failed, the oldest first. Nothing is taken out of a queue. Raises Retry."""
-    with ExitStack() as stack:
-        return _all(work, stack)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedCalls:
+    """The failed calls of some providers, in the ledger and among the dead letters."""
+
+    sources: Sequence[FailureSource]
+    ledger: Ledger
+    notes: Lists
+    clock: Clock
+
+    def listed(self) -> list[Failure]:
+        """Return all, the oldest first. Nothing is taken out of a queue. Raises Retry."""
+        with ExitStack() as stack:
+            return self._all(stack)
+
+    def retry(
+        self, *, chosen: Callable[[Sequence[Failure]], Iterable[Failure]]
+    ) -> Iterator[Retried]:
+        """Put what is chosen of all into the jobs queue, and then take it out of the dead letters.
+
+        Whatever ends this early leaves a job too many, never one too few. Raises Retry.
+        """
+        with ExitStack() as stack:
+            for failure in chosen(self._all(stack)):
+                if failure.call == UNREADABLE:
+                    yield Retried(failure=failure, left="it is no job, and would only come back")
+                    continue
+                [source] = [one for one in self.sources if one.provider == failure.provider]
+                for body in _bodies(failure):
+                    source.letters.put_back(body)
+                for letter in failure.letters:
+                    source.letters.delete(letter)
+                if failure.note is not None:
+                    content = failure.note.content | {"retried_at": format_time(self.clock.now())}
+                    with suppress(Stale):  # it has failed again by now
+                        self.notes.write(replace(failure.note, content=content))
+                yield Retried(failure=failure)
+
+    def _all(self, stack: ExitStack) -> list[Failure]:
+        """Return all failures, with their letters in hand until the stack is left."""
+        found: list[Failure] = []
+
+        def held(source: FailureSource) -> Sequence[Letter]:
+            return stack.enter_context(source.letters.read())
+
+        # An empty queue says so after a second.
+        with ThreadPoolExecutor(len(self.sources) or 1) as readers:
+            letters = list(readers.map(held, self.sources))
+        for source, some in zip(self.sources, letters, strict=True):
+            noted_ones = {(one.account, one.call): one for one in self._in_ledger(source.provider)}
+            for letter in some:
+                account, call = _addressed(letter, source)
+                known = noted_ones.get((account, call))
+                if known is not None and call != UNREADABLE:
+                    noted_ones[account, call] = replace(known, letters=(*known.letters, letter))
+                    continue
+                fresh = Failure(
+                    provider=source.provider,
+                    account=account,
+                    call=call,
+                    reason=letter.reason,
+                    since=letter.sent_at,
+                    letters=(letter,),
+                )
+                noted_ones[account, call if call != UNREADABLE else letter.id] = fresh
+            found += noted_ones.values()
+        return sorted(found, key=lambda one: (one.since, one.id))
+
+    def _in_ledger(self, provider: str) -> Iterator[Failure]:
+        """Yield the calls that the ledger says are in trouble; others leave the list."""
+        for note in list(
+            self.notes.listed(failures_list(provider), until=format_time(self.clock.now()))
+        ):
+            job = Job.from_message(note.content["job"])
+            state = self.ledger.load(job.id)
+            if state.status != "failed" and not state.troubles:
+                with suppress(Stale):
+                    self.notes.write(replace(note, listed=None))
+                continue
+            yield Failure(
+                provider=provider,
+                account=job.account,
+                call=job.call,
+                reason=note.content["reason"],
+                since=parse_time(note.content["failed_at"]),
+                note=note,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,82 +171,6 @@ class Retried:
 
     failure: Failure
     left: str = ""
-
-
-def retry(
-    work: Failures, *, chosen: Callable[[Sequence[Failure]], Iterable[Failure]]
-) -> Iterator[Retried]:
-    """Put what is chosen of all into the jobs queue, and then take it out of the dead letters.
-
-    Whatever ends this early leaves a job too many, never one too few. Raises Retry.
-    """
-    with ExitStack() as stack:
-        for failure in chosen(_all(work, stack)):
-            if failure.call == UNREADABLE:
-                yield Retried(failure=failure, left="it is no job, and would only come back")
-                continue
-            [source] = [one for one in work.sources if one.provider == failure.provider]
-            for body in _bodies(failure):
-                source.letters.put_back(body)
-            for letter in failure.letters:
-                source.letters.delete(letter)
-            if failure.note is not None:
-                content = failure.note.content | {"retried_at": format_time(work.clock.now())}
-                with suppress(Stale):  # it has failed again by now
-                    work.notes.write(replace(failure.note, content=content))
-            yield Retried(failure=failure)
-
-
-def _all(work: Failures, stack: ExitStack) -> list[Failure]:
-    """Return all failures, with their letters in hand until the stack is left."""
-    found: list[Failure] = []
-
-    def held(source: FailureSource) -> Sequence[Letter]:
-        return stack.enter_context(source.letters.read())
-
-    # An empty queue says so after a second.
-    with ThreadPoolExecutor(len(work.sources) or 1) as readers:
-        letters = list(readers.map(held, work.sources))
-    for source, some in zip(work.sources, letters, strict=True):
-        noted_ones = {(one.account, one.call): one for one in _in_ledger(source.provider, work)}
-        for letter in some:
-            account, call = _addressed(letter, source)
-            known = noted_ones.get((account, call))
-            if known is not None and call != UNREADABLE:
-                noted_ones[account, call] = replace(known, letters=(*known.letters, letter))
-                continue
-            fresh = Failure(
-                provider=source.provider,
-                account=account,
-                call=call,
-                reason=letter.reason,
-                since=letter.sent_at,
-                letters=(letter,),
-            )
-            noted_ones[account, call if call != UNREADABLE else letter.id] = fresh
-        found += noted_ones.values()
-    return sorted(found, key=lambda one: (one.since, one.id))
-
-
-def _in_ledger(provider: str, work: Failures) -> Iterator[Failure]:
-    """Yield the calls that the ledger says are in trouble; others leave the list."""
-    for note in list(
-        work.notes.listed(failures_list(provider), until=format_time(work.clock.now()))
-    ):
-        job = Job.from_message(note.content["job"])
-        state = work.ledger.load(job.id)
-        if state.status != "failed" and not state.troubles:
-            with suppress(Stale):
-                work.notes.write(replace(note, listed=None))
-            continue
-        yield Failure(
-            provider=provider,
-            account=job.account,
-            call=job.call,
-            reason=note.content["reason"],
-            since=parse_time(note.content["failed_at"]),
-            note=note,
-        )
 
 
 def _addressed(letter: Letter, source: FailureSource) -> tuple[str, str]:

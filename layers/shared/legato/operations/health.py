@@ -20,7 +20,7 @@ from legato.operations.status import status
 from legato.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from legato.model import Json, Note
@@ -39,14 +39,6 @@ SUBJECT = 100
 """Characters that SNS takes. https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
 MOST = 100
 """Findings that a part of a mail names: SNS takes 256 KB."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """What the state is told from, anew in each run, and by whom. Without `mail` nobody is told."""
-
-    overview: Callable[[], Overview]
-    mail: Mail | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +94,16 @@ class HealthReport:
     fault: LegatoError | None = None
 
 
-def check(work: Health) -> HealthReport:
+def check(overview: Overview, *, mail: Mail | None) -> HealthReport:
     """Look at everything, tell by mail what is new or over, and then keep what was told.
 
-    A mail that cannot be sent is sent by the next run: what was told is written down after it.
-    Raises what keeps the state from being computed at all.
+    Without `mail` nobody is told. A mail that cannot be sent is sent by the next run: what was told
+    is written down after it.
     """
-    overview = work.overview()
     found = status(overview)
     report = HealthReport(needs=len(found.needs), unknown=found.unknown)
     try:
-        _tell(found, overview, work.mail, report)
+        _tell(found, overview, mail, report)
     except LegatoError as error:
         report.fault = error
     return report

@@ -62,8 +62,8 @@ class Remade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remaking:
-    """What the ledger is made anew with. `marked` must not lock what it writes."""
+class LedgerRebuild:
+    """Makes a ledger anew. `marked` must not lock what it writes."""
 
     library: Library
     marked: Marked
@@ -71,26 +71,151 @@ class Remaking:
     notes: Notes
     clock: Clock
 
+    def run(self, *, tell: Callable[[Remade], None] = lambda _: None) -> Remade:
+        """Write what the bucket knows into the ledger, and let functions seal again. Raises Retry.
 
-def rebuild(work: Remaking, *, tell: Callable[[Remade], None] = lambda _: None) -> Remade:
-    """Write what the bucket knows into the ledger, and let functions seal again. Raises Retry.
+        They stay stopped if anything cannot be read: run it again, or mend what `unread` names.
+        """
+        report = Remade()
+        seen: dict[CallId, str] = {}
+        folders = groupby(self.library.listed(CALLS), lambda stored: folder_of(stored.key))
+        calls = ((folder, list(stored)) for folder, stored in folders)
+        with ThreadPoolExecutor(AT_ONCE) as workers:
+            for batch in batched(calls, FOLDERS, strict=False):
+                for (folder, _), found in zip(batch, workers.map(self._remade, batch), strict=True):
+                    _count(folder, found, seen, report)
+                tell(report)
+        report.holds = self._holds()
+        report.unnamed = self._evidence()
+        if not report.unread:
+            birthmark.mark_anew(self.marked, self.notes, self.clock)
+        return report
 
-    They stay stopped if anything cannot be read: run it again, or mend what `unread` names.
-    """
-    report = Remade()
-    seen: dict[CallId, str] = {}
-    folders = groupby(work.library.listed(CALLS), lambda stored: folder_of(stored.key))
-    calls = ((folder, list(stored)) for folder, stored in folders)
-    with ThreadPoolExecutor(AT_ONCE) as workers:
-        for batch in batched(calls, FOLDERS, strict=False):
-            for (folder, _), found in zip(batch, workers.map(_remade(work), batch), strict=True):
-                _count(folder, found, seen, report)
-            tell(report)
-    report.holds = _holds(work)
-    report.unnamed = _evidence(work)
-    if not report.unread:
-        birthmark.mark_anew(work.marked, work.notes, work.clock)
-    return report
+    def _remade(self, call: tuple[str, Sequence[Stored]]) -> _Found | str:
+        """Write a call; return what was found, or why its folder cannot be read."""
+        folder, objects = call
+        try:
+            return self._folder(folder, objects)
+        except (LegatoError, ValueError, KeyError, TypeError) as error:
+            log.error("folder not read", extra={"folder": folder, "reason": str(error)})
+            return f"{type(error).__name__}: {error}"
+
+    def _folder(self, folder: str, objects: Sequence[Stored]) -> _Found:
+        """Write what a folder says into the ledger's entry of its call. Raises LegatoError."""
+        call = call_in(folder)
+        newest = newest_revision(stored.key for stored in objects)
+        if not newest:
+            return _Found(call=call, sealed=False, forgotten=self._entered(call, folder, None))
+        key = manifest_key(folder, newest)
+        stored = next(each for each in objects if each.key == key)
+        body = whole(self.library, key, version_id=stored.version_id)
+        content: Json = json.loads(body)
+        if CallId.of(content) != call:
+            raise Refused(f"{key} is of {CallId.of(content)}")
+        sealed = StoredObject(
+            key=key,
+            version_id=stored.version_id,
+            size=stored.size,
+            sha256=hashlib.sha256(body).hexdigest(),
+        )
+        self._remember_records(call, content)
+        related.remember(call, map(CallId.parse, content["related"]), self.notes)
+        siblings(call, self.notes)
+        self._remember_cold(content, objects)
+        return _Found(
+            call=call, sealed=True, forgotten=self._entered(call, folder, (sealed, content))
+        )
+
+    def _entered(self, call: CallId, folder: str, sealed: tuple[StoredObject, Json] | None) -> bool:
+        """Write the entry of a call, unless it knows as much; say whether it was written."""
+        while True:
+            state = self.ledger.load(call)
+            revision = sealed[1]["revision"] if sealed else 0
+            if state.prefix == folder and state.revision >= revision:
+                return False
+            if state.prefix not in (None, folder) and state.revision >= revision:
+                return False  # the other folder is the call's, and knows as much
+            state = state.changed(prefix=folder)
+            if sealed is not None:
+                at = parse_time(sealed[1]["sealed_at"])
+                state = known(state, *sealed).changed(
+                    status="archived", looked_at=at, seen_at=state.seen_at or at, catalogued=0
+                )
+            try:
+                self.ledger.save(state)
+            except Stale:
+                continue
+            return True
+
+    def _remember_records(self, call: CallId, content: Json) -> None:
+        """Keep the provider's records, so that what is listed later is added to them."""
+
+        def remembered(note: Note) -> Note:
+            records = {
+                _name(record, at): record for at, record in enumerate(content["provider_records"])
+            }
+            before = note.content.get("records", {})
+            if not records.keys() - before.keys():
+                return note
+            return replace(note, content=note.content | {"records": records | before})
+
+        change(records_key(call), remembered, self.notes)
+
+    def _remember_cold(self, content: Json, objects: Sequence[Stored]) -> None:
+        """Keep what was heard of legs that cannot be read again, for the next revision."""
+        cold = {one.key for one in objects if one.storage_class in COLD}
+        legs = [leg for leg in content["legs"] if leg["key"] in cold]
+        if legs:
+            named = content["peaks"]
+            peaks = json.loads(whole(self.library, named["key"], version_id=named["version_id"]))
+            for leg in legs:
+                remember_sealed(leg, content["levels"], peaks, self.notes)
+
+    def _holds(self) -> int:
+        """Write every hold into the ledger that it has forgotten; return how many are held."""
+        count = 0
+        records = groupby(
+            self.library.listed("holds/"), lambda stored: stored.key.rpartition("/")[0]
+        )
+        for _, stored in records:
+            steps = sorted((self._json(one) for one in stored), key=lambda step: step["step"])
+            count += legal_hold.remembered(steps, self.notes)
+        return count
+
+    def _evidence(self) -> int:
+        """Announce the documents that no digest names; return how many they are."""
+        named = {one["key"] for digest in self._digests() for one in digest["objects"]}
+        count = 0
+        for stored in self._documents():
+            if stored.key in named:
+                continue
+            body = whole(self.library, stored.key, version_id=stored.version_id)
+            undigested.announce(stored.key, self.notes, self.clock)
+            described = StoredObject(
+                key=stored.key,
+                version_id=stored.version_id,
+                size=stored.size,
+                sha256=hashlib.sha256(body).hexdigest(),
+            )
+            undigested.written(described, self.notes)
+            count += 1
+        return count
+
+    def _digests(self) -> Iterator[Json]:
+        keys = (one for one in self.library.listed("digests/2") if one.key.endswith(".json"))
+        with ThreadPoolExecutor(AT_ONCE) as workers:
+            for batch in batched(keys, FOLDERS, strict=False):
+                yield from workers.map(lambda one: self._json(one), batch)
+
+    def _documents(self) -> Iterable[Stored]:
+        for prefix in document.FOLDERS:
+            for stored in self.library.listed(prefix):
+                if document.is_document(stored.key):
+                    yield stored
+
+    def _json(self, stored: Stored) -> Json:
+        read: Json = json.loads(whole(self.library, stored.key, version_id=stored.version_id))
+        return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,142 +238,6 @@ def _count(folder: str, found: _Found | str, seen: dict[CallId, str], report: Re
     report.forgotten += found.forgotten
 
 
-def _remade(work: Remaking) -> Callable[[tuple[str, Sequence[Stored]]], _Found | str]:
-    def remade(call: tuple[str, Sequence[Stored]]) -> _Found | str:
-        folder, objects = call
-        try:
-            return _folder(folder, objects, work)
-        except (LegatoError, ValueError, KeyError, TypeError) as error:
-            log.error("folder not read", extra={"folder": folder, "reason": str(error)})
-            return f"{type(error).__name__}: {error}"
-
-    return remade
-
-
-def _folder(folder: str, objects: Sequence[Stored], work: Remaking) -> _Found:
-    """Write what a folder says into the ledger's entry of its call. Raises LegatoError."""
-    call = call_in(folder)
-    newest = newest_revision(stored.key for stored in objects)
-    if not newest:
-        return _Found(call=call, sealed=False, forgotten=_entered(call, folder, None, work))
-    key = manifest_key(folder, newest)
-    stored = next(each for each in objects if each.key == key)
-    body = whole(work.library, key, version_id=stored.version_id)
-    content: Json = json.loads(body)
-    if CallId.of(content) != call:
-        raise Refused(f"{key} is of {CallId.of(content)}")
-    sealed = StoredObject(
-        key=key,
-        version_id=stored.version_id,
-        size=stored.size,
-        sha256=hashlib.sha256(body).hexdigest(),
-    )
-    _remember_records(call, content, work)
-    related.remember(call, map(CallId.parse, content["related"]), work.notes)
-    siblings(call, work.notes)
-    _remember_cold(content, objects, work)
-    return _Found(call=call, sealed=True, forgotten=_entered(call, folder, (sealed, content), work))
-
-
-def _entered(
-    call: CallId, folder: str, sealed: tuple[StoredObject, Json] | None, work: Remaking
-) -> bool:
-    """Write the entry of a call, unless it knows as much; say whether it was written."""
-    while True:
-        state = work.ledger.load(call)
-        revision = sealed[1]["revision"] if sealed else 0
-        if state.prefix == folder and state.revision >= revision:
-            return False
-        if state.prefix not in (None, folder) and state.revision >= revision:
-            return False  # the other folder is the call's, and knows as much
-        state = state.changed(prefix=folder)
-        if sealed is not None:
-            at = parse_time(sealed[1]["sealed_at"])
-            state = known(state, *sealed).changed(
-                status="archived", looked_at=at, seen_at=state.seen_at or at, catalogued=0
-            )
-        try:
-            work.ledger.save(state)
-        except Stale:
-            continue
-        return True
-
-
-def _remember_records(call: CallId, content: Json, work: Remaking) -> None:
-    """Keep the provider's records, so that what is listed later is added to them."""
-
-    def remembered(note: Note) -> Note:
-        records = {
-            _name(record, at): record for at, record in enumerate(content["provider_records"])
-        }
-        before = note.content.get("records", {})
-        if not records.keys() - before.keys():
-            return note
-        return replace(note, content=note.content | {"records": records | before})
-
-    change(records_key(call), remembered, work.notes)
-
-
 def _name(record: Json, at: int) -> str:
     names = (record.get(name) for name in ("segmentId", "segmentID", "id"))
     return next((str(name) for name in names if name), f"without id, {at}")
-
-
-def _remember_cold(content: Json, objects: Sequence[Stored], work: Remaking) -> None:
-    """Keep what was heard of legs that cannot be read again, for the next revision."""
-    cold = {one.key for one in objects if one.storage_class in COLD}
-    legs = [leg for leg in content["legs"] if leg["key"] in cold]
-    if legs:
-        named = content["peaks"]
-        peaks = json.loads(whole(work.library, named["key"], version_id=named["version_id"]))
-        for leg in legs:
-            remember_sealed(leg, content["levels"], peaks, work.notes)
-
-
-def _holds(work: Remaking) -> int:
-    """Write every hold into the ledger that it has forgotten; return how many calls are held."""
-    count = 0
-    records = groupby(work.library.listed("holds/"), lambda stored: stored.key.rpartition("/")[0])
-    for _, stored in records:
-        steps = sorted((_json(one, work) for one in stored), key=lambda step: step["step"])
-        count += legal_hold.remembered(steps, work.notes)
-    return count
-
-
-def _evidence(work: Remaking) -> int:
-    """Announce the documents that no digest names; return how many they are."""
-    named = {one["key"] for digest in _digests(work) for one in digest["objects"]}
-    count = 0
-    for stored in _documents(work):
-        if stored.key in named:
-            continue
-        body = whole(work.library, stored.key, version_id=stored.version_id)
-        undigested.announce(stored.key, work.notes, work.clock)
-        described = StoredObject(
-            key=stored.key,
-            version_id=stored.version_id,
-            size=stored.size,
-            sha256=hashlib.sha256(body).hexdigest(),
-        )
-        undigested.written(described, work.notes)
-        count += 1
-    return count
-
-
-def _digests(work: Remaking) -> Iterator[Json]:
-    keys = (one for one in work.library.listed("digests/2") if one.key.endswith(".json"))
-    with ThreadPoolExecutor(AT_ONCE) as workers:
-        for batch in batched(keys, FOLDERS, strict=False):
-            yield from workers.map(lambda one: _json(one, work), batch)
-
-
-def _documents(work: Remaking) -> Iterable[Stored]:
-    for prefix in document.FOLDERS:
-        for stored in work.library.listed(prefix):
-            if document.is_document(stored.key):
-                yield stored
-
-
-def _json(stored: Stored, work: Remaking) -> Json:
-    read: Json = json.loads(whole(work.library, stored.key, version_id=stored.version_id))
-    return read

@@ -56,18 +56,6 @@ MAX_FAULTS = 3
 type Proof = Literal["read-back", "checksum"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
-    """What the remover works with."""
-
-    source: RecordingRemover
-    archive: Archive
-    ledger: Ledger
-    notes: Lists
-    clock: Clock
-    sleep: Callable[[float], None]
-
-
 @dataclass(slots=True, kw_only=True)
 class RemovalReport:
     """What a run did, by the names of its metrics.
@@ -75,27 +63,11 @@ class RemovalReport:
     `stopped` is what ended it early. `faults` are those of our own store: somebody must be told.
     """
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(
+        default_factory=lambda: Counter(RecordingRemoved=0, RemovalUnproven=0)
+    )
     stopped: LegatoError | None = None
     faults: list[LegatoError] = field(default_factory=list)
-
-
-def remove(work: Removal, *, until: datetime) -> RemovalReport:
-    """Prove and remove what is due, the oldest first, until shortly before `until`.
-
-    Whatever ends a run early, the next one goes on. Raises only what the ledger itself does.
-    """
-    run = _Run(work, until)
-    try:
-        run.prove()
-        run.send(least=1)
-    except _Stop as stop:
-        run.report.stopped = stop.error
-    run.remember()
-    if isinstance(run.report.stopped, Barred):
-        extra = {"provider": work.source.name, "reason": str(run.report.stopped)}
-        log.error("provider refuses to remove", extra=extra)
-    return run.report
 
 
 class _Unproven(Exception):
@@ -123,37 +95,60 @@ class _Proven:
     proved_at: datetime
 
 
-class _Run:
-    """One run. `report` tells what it did."""
+@dataclass(slots=True, kw_only=True)
+class Removal:
+    """The removal of what is archived at one provider. `report` tells what the last run did."""
 
-    def __init__(self, work: Removal, until: datetime) -> None:
-        self._work = work
-        self._name = work.source.name
-        self._until = until
-        self._waiting: deque[_Proven] = deque()
-        # A request that fails as a whole does not say why, so the next ones are smaller.
-        self._memory = work.notes.read(remover_key(self._name)).content
-        self._at_once = min(self._remembered(), work.source.at_once)
-        self.report = RemovalReport(counts=Counter(RecordingRemoved=0, RemovalUnproven=0))
+    source: RecordingRemover
+    archive: Archive
+    ledger: Ledger
+    notes: Lists
+    clock: Clock
+    sleep: Callable[[float], None]
+    report: RemovalReport = field(init=False)
+    _until: datetime = field(init=False)
+    _waiting: deque[_Proven] = field(init=False)
+    _memory: Json = field(init=False)
+    _at_once: int = field(init=False)
+    """A request that fails as a whole does not say why, so the next ones are smaller."""
 
-    def prove(self) -> None:
-        """Take the listed calls one by one, and send as soon as there is a request full."""
-        due = format_time(self._work.clock.now())
+    def run(self, *, until: datetime) -> RemovalReport:
+        """Prove and remove what is due, the oldest first, until shortly before `until`.
+
+        Whatever ends a run early, the next one goes on. Raises only what the ledger itself does.
+        """
+        self.report, self._until, self._waiting = RemovalReport(), until, deque()
+        self._memory = self.notes.read(remover_key(self.source.name)).content
+        self._at_once = min(self._memory.get("at_once", self.source.at_once), self.source.at_once)
         try:
-            for note in self._work.notes.listed(removals_list(self._name), until=due):
+            self._prove()
+            self._send(least=1)
+        except _Stop as stop:
+            self.report.stopped = stop.error
+        self._remember_run()
+        if isinstance(self.report.stopped, Barred):
+            extra = {"provider": self.source.name, "reason": str(self.report.stopped)}
+            log.error("provider refuses to remove", extra=extra)
+        return self.report
+
+    def _prove(self) -> None:
+        """Take the listed calls one by one, and send as soon as there is a request full."""
+        due = format_time(self.clock.now())
+        try:
+            for note in self.notes.listed(removals_list(self.source.name), until=due):
                 self._in_time()
                 self._take(note)
-                self.send(least=self._at_once)
+                self._send(least=self._at_once)
         except Wait as error:
             self.report.stopped = error
 
-    def send(self, *, least: int) -> None:
+    def _send(self, *, least: int) -> None:
         """Have the provider remove what is proven, while there is at least so much of it."""
         while len(self._waiting) >= least and self._waiting:
             batch = list(islice(self._waiting, self._at_once))
             alone, gone = len(batch) == 1, False
             try:
-                self._patiently(partial(self._work.source.remove, [one.recording for one in batch]))
+                self._patiently(partial(self.source.remove, [one.recording for one in batch]))
             except NotYet as error:
                 if not alone:
                     self._halve(batch, error)
@@ -172,14 +167,14 @@ class _Run:
                 self._waiting.popleft()
                 self._write_down(one, gone=gone)
             if not gone:
-                self._at_once = min(2 * self._at_once, self._work.source.at_once)
+                self._at_once = min(2 * self._at_once, self.source.at_once)
 
-    def remember(self) -> None:
+    def _remember_run(self) -> None:
         """Let the next run begin with requests of the size that this one came to.
 
         And let `legato status` know whether the provider refuses us, and since when.
         """
-        stopped, now = self.report.stopped, format_time(self._work.clock.now())
+        stopped, now = self.report.stopped, format_time(self.clock.now())
 
         def becomes(content: Json) -> Json:
             refused = content.get("refused")
@@ -190,7 +185,7 @@ class _Run:
                 refused = None
             return content | {"at_once": self._at_once, "refused": refused}
 
-        before = {"at_once": self._work.source.at_once, "refused": None} | self._memory
+        before = {"at_once": self.source.at_once, "refused": None} | self._memory
         if becomes(before) != before:
             self._remember(becomes)
 
@@ -199,11 +194,7 @@ class _Run:
             content = {name: value for name, value in becomes(note.content).items() if value}
             return replace(note, content=content)
 
-        self._memory = change(remover_key(self._name), changed, self._work.notes).content
-
-    def _remembered(self) -> int:
-        size: int = self._memory.get("at_once", self._work.source.at_once)
-        return size
+        self._memory = change(remover_key(self.source.name), changed, self.notes).content
 
     def _take(self, note: Note) -> None:
         """Prove a call, all of it or nothing: its legs are evidence of each other."""
@@ -228,18 +219,18 @@ class _Run:
 
     def _proven(self, call: CallId, note: Note) -> list[_Proven]:
         """Return what may be removed of a call. Raises _Unproven, _Later, Retry, and Wait."""
-        state = self._work.ledger.load(call)
+        state = self.ledger.load(call)
         if state.status != "archived" or state.manifest is None or state.prefix is None:
             raise _Later(f"the ledger says {state.status}")
         if state.troubles:
             raise _Later(f"not all of it is archived as it should be: {described(state.troubles)}")
         # The ledger knows of a hold before its objects do.
-        if held(call, self._work.notes):
+        if held(call, self.notes):
             raise _Later("it is under legal hold")
-        present = self._work.archive.find(state.prefix)
+        present = self.archive.find(state.prefix)
         _check_version(state.manifest.key, state.manifest.version_id, present)
         try:
-            manifest = read_manifest(state.manifest, self._work.archive)
+            manifest = read_manifest(state.manifest, self.archive)
         except Failed as error:
             raise _Unproven(str(error)) from error
         settled = note.content["settled"]
@@ -248,7 +239,7 @@ class _Run:
         legs = [leg for leg in legs if leg["id"] not in left]
         for leg in legs:
             _check_version(leg["key"], leg["version_id"], present)
-            if self._work.archive.held(leg["key"], version_id=leg["version_id"]):
+            if self.archive.held(leg["key"], version_id=leg["version_id"]):
                 raise _Later(f"{leg['key']} is under legal hold")
         proven = [
             _Proven(
@@ -256,7 +247,7 @@ class _Run:
                 recording=SourceRecording(call.account, leg["id"]),
                 leg=leg,
                 proof=self._proof(leg, present[leg["key"]]),
-                proved_at=self._work.clock.now(),
+                proved_at=self.clock.now(),
             )
             for leg in legs
         ]
@@ -268,7 +259,7 @@ class _Run:
     def _removable(self, call: CallId, leg: Json) -> bool:
         """Ask the source. Raises _Unproven, _Later, _Stop."""
         try:
-            return self._patiently(partial(self._work.source.removable, call.account, leg))
+            return self._patiently(partial(self.source.removable, call.account, leg))
         except (Failed, Denied) as error:
             raise _Unproven(f"{leg['key']} is not removed: {error}") from error
         except Retry as error:
@@ -278,7 +269,7 @@ class _Run:
         """Read a leg back. Where it cannot be read at once, S3's word for it must do."""
         key, digest, size = leg["key"], hashlib.sha256(), 0
         try:
-            with self._work.archive.read(key, version_id=leg["version_id"]) as pieces:
+            with self.archive.read(key, version_id=leg["version_id"]) as pieces:
                 for piece in pieces:
                     self._in_time()
                     digest.update(piece)
@@ -302,15 +293,15 @@ class _Run:
             try:
                 return ask()
             except Wait as error:
-                end = self._work.clock.now() + timedelta(seconds=error.seconds)
+                end = self.clock.now() + timedelta(seconds=error.seconds)
                 brief = error.seconds <= PATIENCE and end < self._until - RESERVE / 2
                 if isinstance(error, Barred) or not brief:
                     raise _Stop(error) from error
-                self._work.sleep(error.seconds)
+                self.sleep(error.seconds)
 
     def _halve(self, batch: Sequence[_Proven], error: LegatoError) -> None:
         self._at_once = len(batch) // 2
-        extra = {"provider": self._name, "recordings": len(batch), "reason": str(error)}
+        extra = {"provider": self.source.name, "recordings": len(batch), "reason": str(error)}
         log.info("refused together: fewer at once", extra=extra)
 
     def _refused(self, one: _Proven, error: Failed | Retry) -> None:
@@ -331,16 +322,16 @@ class _Run:
             **{name: leg[name] for name in ("key", "version_id", "bytes", "sha256")},
             "proof": one.proof,
             "proved_at": format_time(one.proved_at),
-            "removed_at": format_time(self._work.clock.now()),
+            "removed_at": format_time(self.clock.now()),
             **({"already_gone": True} if gone else {}),
         }
-        note = self._work.notes.read(removed_key(one.call, recording))
+        note = self.notes.read(removed_key(one.call, recording))
         if not note.version:
             with suppress(Stale):  # another run has written the same
-                self._work.notes.write(replace(note, content=facts))
+                self.notes.write(replace(note, content=facts))
         self._settle(one.call, [recording])
         self.report.counts["RecordingGone" if gone else "RecordingRemoved"] += 1
-        extra = {"provider": self._name, "recording": recording, **facts}
+        extra = {"provider": self.source.name, "recording": recording, **facts}
         log.info("removed at the source", extra=extra)
 
     def _not_removed(self, call: CallId, reason: str) -> None:
@@ -353,7 +344,7 @@ class _Run:
 
     def _note_unproven(self, call: CallId, reason: str | None) -> None:
         """Let `legato status` know why a call is not removed, until all of it is settled."""
-        name, now = str(call), format_time(self._work.clock.now())
+        name, now = str(call), format_time(self.clock.now())
 
         def becomes(content: Json) -> Json:
             unproven = dict(content.get("unproven", {}))
@@ -366,12 +357,12 @@ class _Run:
             self._remember(becomes)
 
     def _put_off(self, call: CallId, wait: timedelta) -> None:
-        order = format_time(self._work.clock.now() + wait)
+        order = format_time(self.clock.now() + wait)
 
         def later(note: Note) -> Note:
-            return with_list(note, note.content, (removals_list(self._name), order))
+            return with_list(note, note.content, (removals_list(self.source.name), order))
 
-        change(removal_key(call), later, self._work.notes)
+        change(removal_key(call), later, self.notes)
 
     def _settle(self, call: CallId, legs: Iterable[str]) -> None:
         """Take legs off the list, and the call with the last of them."""
@@ -380,11 +371,11 @@ class _Run:
             done = sorted({*note.content["settled"], *legs})
             return with_list(note, note.content | {"settled": done}, note.listed)
 
-        if change(removal_key(call), settled, self._work.notes).listed is None:
+        if change(removal_key(call), settled, self.notes).listed is None:
             self._note_unproven(call, None)
 
     def _in_time(self) -> None:
-        if self._work.clock.now() >= self._until - RESERVE:
+        if self.clock.now() >= self._until - RESERVE:
             raise Wait("this run has no time left", seconds=1)
 
 
