@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from legato.errors import Failed
+from legato.model import StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +100,16 @@ class Library(Protocol):
         `name` is what a browser is to call the file.
         """
         ...
+
+
+def document(library: Library, stored: Stored) -> tuple[StoredObject, bytes]:
+    """Return a small object as it is described elsewhere, and its bytes. Raises as Library.read."""
+    body = whole(library, stored.key, version_id=stored.version_id)
+    sha256 = hashlib.sha256(body).hexdigest()
+    described = StoredObject(
+        key=stored.key, version_id=stored.version_id, size=stored.size, sha256=sha256
+    )
+    return described, body
 
 
 def whole(library: Library, key: str, *, version_id: str) -> bytes:

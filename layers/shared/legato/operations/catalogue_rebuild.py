@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,13 @@ from functools import partial
 from itertools import batched, chain, groupby
 from typing import TYPE_CHECKING
 
-from legato.archive.layout import folder_of, newest_revision
-from legato.archive.library import whole
+from legato.archive.layout import folder_of, manifest_key, newest_revision
+from legato.archive.library import document
 from legato.catalogue.index import Query, enter, every, row_of
 from legato.errors import LegatoError
 from legato.evidence import access_log
 from legato.evidence.legal_hold import cases_of
-from legato.model import PROVIDERS, CallId, StoredObject
+from legato.model import PROVIDERS, CallId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,7 +40,6 @@ class Days:
     last: date
 
     def __iter__(self) -> Iterator[date]:
-        """Yield each of them."""
         return (self.first + timedelta(days) for days in range((self.last - self.first).days + 1))
 
 
@@ -73,18 +71,16 @@ def rebuild(
     """
     report, known = Rebuilt(), set[CallId]()
     look = partial(_enter, library=library, catalogue=catalogue, notes=notes)
-    folders = groupby(_listed(library, _calls(days, library)), lambda stored: folder_of(stored.key))
-    calls = ((folder, list(stored)) for folder, stored in folders)
-    with ThreadPoolExecutor(AT_ONCE) as workers:
-        for batch in batched(calls, FOLDERS, strict=False):
-            for (folder, _), found in zip(batch, workers.map(look, batch), strict=True):
-                if isinstance(found, CallId):
-                    known.add(found)
-                    report.calls += 1
-                elif found:
-                    report.unread[folder] = found
-                else:
-                    report.unsealed += 1
+    looked = each_folder(library, _calls(days, library), look)
+    for number, (folder, found) in enumerate(looked, start=1):
+        if isinstance(found, CallId):
+            known.add(found)
+            report.calls += 1
+        elif found:
+            report.unread[folder] = found
+        else:
+            report.unsealed += 1
+        if number % FOLDERS == 0:
             tell(report)
     if not report.unread:
         report.removed = _forget(known, days, library, catalogue)
@@ -96,43 +92,52 @@ def rebuild_accesses(library: Library, accesses: Accesses, *, days: Days | None 
 
     With `days` those that were written then, and all of holds.
     """
-
-    def read(stored: Stored) -> bytes:
-        return whole(library, stored.key, version_id=stored.version_id)
-
     written = ["access/"] if days is None else [f"access/{day:%Y/%m/%d}/" for day in days]
-    records = _listed(library, [*written, "holds/"])
-    noted = 0
+    records = in_batches(partial(document, library), _listed(library, [*written, "holds/"]))
+    return access_log.rebuild((body for _, body in records), accesses)
+
+
+def each_folder[T](
+    library: Library, prefixes: Iterable[str], look: Callable[[str, Sequence[Stored]], T]
+) -> Iterator[tuple[str, T | str]]:
+    """Yield what `look` makes of each folder, given its objects; or why it cannot be read."""
+
+    def looked(folder: str, objects: Sequence[Stored]) -> tuple[str, T | str]:
+        try:
+            return folder, look(folder, objects)
+        except (LegatoError, ValueError, KeyError, TypeError) as error:
+            log.error("folder not read", extra={"folder": folder, "reason": str(error)})
+            return folder, f"{type(error).__name__}: {error}"
+
+    folders = groupby(_listed(library, prefixes), lambda stored: folder_of(stored.key))
+    calls = ((folder, list(stored)) for folder, stored in folders)
+    return in_batches(lambda call: looked(*call), calls)
+
+
+def in_batches[T, R](look: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield what `look` returns for each item: several at a time, and few of them in memory."""
     with ThreadPoolExecutor(AT_ONCE) as workers:
-        for batch in batched(records, FOLDERS, strict=False):
-            noted += access_log.rebuild(workers.map(read, batch), accesses)
-    return noted
+        for batch in batched(items, FOLDERS, strict=False):
+            yield from workers.map(look, batch)
+
+
+def newest_manifest(folder: str, objects: Sequence[Stored]) -> Stored | None:
+    """Return the manifest of a folder's newest revision; None if it is not sealed."""
+    newest = newest_revision(stored.key for stored in objects)
+    key = manifest_key(folder, newest)
+    return next((each for each in objects if newest and each.key == key), None)
 
 
 def _enter(
-    call: tuple[str, Sequence[Stored]], *, library: Library, catalogue: Catalogue, notes: Notes
-) -> CallId | str:
-    """Write a call; return which it is, why its manifest cannot be read, or nothing if unsealed."""
-    folder, objects = call
-    newest = newest_revision(stored.key for stored in objects)
-    sealed = next((each for each in objects if each.key == f"{folder}manifest-{newest}.json"), None)
+    folder: str, objects: Sequence[Stored], *, library: Library, catalogue: Catalogue, notes: Notes
+) -> CallId | None:
+    """Write a call; return which it is, or nothing if it is not sealed."""
+    sealed = newest_manifest(folder, objects)
     if sealed is None:
-        return ""
-    try:
-        body = whole(library, sealed.key, version_id=sealed.version_id)
-        manifest = json.loads(body)
-        described = StoredObject(
-            key=sealed.key,
-            version_id=sealed.version_id,
-            size=sealed.size,
-            sha256=hashlib.sha256(body).hexdigest(),
-        )
-        row = row_of(manifest, described, storage_class=_class_of(folder, objects))
-        cases = partial(cases_of, row.id, notes)
-        enter(row, catalogue, cases, again=True)
-    except (LegatoError, ValueError, KeyError, TypeError) as error:
-        log.error("manifest not read", extra={"key": sealed.key, "reason": str(error)})
-        return f"{type(error).__name__}: {error}"
+        return None
+    described, body = document(library, sealed)
+    row = row_of(json.loads(body), described, storage_class=_class_of(folder, objects))
+    enter(row, catalogue, partial(cases_of, row.id, notes), again=True)
     return row.id
 
 

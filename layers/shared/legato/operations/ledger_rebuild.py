@@ -8,18 +8,15 @@ as much as the bucket is left alone, so it may be run again, and beside everythi
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import batched, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from legato.archive import document
-from legato.archive.layout import CALLS, call_in, folder_of, manifest_key, newest_revision
+from legato.archive import document, library
+from legato.archive.layout import CALLS, call_in
 from legato.archive.library import COLD, whole
-from legato.errors import LegatoError, Refused, Stale
+from legato.errors import Refused, Stale
 from legato.evidence import legal_hold
 from legato.ingest import related
 from legato.ingest.seal import known
@@ -28,18 +25,16 @@ from legato.ledger import birthmark, undigested
 from legato.ledger.accounts import siblings
 from legato.ledger.listings import records_key
 from legato.ledger.notes import change
-from legato.model import CallId, StoredObject, parse_time
-from legato.operations.catalogue_rebuild import AT_ONCE, FOLDERS
+from legato.model import CallId, parse_time
+from legato.operations.catalogue_rebuild import FOLDERS, each_folder, in_batches, newest_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from legato.archive.library import Library, Stored
     from legato.ledger.birthmark import Marked
-    from legato.model import Json, Note
+    from legato.model import Json, Note, StoredObject
     from legato.ports import Clock, Ledger, Notes
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,12 +73,10 @@ class LedgerRebuild:
         """
         report = Remade()
         seen: dict[CallId, str] = {}
-        folders = groupby(self.library.listed(CALLS), lambda stored: folder_of(stored.key))
-        calls = ((folder, list(stored)) for folder, stored in folders)
-        with ThreadPoolExecutor(AT_ONCE) as workers:
-            for batch in batched(calls, FOLDERS, strict=False):
-                for (folder, _), found in zip(batch, workers.map(self._remade, batch), strict=True):
-                    _count(folder, found, seen, report)
+        looked = each_folder(self.library, [CALLS], self._folder)
+        for number, (folder, found) in enumerate(looked, start=1):
+            _count(folder, found, seen, report)
+            if number % FOLDERS == 0:
                 tell(report)
         report.holds = self._holds()
         report.unnamed = self._evidence()
@@ -91,33 +84,15 @@ class LedgerRebuild:
             birthmark.mark_anew(self.marked, self.notes, self.clock)
         return report
 
-    def _remade(self, call: tuple[str, Sequence[Stored]]) -> _Found | str:
-        """Write a call; return what was found, or why its folder cannot be read."""
-        folder, objects = call
-        try:
-            return self._folder(folder, objects)
-        except (LegatoError, ValueError, KeyError, TypeError) as error:
-            log.error("folder not read", extra={"folder": folder, "reason": str(error)})
-            return f"{type(error).__name__}: {error}"
-
     def _folder(self, folder: str, objects: Sequence[Stored]) -> _Found:
         """Write what a folder says into the ledger's entry of its call. Raises LegatoError."""
-        call = call_in(folder)
-        newest = newest_revision(stored.key for stored in objects)
-        if not newest:
+        call, stored = call_in(folder), newest_manifest(folder, objects)
+        if stored is None:
             return _Found(call=call, sealed=False, forgotten=self._entered(call, folder, None))
-        key = manifest_key(folder, newest)
-        stored = next(each for each in objects if each.key == key)
-        body = whole(self.library, key, version_id=stored.version_id)
+        sealed, body = library.document(self.library, stored)
         content: Json = json.loads(body)
         if CallId.of(content) != call:
-            raise Refused(f"{key} is of {CallId.of(content)}")
-        sealed = StoredObject(
-            key=key,
-            version_id=stored.version_id,
-            size=stored.size,
-            sha256=hashlib.sha256(body).hexdigest(),
-        )
+            raise Refused(f"{sealed.key} is of {CallId.of(content)}")
         self._remember_records(call, content)
         related.remember(call, map(CallId.parse, content["related"]), self.notes)
         siblings(call, self.notes)
@@ -189,23 +164,15 @@ class LedgerRebuild:
         for stored in self._documents():
             if stored.key in named:
                 continue
-            body = whole(self.library, stored.key, version_id=stored.version_id)
+            described, _ = library.document(self.library, stored)
             undigested.announce(stored.key, self.notes, self.clock)
-            described = StoredObject(
-                key=stored.key,
-                version_id=stored.version_id,
-                size=stored.size,
-                sha256=hashlib.sha256(body).hexdigest(),
-            )
             undigested.written(described, self.notes)
             count += 1
         return count
 
     def _digests(self) -> Iterator[Json]:
         keys = (one for one in self.library.listed("digests/2") if one.key.endswith(".json"))
-        with ThreadPoolExecutor(AT_ONCE) as workers:
-            for batch in batched(keys, FOLDERS, strict=False):
-                yield from workers.map(lambda one: self._json(one), batch)
+        return in_batches(self._json, keys)
 
     def _documents(self) -> Iterable[Stored]:
         for prefix in document.FOLDERS:
