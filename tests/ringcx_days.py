@@ -21,7 +21,7 @@ from legato.audio.stitch import FfmpegStitcher
 from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.ingest.batch import archive
 from legato.ledger.listings import backfill_key
-from legato.operations.backfill import Allowance, Backfill, backfill
+from legato.operations.backfill import Allowance, Backfill
 from legato.providers.ringcx.api import RingcxApi
 from legato.providers.ringcx.provider import Ringcx
 from legato.providers.ringcx.recorded import RingcxRecorded
@@ -244,7 +244,7 @@ class Days:
             sound="",
         )
         with self._may_die():
-            return all(found.done for found in backfill(work, tell=lambda _: None))
+            return all(found.done for found in work.run(tell=lambda _: None))
         return False
 
     def _work(self, batch: Any) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from legato.ledger.listings import backfill_key
-from legato.operations.backfill import Allowance, Backfill, backfill, check, estimate
+from legato.operations.backfill import Allowance, Backfill
 from legato.providers.kazoo.recorded import KazooRecorded
 from legato.providers.ringex.recorded import RingexRecorded
 from legato.settings import Limit
@@ -59,10 +59,10 @@ class Company:
             bytes_a_second=4000,
             sound="",
         )
-        check(work)
-        self.expected = self.expected or estimate(work)
+        work.check()
+        self.expected = self.expected or work.estimate()
         with self._may_die():
-            return all(found.done for found in backfill(work, tell=lambda _: None))
+            return all(found.done for found in work.run(tell=lambda _: None))
         return False
 
     def until_done(self):

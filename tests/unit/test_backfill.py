@@ -17,10 +17,7 @@ from legato.operations.backfill import (
     SLICE,
     Allowance,
     Backfill,
-    backfill,
-    check,
     check_days,
-    estimate,
     takes,
 )
 from legato.providers.kazoo.documents import to_gregorian
@@ -213,7 +210,7 @@ class World:
         )
 
     def run(self, **options):
-        return backfill(self.work(), tell=self.told.append, **options)
+        return self.work().run(tell=self.told.append, **options)
 
     def ends(self, span):
         moment = self.begin + timedelta(minutes=7)
@@ -324,7 +321,7 @@ def test_thirty_days_that_are_interrupted_twice_end_complete(kind, first, second
         except Killed:
             world.clock.advance(1)
     world.dies_after = math.inf
-    check(world.work())
+    world.work().check()
     (progress,) = world.run()
     assert progress.done
     assert progress.share == 1
@@ -365,7 +362,7 @@ def test_a_finished_one_asks_nothing(kind):
     world = kind()
     world.run()
     asked = asked_of(world)
-    (ahead,) = estimate(world.work())
+    (ahead,) = world.work().estimate()
     (progress,) = world.run()
     assert (ahead.requests, ahead.share) == (0, 1)
     assert progress.done
@@ -377,7 +374,7 @@ def test_thirty_days_are_255_windows_and_take_eight_hours():
     """The estimate is what happens, and the limits are used to the full."""
     world = World(limit=NOON - timedelta(hours=1))
     world.begin = world.limit - 30 * DAY
-    (ahead,) = estimate(world.work())
+    (ahead,) = world.work().estimate()
     expected = takes(world.listing, [ahead], lambda one: one.requests)
     began = world.clock.now()
     world.run()
@@ -391,7 +388,7 @@ def test_thirty_days_are_255_windows_and_take_eight_hours():
 def test_windows_are_estimated_exactly_where_none_is_full(minutes):
     """Whatever the length of the stretch."""
     world = World(limit=NOON - DAY + timedelta(minutes=minutes), begin=NOON - DAY)
-    (ahead,) = estimate(world.work())
+    (ahead,) = world.work().estimate()
     world.run()
     assert ahead.requests == len(world.metadata.asked)
 
@@ -476,7 +473,7 @@ def test_a_dry_run_does_not_keep_a_run_from_beginning_at_the_beginning(kind):
 def test_another_sub_account_is_read_while_one_waits():
     """Each has limits of its own, so two take hardly longer than one."""
     world = World(sub_accounts=("1", "2"), begin=NOON - 6 * DAY)
-    (one, two) = estimate(world.work())
+    (one, two) = world.work().estimate()
     began = world.clock.now()
     assert all(progress.done for progress in world.run())
     expected = takes(world.listing, [one, two], lambda each: each.requests)
@@ -568,7 +565,7 @@ def test_progress_is_told_with_what_was_found_and_how_long_it_waits():
         if progress.waits_until:
             waits.append((progress.waits_until - world.clock.now(), progress.reason))
 
-    backfill(world.work(), tell=tell)
+    world.work().run(tell=tell)
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert any(timedelta(seconds=30) < wait < timedelta(seconds=QUARTER) for wait, _ in waits)
@@ -613,16 +610,16 @@ def test_one_of_other_days_that_is_unfinished_is_named(kind):
     with pytest.raises(Killed):
         world.run()
     world.dies_after = math.inf
-    check(world.work())
+    world.work().check()
     other = of_other_days(world, begin=NOON - 5 * DAY, limit=NOON - 4 * DAY)
     days = "--from 2026-11-17 --to 2026-11-18 --zone UTC"
     says = f"`legato backfill {world.provider} {days}`.*--discard-unfinished"
     with pytest.raises(Refused, match=says):
-        check(other)
-    check(other, dry_run=True)
-    check(other, discard=True)
-    assert all(progress.done for progress in backfill(other, tell=world.told.append))
-    check(of_other_days(world, begin=NOON - 7 * DAY, limit=NOON - 6 * DAY))
+        other.check()
+    other.check(dry_run=True)
+    other.check(discard=True)
+    assert all(progress.done for progress in other.run(tell=world.told.append))
+    of_other_days(world, begin=NOON - 7 * DAY, limit=NOON - 6 * DAY).check()
 
 
 def test_what_is_killed_before_its_first_page_is_unfinished_too():
@@ -632,9 +629,9 @@ def test_what_is_killed_before_its_first_page_is_unfinished_too():
     with pytest.raises(Killed):
         world.run()
     with pytest.raises(Refused, match=r"--from 2026-11-17T12:00:00.000Z --to 2026-11-19T"):
-        check(of_other_days(world, begin=NOON - 5 * DAY, limit=NOON - 4 * DAY))
+        of_other_days(world, begin=NOON - 5 * DAY, limit=NOON - 4 * DAY).check()
     with pytest.raises(Refused, match="unfinished"):
-        check(of_other_days(world, begin=NOON - 3 * DAY, limit=None))
+        of_other_days(world, begin=NOON - 3 * DAY, limit=None).check()
 
 
 def test_days_that_the_provider_has_forgotten_are_refused_with_the_first_that_it_has():
@@ -643,14 +640,14 @@ def test_days_that_the_provider_has_forgotten_are_refused_with_the_first_that_it
     with pytest.raises(
         Refused, match=r"for 90 days: .* before 2026-08-22; write --from 2026-08-22"
     ):
-        check(world.work())
+        world.work().check()
     world.begin = (NOON - 90 * DAY).replace(hour=0)
-    check(world.work())
+    world.work().check()
     world.dies_after = 60
     with pytest.raises(Killed):
         world.run()
     world.clock.moment += 5 * DAY
-    check(world.work())
+    world.work().check()
 
 
 def test_days_to_come_are_refused_and_today_is_not():
@@ -669,7 +666,7 @@ def test_how_much_there_is_is_guessed_from_the_first_pages(kind):
     """Of calls that come evenly the guess is good; it is taken from no more than a few pages."""
     world = kind()
     dialogs = world.dialogs_every(HOUR)
-    (ahead,) = estimate(world.work())
+    (ahead,) = world.work().estimate()
     assert asked_of(world) == world.sample_pages
     assert {key.partition("#")[0] for key in world.notes.notes} == {"gate"}
     assert world.jobs.sent == []
@@ -684,7 +681,7 @@ def test_a_sample_that_reads_all_there_is_knows_it():
     """And it goes on from what was read before."""
     world = RingexWorld(begin=NOON - 3 * DAY)
     dialogs = world.dialogs_every(timedelta(hours=2))
-    (ahead,) = estimate(world.work())
+    (ahead,) = world.work().estimate()
     assert (ahead.recordings, ahead.sampled, ahead.requests) == (len(dialogs), len(dialogs), 2)
     assert (ahead.share, ahead.watch) == (0, "ringex")
 
@@ -693,7 +690,7 @@ def test_what_cannot_be_sampled_is_not_guessed():
     """The gate is closed: a run waits for it, a guess does not."""
     world = RingexWorld(begin=NOON - 3 * DAY)
     world.gate.block("ringex#1#Heavy", seconds=300)
-    (ahead,) = estimate(world.work())
+    (ahead,) = world.work().estimate()
     assert (ahead.recordings, ahead.requests) == (None, 1)
     assert world.calls == {}
 
@@ -701,13 +698,13 @@ def test_what_cannot_be_sampled_is_not_guessed():
 def test_stretches_that_share_a_limit_take_longer_and_others_do_not():
     """The users of one account of Kazoo have one bucket."""
     world = KazooWorld()
-    (one,) = estimate(world.work())
+    (one,) = world.work().estimate()
     allowance = Allowance(group="Requests", limits=(Limit(10, 60),))
     alone = takes(allowance, [one], lambda _: 100)
     assert alone == timedelta(minutes=11)
     assert takes(allowance, [one, one], lambda _: 100) == timedelta(minutes=22)
     world = World(sub_accounts=("1", "2"))
-    assert takes(allowance, estimate(world.work()), lambda _: 100) == alone
+    assert takes(allowance, world.work().estimate(), lambda _: 100) == alone
 
 
 class TestRingex:
@@ -729,7 +726,7 @@ class TestRingex:
             taken = {job.call for job, _ in world.jobs.sent}
             log.records = [one for one in log.records if one["telephonySessionId"] not in taken]
 
-        backfill(world.work(), tell=removed)
+        world.work().run(tell=removed)
         assert set(world.sent()) == dialogs
 
     def test_more_calls_in_a_second_than_a_page_has_are_read_by_its_number(self):
@@ -797,7 +794,7 @@ class TestKazoo:
         world = KazooWorld(begin=NOON - days * DAY)
         world.sample_pages = 0
         world.ended(NOON - 30 * HOUR)
-        (ahead,) = estimate(world.work())
+        (ahead,) = world.work().estimate()
         world.run()
         assert ahead.requests == len(world.source.asked)
 

@@ -155,7 +155,6 @@ def _run(
     yes: bool,
 ) -> None:
     from legato.cli.backfill_progress import Board
-    from legato.operations.backfill import backfill, check
 
     begin, end_at = times.span()
     if end_at is not None:
@@ -164,15 +163,14 @@ def _run(
         work = context.obj.backfill(
             provider, begin=begin.replace(microsecond=0), end=end_at, sources=sources
         )
-        check(work, dry_run=dry_run, discard=discard)
+        work.check(dry_run=dry_run, discard=discard)
         if not _announced(work, dry_run=dry_run):
             return
         if not (yes or dry_run) and asks() and not confirmed("Begin?"):
             end("not begun", Exit.FAILED)
     again = "nothing was written" if dry_run else "run the same command to resume"
     with speaking(f"interrupted: {again}"), Board(work, dry_run=dry_run) as board:
-        found = backfill(
-            work,
+        found = work.run(
             tell=board.tell,
             dry_run=dry_run,
             hopeless=lambda error: understood(error) is not error,
@@ -183,11 +181,11 @@ def _run(
 def _announced(work: Backfill, *, dry_run: bool) -> bool:
     """Say what is ahead; return whether there is anything."""
     from legato.model import PROVIDER_NAMES as NAMES
-    from legato.operations.backfill import estimate, takes
+    from legato.operations.backfill import takes
 
     first = work.stretches[0]
     say(f"From {moment(first.begin)} to {moment(first.end)}.")
-    ahead = estimate(work, dry_run=dry_run)
+    ahead = work.estimate(dry_run=dry_run)
     for stretch, one in zip(work.stretches, ahead, strict=True):
         say(f"{_whose(work, one.source)}: {_left(work, one)}.")
         oldest = work.clock.now() - stretch.kept

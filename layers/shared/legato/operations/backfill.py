@@ -59,31 +59,6 @@ class Allowance:
         return timedelta(seconds=max(spans))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backfill:
-    """What a backfill works with, and what limits it: up to `limit`, or without one to the present.
-
-    `listing` and `fetching` are what is allowed for finding recordings and for their audio, of
-    which a second has about so many bytes if it is like `sound`. `sample_pages` may be read to
-    guess how much there is.
-    """
-
-    provider: str
-    stretches: Sequence[Recorded]
-    limit: datetime | None
-    jobs: Jobs
-    notes: Notes
-    clock: Clock
-    sleep: Callable[[float], None]
-    settle_seconds: int
-    listing: Allowance
-    fetching: Allowance
-    sample_pages: int
-    bytes_a_second: int
-    sound: str
-    slice: timedelta = SLICE
-
-
 @dataclass(slots=True, kw_only=True)
 class BackfillProgress:
     """How far a run has come in one stretch, and what it has found there.
@@ -133,39 +108,97 @@ def check_days(begin: datetime, limit: datetime | None, *, now: datetime) -> Non
         raise Refused(f"{name} lies in the future: today is {_day(now)}")
 
 
-def check(work: Backfill, *, dry_run: bool = False, discard: bool = False) -> None:
-    """Raise Refused, saying what to do, for what the provider cannot have any more.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """What a provider recorded, put into the queue: up to `limit`, or without one to the present.
 
-    Also, except for a dry run, if one of other days is unfinished, unless that one is to `discard`.
-    What has begun may go on, however long ago.
+    `listing` and `fetching` are what is allowed for finding recordings and for their audio, of
+    which a second has about so many bytes if it is like `sound`. `sample_pages` may be read to
+    guess how much there is.
     """
-    now = work.clock.now()
-    oldest = now - max(one.kept for one in work.stretches)
-    begun = any(_cursor(one.key, work.notes) for one in work.stretches)
-    if not begun and work.stretches[0].begin < _midnight(oldest):
-        raise Refused(
-            f"the provider keeps recordings for {(now - oldest).days} days: there is nothing "
-            f"from before {_day(oldest)}; write --from {_day(oldest)} or later"
-        )
-    for stretch in work.stretches:
-        run = work.notes.read(_run_key(stretch)).content
-        if dry_run or discard or run.get("key") in (None, stretch.key):
-            continue
-        tail = work.notes.read(tail_key(run["key"])).content
-        if tail.get("unfinished") or "cursor" not in tail:
+
+    provider: str
+    stretches: Sequence[Recorded]
+    limit: datetime | None
+    jobs: Jobs
+    notes: Notes
+    clock: Clock
+    sleep: Callable[[float], None]
+    settle_seconds: int
+    listing: Allowance
+    fetching: Allowance
+    sample_pages: int
+    bytes_a_second: int
+    sound: str
+    slice: timedelta = SLICE
+
+    def check(self, *, dry_run: bool = False, discard: bool = False) -> None:
+        """Raise Refused, saying what to do, for what the provider cannot have any more.
+
+        Also, except for a dry run, if one of other days is unfinished, unless that one is to
+        `discard`.
+        What has begun may go on, however long ago.
+        """
+        now = self.clock.now()
+        oldest = now - max(one.kept for one in self.stretches)
+        begun = any(_cursor(one.key, self.notes) for one in self.stretches)
+        if not begun and self.stretches[0].begin < _midnight(oldest):
             raise Refused(
-                f"a backfill of other days is unfinished for {stretch.source}: resume it with "
-                f"`legato backfill {work.provider} {_options(run)}`, or give it up with "
-                "--discard-unfinished"
+                f"the provider keeps recordings for {(now - oldest).days} days: there is nothing "
+                f"from before {_day(oldest)}; write --from {_day(oldest)} or later"
             )
+        for stretch in self.stretches:
+            run = self.notes.read(_run_key(stretch)).content
+            if dry_run or discard or run.get("key") in (None, stretch.key):
+                continue
+            tail = self.notes.read(tail_key(run["key"])).content
+            if tail.get("unfinished") or "cursor" not in tail:
+                raise Refused(
+                    f"a backfill of other days is unfinished for {stretch.source}: resume it with "
+                    f"`legato backfill {self.provider} {_options(run)}`, or give it up with "
+                    "--discard-unfinished"
+                )
 
+    def estimate(self, *, dry_run: bool = False) -> list[Estimate]:
+        """Say what is left, from a sample of what is next. A dry run begins at the beginning."""
+        return [
+            _estimated(
+                stretch, {} if dry_run else _cursor(stretch.key, self.notes), self.sample_pages
+            )
+            for stretch in self.stretches
+        ]
 
-def estimate(work: Backfill, *, dry_run: bool = False) -> list[Estimate]:
-    """Say what is left to do, from a sample of what is next. A dry run begins at the beginning."""
-    return [
-        _estimated(stretch, {} if dry_run else _cursor(stretch.key, work.notes), work.sample_pages)
-        for stretch in work.stretches
-    ]
+    def run(
+        self,
+        *,
+        tell: Callable[[BackfillProgress], None],
+        dry_run: bool = False,
+        hopeless: Callable[[LegatoError], bool] = lambda _: False,
+    ) -> list[BackfillProgress]:
+        """Read all stretches to their ends, and report on each; `tell` hears of every step.
+
+        One that has to wait lets the others go on. One is given up when the provider refuses us,
+        when passing faults do not pass, and after an error of which `hopeless` says that it is no
+        use to repeat it. A dry run reads the same, and sends and writes nothing but what the gate
+        must know.
+        """
+        notes = _Overlay(self.notes) if dry_run else self.notes
+        for stretch in self.stretches:
+            _note_run(stretch, self.limit, notes)
+        places: dict[str, Place] = {}
+        readers = [
+            _Reader(one, self, notes, places, tell, dry_run=dry_run) for one in self.stretches
+        ]
+        walk(
+            readers,
+            places,
+            read=lambda one, _: one.read_on(),
+            tell=lambda one, stopped: one.stands(stopped),
+            clock=self.clock,
+            sleep=self.sleep,
+            hopeless=lambda error: isinstance(error, Barred) or hopeless(error),
+        )
+        return [one.progress for one in readers]
 
 
 def takes(
@@ -176,36 +209,6 @@ def takes(
     for one in estimates:
         counts[one.watch] = counts.get(one.watch, 0) + count(one)
     return max(map(allowance.takes, counts.values()))
-
-
-def backfill(
-    work: Backfill,
-    *,
-    tell: Callable[[BackfillProgress], None],
-    dry_run: bool = False,
-    hopeless: Callable[[LegatoError], bool] = lambda _: False,
-) -> list[BackfillProgress]:
-    """Read all stretches to their ends, and report on each; `tell` hears of every step.
-
-    One that has to wait lets the others go on. One is given up when the provider refuses us, when
-    passing faults do not pass, and after an error of which `hopeless` says that it is no use to
-    repeat it. A dry run reads the same, and sends and writes nothing but what the gate must know.
-    """
-    notes = _Overlay(work.notes) if dry_run else work.notes
-    for stretch in work.stretches:
-        _note_run(stretch, work.limit, notes)
-    places: dict[str, Place] = {}
-    readers = [_Reader(one, work, notes, places, tell, dry_run=dry_run) for one in work.stretches]
-    walk(
-        readers,
-        places,
-        read=lambda one, _: one.read_on(),
-        tell=lambda one, stopped: one.stands(stopped),
-        clock=work.clock,
-        sleep=work.sleep,
-        hopeless=lambda error: isinstance(error, Barred) or hopeless(error),
-    )
-    return [one.progress for one in readers]
 
 
 class _Reader:
