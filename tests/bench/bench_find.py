@@ -75,9 +75,9 @@ class _Bench:
         self._system = system
         endpoints = system.endpoints
         self._s3 = aws.client("s3", endpoints.aws)
-        dynamodb = aws.client("dynamodb", endpoints.aws)
-        self._catalogue = DynamoCatalogue(dynamodb, table=endpoints.table)
-        self._ledger = DynamoLedger(dynamodb, table=endpoints.table)
+        self._dynamodb = aws.client("dynamodb", endpoints.aws)
+        self._catalogue = DynamoCatalogue(self._dynamodb, table=endpoints.table)
+        self._ledger = DynamoLedger(self._dynamodb, table=endpoints.table)
 
     def enter(self, made: Iterable[tuple[str, Any]]) -> None:
         """Write calls into the catalogue as the processor does."""
@@ -188,9 +188,12 @@ class _Bench:
         return _children() - began
 
     def _requests(self, question: str) -> int:
-        self._catalogue.requests = 0
+        asked = list[str]()
+        events = self._dynamodb.meta.events
+        events.register("before-call", lambda model, **_: asked.append(model.name), "count")
         self._catalogue.find(_query(question), limit=50)
-        return self._catalogue.requests
+        events.unregister("before-call", unique_id="count")
+        return len(asked)
 
 
 def _query(question: str) -> Query:

@@ -8,7 +8,7 @@ import pytest
 
 from legato.app import adapters, root
 from legato.aws import clients
-from legato.aws.depth import SqsDepth
+from legato.aws.queue import SqsJobs
 from legato.clock import SystemClock
 from legato.errors import Retry
 from legato.ledger.listed_accounts import note_accounts
@@ -40,9 +40,9 @@ def test_a_queue_tells_what_waits_what_is_taken_and_what_comes_later(aws_client,
     for delay in (0, 0, 0, 600):
         sqs.send_message(QueueUrl=queue, MessageBody="{}", DelaySeconds=delay)
     sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1)
-    assert SqsDepth(sqs, queue=queue).depth() == Depth(waiting=2, taken=1, delayed=1)
+    assert SqsJobs(sqs, queue=queue).depth() == Depth(waiting=2, taken=1, delayed=1)
     with pytest.raises(Retry, match=r"a queue does not say how much it holds: .*NonExistent"):
-        SqsDepth(sqs, queue=f"{queue}-2").depth()
+        SqsJobs(sqs, queue=f"{queue}-2").depth()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from legato.aws.accesses import DynamoAccesses
 from legato.aws.bucket import S3Archive
 from legato.aws.catalogue import DynamoCatalogue
 from legato.aws.clients import QUICK_S3_SECONDS, client
-from legato.aws.depth import SqsDepth
 from legato.aws.ledger import DynamoLedger
 from legato.aws.queue import SqsJobs
 from legato.aws.secret import CREDENTIALS, INBOUND_TOKENS, Secret
@@ -88,11 +87,8 @@ class Adapters:
         queue = self.config.queues[provider]
         return SqsJobs(self.sqs, queue=queue.url, dead_letters=queue.dead_letters)
 
-    def jobs_depth(self, provider: str) -> SqsDepth:
-        return SqsDepth(self.sqs, queue=self.config.queues[provider].url)
-
-    def dead_letters_depth(self, provider: str) -> SqsDepth:
-        return SqsDepth(self.sqs, queue=self.config.queues[provider].dead_letters)
+    def dead_letters(self, provider: str) -> SqsJobs:
+        return SqsJobs(self.sqs, queue=self.config.queues[provider].dead_letters)
 
     @cached_property
     def _quick_s3(self) -> S3Client:

@@ -8,12 +8,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from legato.app.adapters import stitcher
-from legato.app.part import AT_ONCE, JOB_SECONDS, LATE, processing, windows
+from legato.app.part import AT_ONCE, JOB_SECONDS, LATE, check_sources, processing, windows
 from legato.aws.inbox import S3Inbox, announced
 from legato.discovery.accounts import Accounts
 from legato.discovery.push_addresses import PushAddresses
 from legato.discovery.sweep_all import SweepAllReport, sweep_all
-from legato.errors import Failed, Refused
+from legato.errors import Failed
 from legato.ingest.ports import one_job
 from legato.ingest.streaming import length_of
 from legato.ledger.accounts import ours
@@ -95,7 +95,6 @@ class KazooPart:
         )
 
     def source(self) -> KazooSource | None:
-        """Return where recordings are removed, or None if Kazoo is not used."""
         return KazooSource(self._api) if self._config.kazoo_url else None
 
     def accounts(self) -> tuple[str, ...]:
@@ -129,14 +128,10 @@ class KazooPart:
     def backfill(
         self, *, begin: datetime, end: datetime | None = None, sources: Sequence[str] = ()
     ) -> Backfill:
-        """Return what a backfill of Kazoo needs. Raises Failed, Refused, Retry."""
         self._must_be_used()
         made, now = self._made, self._made.clock.now()
         check_days(begin, end, now=now)
-        known = self._accounts.followed()
-        if unknown := sorted(set(sources) - set(known)):
-            has = ", ".join(known)
-            raise Refused(f"the stack has no account {', '.join(unknown)}; it has {has}")
+        check_sources(sources, self._accounts.followed(), called="account")
         made.credentials.value()  # who may not read it should know at once
         stretches = self.recorded(
             sources=tuple(dict.fromkeys(sources)),
@@ -162,7 +157,6 @@ class KazooPart:
         )
 
     def followed(self, secret: Mapping[str, Json]) -> Followed | None:
-        """Return what `legato status` looks at; None if Kazoo is not used."""
         del secret  # its limits count by account
         if not self._config.kazoo_url:
             return None
@@ -177,8 +171,8 @@ class KazooPart:
             late=LATE,
             usual=policy.usual,
             longest=policy.longest,
-            jobs=made.jobs_depth(Kazoo.name),
-            dead_letters=made.dead_letters_depth(Kazoo.name),
+            jobs=made.jobs(Kazoo.name),
+            dead_letters=made.dead_letters(Kazoo.name),
             gates=windows({f"kazoo#{name}": limits for name in accounts_of(sources)}),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,8 +25,7 @@ ANSWER_SECONDS = 35
 UNWRITTEN = "nothing was read, because the access log cannot be written"
 
 
-def _sender() -> httpx.Client:
-    return web_client(timeout=ANSWER_SECONDS)
+_sender = partial(web_client, timeout=ANSWER_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class AccessRecorder:
         said = {"reason": reason, "details": details}
         given = {name: value for name, value in said.items() if value}
         done = [
-            self._post({"action": action, "calls": _described(part), **given})
+            self._post({"action": action, "calls": [call._asdict() for call in part], **given})
             for part in (batched(calls, MOST_CALLS, strict=False) if calls else ((),))
         ]
         return done[0] | {"keys": [each["key"] for each in done]}
@@ -115,7 +115,3 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _described(calls: Sequence[CallId]) -> list[Json]:
-    return [call._asdict() for call in calls]

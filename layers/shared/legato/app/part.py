@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from legato.app.adapters import stitcher
-from legato.errors import Barred
+from legato.errors import Barred, Refused
 from legato.ingest.ports import Ports, as_it_is, one_job
 from legato.providers.credentials import read_credentials
 
@@ -59,6 +59,13 @@ def processing(
         check_ledger=birthmark.check,
         identified=identified,
     )
+
+
+def check_sources(sources: Sequence[str], known: Sequence[str], *, called: str) -> None:
+    """Raise Refused for sources that the stack does not have; a source is `called` this."""
+    if unknown := sorted(set(sources) - set(known)):
+        has = ", ".join(known)
+        raise Refused(f"the stack has no {called} {', '.join(unknown)}; it has {has}")
 
 
 def credential_ids(secret: Mapping[str, Json], provider: str) -> list[str]:

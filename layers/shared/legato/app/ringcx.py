@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from legato.app.part import AT_ONCE, JOB_SECONDS, LATE, credential_ids, processing, windows
+from legato.app.part import AT_ONCE, JOB_SECONDS, LATE, check_sources, credential_ids, processing, windows
 from legato.discovery.accounts import Accounts
 from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.errors import Failed, Refused
@@ -117,7 +117,6 @@ class RingcxPart:
     def backfill(
         self, *, begin: datetime, end: datetime | None = None, sources: Sequence[str] = ()
     ) -> Backfill:
-        """Return what a backfill of RingCX needs. Raises Failed, Refused, Retry."""
         made, tuning = self._made, self._tuning
         if not self._config.ringcx_sub_account_ids:
             raise Failed("the stack does not use RingCX: deploy it with RingcxSubAccountIds")
@@ -128,9 +127,7 @@ class RingcxPart:
             minutes = f"{tuning.ringcx_settle_minutes:g}"
             raise Refused(f"nothing is ready yet: segments are left alone for {minutes} min")
         known = self._accounts.followed()
-        if unknown := sorted(set(sources) - set(known)):
-            has = ", ".join(known)
-            raise Refused(f"the stack has no sub-account {', '.join(unknown)}; it has {has}")
+        check_sources(sources, known, called="sub-account")
         made.credentials.value()  # who may not read it should know at once
         stretches = self.recorded(
             sources=tuple(dict.fromkeys(sources)) or known,
@@ -171,8 +168,8 @@ class RingcxPart:
             late=LATE,
             usual=policy.usual,
             longest=policy.longest,
-            jobs=made.jobs_depth(Ringcx.name),
-            dead_letters=made.dead_letters_depth(Ringcx.name),
+            jobs=made.jobs(Ringcx.name),
+            dead_letters=made.dead_letters(Ringcx.name),
             gates=windows(gates),
         )
 

@@ -89,7 +89,6 @@ class RingexPart:
     def backfill(
         self, *, begin: datetime, end: datetime | None = None, sources: Sequence[str] = ()
     ) -> Backfill:
-        """Return what a backfill of RingEX needs. Raises Failed, Refused, Retry."""
         del sources  # there is one call log for the company
         made, now = self._made, self._made.clock.now()
         check_days(begin, end, now=now)
@@ -139,8 +138,8 @@ class RingexPart:
             late=LATE,
             usual=policy.usual,
             longest=policy.longest,
-            jobs=made.jobs_depth(Ringex.name),
-            dead_letters=made.dead_letters_depth(Ringex.name),
+            jobs=made.jobs(Ringex.name),
+            dead_letters=made.dead_letters(Ringex.name),
             gates=windows(
                 {f"ringex#{name}": limits for name in credential_ids(secret, Ringex.name)}
             ),

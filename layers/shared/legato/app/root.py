@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from legato.operations.overview import Overview
     from legato.operations.past import Reconciling
     from legato.operations.removal import Removal
-    from legato.ports import Notes, Recorded
+    from legato.ports import Recorded
     from legato.retrieval.restore.event import Completing
 
 
@@ -165,10 +165,9 @@ class App(Adapters):
         on where the last one ended, until there is a report of these days.
         """
         from legato.operations.reconcile import last_days
-        from legato.operations.report.reconciliation import DAILY
 
         begin, end = last_days(self.clock.now(), self.config.tuning.reconcile_days)
-        return self._reconciling(name=DAILY, begin=begin, end=end, memory=self.ledger)
+        return self._reconciling(begin, end)
 
     def reconciling_by_hand(
         self,
@@ -182,14 +181,13 @@ class App(Adapters):
 
         Raises Failed if one of them is not used, Retry if the secret cannot be read.
         """
-        return self._reconciling(
+        return replace(
+            self._reconciling(begin, min(end, self.clock.now()), providers),
             name="by-hand",
-            begin=begin,
-            end=min(end, self.clock.now()),
             memory=ScratchNotes(),
-            providers=providers,
+            # Of the daily one a day is soon enough: nobody waits for it.
+            backlogs={provider: self.jobs(provider) for provider in PROVIDERS},
             report_only=report_only,
-            by_hand=True,
         )
 
     def failed_calls(self, providers: Collection[str] = ()) -> FailedCalls:
@@ -302,36 +300,25 @@ class App(Adapters):
         return {}
 
     def _reconciling(
-        self,
-        *,
-        name: str,
-        begin: datetime,
-        end: datetime,
-        memory: Notes,
-        providers: Collection[str] = (),
-        report_only: bool = False,
-        by_hand: bool = False,
+        self, begin: datetime, end: datetime, providers: Collection[str] = ()
     ) -> Reconciling:
         from legato.operations.past import Reconciling
+        from legato.operations.report.reconciliation import DAILY
 
-        # A day is soon enough for what nobody waits for.
-        asked = PROVIDERS if by_hand else ()
         return Reconciling(
-            name=name,
+            name=DAILY,
             begin=begin,
             end=end,
             recorded=self._recorded(begin, end, providers),
             jobs={provider: self.jobs(provider) for provider in PROVIDERS},
             ledger=self.ledger,
             notes=self.ledger,
-            memory=memory,
+            memory=self.ledger,
             archive=self.evidence(),
             clock=self.clock,
             sleep=time.sleep,
             settle_seconds=JOB_SECONDS,
-            backlogs={provider: self.jobs_depth(provider) for provider in asked},
             catalogue=self.catalogue,
-            report_only=report_only,
         )
 
     def _recorded(

@@ -50,7 +50,6 @@ def call_in(folder: str) -> CallId:
 
 
 def legs_prefix(prefix: str) -> str:
-    """Return the folder of a call's legs."""
     return f"{prefix}legs/"
 
 

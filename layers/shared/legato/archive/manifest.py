@@ -80,7 +80,6 @@ class Revision:
 
 
 def to_json(revision: Revision) -> Json:
-    """Write the manifest."""
     listing = revision.listing
     levels = revision.recording.levels
     started_at = min(leg.leg.started_at for leg in revision.legs)

@@ -34,7 +34,7 @@ _PLAIN = ("id", "by", "action", "reason", "case", "details", "key")
 
 
 class DynamoAccesses:
-    """The access log by call and by month; the table is the ledger's."""
+    """The access log by call and by month, as ports.Accesses; the table is the ledger's."""
 
     def __init__(
         self,
@@ -56,11 +56,9 @@ class DynamoAccesses:
             self._put([{"PutRequest": {"Item": item}} for item in batch])
 
     def of_call(self, call: CallId) -> Iterator[Access]:
-        """Yield the accesses to a call, the newest first. Raises Retry."""
         yield from self._query("pk = :pk", {":pk": {"S": _call_key(call)}})
 
     def between(self, begin: datetime, end: datetime) -> Iterator[Access]:
-        """Yield all accesses from `begin` on and before `end`, the newest first. Raises Retry."""
         # Every sort key goes on behind its time, so none is `end` itself.
         span = {":begin": {"S": format_time(begin)}, ":end": {"S": format_time(end)}}
         for month in _months(begin, end):

@@ -49,7 +49,7 @@ AT_ONCE = 8
 
 
 class S3Archive:
-    """A versioned bucket. Writes carry `If-None-Match: *`, so that no key is written twice.
+    """A versioned bucket, as ports.Archive. Writes carry `If-None-Match: *`.
 
     S3 checks the SHA-256 of what it receives; we keep it as the metadata `sha256` too, because
     S3's own checksum of an object in parts is not the hash of the whole. Metadata is written before
@@ -80,7 +80,6 @@ class S3Archive:
         self._on_hold = on_hold
 
     def holding(self) -> S3Archive:
-        """Return this archive, writing under legal hold."""
         return S3Archive(
             self._s3, bucket=self._bucket, lock=self._lock, clock=self._clock, on_hold=True
         )
@@ -98,7 +97,6 @@ class S3Archive:
     def put_file(
         self, key: str, path: Path, *, sha256: str, media_type: str, storage_class: str
     ) -> StoredObject:
-        """Store a file. Raises Conflict if the key holds other bytes, Retry if S3 refuses."""
         size = path.stat().st_size
         described: dict[str, Any] = {
             "ContentType": media_type,
@@ -117,13 +115,11 @@ class S3Archive:
             return self._stored(key, parts.complete(), sent)
 
     def put_bytes(self, key: str, body: bytes, *, media_type: str) -> StoredObject:
-        """Store a small object in class STANDARD, by the same rules."""
         digest = hashlib.sha256(body)
         described = {"ContentType": media_type, "Metadata": {"sha256": digest.hexdigest()}}
         return self._put_whole(key, body, len(body), digest.digest(), described)
 
     def find(self, prefix: str) -> dict[str, StoredObject]:
-        """Return every object below the prefix, by key. Raises Retry."""
         with translated(f"the archive cannot list {prefix}"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix
@@ -132,7 +128,6 @@ class S3Archive:
             return {key: self._head(key) for key in keys}
 
     def first(self, prefix: str, *, after: str = "") -> str | None:
-        """Return the first key below the prefix, or the first one after another. Raises Retry."""
         with translated(f"the archive cannot list {prefix}"):
             found = self._s3.list_objects_v2(
                 Bucket=self._bucket, Prefix=prefix, StartAfter=after or prefix[:-1], MaxKeys=1
@@ -149,7 +144,6 @@ class S3Archive:
             return {item["Key"]: item["Size"] for item in found}
 
     def folders(self, prefix: str) -> list[str]:
-        """Return the folders right below a prefix, each with it and a slash. Raises Retry."""
         with translated(f"the archive cannot list {prefix}"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix, Delimiter="/"
@@ -157,7 +151,6 @@ class S3Archive:
             return [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
 
     def stored(self, key: str) -> StoredObject | None:
-        """Return what a key shows now, or None if it shows nothing. Raises Retry."""
         with translated(f"the archive cannot say what {key} is"):
             try:
                 return self._head(key)
@@ -233,10 +226,6 @@ class S3Archive:
         return answer.get("LegalHold", {}).get("Status") == "ON"
 
     def hold(self, prefix: str, *, on: bool) -> int:
-        """Place all versions of all objects below the prefix under legal hold, or release them.
-
-        In whatever storage class; returns how many there are. Raises Retry.
-        """
         with translated(f"the archive cannot hold {prefix}"):
             pages = self._s3.get_paginator("list_object_versions").paginate(
                 Bucket=self._bucket, Prefix=prefix

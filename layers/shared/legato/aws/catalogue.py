@@ -52,13 +52,12 @@ ROW = "row"
 
 
 class DynamoCatalogue:
-    """`requests` counts what DynamoDB was asked."""
+    """As catalogue.index.Catalogue."""
 
     def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
         self._items = Items(dynamodb, table=table, name="the catalogue")
-        self.requests = 0
 
     @property
     def where(self) -> str:
@@ -66,8 +65,6 @@ class DynamoCatalogue:
         return f"{self._dynamodb.meta.endpoint_url}/{self._table}"
 
     def row(self, call: CallId) -> Row | None:
-        """Return what it says of a call now, or None. Raises Retry."""
-        self.requests += 1
         found = self._items.get(_key(call))
         return None if found is None else _row(*found)
 
@@ -80,7 +77,6 @@ class DynamoCatalogue:
         before = {} if over is None else _entries(over)
         now = _entries(row)
         self._change([{"PutRequest": {"Item": item}} for item in now.values()])
-        self.requests += 1
         version = 0 if over is None else over.version
         self._items.put(_key(row.id), row.to_json(), over=version)
         self._delete([before[key] for key in before.keys() - now.keys()])
@@ -91,7 +87,6 @@ class DynamoCatalogue:
         self._delete(self._items.keys(_key(row.id)))
 
     def find(self, query: Query, *, limit: int, cursor: str | None = None) -> CataloguePage:
-        """Return a page of calls, the newest first. Raises Refused for a wrong cursor, Retry."""
         before = None if cursor is None else _place(cursor)
         limit = min(limit, MOST_ROWS)
         lists = query.terms()
@@ -127,7 +122,6 @@ class DynamoCatalogue:
         """
         if len(begins) < SHORTEST_BEGINNING:
             return []
-        self.requests += 1
         with translated("the catalogue cannot be searched"):
             found = self._dynamodb.query(
                 TableName=self._table,
@@ -155,7 +149,6 @@ class DynamoCatalogue:
         if after is not None:
             start = asked["ExpressionAttributeValues"][":list"]
             more["ExclusiveStartKey"] = {"pk": start, "sk": {"S": after}}
-        self.requests += 1
         with translated("the catalogue cannot be searched"):
             return self._dynamodb.query(
                 TableName=self._table, ScanIndexForward=False, **asked, **more
@@ -163,21 +156,8 @@ class DynamoCatalogue:
 
     def _rows(self, places: Sequence[str]) -> list[Row]:
         """Return the rows at these places in their order, without those that are elsewhere now."""
-        if not places:
-            return []
-        keys = [_key(_call_at(place)) for place in places]
-        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        found: dict[str, Row] = {}
-        while wanted:
-            self.requests += 1
-            with translated("the catalogue cannot be read"):
-                answer = self._dynamodb.batch_get_item(RequestItems=wanted)
-            items = answer["Responses"].get(self._table, [])
-            wanted = answer.get("UnprocessedKeys")
-            if wanted and not items:
-                raise Unavailable("the catalogue cannot be read: DynamoDB gives no more now")
-            rows = (_row(*whole) for item in items if (whole := self._items.whole(item)))
-            found |= {row.place: row for row in rows}
+        calls = self._items.get_all([_key(_call_at(place)) for place in places])
+        found = {row.place: row for row in (_row(*call) for call in calls if call is not None)}
         return [found[place] for place in places if place in found]
 
     def _delete(self, items: Sequence[dict[str, Any]]) -> None:
@@ -188,7 +168,6 @@ class DynamoCatalogue:
         for batch in batched(changes, MOST_WRITES, strict=False):
             left: Any = list(batch)
             while left:
-                self.requests += 1
                 with translated("the catalogue cannot be written"):
                     answer = self._dynamodb.batch_write_item(RequestItems={self._table: left})
                 undone = answer.get("UnprocessedItems", {}).get(self._table, [])

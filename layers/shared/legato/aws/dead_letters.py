@@ -25,7 +25,7 @@ _BATCH = 10
 
 
 class SqsDeadLetters:
-    """Queue addresses are URLs."""
+    """As ports.DeadLetters. Queue addresses are URLs."""
 
     def __init__(self, sqs: SQSClient, *, queue: str, dead_letters: str) -> None:
         self._sqs = sqs
@@ -49,12 +49,10 @@ class SqsDeadLetters:
                 self._let_go(list(self._held.values()))
 
     def put_back(self, body: str) -> None:
-        """Put a message into the jobs queue. Raises Retry."""
         with translated("the jobs queue refuses a message"):
             self._sqs.send_message(QueueUrl=self._queue, MessageBody=body)
 
     def delete(self, letter: Letter) -> None:
-        """Delete a letter that was read. Raises Retry."""
         with translated("the dead-letter queue does not delete a message"):
             self._sqs.delete_message(QueueUrl=self._dead_letters, ReceiptHandle=letter.receipt)
         self._held.pop(letter.id, None)

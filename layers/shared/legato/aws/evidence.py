@@ -30,20 +30,18 @@ _NO_LOCK = {
 
 
 class S3Evidence:
-    """A versioned bucket. `locked` says whether each object has to have a lock."""
+    """A versioned bucket, as archive.evidence.Evidence.
+
+    `locked` says whether each object has to have a lock.
+    """
 
     versioned = True
 
     def __init__(self, s3: S3Client, *, bucket: str, locked: bool) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._locked = locked
+        self.locked = locked
         self._sees_locks = False
-
-    @property
-    def locked(self) -> bool:
-        """Whether each object of the evidence has to have a lock."""
-        return self._locked
 
     def listed(self, prefix: str) -> Iterator[Version]:
         """Yield all versions and delete markers, a page at a time. Raises Retry.
@@ -108,7 +106,6 @@ class S3Evidence:
         raise Unavailable(f"reading {version.key} broke off") from broken
 
     def guard(self, version: Version) -> Guard:
-        """Say what guards it. Raises Retry."""
         with translated(f"the archive cannot say how {version.key} is locked"):
             head = self._s3.head_object(Bucket=self._bucket, Key=version.key, VersionId=version.id)
             mode, until = head.get("ObjectLockMode"), head.get("ObjectLockRetainUntilDate")
@@ -120,7 +117,6 @@ class S3Evidence:
         return Guard(lock=lock, held=head.get("ObjectLockLegalHoldStatus") == "ON")
 
     def held(self, version: Version) -> bool:
-        """Say whether it is under legal hold. Raises Retry, also where nobody may see it."""
         with translated(f"the archive cannot say whether {version.key} is under legal hold"):
             try:
                 answer = self._s3.get_object_legal_hold(

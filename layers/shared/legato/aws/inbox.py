@@ -71,7 +71,6 @@ class S3Inbox:
         self._bucket = bucket
 
     def describe(self, arrival: Arrival) -> Arrival | None:
-        """Return the arrival with what came with it, or None if it is gone. Raises Retry."""
         with translated(f"the inbox cannot say what {arrival.key} is"):
             try:
                 version: Any = {"VersionId": arrival.version_id} if arrival.version_id else {}
@@ -90,7 +89,6 @@ class S3Inbox:
 
     @contextmanager
     def open(self, key: str, version_id: str) -> Iterator[Iterator[bytes]]:
-        """Open an object for reading in pieces. Raises NotYet if it is gone, Retry."""
         with translated(f"the inbox cannot read {key}"):
             try:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)

@@ -60,7 +60,6 @@ class DynamoLedger:
         return state.changed(version=state.version + 1)
 
     def read(self, key: str) -> Note:
-        """Return a note as it is now, or an empty one. Raises Retry."""
         return _note(key, self._items.get(_note_key(key)))
 
     def read_all(self, keys: Iterable[str]) -> list[Note]:
@@ -94,7 +93,6 @@ class DynamoLedger:
         return next((note for note in notes if note.listed and note.listed[0] == name), None)
 
     def listed(self, name: str, *, until: str) -> Iterator[Note]:
-        """Yield the notes listed under this name in their order, up to `until`. Raises Retry."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             IndexName="Listed",
@@ -111,7 +109,6 @@ class DynamoLedger:
                             yield note
 
     def count(self, name: str, *, most: int) -> int:
-        """Return about how many notes are listed under this name, up to `most`. Raises Retry."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             IndexName="Listed",

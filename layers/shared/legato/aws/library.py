@@ -31,14 +31,13 @@ _RESTORED = re.compile(r'expiry-date="([^"]+)"')
 
 
 class S3Library:
-    """A versioned bucket."""
+    """A versioned bucket, as archive.library.Library."""
 
     def __init__(self, s3: S3Client, *, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
 
     def listed(self, prefix: str) -> Iterator[Stored]:
-        """Yield the newest version of each object below the prefix, by key. Raises Retry."""
         with translated(f"the archive cannot list {prefix}"):
             pages = self._s3.get_paginator("list_object_versions").paginate(
                 Bucket=self._bucket, Prefix=prefix
@@ -54,7 +53,6 @@ class S3Library:
                         )
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """Yield each folder right below this one, as a prefix of its own, by name. Raises Retry."""
         with translated(f"the archive cannot list {prefix}"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix, Delimiter="/"
@@ -63,7 +61,6 @@ class S3Library:
                 yield from (item["Prefix"] for item in page.get("CommonPrefixes", ()))
 
     def first(self, prefix: str, *, after: str = "") -> str | None:
-        """Return the first key below the prefix, or the first one after another. Raises Retry."""
         with translated(f"the archive cannot list {prefix}"):
             found = self._s3.list_objects_v2(
                 Bucket=self._bucket, Prefix=prefix, StartAfter=after or prefix[:-1], MaxKeys=1
@@ -71,7 +68,6 @@ class S3Library:
         return next((item["Key"] for item in found.get("Contents", ())), None)
 
     def state(self, key: str, *, version_id: str) -> State:
-        """Say how an object is stored. Raises Failed if it is gone, Retry."""
         with translated(f"the archive cannot say how {key} is stored"), _there(key):
             head = self._s3.head_object(Bucket=self._bucket, Key=key, VersionId=version_id)
         restore = head.get("Restore", "")
@@ -88,7 +84,6 @@ class S3Library:
 
     @contextmanager
     def read(self, key: str, *, version_id: str, start: int = 0) -> Iterator[Iterator[bytes]]:
-        """Open an object for reading in pieces. Raises Cold, Failed if it is gone, Retry."""
         part: dict[str, Any] = {"Range": f"bytes={start}-"} if start else {}
         with translated(f"the archive cannot read {key}"), _there(key):
             answer = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id, **part)
@@ -96,7 +91,6 @@ class S3Library:
             yield body.iter_chunks(PIECE_BYTES)
 
     def restore(self, key: str, *, version_id: str, days: int, tier: Tier) -> bool:
-        """Ask for a copy of a cold object. Raises Failed if S3 refuses the tier, Retry."""
         asked: Any = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
         with translated(f"the archive cannot restore {key}"), _there(key):
             try:
@@ -115,7 +109,6 @@ class S3Library:
         return True
 
     def link(self, key: str, *, version_id: str, seconds: int, name: str) -> str:
-        """Return an address that opens one object, for whoever has it, for so long."""
         with translated(f"no link to {key} can be made"):
             address: str = self._s3.generate_presigned_url(
                 "get_object",

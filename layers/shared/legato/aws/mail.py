@@ -16,7 +16,6 @@ class SnsMail:
         self._topic = topic
 
     def send(self, subject: str, words: str) -> None:
-        """Send a message. `subject` is ASCII, at most 100 characters. Raises Retry."""
         with translated("nobody can be told by mail"):
             self._sns.publish(
                 TopicArn=self._topic, Subject=printable(subject), Message=printable_lines(words)

@@ -22,7 +22,6 @@ class PushInbox:
         self._bucket = bucket
 
     def put(self, key: str, body: bytes, *, media_type: str, facts: str) -> bool:
-        """Store an object; say whether it is new. What the key holds stays. Raises Retry."""
         with translated(f"the inbox does not take {key}"):
             try:
                 self._s3.put_object(

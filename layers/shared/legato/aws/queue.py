@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from legato.aws.errors import translated
 from legato.printable import printable
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from legato.model import Job
+    from legato.ports import Depth
 
 # SQS takes 256 characters and more in an attribute, but a reason is for people.
 _REASON_CHARACTERS = 1000
 _BATCH = 10
 """Messages that SQS takes in one request."""
+_STATES = ("", "NotVisible", "Delayed")
 
 
 class SqsJobs:
@@ -51,6 +53,16 @@ class SqsJobs:
                     "reason": {"DataType": "String", "StringValue": shown or "unknown"}
                 },
             )
+
+    def depth(self) -> Depth:
+        """Return how many messages the queue holds, as SQS estimates it. Raises Retry."""
+        from legato.ports import Depth  # WebhookFunction starts without it
+
+        asked: Any = ["ApproximateNumberOfMessages" + state for state in _STATES]
+        with translated("a queue does not say how much it holds"):
+            answer: Any = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=asked)
+        waiting, taken, delayed = (int(answer["Attributes"][name]) for name in asked)
+        return Depth(waiting=waiting, taken=taken, delayed=delayed)
 
     def delete(self, receipt: str) -> None:
         """Delete a message of the jobs queue that was received. Raises Retry."""

@@ -47,7 +47,6 @@ class StackSafeguards:
         self._names: dict[str, str] = {}
 
     def deployed(self) -> dict[str, Parts]:
-        """Return them as the template has them. Raises Retry."""
         with translated("CloudFormation does not tell what was deployed"):
             template = self._cloudformation.get_template(
                 StackName=self._stack, TemplateStage="Processed"
@@ -78,7 +77,6 @@ class StackSafeguards:
         }
 
     def present(self) -> dict[str, Parts]:
-        """Return them as they are now. Raises Retry."""
         names = self._resources()
         bucket: Any = {"Bucket": names[BUCKET]}
         settings: Parts = {}

@@ -18,7 +18,7 @@ _LINE = 64
 
 
 class KmsSigner:
-    """A key of type ECC_NIST_P256."""
+    """A key of type ECC_NIST_P256, as evidence.digest.Signer."""
 
     algorithm = "ECDSA_SHA_256"
 
@@ -27,7 +27,6 @@ class KmsSigner:
         self.key_id = key_id
 
     def sign(self, digest: bytes) -> bytes:
-        """Return the signature, as DER, of what has this SHA-256. Raises Retry."""
         with translated("KMS does not sign"):
             answer = self._kms.sign(
                 KeyId=self.key_id,
@@ -38,7 +37,6 @@ class KmsSigner:
         return answer["Signature"]
 
     def is_signed(self, digest: bytes, signature: bytes) -> bool:
-        """Say whether this key has signed what has this SHA-256. Raises Retry."""
         key = serialization.load_pem_public_key(self.public_key())
         try:
             # KMS hands out the key of its type.
@@ -50,7 +48,6 @@ class KmsSigner:
         return True
 
     def public_key(self) -> bytes:
-        """Return the public key as PEM. Raises Retry."""
         with translated("KMS does not hand out the public key"):
             der = self._kms.get_public_key(KeyId=self.key_id)["PublicKey"]
         text = base64.b64encode(der).decode()
