@@ -188,7 +188,6 @@ def of_step(step: Json) -> Access:
 
 
 def to_json(access: Access) -> Json:
-    """Write an access for scripts."""
     calls = [call._asdict() for call in access.calls]
     return asdict(access) | {"at": format_time(access.at), "calls": calls}
 

@@ -283,11 +283,9 @@ class Held:
 
     @property
     def id(self) -> CallId:
-        """The call that is held."""
         return CallId(self.provider, self.account, self.call)
 
     def to_json(self) -> Json:
-        """Write it for scripts."""
         return asdict(self)
 
 

@@ -146,7 +146,6 @@ def strays(one: Followed, work: Overview, found: Status) -> int:
             recording=str(record),
             since=seen,
             alike=f"of no call at {one.provider}",
-            do_all=f"legato failed --provider {one.provider}",
         )
     return len(notes)
 
@@ -323,7 +322,6 @@ def _not_archived(
         since=each.found_at,
         reason=reason,
         alike=f"{kind} at {one.provider}",
-        do_all=f"legato reconcile --provider {one.provider} --from {each.found_at:%Y-%m-%d}",
     )
 
 

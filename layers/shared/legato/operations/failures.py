@@ -62,7 +62,6 @@ class Failure:
         return parse_time(text) if text else None
 
     def to_json(self, now: datetime) -> Json:
-        """Write it for scripts."""
         retried_at = self.retried_at
         return {
             "provider": self.provider,

@@ -153,14 +153,10 @@ def _findings(note: Note, found: Status, now: datetime) -> dict[str, KnownNeed]:
 
 def _seen(need: Need, known: KnownNeed | None, now: datetime) -> KnownNeed:
     began = known.since if known and known.seen else format_time(need.since or now)
+    said = ("what", "do", "detail", "alike", "do_all", "told_by_others")
     return KnownNeed(
-        what=need.what,
-        do=need.do,
+        **{name: getattr(need, name) for name in said},
         since=began,
-        detail=need.detail,
-        alike=need.alike,
-        do_all=need.do_all,
-        told_by_others=need.told_by_others,
         dated=need.since is not None,
         seen=known.seen + 1 if known else 1,
         returned=known.returned if known else 0,

@@ -102,7 +102,6 @@ class Need:
         return "|".join(parts).rstrip("|")
 
     def to_json(self) -> Json:
-        """Write it for scripts."""
         plain = ("kind", "what", "do", "provider", "account", "call", "recording", "reason")
         said = {name: getattr(self, name) for name in plain}
         return said | {"detail": self.detail, "since": self.since and format_time(self.since)}
@@ -122,13 +121,14 @@ class Status:
         return not self.needs and not self.unknown
 
     def to_json(self) -> Json:
-        """Write all of it for scripts."""
         unknown = {what: str(error) for what, error in self.unknown.items()}
         needs = [need.to_json() for need in self.needs]
         return self.said | {"well": self.well, "needs": needs, "unknown": unknown}
 
     def need(self, kind: str, what: str, do: str, **more: Any) -> None:
-        """Add what needs a person."""
+        """Add what needs a person. Of many that are alike, `do` is the command for all too."""
+        if "alike" in more:
+            more.setdefault("do_all", do)
         self.needs.append(Need(kind=kind, what=what, do=do, **more))
 
 

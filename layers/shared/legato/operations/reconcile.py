@@ -24,7 +24,7 @@ from legato.operations.inventory import AT_ONCE, Inventory, as_found
 from legato.operations.missing import STRAY, MissingRecordings
 from legato.operations.past import YOUNG, Classifier, Listed, Reconciling, Verdict
 from legato.operations.report.page import to_html
-from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation
+from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation, days_of
 from legato.operations.walk import RESERVE, Place, walk
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class _Run:
         """Compare the archive's folders with all that was read; False if no time is left for it."""
         listed = self._listed()
         for provider in self._work.providers:
-            for day in self._days():
+            for day in days_of(self._work.begin, self._work.end):
                 key = f"{provider}#archive#{day}"
                 if key in self._note.content["compared"]:
                     continue
@@ -179,7 +179,6 @@ class _Run:
         self._remember(compared=self._note.content["compared"] | {key: ""}, queued=queued)
 
     def _read_page(self, one: Recorded, place: Place) -> Place:
-        """Read a page and write down what it says."""
         page = one.page(place.cursor, turn=place.turn)
         if page.fault is not None:
             raise page.fault
@@ -320,12 +319,6 @@ class _Run:
             ours.recordings.add((named.account, named.recording))
             ours.days[named.account, named.day] += 1
         return listed
-
-    def _days(self) -> Iterable[date]:
-        moment = self._work.begin
-        while moment < self._work.end:
-            yield moment.date()
-            moment += timedelta(days=1)
 
     def _not_asked(self) -> Iterable[NotAsked]:
         for one in self._work.recorded:

@@ -10,6 +10,7 @@ import json
 import shlex
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ SET_ASIDE = timedelta(minutes=10)
 def status(work: Overview) -> Status:
     """Look at everything once. What cannot be read is `unknown`, and does not hide the rest."""
     found = Status(unknown=dict(work.unknown))
+    part = partial(_part, found)
     providers = [_provider(one, work, found) for one in work.followed]
     tails = (tail for one in providers for tail in one["tails"] or ())
     # When the first of the providers was looked at for the first time.
@@ -76,27 +78,26 @@ def status(work: Overview) -> Status:
     found.said = {
         "at": format_time(work.clock.now()),
         "providers": providers,
-        "ledger_lost": _asked("ledger", _ledger, work, found),
-        "digests": _asked("digests", _digests, work, found),
-        "time_stamps": _asked("time stamps", _stamps, work, found) if work.witnessed else None,
-        "reconciliation": _asked(
-            "reconciliation", lambda *_: _reconciled(began, work, found), work, found
-        ),
-        "safeguards": _asked("safeguards", lambda *_: _safeguards(began, work, found), work, found),
-        "holds": _asked("holds", lambda *_: _count(HOLDS, work), work, found),
-        "restores": _asked(
+        "ledger_lost": part("ledger", lambda: _ledger(work, found)),
+        "digests": part("digests", lambda: _digests(work, found)),
+        "time_stamps": part("time stamps", lambda: _stamps(work, found))
+        if work.witnessed
+        else None,
+        "reconciliation": part("reconciliation", lambda: _reconciled(began, work, found)),
+        "safeguards": part("safeguards", lambda: _safeguards(began, work, found)),
+        "holds": part("holds", lambda: _count(HOLDS, work)),
+        "restores": part(
             "restores",
-            lambda *_: {"under_way": _count(RESTORES, work), "there": _count(RESTORED, work)},
-            work,
-            found,
+            lambda: {"under_way": _count(RESTORES, work), "there": _count(RESTORED, work)},
         ),
     }
     return found
 
 
-def _asked(what: str, ask: Callable[[Overview, Status], Any], work: Overview, found: Status) -> Any:
+def _part(found: Status, what: str, ask: Callable[[], Any]) -> Any:
+    """Return what `ask` says, or None if it cannot be read, which is `unknown` then."""
     try:
-        return ask(work, found)
+        return ask()
     except LegatoError as error:
         found.unknown[what] = error
         return None
@@ -109,7 +110,7 @@ def _provider(one: Followed, work: Overview, found: Status) -> Json:
     waiting: list[Waits] = []
 
     def part(what: str, ask: Callable[[], Any]) -> Any:
-        return _asked(f"{name}: {what}", lambda *_: ask(), work, found)
+        return _part(found, f"{name}: {what}", ask)
 
     return {
         "provider": name,
@@ -279,17 +280,15 @@ def _tail(key: str, content: Json, one: Followed, work: Overview, found: Status)
             what = f"{key} cannot be read since {minute(since)}: {in_short(failing)}"
         elif known:
             what = f"{key} has not been read up to its end since {minute(known)}"
-        logs = logs_of(work, "SweeperFunction")
         found.need(
             "tail",
             what,
-            logs,
+            logs_of(work, "SweeperFunction"),
             provider=one.provider,
             about=key,
             since=since if fails else known,
             reason=failing,
             alike=f"that {one.provider} does not show",
-            do_all=logs,
         )
     return {
         "tail": key,
@@ -322,7 +321,6 @@ def _gaps(key: str, one: Followed, work: Overview, found: Status) -> int:
             reason=gap.reason,
             detail="asked for again, at least every hour",
             alike=f"in {key}",
-            do_all=f"legato reconcile --provider {one.provider} {days}",
         )
     return len(bad)
 
@@ -474,17 +472,15 @@ def _reconciled(began: datetime | None, work: Overview, found: Status) -> Json |
         found.need("reconciliation", what, logs_of(work, "AuditorFunction"), since=ended_at)
     if daily is not None:
         for gap in daily["not_asked"]:
-            again = f"legato reconcile --provider {gap['provider']} --from {daily['from'][:10]}"
             found.need(
                 "not compared",
                 f"{gap['what']} was not compared with its list: {in_short(gap['reason'])}",
-                again,
+                f"legato reconcile --provider {gap['provider']} --from {daily['from'][:10]}",
                 provider=gap["provider"],
                 about=gap["what"],
                 since=ended_at,
                 reason=gap["reason"],
                 alike=f"not compared at {gap['provider']}",
-                do_all=again,
             )
     if newest is None:
         return None

@@ -26,7 +26,7 @@ from legato.evidence.verify.times import AHEAD
 from legato.model import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
 
@@ -78,17 +78,8 @@ def verify(
             sparse=scope is not None,
         )
         chain.walk(at, tell, workers)
-        found = _examined(
-            evidence,
-            named,
-            report,
-            deep=deep,
-            scope=scope,
-            only=only,
-            at=at,
-            tell=tell,
-            workers=workers,
-        )
+        look = partial(examine, evidence=evidence, deep=deep, scope=scope, at=at)
+        found = _examined(evidence, named, report, look, scope, only, tell, workers)
         for key in named.rest():
             if _is_wanted(key, scope, only):
                 found.absent.discard(key)
@@ -105,18 +96,15 @@ def _examined(
     evidence: Evidence,
     named: Named,
     report: Report,
-    *,
-    deep: bool,
+    look: Callable[..., Examined],
     scope: Scope | None,
     only: Collection[str] | None,
-    at: datetime | None,
     tell: Tell,
     workers: Executor,
 ) -> Examined:
     """Examine folder after folder; return what has to wait until the newest time is known."""
     found, total = Examined(), named.count()
     found.absent = set() if scope is None else scope.expected()
-    look = partial(examine, evidence=evidence, deep=deep, scope=scope, at=at)
     # Holds come before the calls that they are compared with.
     prefixes = PREFIXES if only is None else sorted(only, key=lambda each: each.startswith(CALLS))
     batches = (batched(_folders(evidence, prefix), FOLDERS, strict=False) for prefix in prefixes)

@@ -112,16 +112,7 @@ def examine(
     its `scope` does not say to be whole only the manifests have to be there. `at` is the present
     moment, if it is known.
     """
-    found = _Folder(
-        folder=folder,
-        versions=versions,
-        named=named,
-        held=held,
-        evidence=evidence,
-        deep=deep,
-        scope=scope,
-        at=at,
-    )
+    found = _Folder(folder, versions, named, held, evidence, deep, scope, at)
     if folder.startswith(CALLS):
         found.call()
     elif folder.startswith(ACCESSES):
@@ -133,7 +124,7 @@ def examine(
     return found.out
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Folder:
     folder: str
     versions: Versions
@@ -150,7 +141,6 @@ class _Folder:
     _refused: Versions | None = None
 
     def call(self) -> None:
-        """Examine a call."""
         manifests = [found for key in self._manifest_keys() if (found := self._manifest(key))]
         self._check_revisions(manifests)
         for manifest in manifests:

@@ -61,7 +61,6 @@ class ChainGap:
         return after and (self.end is None or moment < self.end + HOUR)
 
     def tell(self, report: Report) -> None:
-        """Blame it."""
         many = f"; documents proven by nothing: {self.documents}" if self.documents else ""
         report.blame(self.key, self.kind, f"{self.problem}{many}")
 

@@ -101,7 +101,6 @@ class Report:
         return not self.findings
 
     def blame(self, key: str, kind: Kind, problem: str) -> None:
-        """Add a finding."""
         self.findings.append(Finding(key=key, kind=kind, problem=problem))
 
     def add(self, other: Report) -> None:

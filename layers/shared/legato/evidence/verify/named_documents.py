@@ -60,7 +60,6 @@ class Named:
         return None if found is None else dict(json.loads(found[0]))
 
     def count(self) -> int:
-        """Return how many there are."""
         [(count,)] = self._rows.execute("SELECT count(*) FROM named")
         return int(count)
 

@@ -27,6 +27,13 @@ _TIMES = ("began_at", "first_seen", "last_seen", "missing_since")
 _NOT_REPORTED = frozenset({"revision", "where", "last_seen", "missing_since"})
 
 
+def days_of(begin: datetime, end: datetime) -> Iterator[date]:
+    """Yield the days from `begin` to before `end`."""
+    while begin < end:
+        yield begin.date()
+        begin += timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A recording that a provider names, and what has become of it; or what else is wrong.
@@ -56,7 +63,6 @@ class Found:
 
     @property
     def id(self) -> CallId:
-        """The call whose recording it is."""
         return CallId(self.provider, self.account, self.call)
 
     @property
@@ -71,7 +77,6 @@ class Found:
         return self.recording or " ".join(filter(None, (f"({self.kind})", self.where, day)))
 
     def to_json(self) -> Json:
-        """Write it for the report."""
         return {k: v for k, v in self.to_note().items() if k not in _NOT_REPORTED}
 
     def to_note(self) -> Json:
@@ -153,7 +158,11 @@ class Reconciliation:
 
     def days(self) -> list[Day]:
         """Return the figures of each day of each provider, also where there are none."""
-        figures = {(day, name): Counter[str]() for day in self._dates() for name in self.providers}
+        figures = {
+            (day, name): Counter[str]()
+            for day in days_of(self.begin, self.end)
+            for name in self.providers
+        }
         for one in self.found:
             figures.setdefault((one.day, one.provider), Counter())[one.fate] += 1
         return [Day(day=day, provider=name, counts=c) for (day, name), c in figures.items()]
@@ -161,12 +170,6 @@ class Reconciliation:
     def complete(self, provider: str) -> bool:
         """Say whether all that was to be asked of a provider was."""
         return all(one.provider != provider for one in self.not_asked)
-
-    def _dates(self) -> Iterator[date]:
-        moment = self.begin
-        while moment < self.end:
-            yield moment.date()
-            moment += timedelta(days=1)
 
     def to_json(self) -> Json:
         """Write the report; scripts may rely on its fields."""
