@@ -27,20 +27,24 @@ ONE_PART = 5 * 1024 * 1024
 """Bytes: what is not larger was sent in one part, so S3's checksum can be computed from ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flaw:
-    """What is wrong with one recording of a call; with the call as a whole if it is empty.
+type Fate = Literal["archived", "waiting", "failed", "missing"]
 
-    What is `missing` may be fetched anew, what has `failed` is for a person.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What has become of one recording of a call; of the call as a whole if it is empty.
+
+    What is `missing` may be fetched anew, what has `failed` is for a person. `kind` tells what is
+    wrong from others, `reason` says it.
     """
 
-    kind: str
-    reason: str
+    fate: Fate = "failed"
+    kind: str = ""
+    reason: str = ""
     recording: str = ""
-    fate: Literal["missing", "failed"] = "failed"
 
 
-def flaws(state: CallState, sizes: Mapping[str, int], archive: Archive) -> list[Flaw]:
+def flaws(state: CallState, sizes: Mapping[str, int], archive: Archive) -> list[Verdict]:
     """Return what is wrong with a call that was sealed; `sizes` are those of its folder or more.
 
     Raises Retry.
@@ -48,7 +52,7 @@ def flaws(state: CallState, sizes: Mapping[str, int], archive: Archive) -> list[
     return list(_flaws(state, sizes, archive))
 
 
-def _flaws(state: CallState, sizes: Mapping[str, int], archive: Archive) -> Iterator[Flaw]:
+def _flaws(state: CallState, sizes: Mapping[str, int], archive: Archive) -> Iterator[Verdict]:
     prefix, sealed = state.prefix or "", state.manifest
     if not any(key.startswith(prefix) for key in sizes):
         yield from _of_all(state, "folder gone", f"{prefix} is gone from the archive")
@@ -63,11 +67,11 @@ def _flaws(state: CallState, sizes: Mapping[str, int], archive: Archive) -> Iter
         # One manifest that cannot be read must not keep all the others from being compared.
         yield from _of_all(state, "manifest unreadable", str(error), fate="failed")
         return
-    yield from _misplaced(state.id, content, sealed.key)
+    yield from misplaced(state.id, content, sealed.key)
     legs = {leg["id"]: leg for leg in content["legs"]}
     for leg in sorted(state.legs.keys() - legs.keys()):
         reason = f"{sealed.key} does not name it, though the ledger says so"
-        yield Flaw(kind="not in the manifest", reason=reason, recording=leg, fate="missing")
+        yield Verdict(kind="not in the manifest", reason=reason, recording=leg, fate="missing")
     for leg, named in legs.items():
         if leg not in state.legs and named["key"] not in sizes:
             continue  # the ledger knows, and somebody sees to it
@@ -80,32 +84,32 @@ def _flaws(state: CallState, sizes: Mapping[str, int], archive: Archive) -> Iter
 
 
 def _of_all(
-    state: CallState, kind: str, reason: str, *, fate: Literal["missing", "failed"] = "missing"
-) -> Iterator[Flaw]:
+    state: CallState, kind: str, reason: str, *, fate: Fate = "missing"
+) -> Iterator[Verdict]:
     for leg in sorted(state.legs):
-        yield Flaw(kind=kind, reason=reason, recording=leg, fate=fate)
+        yield Verdict(kind=kind, reason=reason, recording=leg, fate=fate)
 
 
-def _misplaced(call: CallId, content: Json, key: str) -> Iterator[Flaw]:
+def misplaced(call: CallId, content: Json, key: str) -> Iterator[Verdict]:
+    """Yield what is wrong with a manifest in the folder of a call if it is another call's."""
     named = CallId.of(content)
     if named != call:
         kind = "wrong account" if named.account != call.account else "wrong call"
-        yield Flaw(kind=kind, reason=f"{key} is the manifest of {named}")
+        yield Verdict(kind=kind, reason=f"{key} is the manifest of {named}")
 
 
 def _object(
     named: Json, sizes: Mapping[str, int], archive: Archive, *, kind: str, recording: str = ""
-) -> Iterator[Flaw]:
+) -> Iterator[Verdict]:
     """Compare an object with what a manifest says of it."""
     key = named["key"]
     stored = archive.stored(key) if key in sizes else None
     if stored is None:
-        fate: Literal["missing", "failed"] = "missing" if recording else "failed"
-        yield Flaw(
-            kind=kind, reason=f"{key} is gone from the archive", recording=recording, fate=fate
-        )
+        reason = f"{key} is gone from the archive"
+        fate: Fate = "missing" if recording else "failed"
+        yield Verdict(kind=kind, reason=reason, recording=recording, fate=fate)
     elif reason := _unlike(named, stored):
-        yield Flaw(
+        yield Verdict(
             kind="truncated" if stored.size < named["bytes"] else "altered",
             reason=f"{key} {reason}: run `legato verify`",
             recording=recording,
@@ -129,10 +133,9 @@ def _unlike(named: Json, stored: StoredObject) -> str:
 
 def _unnamed(
     prefix: str, content: Json, sizes: Mapping[str, int], archive: Archive
-) -> Iterator[Flaw]:
+) -> Iterator[Verdict]:
     """Yield the legs of the folder that no manifest names, neither the newest nor an older one."""
-    legs = legs_prefix(prefix)
-    unnamed = {key for key in sizes if key.startswith(legs)}
+    unnamed = {key for key in sizes if key.startswith(legs_prefix(prefix))}
     unnamed -= set(_named(content))
     while unnamed and content["supersedes"]:
         older = content["supersedes"]
@@ -147,10 +150,14 @@ def _unnamed(
         except (LegatoError, ValueError):
             break
         unnamed -= set(_named(content))
-    for key in sorted(unnamed):
-        name = unquote(key.removeprefix(legs).rpartition(".")[0])
-        reason = f"{key} is in the archive, and no manifest names it"
-        yield Flaw(kind="leg of no manifest", reason=reason, recording=name)
+    yield from map(unnamed_leg, sorted(unnamed))
+
+
+def unnamed_leg(key: str) -> Verdict:
+    """Return what is wrong with a leg under this key that no manifest names."""
+    name = unquote(key.rpartition("/")[2].rpartition(".")[0])
+    reason = f"{key} is in the archive, and no manifest names it"
+    return Verdict(kind="leg of no manifest", reason=reason, recording=name)
 
 
 def _named(content: Json) -> Iterable[str]:

@@ -11,16 +11,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from legato.archive.folder import Flaw
+from legato.archive.folder import Verdict, misplaced, unnamed_leg
 from legato.archive.layout import call_in, day_prefix, legs_prefix, manifest_key, newest_revision
 from legato.archive.manifest import read_manifest
 from legato.catalogue.index import Query, every
 from legato.errors import LegatoError
 from legato.ledger import removals
 from legato.ledger.waiting import at_work, promised
-from legato.model import CallId, parse_time
+from legato.model import CallId, CallState, parse_time
 from legato.operations.missing import LIST_EMPTY, NOT_LISTED, SECOND_FOLDER
 from legato.operations.past import YOUNG, Listed
 from legato.operations.report.reconciliation import Found
@@ -28,7 +27,6 @@ from legato.operations.report.reconciliation import Found
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from legato.model import CallState
     from legato.operations.past import Classifier, Reconciling
 
 AT_ONCE = 16
@@ -75,7 +73,7 @@ class Inventory:
         state = one.state
         if state.prefix is not None and state.prefix != one.folder:
             reason = f"{one.folder} is a second folder of a call that lies in {state.prefix}"
-            flaw = Flaw(kind=SECOND_FOLDER, reason=reason)
+            flaw = Verdict(kind=SECOND_FOLDER, reason=reason)
             return [as_found(state, flaw, day=day, where=one.folder)]
         if state.id in examined:
             return []
@@ -83,33 +81,26 @@ class Inventory:
             return [as_found(state, flaw, day=day) for flaw in self._unknown(one)]
         return [as_found(state, flaw, day=day) for flaw in self._classifier.flaws(state)]
 
-    def _unknown(self, one: _Call) -> Iterator[Flaw]:
+    def _unknown(self, one: _Call) -> Iterator[Verdict]:
         """Yield what is wrong with a folder of which the ledger says nothing that was sealed."""
         state, now = one.state, self._work.clock.now()
         if at_work(state, now) or promised(state, now) or state.status == "failed":
             return
         newest = newest_revision(one.sizes)
         if not newest:
-            for key in sorted(one.sizes):
-                if key.startswith(legs := legs_prefix(one.folder)):
-                    name = unquote(key.removeprefix(legs).rpartition(".")[0])
-                    reason = f"{key} is in the archive, and no manifest names it"
-                    yield Flaw(kind="leg of no manifest", reason=reason, recording=name)
+            legs = legs_prefix(one.folder)
+            yield from map(unnamed_leg, sorted(key for key in one.sizes if key.startswith(legs)))
             return
         key = manifest_key(one.folder, newest)
         try:
             sealed = self._work.archive.stored(key)
             content = read_manifest(sealed, self._work.archive) if sealed else {}
-            named = CallId.of(content)
+            wrong = list(misplaced(state.id, content, key))
         except (LegatoError, ValueError, KeyError) as error:
-            yield Flaw(kind="manifest unreadable", reason=f"{key}: {error}")
+            yield Verdict(kind="manifest unreadable", reason=f"{key}: {error}")
             return
-        if named == state.id:
-            reason = f"{key} is in the archive, and the ledger does not know the call"
-            yield Flaw(kind="not in the ledger", reason=reason)
-        else:
-            kind = "wrong account" if named.account != state.account else "wrong call"
-            yield Flaw(kind=kind, reason=f"{key} is the manifest of {named}")
+        reason = f"{key} is in the archive, and the ledger does not know the call"
+        yield from wrong or [Verdict(kind="not in the ledger", reason=reason)]
 
     def _lacking(self, one: _Call, *, listed: Collection[tuple[str, str]]) -> list[str]:
         """Return the archived legs of a call that the list should name, and does not."""
@@ -156,24 +147,18 @@ class Inventory:
         for account, lacking in sorted(accounts.items()):
             state, leg = lacking[0]
             if not listed.days[account, day]:
-                yield Found(
-                    provider=provider,
-                    account=account,
-                    call="",
-                    recording="",
-                    day=day,
-                    began_at=None,
-                    fate="failed",
-                    kind=LIST_EMPTY,
-                    reason=(
-                        f"the provider lists nothing of {day}, and {len(lacking)} recordings of it "
-                        f"are archived: the first is {leg} of {state.id}"
-                    ),
+                reason = (
+                    f"the provider lists nothing of {day}, and {len(lacking)} recordings of it "
+                    f"are archived: the first is {leg} of {state.id}"
+                )
+                flaw = Verdict(kind=LIST_EMPTY, reason=reason)
+                yield as_found(
+                    CallState(provider=provider, account=account, call=""), flaw, day=day
                 )
                 continue
             for state, leg in lacking:
                 reason = "it is archived, and the provider's list does not name it"
-                flaw = Flaw(kind=NOT_LISTED, reason=reason, recording=leg)
+                flaw = Verdict(kind=NOT_LISTED, reason=reason, recording=leg)
                 yield as_found(state, flaw, day=day)
 
     def _gone(
@@ -191,18 +176,25 @@ class Inventory:
             flaws = self._classifier.flaws(state)
             seen_to = at_work(state, now) or promised(state, now) or state.status == "failed"
             if not flaws and not seen_to and state.prefix in (None, row.prefix):
-                flaws = [Flaw(kind="folder gone", reason=f"{row.prefix} is gone from the archive")]
+                flaws = [
+                    Verdict(kind="folder gone", reason=f"{row.prefix} is gone from the archive")
+                ]
             for flaw in flaws:
                 yield as_found(state, flaw, day=day)
 
 
 def as_found(
-    state: CallState, flaw: Flaw, *, day: date, where: str = "", began_at: datetime | None = None
+    state: CallState,
+    verdict: Verdict,
+    *,
+    day: date,
+    where: str = "",
+    began_at: datetime | None = None,
 ) -> Found:
-    """Return a flaw of a call as a run reports it."""
+    """Return a verdict on a call as a run reports it."""
     return Found(
         **state.id._asdict(),
-        **asdict(flaw),
+        **asdict(verdict),
         day=day,
         began_at=began_at,
         revision=state.revision,

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from legato.archive.folder import Fate
     from legato.model import CallState, Note
     from legato.operations.past import Classifier, Listed, Reconciling
-    from legato.operations.report.reconciliation import Fate
     from legato.ports import Lists
 
 A_DAY = timedelta(days=1)

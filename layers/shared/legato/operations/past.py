@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from legato.archive.folder import Flaw, flaws
+from legato.archive.folder import Verdict, flaws
 from legato.archive.layout import folder_of
 from legato.errors import Retry, Stale
 from legato.ledger import unarchived
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from legato.catalogue.index import Catalogue
     from legato.model import CallId, CallState, Json, Note, Trouble
-    from legato.operations.report.reconciliation import Fate, Found
+    from legato.operations.report.reconciliation import Found
     from legato.ports import Archive, Backlog, Clock, Jobs, Ledger, Lists, Notes, Recorded
 
 log = logging.getLogger(__name__)
@@ -34,18 +34,6 @@ YOUNG = timedelta(hours=4)
 WRITE_TRIES = 10
 FOLDERS = 4
 """How many days' listings of the bucket are held at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What has become of a recording. `kind` tells what is wrong from others, `reason` says it."""
-
-    fate: Fate
-    kind: str = ""
-    reason: str = ""
-
-
-ARCHIVED = Verdict("archived")
 
 
 class Classifier:
@@ -59,7 +47,7 @@ class Classifier:
 
     def verdicts(
         self, state: CallState, wanted: Mapping[str, datetime | None]
-    ) -> tuple[dict[str, Verdict], list[Flaw]]:
+    ) -> tuple[dict[str, Verdict], list[Verdict]]:
         """Return the fate of each recording of a call, and what else is wrong with the call.
 
         Raises Retry.
@@ -70,17 +58,17 @@ class Classifier:
         found: dict[str, Verdict] = {}
         for recording, began_at in wanted.items():
             if recording in of_leg and recording in state.legs:
-                flaw = of_leg[recording]
-                found[recording] = Verdict(flaw.fate, flaw.kind, flaw.reason)
+                found[recording] = of_leg[recording]
             elif recording in state.legs:
-                found[recording] = _sealed(state.troubles.get(recording))
+                found[recording] = _sealed(recording, state.troubles.get(recording))
             else:
                 note = note or self._work.notes.read(records_key(state.id))
-                found[recording] = self._absent(recording, began_at, state, note)
+                absent = self._absent(recording, began_at, state, note)
+                found[recording] = replace(absent, recording=recording)
         named = of_leg.keys() & state.legs.keys() & wanted.keys()
         return found, [flaw for flaw in wrong if flaw.recording not in named]
 
-    def flaws(self, state: CallState) -> list[Flaw]:
+    def flaws(self, state: CallState) -> list[Verdict]:
         """Return what is wrong with a call in the archive, if it was sealed. Raises Retry."""
         if state.prefix is None or (not state.legs and state.manifest is None):
             return []
@@ -180,38 +168,40 @@ class Classifier:
         """Judge a recording that is not sealed."""
         now = self._work.clock.now()
         if at_work(state, now):
-            return Verdict("waiting", reason="it is being archived")
+            return Verdict(fate="waiting", reason="it is being archived")
         trouble = state.troubles.get(recording)
         if trouble is not None and (trouble.next_at is None or not promised(state, now)):
-            return Verdict("failed", trouble.kind, trouble.reason)
+            return Verdict(kind=trouble.kind, reason=trouble.reason)
         if promised(state, now):
             why = trouble.reason if trouble else state.reason
-            return Verdict("waiting", reason=why or "its job waits in the queue")
+            return Verdict(fate="waiting", reason=why or "its job waits in the queue")
         if state.status == "failed":
-            return Verdict("failed", "failed", state.reason or "its call failed")
+            return Verdict(kind="failed", reason=state.reason or "its call failed")
         named = recording in note.content.get("unarchived", ())
         seen = parse_time(note.content["seen"]) if named and "seen" in note.content else None
         if seen is not None and now - seen < self._patient(state.provider):
-            return Verdict("waiting", reason="its job waits in the queue")
+            return Verdict(fate="waiting", reason="its job waits in the queue")
         if seen is None and began_at is not None and now - began_at < YOUNG:
-            return Verdict("waiting", reason="it is young")
+            return Verdict(fate="waiting", reason="it is young")
         if state.status == "archived":
-            return Verdict("missing", "not archived", "the sealed call lacks it")
+            return Verdict(fate="missing", kind="not archived", reason="the sealed call lacks it")
         if state.status == "empty":
             reason = "the ledger says that nothing was recorded"
-            return Verdict("missing", "not archived", reason)
+            return Verdict(fate="missing", kind="not archived", reason=reason)
         if state.version:
             reason = f"the ledger says {state.status}, and nobody is at work on it"
-            return Verdict("missing", "stuck", reason)
+            return Verdict(fate="missing", kind="stuck", reason=reason)
         if note.version:
             reason = "it was found, but the ledger has no entry of its call"
-            return Verdict("missing", "stuck", reason)
-        return Verdict("missing", "never found", "nothing is known of its call")
+            return Verdict(fate="missing", kind="stuck", reason=reason)
+        return Verdict(fate="missing", kind="never found", reason="nothing is known of its call")
 
 
-def _sealed(trouble: Trouble | None) -> Verdict:
+def _sealed(recording: str, trouble: Trouble | None) -> Verdict:
     """Judge a recording that is sealed, and perhaps not whole."""
-    return Verdict("failed", trouble.kind, trouble.reason) if trouble else ARCHIVED
+    if trouble is None:
+        return Verdict(fate="archived", recording=recording)
+    return Verdict(kind=trouble.kind, reason=trouble.reason, recording=recording)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from legato.archive.folder import Verdict
 from legato.archive.manifest import JSON
 from legato.discovery.sweep import STRAY as NO_CALL
 from legato.discovery.sweep import note_stray
 from legato.errors import Barred, Failed, Retry, Stale
 from legato.ledger import undigested
-from legato.model import CallId, format_time, parse_time
+from legato.model import CallId, CallState, format_time, parse_time
 from legato.operations.inventory import AT_ONCE, Inventory, as_found
 from legato.operations.missing import STRAY, MissingRecordings
-from legato.operations.past import YOUNG, Classifier, Listed, Reconciling, Verdict
+from legato.operations.past import YOUNG, Classifier, Listed, Reconciling
 from legato.operations.report.page import to_html
 from legato.operations.report.reconciliation import Found, NotAsked, Reconciliation, days_of
 from legato.operations.walk import RESERVE, Place, walk
@@ -245,8 +246,12 @@ class _Run:
             if self._within(began):
                 note_stray(stray, one.name, self._work.notes, self._work.clock)
                 recording = str(stray.get("id", "?"))
-                call = CallId(one.name, "", "")
-                found.append(self._fate(call, recording, began, Verdict("failed", STRAY, NO_CALL)))
+                verdict = Verdict(kind=STRAY, reason=NO_CALL, recording=recording)
+                found.append(
+                    self._as_found(
+                        CallState(provider=one.name, account="", call=""), verdict, began
+                    )
+                )
         return found, flaws
 
     def _judged_call(self, one: Recorded, change: Change) -> tuple[list[Found], list[Found]]:
@@ -258,39 +263,22 @@ class _Run:
                 continue
             wanted |= dict.fromkeys(one.recordings([record]), began)
             for odd in one.unreadable([record]):
-                unclear = Verdict("failed", "unreadable", odd.reason)
-                found.append(self._fate(change.id, odd.id, began, unclear))
+                unclear = Verdict(kind="unreadable", reason=odd.reason, recording=odd.id)
+                found.append(self._as_found(CallState(**change.id._asdict()), unclear, began))
         if not wanted:
             return found, []
         state = self._work.ledger.load(change.id)
         verdicts, flaws = self._classifier.verdicts(state, wanted)
-        for recording, verdict in verdicts.items():
-            began, revision = wanted[recording], state.revision
-            found.append(self._fate(change.id, recording, began, verdict, revision=revision))
+        found += [self._as_found(state, each, wanted[name]) for name, each in verdicts.items()]
         began = min(filter(None, wanted.values()), default=None)
-        day = (began or self._work.begin).date()
-        return found, [as_found(state, flaw, day=day, began_at=began) for flaw in flaws]
+        return found, [self._as_found(state, flaw, began) for flaw in flaws]
 
     def _within(self, began: datetime | None) -> bool:
         return began is None or self._work.begin <= began < self._work.end
 
-    def _fate(
-        self,
-        call: CallId,
-        recording: str,
-        began_at: datetime | None,
-        verdict: Verdict,
-        *,
-        revision: int = 0,
-    ) -> Found:
-        return Found(
-            **call._asdict(),
-            recording=recording,
-            day=(began_at or self._work.begin).date(),
-            began_at=began_at,
-            revision=revision,
-            **asdict(verdict),
-        )
+    def _as_found(self, state: CallState, verdict: Verdict, began_at: datetime | None) -> Found:
+        day = (began_at or self._work.begin).date()
+        return as_found(state, verdict, day=day, began_at=began_at)
 
     def _found(self, what: str) -> dict[tuple[CallId, str], Found]:
         """Return each finding of all that was read and compared, as it was when first judged."""

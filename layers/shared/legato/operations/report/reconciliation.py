@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from legato import __version__
 from legato.archive import document
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from legato.archive.folder import Fate
+
 SCHEMA_VERSION = 1
 DAILY = "daily"
 """The run that nobody asks for."""
-
-type Fate = Literal["archived", "waiting", "failed", "missing"]
 
 FATES: tuple[Fate, ...] = ("archived", "waiting", "failed", "missing")
 _TIMES = ("began_at", "first_seen", "last_seen", "missing_since")
