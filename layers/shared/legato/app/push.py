@@ -26,14 +26,9 @@ def receiver() -> partial[Reply]:
         arn=settings.inbound_tokens,
         name=INBOUND_TOKENS,
     )
-
-    def keys(*, fresh: bool) -> list[str]:
-        value = secret.value(fresh=fresh)
-        return [str(value.get(name) or "") for name in (KAZOO_PUSH_KEY, KAZOO_PREVIOUS_PUSH_KEY)]
-
     return partial(
         push,
-        keys=keys,
+        keys=partial(secret.texts, KAZOO_PUSH_KEY, KAZOO_PREVIOUS_PUSH_KEY),
         recognise=recognise,
         inbox=PushInbox(client("s3", read_timeout=QUICK_S3_SECONDS), bucket=settings.inbox),
     )

@@ -27,14 +27,9 @@ def receiver() -> partial[Reply]:
         arn=settings.inbound_tokens,
         name=INBOUND_TOKENS,
     )
-
-    def tokens(*, fresh: bool) -> list[str]:
-        value = secret.value(fresh=fresh)
-        return [str(value.get(name) or "") for name in (CURRENT_TOKEN, PREVIOUS_TOKEN)]
-
     return partial(
         receive,
-        hook=RingexHook(tokens),
+        hook=RingexHook(partial(secret.texts, CURRENT_TOKEN, PREVIOUS_TOKEN)),
         jobs=SqsJobs(client("sqs", read_timeout=2), queue=settings.ringex_queue),
         clock=SystemClock(),
         settle=settings.ringex_settle_seconds,

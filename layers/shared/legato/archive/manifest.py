@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 JSON = "application/json"
 
 SCHEMA_VERSION = 1
+_OF_THE_WHOLE = ("media_type", "codec", "sample_rate", "channels", "duration_ms")
+_LEVELS = ("longest_silence_ms", "silent_share", "peak_dbfs", "loudness_dbfs")
 _FACTS = tuple(fact.name for fact in fields(AudioFacts) if fact.name != "extension")
 
 
@@ -99,12 +101,7 @@ def to_json(revision: Revision) -> Json:
         ],
         "recording": _recording(revision.recording),
         "overlaps": overlaps(revision.legs),
-        "levels": {
-            "longest_silence_ms": levels.longest_silence_ms,
-            "silent_share": levels.silent_share,
-            "peak_dbfs": levels.peak_dbfs,
-            "loudness_dbfs": levels.loudness_dbfs,
-        },
+        "levels": {name: getattr(levels, name) for name in _LEVELS},
         "peaks": described(revision.recording.peaks),
         "missing": [
             {
@@ -160,16 +157,6 @@ def _epoch_ms(leg: StoredLeg) -> int:
     return round(leg.leg.started_at.timestamp() * 1000)
 
 
-def _audio(audio: AudioFacts) -> Json:
-    return {
-        "media_type": audio.media_type,
-        "codec": audio.codec,
-        "sample_rate": audio.sample_rate,
-        "channels": audio.channels,
-        "duration_ms": audio.duration_ms,
-    }
-
-
 def _leg(leg: StoredLeg, offset_ms: int) -> Json:
     return {
         "id": leg.leg.id,
@@ -200,7 +187,8 @@ def played(legs: Sequence[Json]) -> list[Json]:
 def _recording(recording: Recording) -> Json | None:
     if recording.object is None or recording.audio is None:
         return None
-    return {**described(recording.object), **_audio(recording.audio), "how": recording.how}
+    audio = {fact: getattr(recording.audio, fact) for fact in _OF_THE_WHOLE}
+    return {**described(recording.object), **audio, "how": recording.how}
 
 
 def read_manifest(sealed: StoredObject, archive: Archive) -> Json:

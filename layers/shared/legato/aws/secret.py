@@ -70,6 +70,11 @@ class Secret:
         part = self.value(fresh=fresh).get(provider)
         return part if isinstance(part, dict) else {}
 
+    def texts(self, *names: str, fresh: bool = False) -> list[str]:
+        """Return the texts of these names; an empty one where there is none. Raises as value."""
+        value = self.value(fresh=fresh)
+        return [str(value.get(name) or "") for name in names]
+
     def read(self) -> Json:
         """Return the secret as it is now, for who is going to change it. Raises Retry."""
         return self._read()
