@@ -49,10 +49,13 @@ def main() -> int:
     for line in summary(placed, package):
         # In one piece, so that an address can be copied.
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-    wrong = [(one, fault) for one in placed for fault in one.faults]
-    for one, fault in wrong:
-        console.print(f"[red]{one.call.title}: {fault}[/]")
-    return 1 if wrong else 0
+    return 0
+
+
+def refuse_faults(placed: Iterable[Placed]) -> None:
+    """Raise LocalError if something of a call is not as it should be, and name all of it."""
+    if faults := [f"{one.call.title}: {fault}" for one in placed for fault in one.faults]:
+        raise LocalError("\n".join(faults))
 
 
 def archive_all(system: System) -> tuple[list[Placed], Path]:
@@ -63,6 +66,7 @@ def archive_all(system: System) -> tuple[list[Placed], Path]:
     placed = list(_place(system, CALLS))
     _wait(system, placed)
     _verify(system, placed)
+    refuse_faults(placed)
     return placed, _export(system, placed)
 
 

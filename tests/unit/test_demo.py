@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from local.demo.__main__ import refuse_faults
 from local.demo.calls import CALLS
 from local.demo.evidence import Evidence
 from local.demo.placed import Placed
 from local.demo.summary import WIDTH, summary
+from local.processes import LocalError
 
 
 def archived(call, *, wrong=()):
@@ -58,3 +60,14 @@ def test_the_end_of_the_demo_counts(calls):
     [sums] = [line for line in rest if "SHA-256" in line]
     good, _, of, *_ = sums.split()[1:]
     assert int(good) == int(of) - 1
+
+
+def test_a_wrong_byte_fails_the_demo(calls):
+    """Before anything is exported, and all that is wrong is named."""
+    refuse_faults(calls)
+    for at in (0, 1):
+        calls[at] = archived(CALLS[at], wrong=("calls/x",))
+    with pytest.raises(LocalError) as raised:
+        refuse_faults(calls)
+    said = [f"{call.title}: calls/x has other bytes" for call in CALLS[:2]]
+    assert str(raised.value).split("\n") == said
