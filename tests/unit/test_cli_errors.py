@@ -70,7 +70,9 @@ class Aws:
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Aws]:
     """A machine on which nothing of AWS is set up but two keys and a region."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
+        # The command sets them in its own process; undone is only what was set here first.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     for name, value in {
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",

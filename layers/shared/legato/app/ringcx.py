@@ -7,7 +7,15 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from legato.app.part import AT_ONCE, JOB_SECONDS, LATE, check_sources, credential_ids, processing, windows
+from legato.app.part import (
+    AT_ONCE,
+    JOB_SECONDS,
+    LATE,
+    check_sources,
+    credential_ids,
+    processing,
+    windows,
+)
 from legato.discovery.accounts import Accounts
 from legato.discovery.sweep_all import SweepAllReport, sweep_all
 from legato.errors import Failed, Refused
