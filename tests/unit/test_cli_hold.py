@@ -13,10 +13,13 @@ from legato.catalogue.index import enter
 from legato.cli.app import app
 from legato.cli.exit_codes import Exit
 from legato.cli.hold import AT_ONCE
+from legato.cli.last_find import remember
 from legato.cli.select import MANY
+from legato.clock import SystemClock
+from legato.errors import Retry
 from legato.evidence.cases import spellings
-from legato.evidence.legal_hold import known_calls
-from tests.fakes import FakeCatalogue
+from legato.evidence.legal_hold import answer, known_calls
+from tests.fakes import FakeCatalogue, an_id
 from tests.unit.test_catalogue import a_row
 from tests.unit.test_legal_hold import ALICE, BOB, CASE, World
 
@@ -179,6 +182,41 @@ def test_a_call_that_nobody_knows_is_not_found(place, person):
     """Though the catalogue is not asked: a call may be held before it is archived."""
     ended = legato(place, "hold", "s-9", "--case", "c", "--reason", "r")
     assert (ended.exit_code, "there is no call s-9" in ended.output) == (Exit.NOT_FOUND, True)
+
+
+@pytest.mark.parametrize("lines", [None, "{}\ns-1\n"])
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [("2", "s-2222"), ("s-22", "s-2222"), ("s-33", "s-33"), ("ringex/1/s-33", "s-33")],
+)
+def test_a_call_is_held_by_its_row_or_the_beginning_of_its_id(place, person, name, held, lines):
+    """A call that is not archived yet goes before one whose id only begins so."""
+    for call in ("s-2222", "s-3333"):
+        place.world.know(call)
+        enter(a_row(call), place.rows, list)
+    enter(a_row("s-1"), place.rows, list)
+    place.world.know("s-33")
+    listed = [place.rows.row(an_id(call)) for call in ("s-3333", "s-2222")]
+    remember(listed, place.rows, SystemClock())
+    why = ("--case", CASE, "--reason", "complaint")
+    name, lines = ("-", lines.format(name)) if lines else (name, None)
+    ended = legato(place, "hold", name, *why, lines=lines)
+    assert ended.exit_code == 0, ended.output
+    assert {one.call for one in place.holds(case=CASE)} - {"s-1"} == {held}
+
+
+def test_a_row_that_is_not_there_holds_nothing(place, person):
+    ended = legato(place, "hold", "7", "--case", CASE, "--reason", "complaint")
+    assert (ended.exit_code, place.requests) == (Exit.NOT_FOUND, [])
+    assert "there is no row 7" in ended.stderr
+
+
+def test_who_may_hold_need_not_be_permitted_to_search(place, person):
+    def refused(*_, **__):
+        raise Retry("not permitted")
+
+    place.rows.find = refused
+    assert hold(place).exit_code == 0
 
 
 def test_calls_are_held_and_released_by_filters(place, person):

@@ -41,7 +41,9 @@ class TestNamesOfCalls:
         found = Selection(calls=calls).rows(FakePlace())
         assert [row.call for row in found] == ["s-b-1", "s-c-1", "s-d-1", "s-a-1"]
         assert One(call="2").rows(FakePlace())[0].call == "s-b-1"
-        with pytest.raises(NotFound, match=r"no row 3: .*; .*nothing with the id zzzz"):
+        with pytest.raises(
+            NotFound, match=r"2 of 3 calls are wrong.* no row 3: .*; the same of zzzz"
+        ):
             Selection(calls=["1", "3", "zzzz"]).rows(FakePlace())
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from legato.catalogue.index import Query
-from legato.catalogue.named import named
+from legato.catalogue.named import UnknownCriterion
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit, exit_of
+from legato.cli.last_find import call_named
 from legato.cli.options import AsJson, Case, Yes
 from legato.cli.output import ListTable, end, in_short, moment, say, write_json
 from legato.cli.select import Selection, chosen, confirm_many, looked_up, meant_case
+from legato.clock import SystemClock
 from legato.errors import LegatoError, NotFound, Refused
 from legato.format import counted
 from legato.model import CallId, parse_time, person
@@ -241,12 +243,13 @@ def _calls(
 ) -> Sequence[str]:
     """Return the calls. Those that are named may be unknown to the catalogue, and known to AWS.
 
-    Of several, all are looked up before anything is asked; one is HolderFunction's own business.
+    Of several, all are looked up before anything is asked; the address of one, or what the
+    catalogue does not know, is HolderFunction's own business.
     """
     query = selection.query()
     names = selection.names()
     if len(names) == 1 and query == Query():
-        return names
+        return [_only(names[0], stack)]
     if names and query == Query():
         found = looked_up(names, lambda call: _address(call, stack, force=force))
         return list(dict.fromkeys(found))
@@ -258,7 +261,7 @@ def _calls(
 def _address(call: str, stack: Stack, *, force: bool) -> str:
     """Return the address of a call. Raises Refused, NotFound; Retry."""
     try:
-        return str(named(call, stack.catalogue()).id)
+        return str(_meant(call, stack, force=force))
     except NotFound:
         known = stack.known_calls(call)
         if len(known) == 1:
@@ -266,6 +269,45 @@ def _address(call: str, stack: Stack, *, force: bool) -> str:
         if not force:
             raise
     return str(CallId.parse(call))
+
+
+def _only(call: str, stack: Stack) -> str:
+    """Return the address of a call that is named by its row, an id, or the beginning of one."""
+    if _is_address(call):
+        return call
+    try:
+        return str(_meant(call, stack))
+    except UnknownCriterion:
+        return call
+    except Refused:
+        raise
+    except LegatoError:
+        # Who may hold calls need not be permitted to search them.
+        return call
+
+
+def _meant(call: str, stack: Stack, *, force: bool = False) -> CallId:
+    """Return the call of the catalogue that is meant. Raises as call_named.
+
+    A call that is not archived yet goes before one whose id only begins so, and by force so does
+    any address.
+    """
+    row = call_named(call, stack.catalogue(), SystemClock())
+    name = call.strip().casefold()
+    if name in {str(row.id).casefold(), *(each.casefold() for each in row.ids)}:
+        return row.id
+    known = stack.known_calls(call)
+    if len(known) == 1:
+        return known[0]
+    return CallId.parse(call) if force and _is_address(call) else row.id
+
+
+def _is_address(text: str) -> bool:
+    try:
+        CallId.parse(text)
+    except Refused:
+        return False
+    return True
 
 
 def _show(answer: Json, case: str) -> None:
