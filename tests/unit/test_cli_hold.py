@@ -18,7 +18,7 @@ from legato.cli.select import MANY
 from legato.clock import SystemClock
 from legato.errors import Retry
 from legato.evidence.cases import spellings
-from legato.evidence.legal_hold import answer, known_calls
+from legato.evidence.legal_hold import known_calls
 from tests.fakes import FakeCatalogue, an_id
 from tests.unit.test_catalogue import a_row
 from tests.unit.test_legal_hold import ALICE, BOB, CASE, World
