@@ -35,11 +35,10 @@ def legato(*words, folder=".", stdin=os.devnull, later=0, **environment):
     `stdin` is a path: of a terminal, if somebody types there. `later` sets Legato's clock forward,
     by so many seconds.
     """
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    clean |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **environment}
+    clean = clean_environment(environment)
     with TemporaryDirectory() as scratch:
         files = [stdin, f"{scratch}/stdout", f"{scratch}/stderr"]
-        process = FORKS.Process(target=_run, args=(words, folder, files, clean, later))
+        process = FORKS.Process(target=run_typed, args=(words, folder, files, clean, later))
         process.start()
         process.join(PATIENCE_SECONDS)
         if process.exitcode is None:
@@ -66,11 +65,20 @@ def answering(text):
         os.close(its)
 
 
-def _run(words, folder, files, environment, later):
+def clean_environment(more):
+    """Return the environment of a command that knows nothing of AWS but what is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return clean | {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere", **more}
+
+
+def run_typed(words, folder, files, environment, later):
+    """Run the command in this process, with these files for its input, output and errors."""
     for number, file in enumerate(files):
         flags = os.O_WRONLY | os.O_CREAT if number else os.O_RDWR | os.O_NOCTTY
         os.dup2(os.open(file, flags), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - multiprocessing has closed it
+    # The others were made for other files, of which they know whether one can seek there.
+    sys.stdout, sys.stderr = (open(each, "w", 1, closefd=False) for each in (1, 2))  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -85,8 +86,27 @@ def in_short(error: LegatoError) -> str:
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Write a line on standard output, or on standard error."""
-    typer.echo(printable(line), err=err)
+    """Write a line on standard output, or on standard error; at a terminal, folded between words.
+
+    An address, a path or a command stays whole, to be copied.
+    """
+    text = printable(line)
+    stream = sys.stderr if err else sys.stdout
+    if (
+        stream is not None
+        and stream.isatty()
+        and len(text) > (width := get_terminal_size().columns)
+    ):
+        begins = text[: len(text) - len(text.lstrip())]
+        folded = wrap(
+            text,
+            width,
+            subsequent_indent=begins,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = "\n".join(folded)
+    typer.echo(text, err=err)
 
 
 def end(line: str, code: Exit) -> NoReturn:
