@@ -149,7 +149,7 @@ def test_a_wrong_answer_is_told_and_asked_for_again(system, legato, providers):
     for provider in providers.split(", "):
         if provider != "ringcx" or providers == "ringcx":
             part = before.partition(f"Checking {provider_name(provider)}")[2]
-            assert "WRONG" in part.partition("Mend it")[0], before
+            assert "  wrong   " in part.partition("Mend it")[0], before
 
 
 def ringex_file(system):
@@ -170,6 +170,7 @@ def test_a_stack_is_upgraded_and_deleted_with_all_that_stays(system, legato):
     assert shown.question() == "Deploy it?", shown.shown
     assert "has version 0.1.0, this checkout 0.1.0" in shown.shown
     assert "New parameters: none." in shown.shown
+    assert "Parameters that go: none." in shown.shown
     shown.type("y")
     assert shown.code() == 0, shown.shown
     assert system.stack.outputs == before
@@ -181,7 +182,7 @@ def test_a_stack_is_upgraded_and_deleted_with_all_that_stays(system, legato):
     assert wrong.code() == 2, wrong.shown
     assert before["ArchiveBucketName"] in wrong.shown
     assert system.stack.outputs == before
-    last = legato("uninstall", "--everything", "--yes", "--confirm", "legato")
+    last = legato("uninstall", "--everything", "--yes", "--name", "legato")
     assert last.code() == 0, last.shown
     assert "RingEX's webhook subscription is removed." in last.shown
     buckets = aws.client("s3", system.endpoints.aws).list_buckets()["Buckets"]
@@ -194,10 +195,10 @@ def test_a_stack_is_upgraded_and_deleted_with_all_that_stays(system, legato):
 def test_what_is_locked_is_not_removed(system, legato):
     """Nor is the stack, when everything was to be removed."""
     place_calls(system, "ringex")
-    lock = ("--set", "retention=GOVERNANCE", "--wait", "3")
+    lock = ("--set", "retention=GOVERNANCE", "--minutes", "3")
     first = legato("setup", "--file", ringex_file(system), "--yes", *lock)
     assert first.code() == 0, first.shown
-    last = legato("uninstall", "--everything", "--yes", "--confirm", "legato")
+    last = legato("uninstall", "--everything", "--yes", "--name", "legato")
     assert last.code() == 2, last.shown
     assert "objects are locked until" in last.shown
     assert system.stack.outputs
@@ -223,7 +224,7 @@ def test_what_is_changed_later_changes_that_alone(system, legato):
     assert held.keys() == {"ringex", "kazoo"}
     assert held["ringex"] == known
     place_calls(system, "ringex")
-    third = legato("setup", "--yes", "--wait", "5")
+    third = legato("setup", "--yes", "--minutes", "5")
     assert third.code() == 0, third.shown
     assert "Nothing to change" in third.shown
 

@@ -41,13 +41,6 @@ class Deployed:
 
     name: str
 
-    def region(self) -> str:
-        """Return the region. Raises Refused if none is set."""
-        found = stack.region()
-        if not found:
-            raise Refused("no AWS region is set: give --region, or set AWS_REGION")
-        return found
-
     def parameters(
         self, *, tell: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
     ) -> dict[str, str] | None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from legato.ports import Accesses
     from legato.retrieval.export.package import Exporting
     from legato.retrieval.restore.survey import Restoring
-    from legato.setup.deploy import Deployer
+    from legato.setup.deploy import Checkout, Deployer
     from legato.setup.findings import Finding
 
 # Each method loads what it needs: a search is over sooner than all of AWS and all providers are
@@ -99,14 +99,28 @@ class Stack:
                     "the local system that runs cannot deploy: start it with `make local`"
                 )
             return LocalDeployer(str(control), find_checkout(here))
-        deployed = self.deployed()
+        checkout, deployed = find_checkout(here), self.deployed()
         return SamDeployer(
-            checkout=find_checkout(here),
+            checkout=checkout,
             stack=self.stack,
-            region=deployed.region(),
+            region=self._region(checkout),
             profile=self.profile,
             invoke=deployed.keep,
         )
+
+    def _region(self, checkout: Checkout) -> str:
+        """Return the region of AWS's clients, which is that of samconfig.toml if none is set.
+
+        Raises Refused without any.
+        """
+        from legato.aws.stack import region
+        from legato.setup.samconfig import settings
+
+        if not region() and (last := settings(checkout.samconfig).get("region")):
+            use(None, region=str(last), profile=None)
+        if not (found := region()):
+            raise Refused("no AWS region is set: give --region, or set AWS_REGION")
+        return found
 
     def holder(self) -> Holder:
         """Return who holds and releases calls. Raises Failed if the stack has nobody."""

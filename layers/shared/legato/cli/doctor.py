@@ -74,7 +74,7 @@ def _shown(found: Iterable[Finding]) -> list[Finding]:
         say(title)
         for one in some:
             shown.append(one)
-            _show(one, one.subject.removeprefix(f"{title} "))
+            show_finding(one, one.subject.removeprefix(f"{title} "))
         say()
     counts = [(sum(each.state == state for each in shown), state) for state in ("wrong", "unknown")]
     if flaws := [f"{count} {state}" for count, state in counts if count]:
@@ -84,15 +84,17 @@ def _shown(found: Iterable[Finding]) -> list[Finding]:
     return shown
 
 
-def _show(one: Finding, subject: str) -> None:
-    _say_wrapped(f"  {one.state:<7} ", f"{subject}: {one.text}")
+def show_finding(one: Finding, subject: str) -> None:
+    """Show what was looked at, as `subject` names it here, and what to do."""
+    say_wrapped(f"  {one.state:<7} ", f"{subject}: {one.text}")
     if one.remedy.startswith(RUNS):
         say(f"{' ' * HANG}$ {one.remedy}")
     elif one.remedy:
-        _say_wrapped(f"{' ' * HANG}→ ", one.remedy)
+        say_wrapped(f"{' ' * HANG}→ ", one.remedy)
 
 
-def _say_wrapped(begins: str, words: str) -> None:
+def say_wrapped(begins: str, words: str) -> None:
+    """Write words behind what a line begins with, in as many lines as they take."""
     for line in textwrap.wrap(
         words,
         COLUMNS,

@@ -16,9 +16,10 @@ import typer
 
 from legato.cli.ask import again, ask_provider, ask_providers, ask_the_rest
 from legato.cli.command import command
+from legato.cli.doctor import say_wrapped, show_finding
 from legato.cli.exit_codes import Exit
 from legato.cli.options import Yes
-from legato.cli.output import end, moment, say
+from legato.cli.output import asks, end, moment, say
 from legato.errors import Refused
 from legato.model import provider_name
 from legato.setup.choices import CHOICES, Decided, given, present, providers_of, variable
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from legato.setup.findings import Finding
 
 AGAIN = "interrupted: run the same command again, and it goes on"
-COLUMNS = 80
 WAIT_MINUTES = 30
 """RingCX reports a call within that."""
 LOOK_SECONDS = 2
@@ -44,16 +44,15 @@ KEEPER_TRIES = 4
 KEEPER_SECONDS = 10
 SHOWN = 60
 """Characters of a parameter's value."""
-MARKS = {State.OK: "ok", State.WRONG: "WRONG", State.UNKNOWN: "unknown"}
 SHARED = ("client_id", "client_secret", "jwt")
 """What RingCX may have from RingEX."""
 LOGIN = [f"ringcx.{each}" for each in SHARED]
 LISTED = textwrap.fill(
-    ", ".join(name for name, each in CHOICES.items() if not each.hidden), 76
-).replace("\n", "\n    ")
+    ", ".join(name for name, each in CHOICES.items() if not each.hidden), 72
+).replace("\n", "\n      ")
 HIDDEN = textwrap.fill(
-    ", ".join(variable(each) for each in CHOICES.values() if each.hidden), 76
-).replace("\n", "\n    ")
+    ", ".join(variable(each) for each in CHOICES.values() if each.hidden), 72
+).replace("\n", "\n      ")
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -77,7 +76,7 @@ app = typer.Typer(rich_markup_mode=None)
     Examples:
       legato setup
       legato setup --provider ringex --set alarm_email=recordings@example.com
-      legato setup --file setup.toml --yes --wait 0
+      legato setup --file setup.toml --yes --minutes 0
       legato setup --file setup.toml --dry-run
       legato --local setup
 
@@ -90,11 +89,11 @@ app = typer.Typer(rich_markup_mode=None)
 
     \b
     Names of --set:
-    {LISTED}
+      {LISTED}
 
     \b
     Secrets in the environment:
-    {HIDDEN}
+      {HIDDEN}
     """,
     ends=(Exit.NEEDS_PERSON,),
     interrupted=AGAIN,
@@ -116,17 +115,17 @@ def setup(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check, show what would change, and change nothing.")
     ] = False,
-    wait: Annotated[
+    minutes: Annotated[
         int | None,
         typer.Option(
             min=0,
-            metavar="MINUTES",
-            help=f"For the first call. [default: {WAIT_MINUTES}; without a terminal 0]",
+            metavar="COUNT",
+            help=f"Wait for the first call. [default: {WAIT_MINUTES}; without a terminal 0]",
         ),
     ] = None,
 ) -> None:
     stack: Stack = context.obj
-    asking = not yes and sys.stdin.isatty()
+    asking = not yes and asks()
     fixed = _fixed(file, pairs or [], providers or [])
     work = _Setup(deployed=stack.deployed(), deployer=stack.deployer(), asking=asking, fixed=fixed)
     decided = work.decide()
@@ -138,7 +137,8 @@ def setup(
     if asking and (planned.deploys or planned.secrets) and not again("Go on?"):
         end("nothing was changed", Exit.INTERRUPTED)
     work.carry_out(decided, planned)
-    minutes = wait if wait is not None else WAIT_MINUTES if asking else 0
+    if minutes is None:
+        minutes = WAIT_MINUTES if asking else 0
     work.wait(decided, minutes)
 
 
@@ -303,23 +303,8 @@ def _wrong(findings: Iterable[Finding]) -> bool:
     wrong = False
     for one in findings:
         wrong = wrong or one.state is State.WRONG
-        _show(f"  {MARKS[one.state]:8}{one.subject}: {one.text}")
-        if one.remedy:
-            _show(f"          {one.remedy}")
+        show_finding(one, one.subject)
     return wrong
-
-
-def _show(text: str) -> None:
-    begin = text[: len(text) - len(text.lstrip())]
-    for line in textwrap.wrap(
-        text.strip(),
-        COLUMNS,
-        initial_indent=begin,
-        subsequent_indent=" " * 10,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ):
-        say(line)
 
 
 def _show_plan(planned: Plan, stack: str) -> None:
@@ -332,7 +317,7 @@ def _show_plan(planned: Plan, stack: str) -> None:
         before = "" if planned.creates else f"{_short(one.before or '')} -> "
         say(f"  {one.name}: {before}{_short(one.after)}")
     if planned.secrets:
-        _show(f"  Its secret: {', '.join(planned.secrets)}")
+        say_wrapped("  Its secret: ", ", ".join(planned.secrets))
 
 
 def _short(value: str) -> str:

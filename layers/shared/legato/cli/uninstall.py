@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import Yes
-from legato.cli.output import answered, confirmed, end, moment, say
+from legato.cli.output import answered, asks, confirmed, end, moment, say
 from legato.errors import LegatoError, Refused
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ app = typer.Typer(rich_markup_mode=None)
     \b
     Examples:
       legato uninstall
-      legato uninstall --yes --confirm legato
+      legato uninstall --yes --name legato
       legato uninstall --everything
     """,
     interrupted="interrupted: run the same command again",
@@ -48,8 +47,8 @@ def uninstall(
         bool, typer.Option("--everything", help="Remove archive, ledger, secrets and key too.")
     ] = False,
     yes: Yes = False,
-    confirm: Annotated[
-        str, typer.Option("--confirm", metavar="STACK", help="The stack's name, instead of typing.")
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The stack's name, instead of typing.")
     ] = "",
 ) -> None:
     stack: Stack = context.obj
@@ -59,7 +58,7 @@ def uninstall(
     _show(stack, deployed, remains, everything=everything)
     if everything:
         _refuse_locked(remains)
-    _ask(stack.stack, yes=yes, confirm=confirm)
+    _ask(stack.stack, yes=yes, typed=name)
     if "KeeperFunctionName" in outputs:
         _unsubscribe(deployer)
     deployer.delete()
@@ -71,7 +70,7 @@ def uninstall(
 
 
 def _show(stack: Stack, deployed: Deployed, remains: Remains, *, everything: bool) -> None:
-    say(f"The stack {stack.stack} goes: functions, queues with their messages, alarms, logs, and")
+    say(f"The stack {stack.stack} goes: functions, queues with messages, alarms, logs, and")
     say("RingEX's webhook subscription. From then on no recording is archived.")
     say("This goes too, for ever:" if everything else "This stays, and costs what it costs now:")
     for what, name in remains.names().items():
@@ -105,12 +104,12 @@ def _refuse_locked(remains: Remains) -> None:
         )
 
 
-def _ask(name: str, *, yes: bool, confirm: str) -> None:
-    if not sys.stdin.isatty() and not (yes and confirm):
-        raise Refused(f"nothing was removed: without a terminal give --yes and --confirm {name}")
+def _ask(name: str, *, yes: bool, typed: str) -> None:
+    if not asks() and not (yes and typed):
+        raise Refused(f"nothing was removed: without a terminal give --yes and --name {name}")
     if not yes and not confirmed(f"Delete the stack {name}?"):
         end("nothing was removed", Exit.INTERRUPTED)
-    typed = confirm or answered("Type the stack's name to delete it", default="", shown=False)
+    typed = typed or answered("Type the stack's name to delete it", default="", shown=False)
     if typed != name:
         raise Refused(f"{typed!r} is not {name}: nothing was removed")
 

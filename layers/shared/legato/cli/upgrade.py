@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from legato.cli.command import command
 from legato.cli.exit_codes import Exit
 from legato.cli.options import Yes
-from legato.cli.output import confirmed, end, say
+from legato.cli.output import asks, confirmed, end, say
 from legato.errors import NoStack, Refused
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def upgrade(
     if changes:
         deployer.show_changes()
         return
-    if not yes and not sys.stdin.isatty():
+    if not yes and not asks():
         say("Nothing was changed: --yes deploys it.")
         return
     if not yes and not confirmed("Deploy it?"):

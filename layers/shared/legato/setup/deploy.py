@@ -76,10 +76,10 @@ class Checkout:
     def parameters(self) -> dict[str, str]:
         """Return the template's parameters with their defaults, as they are written."""
         text = (self.path / "template.yaml").read_text("utf-8")
-        section = re.search(r"^Parameters:\n(.*?)^\S", text, re.MULTILINE | re.DOTALL)
-        blocks = re.split(r"^  (\w+):\n", section[1] if section else "", flags=re.MULTILINE)
+        section = re.search(r"^Parameters:.*?\n(.*?)^\S", text, re.MULTILINE | re.DOTALL)
+        blocks = re.split(r"^  (\w+):.*\n", section[1] if section else "", flags=re.MULTILINE)
         return {
-            name: default[1].strip('"') if (default := _DEFAULT.search(block)) else ""
+            name: default[1].strip().strip('"') if (default := _DEFAULT.search(block)) else ""
             for name, block in zip(blocks[1::2], blocks[2::2], strict=True)
         }
 
@@ -106,7 +106,7 @@ class Checkout:
                     yield path
 
 
-_DEFAULT = re.compile(r"^    Default: (.*)$", re.MULTILINE)
+_DEFAULT = re.compile(r'^    Default: ("[^"]*"|[^#\n]*)', re.MULTILINE)
 
 
 def find_checkout(here: Path) -> Checkout:
