@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from legato.cli.app import app
 from legato.cli.exit_codes import Exit
+from legato.cli.verify import FIRST
 from legato.errors import Failed, Refused
 from legato.evidence.verify.package import payload, verify_package
 from legato.retrieval.export.bag import write_bag
@@ -229,10 +230,20 @@ class TestTheCommand:
         key = "calls/kazoo/a/2026/11/20/k-1/manifest-2.json"
         assert ended.exit_code == 0
         assert f"Not proven yet: {key}, which no digest names." in ended.output
-        assert "Nothing is wrong, but 1 documents are not proven yet." in ended.output
+        assert "Nothing is wrong, but not proven yet: 1 document." in ended.output
         assert "Valid" not in ended.output
         said = json.loads(legato(package.folder, "--json").stdout)
         assert key in said["package"]["unproven"]
+
+    def test_of_much_that_nothing_proves_the_first_is_named_and_the_rest_counted(self, tmp_path):
+        (tmp_path / "scratch").mkdir()
+        court = Court(tmp_path / "scratch")
+        for number in range(FIRST + 2):
+            court.again("kazoo", f"again-{number}", seconds=4)
+        [package] = court.export(tmp_path / "to", court.rows("kazoo"), all_revisions=True)
+        said = legato(package.folder).output
+        assert said.count("which no digest names") == FIRST
+        assert "Nor are 2 more documents: --json lists them." in said
 
     def test_scripts_are_told_what_it_is(self, package):
         """Beside all that is said of an archive."""

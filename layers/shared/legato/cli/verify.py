@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from legato.evidence.verify.keys import PublicKey
     from legato.evidence.verify.timestamps import Authority
 
+FIRST = 3
+"""So many documents of a kind are named; a package may have thousands."""
 KEYS_FROM = {
     "given": "Signatures were checked with the key given with --key.",
     "kms": "Signatures were checked with the stack's key from AWS KMS.",
@@ -263,7 +265,7 @@ def _show(
         say("Valid: nothing is missing or altered.")
         return
     if report.valid and unproven:
-        say(f"Nothing is wrong, but {len(unproven)} documents are not proven yet.")
+        say(f"Nothing is wrong, but not proven yet: {counted(len(unproven), 'document')}.")
         return
     if report.valid:
         say("Valid: nothing of these calls is missing or altered.")
@@ -279,7 +281,9 @@ def _scope(scope: Scope, unproven: Sequence[str], *, deep: bool) -> list[str]:
     part = f", part {scope.part} of {scope.parts}" if scope.parts > 1 else ""
     many = counted(len(scope.calls), "call")
     lines = [f"Package {scope.name}{part}: {many}, exported at {moment(scope.at)}."]
-    lines += [f"Not proven yet: {key}, which no digest names." for key in unproven]
+    lines += [f"Not proven yet: {key}, which no digest names." for key in unproven[:FIRST]]
+    if len(unproven) > FIRST:
+        lines.append(f"Nor are {len(unproven) - FIRST} more documents: --json lists them.")
     if scope.left_out:
         lines.append(f"{len(scope.left_out)} objects in cold storage were left out.")
     if not deep:
