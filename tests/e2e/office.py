@@ -70,14 +70,15 @@ PARAMETERS = {
 class Example:
     """An example, how it `ends`, and what it `says`, as patterns.
 
-    `answer` is typed where it asks, `by` is who runs it, and `then`, with the office and the ended
-    process, sees what it has done.
+    `answer` is typed where it asks, `piped` comes through a pipe, `by` is who runs it, and `then`,
+    with the office and the ended process, sees what it has done.
     """
 
     line: str
     says: tuple[str, ...] = ()
     ends: int = 0
     answer: str | None = None
+    piped: str | None = None
     by: str = "alice"
     then: Callable | None = None
 
@@ -200,6 +201,9 @@ class Office:
                 del words[words.index(name) : words.index(name) + 2]
         words = [word for word in words[1:] if word != "--local"]
         here = {"by": example.by, "folder": self.folder, "LEGATO_PLAYER": str(self.player)}
+        if example.piped is not None:
+            (self.folder / "piped").write_text(example.piped)
+            return typed(self.system, *words, stdin=str(self.folder / "piped"), **here)
         if example.answer is None:
             return typed(self.system, *words, **here)
         with answering(example.answer) as terminal:

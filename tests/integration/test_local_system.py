@@ -46,9 +46,9 @@ def are_gone(parts: set[int]) -> bool:
 
 def secret_of(found: dict[str, Any]) -> dict[str, Any]:
     client = aws.client("secretsmanager", found["aws"])
-    listed = client.list_secrets()["SecretList"]
-    [secret] = [each for each in listed if each["Name"].endswith("-Credentials")]
-    text = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+    stack = aws.client("cloudformation", found["aws"]).describe_stacks()["Stacks"][0]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+    text = client.get_secret_value(SecretId=outputs["CredentialsArn"])["SecretString"]
     content: dict[str, Any] = json.loads(text)
     return content
 
@@ -151,6 +151,7 @@ def test_life_of_a_local_system(
         "table",
         "queues",
         "dlqs",
+        "control",
     }
     aws.client("s3", found["aws"]).head_bucket(Bucket=found["bucket"])
     aws.client("dynamodb", found["aws"]).describe_table(TableName=found["table"])

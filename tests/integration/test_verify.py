@@ -305,7 +305,7 @@ def test_the_command_verifies_the_archive_of_a_stack(aws_endpoint, s3):
     assert unknown.stderr.startswith("legato: there is no stack nobodys in ")
     nowhere = legato("verify", **aws.environment("http://127.0.0.1:1"))
     assert nowhere.returncode == Exit.UNAVAILABLE
-    assert nowhere.stderr.startswith("legato: AWS does not answer")
+    assert nowhere.stderr.startswith("legato: 127.0.0.1 cannot be reached: check the network")
 
 
 def edit(name):

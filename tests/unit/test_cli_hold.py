@@ -350,7 +350,7 @@ class TestMany:
         assert (ended.exit_code, place.requests) == (Exit.NOT_FOUND, [])
         assert "2 of 4 calls are wrong, and nothing was done" in ended.output
         assert "the id x-1" in ended.output
-        assert "the same of x-2" in ended.output
+        assert "also wrong: x-2" in ended.output
 
     def test_unknown_calls_of_a_list_are_held_by_force(self, place, person):
         """By their addresses."""

@@ -42,7 +42,7 @@ class TestNamesOfCalls:
         assert [row.call for row in found] == ["s-b-1", "s-c-1", "s-d-1", "s-a-1"]
         assert One(call="2").rows(FakePlace())[0].call == "s-b-1"
         with pytest.raises(
-            NotFound, match=r"2 of 3 calls are wrong.* no row 3: .*; the same of zzzz"
+            NotFound, match=r"2 of 3 calls are wrong.* no row 3: .*; also wrong: zzzz"
         ):
             Selection(calls=["1", "3", "zzzz"]).rows(FakePlace())
 

@@ -640,7 +640,7 @@ class TestCommand:
         ("arguments", "says"),
         [
             ([".", "--id", "s-1"], "the filters need the stack's catalogue: leave out FOLDER"),
-            (["/nowhere"], "does not exist"),
+            (["/nowhere"], "/nowhere is not an archive: give the folder that holds calls/"),
             (["docs"], "docs is not an archive: give the folder that holds calls/ and digests/"),
             (["--at", "2026-11-20"], "--at needs a FOLDER"),
             ([".", "--at", "noon"], "--at 'noon' is not a time: write a day (2026-11-01,"),

@@ -309,7 +309,7 @@ def _wrong(wrong: Mapping[str, Refused], count: int) -> Refused:
     unknown = any(isinstance(each, NotFound) for each in wrong.values())
     return (NotFound if unknown else Refused)(
         f"{len(wrong):,} of {count:,} calls are wrong, and nothing was done: {error}; "
-        f"the same of {named}"
+        f"also wrong: {named}"
     )
 
 
