@@ -14,6 +14,8 @@ from legato.model import CallId
 
 AUDIO = Path(__file__).parent / "audio"
 LEG_SECONDS = 3
+PEOPLE = ("401555105", "401555106", "401555107")
+"""RingEX's extensions to which a call is transferred, one after the other."""
 
 
 class _Names(NamedTuple):
@@ -76,6 +78,8 @@ class DemoCall:
                 if self.provider == "ringcx"
                 else {"format": audio.suffix.removeprefix(".")}
             )
+            if self.provider == "ringex":
+                kind["extensionId"] = PEOPLE[number]
             started_at = start + timedelta(seconds=LEG_SECONDS * number)
             legs.append(
                 {
