@@ -26,9 +26,9 @@ PORT = 4690
 SEGMENT_BYTES = 500_000_000
 BYTES_PER_SECOND = 32_000  # what the simulator makes: PCM16, 8 kHz, two channels
 AT_ONCE = 8
-# Twenty seconds stand for RingCX's minute, so that a run at the limit does not take several.
-ALLOWED, WINDOW = 40, 20
-SEGMENTS = 240
+# The real ones: what a grant costs beside its window would weigh more in a shorter one.
+ALLOWED, WINDOW = 120, 60
+SEGMENTS = 360
 PATIENCE = 600
 
 
@@ -62,10 +62,10 @@ def _pace() -> Row:
     pace = (last - first) / (granted[last] - granted[first]) * WINDOW / ALLOWED
     refused = sum(stats["tooManyRequests"].values())
     return Row(
-        what=f"RingCX downloads at the limit ({SEGMENTS} segments; {WINDOW} s are its minute)",
+        what=f"RingCX downloads at the limit ({SEGMENTS} segments)",
         measured=f"{120 * pace:.0f} of 120 a minute, {refused} refused",
-        budget="≥ 110, none",
-        holds=120 * pace >= 110 and not refused,
+        budget="≥ 115, none",
+        holds=120 * pace >= 115 and not refused,
     )
 
 
