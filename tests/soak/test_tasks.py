@@ -23,6 +23,7 @@ import pytest
 from rich.cells import cell_len
 
 from local.processes import FORKS
+from local.system import running
 from tests.forked import clean_environment, run_typed, typed
 from tests.patience import PATIENCE_SECONDS, until
 
@@ -75,6 +76,13 @@ def test_a_task_takes_two_commands_at_most_and_most_take_one():
     assert len(TASKS) >= 60
     assert max(counts) <= 2
     assert statistics.median(counts) == 1
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory, free_port):
+    directory = tmp_path_factory.mktemp("system")
+    with running(port=free_port(), directory=directory, seconds_between=4) as system:
+        yield system
 
 
 @pytest.fixture(scope="module")
