@@ -236,7 +236,7 @@ class Days:
             notes=self.notes,
             clock=self.clock,
             sleep=self.clock.sleep,
-            settle=5,
+            settle_seconds=5,
             listing=Allowance(group="Metadata", limits=LIMITS["Metadata"]),
             fetching=Allowance(group="Recordings", limits=LIMITS["Recordings"]),
             sample_pages=0,
