@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -69,8 +69,8 @@ def system(engine, free_port, tmp_path_factory):
             gateway.serving(app, webhook.hostname, webhook.port),
         ):
             variables = system.directory / NAME
-            pools = {name: Container(name, variables) for name in system.stack.functions}
-            yield replace(system, pools=pools)
+            system.pools = {name: Container(name, variables) for name in system.stack.functions}
+            yield system
 
 
 def shake_hands(event):
