@@ -69,7 +69,7 @@ def test_one_mail_tells_it_and_one_that_it_is_over_and_none_in_between(watched):
     command = f"legato retry {name}"
     assert f"\n    $ {command}\n" in words
     until(lambda: watched.ledger.load(CallId.parse(name)).status == "failed")
-    watched.runs(2)
+    watched.runs(5)
     assert len(watched.mailed()) == 1, "it is the same, also when it is given up"
 
     watched.mend()
@@ -79,7 +79,7 @@ def test_one_mail_tells_it_and_one_that_it_is_over_and_none_in_between(watched):
     subject, words = watched.mails[1]
     assert subject == "Legato: 1 over in legato"
     assert f"Over:\n\n* {name}: recording 77 is refused" in words
-    watched.runs(2)
+    watched.runs(5)
     assert len(watched.mailed()) == 2
     result = watched.ledger.read(NOTE).content["result"]
     assert (result["needs"], result["unknown"]) == ([], {})
